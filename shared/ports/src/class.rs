@@ -1,0 +1,18 @@
+//! What to do about an error.
+
+/// The class of an error decides what its stage does (architecture §2.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// It may pass: the message goes back to the queue.
+    Retry,
+    /// It will not pass: the request fails with a reason the user can act on.
+    Reject,
+    /// Our fault or our machine's: like `Retry`, and somebody should look.
+    Bug,
+}
+
+/// An error that knows its class.
+pub trait Classify {
+    /// The class; decided by an exhaustive match in every implementation.
+    fn class(&self) -> Class;
+}

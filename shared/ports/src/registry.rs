@@ -1,0 +1,193 @@
+//! Image registries.
+
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::Stream;
+use iib_oci::{Descriptor, Digest, PullSpec, RawManifest, Reference, Repository};
+
+use crate::{Class, Classify};
+
+/// A blob as it comes in. Size and digest are checked on the way: the last item is an error if
+/// the content is not what the descriptor promised.
+pub type BlobStream = Pin<Box<dyn Stream<Item = Result<Bytes, RegistryError>> + Send>>;
+
+/// Where the bytes of an upload come from. Opened anew for each attempt.
+#[async_trait]
+pub trait BlobSource: Send + Sync {
+    /// Opens the content from its beginning.
+    ///
+    /// # Errors
+    /// [`RegistryError::Source`] if it cannot be read.
+    async fn open(&self) -> Result<BlobStream, RegistryError>;
+}
+
+/// A registry client. Calls retry passing faults themselves, within bounds; what they return is
+/// the last word.
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// Reads a manifest or list, at most [`iib_oci::MANIFEST_LIMIT`] bytes. One asked for by
+    /// digest has that digest.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    async fn manifest(&self, image: &PullSpec) -> Result<RawManifest, RegistryError>;
+
+    /// Opens a blob. Size and digest are checked while it streams.
+    ///
+    /// # Errors
+    /// [`RegistryError`], also as an item of the stream.
+    async fn blob(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+    ) -> Result<BlobStream, RegistryError>;
+
+    /// Whether the repository has the blob.
+    ///
+    /// # Errors
+    /// [`RegistryError`], but not for a missing blob.
+    async fn has_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<bool, RegistryError>;
+
+    /// Makes a blob of `from` visible in `to` without moving bytes. `false` if the registry
+    /// would not (other registry, no right, not supported); then the blob is to be uploaded.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    async fn mount_blob(
+        &self,
+        to: &Repository,
+        from: &Repository,
+        digest: &Digest,
+    ) -> Result<bool, RegistryError>;
+
+    /// Uploads a blob as one stream, without asking first whether it is there.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    async fn push_blob(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        source: &dyn BlobSource,
+    ) -> Result<(), RegistryError>;
+
+    /// Writes a manifest or list under a tag or its digest.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    async fn push_manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        manifest: &RawManifest,
+    ) -> Result<(), RegistryError>;
+}
+
+/// A call to a registry failed. `what` names the thing as the user knows it: a pull spec, or
+/// `blob sha256:… of registry/repository`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// The registry has no such thing.
+    #[error("{what} does not exist")]
+    NotFound {
+        /// The thing.
+        what: String,
+    },
+    /// Credentials are missing or wrong (401), or do not suffice (403).
+    #[error(
+        "{registry} refused access to {what} (status {status}): check the credentials for it in the service's auth file"
+    )]
+    Denied {
+        /// The registry.
+        registry: String,
+        /// The thing.
+        what: String,
+        /// Status code.
+        status: u16,
+    },
+    /// The registry is overloaded, broken, or cannot be reached; retries did not help.
+    #[error("{registry} did not serve {what} after {attempts} attempts")]
+    Unavailable {
+        /// The registry.
+        registry: String,
+        /// The thing.
+        what: String,
+        /// How often it was tried.
+        attempts: u32,
+        /// The last failure.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The registry refused the call for a reason of its own.
+    #[error("{registry} refused {what} (status {status}): {reason}")]
+    Refused {
+        /// The registry.
+        registry: String,
+        /// The thing.
+        what: String,
+        /// Status code.
+        status: u16,
+        /// Code and message of the registry's error document, cut to a few hundred characters.
+        reason: String,
+    },
+    /// Content that is not what its digest or size promises.
+    #[error("{what} has other content than it should: expected {expected}, got {got}")]
+    Mismatch {
+        /// The thing.
+        what: String,
+        /// Digest or size that was promised.
+        expected: String,
+        /// Digest or size that came.
+        got: String,
+    },
+    /// More than is read of such a thing.
+    #[error("{what} is larger than {limit} bytes, which is the most that is read of it")]
+    TooLarge {
+        /// The thing.
+        what: String,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The registry's answer breaks the protocol.
+    #[error(
+        "{registry} gave an answer for {what} that breaks the distribution protocol: {problem}"
+    )]
+    Protocol {
+        /// The registry.
+        registry: String,
+        /// The thing.
+        what: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The content to upload could not be read on our side.
+    #[error("the content of {what} could not be read for its upload")]
+    Source {
+        /// The thing.
+        what: String,
+        /// The failure.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Classify for RegistryError {
+    fn class(&self) -> Class {
+        match self {
+            Self::NotFound { .. }
+            | Self::Denied { .. }
+            | Self::Refused { .. }
+            | Self::Mismatch { .. }
+            | Self::TooLarge { .. } => Class::Reject,
+            Self::Unavailable { .. } | Self::Source { .. } => Class::Retry,
+            Self::Protocol { .. } => Class::Bug,
+        }
+    }
+}

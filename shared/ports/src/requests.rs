@@ -1,0 +1,107 @@
+//! The store of requests.
+
+use async_trait::async_trait;
+use iib_request::{Kind, Record, RequestId};
+use jiff::Timestamp;
+
+use crate::{Class, Classify};
+
+/// A request to be stored.
+#[derive(Debug, Clone)]
+pub struct NewRequest {
+    /// Who asks.
+    pub user: Option<String>,
+    /// What is asked for.
+    pub kind: Kind,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// A page of the listing, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageQuery {
+    /// Number of the page, from 1.
+    pub page: u64,
+    /// Requests on a page.
+    pub per_page: u32,
+}
+
+/// Requests of a page, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The requests.
+    pub items: Vec<Record>,
+    /// How many requests there are on all pages.
+    pub total: u64,
+}
+
+/// The store of requests. Writes are conditional on the record's version; there is no other way
+/// to change a request.
+#[async_trait]
+pub trait Requests: Send + Sync {
+    /// Stores a new request under the next id, together with a batch of its own. Ids are dense:
+    /// a refused creation uses none up.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn create(&self, new: NewRequest) -> Result<Record, StoreError>;
+
+    /// Reads a request, as it was last written (never an older version).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError>;
+
+    /// Writes `record` if the stored version still is `record.version`, and returns it with the
+    /// version counted up.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if somebody wrote in between, and nothing was written.
+    async fn replace(&self, record: Record) -> Result<Record, StoreError>;
+
+    /// Lists requests by id, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn list(&self, query: PageQuery) -> Result<Page, StoreError>;
+
+    /// Requests that are not done, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn live(&self, limit: u32) -> Result<Vec<Record>, StoreError>;
+}
+
+/// The store failed, or refused a write.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another writer was first.
+    #[error("request {0} was changed by somebody else in between")]
+    Conflict(RequestId),
+    /// The stored document cannot be read.
+    #[error("the stored record of request {id} cannot be read")]
+    Malformed {
+        /// The request.
+        id: RequestId,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// The store could not be reached or used.
+    #[error("the request store could not {action}")]
+    Unavailable {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// What the store said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Classify for StoreError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Conflict(_) | Self::Unavailable { .. } => Class::Retry,
+            Self::Malformed { .. } => Class::Bug,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Settings that rules depend on. Where they come from is the edge's business.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Binary images by scope (`prod`, `stage`, `dev`) and index version (`v4.6`).
+pub type BinaryImages = BTreeMap<String, BTreeMap<String, String>>;
+
+/// Settings of the API (spec rest-api §12).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiSettings {
+    /// Whether POST needs no user.
+    pub login_disabled: bool,
+    /// Largest page of the listing.
+    pub max_per_page: u32,
+    /// Days that logs are kept.
+    pub data_days_to_live: u32,
+    /// Values `graph_update_mode` may have.
+    pub graph_mode_options: Vec<String>,
+    /// Indexes that may be changed with a `graph_update_mode`.
+    pub graph_mode_index_allow_list: Vec<String>,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self {
+            login_disabled: true,
+            max_per_page: 20,
+            data_days_to_live: 3,
+            graph_mode_options: ["replaces", "semver", "semver-skippatch"]
+                .map(Into::into)
+                .into(),
+            graph_mode_index_allow_list: Vec::new(),
+        }
+    }
+}
+
+/// Settings of the work itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkSettings {
+    /// The registry results are pushed to: host and, if needed, port.
+    pub registry: String,
+    /// Name of a result; `{registry}` and `{request_id}` are filled in.
+    pub image_push_template: String,
+    /// Shown in `index_image` instead of `registry`, if users see another name.
+    pub index_image_output_registry: Option<String>,
+    /// Binary images by scope and version; makes `binary_image` optional in requests.
+    pub binary_images: BinaryImages,
+    /// How often a stage is tried before the request fails.
+    pub max_attempts: u32,
+    /// Seconds a stage may take; also how long a crashed attempt blocks its request.
+    pub stage_timeout_seconds: u32,
+    /// Largest index layer read, bytes uncompressed.
+    pub max_index_bytes: u64,
+    /// Largest bundle read, bytes uncompressed over all layers.
+    pub max_bundle_bytes: u64,
+}
+
+impl Default for WorkSettings {
+    fn default() -> Self {
+        Self {
+            registry: String::new(),
+            image_push_template: "{registry}/iib-build:{request_id}".to_owned(),
+            index_image_output_registry: None,
+            binary_images: BinaryImages::new(),
+            max_attempts: 3,
+            stage_timeout_seconds: 300,
+            max_index_bytes: 4 * 1024 * 1024 * 1024,
+            max_bundle_bytes: 256 * 1024 * 1024,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! States that users see.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The state of a request as the API shows it (spec rest-api §6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Waiting or being worked on.
+    InProgress,
+    /// Done; final.
+    Complete,
+    /// Refused or given up; final.
+    Failed,
+}
+
+impl State {
+    /// All states, in the order in which the API lists them.
+    pub const ALL: [Self; 3] = [Self::Complete, Self::Failed, Self::InProgress];
+
+    /// The name the API uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "in_progress",
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Nothing follows this state.
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::InProgress => false,
+            Self::Complete | Self::Failed => true,
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One entry of a request's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateEntry {
+    /// The state.
+    pub state: State,
+    /// What is going on, or why it ended, for the user.
+    pub state_reason: String,
+    /// When it began.
+    pub updated: Timestamp,
+}

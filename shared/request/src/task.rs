@@ -1,0 +1,30 @@
+//! The message between stages.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{RequestId, Stage};
+
+/// A nudge to work on a request. The record is the truth; a message may be lost, doubled or late
+/// and nothing but time is lost (architecture §2.5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    /// The request to work on.
+    pub request_id: RequestId,
+    /// The stage the sender thought it is in.
+    pub stage: Stage,
+    /// W3C trace context of the sender, if it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+}
+
+impl Task {
+    /// A nudge without trace context.
+    pub fn new(request_id: RequestId, stage: Stage) -> Self {
+        Self {
+            request_id,
+            stage,
+            traceparent: None,
+        }
+    }
+}
