@@ -1,0 +1,35 @@
+//! What the use cases work with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use iib_ports::{Artifacts, Clock, IndexDb, Logs, Notifier, Queue, Registry, Requests};
+use iib_request::{ApiSettings, WorkSettings};
+
+/// The ports and settings of a process. Built once, when it starts; shared by all requests.
+#[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "ports have nothing to show")]
+pub struct Deps {
+    /// The store of requests.
+    pub requests: Arc<dyn Requests>,
+    /// The queues in front of the stages.
+    pub queue: Arc<dyn Queue>,
+    /// The build logs.
+    pub logs: Arc<dyn Logs>,
+    /// Intermediate results.
+    pub artifacts: Arc<dyn Artifacts>,
+    /// Image registries.
+    pub registry: Arc<dyn Registry>,
+    /// Index databases.
+    pub index_db: Arc<dyn IndexDb>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Who is told about changes.
+    pub notifier: Arc<dyn Notifier>,
+    /// Settings of the API.
+    pub api: ApiSettings,
+    /// Settings of the work.
+    pub work: WorkSettings,
+    /// Folder for files of a running stage. Nothing in it outlives the stage.
+    pub scratch: PathBuf,
+}
