@@ -4,6 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::Scope;
 
+mod own;
+mod payload;
+mod read;
+mod shared;
+
 /// What `POST /builds/add` asks for, checked and with defaults filled in (spec rest-api §4.3,
 /// §4.4). Images are kept as the texts that were sent, because that is how they are shown.
 /// Tokens are not part of it: they are neither stored nor shown.

@@ -1,0 +1,177 @@
+//! A request as the API shows it (spec rest-api §5).
+
+use std::collections::BTreeMap;
+
+use iib_oci::Arch;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{AddRequest, ApiSettings, BatchId, Kind, Record, RequestId, Scope, State, StateEntry};
+
+/// How much of a request is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// For listings and messages.
+    Short,
+    /// With history and the place of the log.
+    Verbose,
+}
+
+/// A request as the API shows it.
+#[derive(Debug, Serialize)]
+pub struct View<'a> {
+    id: RequestId,
+    batch: BatchId,
+    request_type: &'static str,
+    user: Option<&'a str>,
+    arches: &'a [Arch],
+    #[serde(flatten)]
+    latest: Entry<'a>,
+    #[serde(flatten)]
+    index: Index<'a>,
+    #[serde(flatten)]
+    add: Add<'a>,
+    #[serde(flatten)]
+    verbose: Option<Verbose<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Entry<'a> {
+    state: State,
+    state_reason: &'a str,
+    updated: String,
+}
+
+/// What all index requests show.
+#[derive(Debug, Serialize)]
+struct Index<'a> {
+    binary_image: Option<&'a str>,
+    binary_image_resolved: Option<&'a str>,
+    from_index: Option<&'a str>,
+    from_index_resolved: Option<&'a str>,
+    index_image: Option<&'a str>,
+    index_image_resolved: Option<&'a str>,
+    internal_index_image_copy: Option<&'a str>,
+    internal_index_image_copy_resolved: Option<&'a str>,
+    distribution_scope: Option<Scope>,
+    build_tags: &'a [String],
+}
+
+/// What add requests show besides.
+#[derive(Debug, Serialize)]
+struct Add<'a> {
+    bundles: &'a [String],
+    bundle_mapping: &'a BTreeMap<String, Vec<String>>,
+    organization: Option<&'a str>,
+    /// An add request removes none; the field is shared with rm requests.
+    removed_operators: [&'a str; 0],
+    deprecation_list: &'a [String],
+    graph_update_mode: Option<&'a str>,
+    check_related_images: Option<bool>,
+    /// Filled by a service the reference has given up; always empty.
+    omps_operator_version: Map<String, Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct Verbose<'a> {
+    /// Only batch calls can set them.
+    batch_annotations: Option<Map<String, Value>>,
+    state_history: Vec<Entry<'a>>,
+    logs: Document,
+}
+
+/// A document and how long it is kept.
+#[derive(Debug, Serialize)]
+struct Document {
+    url: String,
+    expiration: String,
+}
+
+impl<'a> View<'a> {
+    /// Shows a request. `builds` is the absolute URL of the listing, without a trailing slash.
+    pub fn new(record: &'a Record, form: Form, builds: &str, settings: &ApiSettings) -> Self {
+        let Kind::Add(add) = &record.kind;
+        let verbose = match form {
+            Form::Short => None,
+            Form::Verbose => Some(Verbose {
+                batch_annotations: None,
+                state_history: record.history.iter().rev().map(entry).collect(),
+                logs: Document {
+                    url: format!("{builds}/{}/logs", record.id),
+                    expiration: time(log_expiration(record, settings)),
+                },
+            }),
+        };
+        Self {
+            id: record.id,
+            batch: record.batch,
+            request_type: record.kind.name(),
+            user: record.user.as_deref(),
+            arches: &record.outputs.arches,
+            latest: Entry {
+                state: record.state(),
+                state_reason: record.state_reason(),
+                updated: time(record.updated()),
+            },
+            index: index(record, add),
+            add: Add {
+                bundles: &add.bundles,
+                bundle_mapping: &record.outputs.bundle_mapping,
+                organization: add.organization.as_deref(),
+                removed_operators: [],
+                deprecation_list: &add.deprecation_list,
+                graph_update_mode: add.graph_update_mode.as_deref(),
+                check_related_images: add.check_related_images,
+                omps_operator_version: Map::new(),
+            },
+            verbose,
+        }
+    }
+}
+
+fn index<'a>(record: &'a Record, add: &'a AddRequest) -> Index<'a> {
+    let out = &record.outputs;
+    Index {
+        binary_image: out.binary_image.as_deref(),
+        binary_image_resolved: out.binary_image_resolved.as_deref(),
+        from_index: add.from_index.as_deref(),
+        from_index_resolved: out.from_index_resolved.as_deref(),
+        index_image: out.index_image.as_deref(),
+        index_image_resolved: out.index_image_resolved.as_deref(),
+        internal_index_image_copy: out.internal_index_image_copy.as_deref(),
+        internal_index_image_copy_resolved: out.internal_index_image_copy_resolved.as_deref(),
+        distribution_scope: out.distribution_scope,
+        build_tags: &add.build_tags,
+    }
+}
+
+fn entry(entry: &StateEntry) -> Entry<'_> {
+    Entry {
+        state: entry.state,
+        state_reason: &entry.state_reason,
+        updated: time(entry.updated),
+    }
+}
+
+/// Until when the log of a request is kept: the time of its latest state plus the days of the
+/// settings (spec rest-api §5).
+pub fn log_expiration(record: &Record, settings: &ApiSettings) -> Timestamp {
+    let kept = SignedDuration::from_hours(24 * i64::from(settings.data_days_to_live));
+    record
+        .updated()
+        .saturating_add(kept)
+        .unwrap_or(Timestamp::MAX)
+}
+
+/// UTC with microseconds, which are left out when they are zero (spec rest-api §1).
+fn time(timestamp: Timestamp) -> String {
+    if timestamp.subsec_microsecond() == 0 {
+        format!("{timestamp:.0}")
+    } else {
+        format!("{timestamp:.6}")
+    }
+}
+
+#[cfg(test)]
+mod tests;
