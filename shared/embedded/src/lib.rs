@@ -1,1 +1,23 @@
 #![doc = include_str!("../README.md")]
+
+mod artifacts;
+mod clock;
+mod database;
+mod error;
+mod file_stream;
+mod folder;
+mod logs;
+mod queue;
+mod requests;
+
+pub use artifacts::FileArtifacts;
+pub use clock::SystemClock;
+pub use database::DatabaseError;
+pub use error::EmbeddedError;
+pub use folder::{DataFolder, Freed};
+pub use logs::FileLogs;
+pub use queue::{
+    BatchFailures, DeadLetter, QueueStoreError, Received, SqliteQueue, StageSettings, Stopped,
+    run_stage,
+};
+pub use requests::SqliteRequests;

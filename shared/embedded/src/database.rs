@@ -1,0 +1,181 @@
+//! One SQLite file, used off the async threads.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use iib_ports::{Class, Classify};
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::EmbeddedError;
+
+/// Only this process writes, so the file is locked by others for as long as somebody looks into
+/// it with the `sqlite3` command; a longer wait would only hide a forgotten transaction there.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Statements kept prepared; more than there are different ones in a store.
+const STATEMENTS: usize = 64;
+
+/// A call to the database failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatabaseError {
+    /// SQLite refused or failed.
+    #[error("the database refused the call")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The thread the call ran on ended before the call did.
+    #[error("the call to the database did not end")]
+    Unfinished(#[from] tokio::task::JoinError),
+}
+
+impl Classify for DatabaseError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Sqlite(_) => Class::Retry,
+            Self::Unfinished(_) => Class::Bug,
+        }
+    }
+}
+
+/// A database file. One connection is enough: every call takes microseconds, and with one
+/// writer no call ever meets a locked database.
+#[derive(Debug, Clone)]
+pub(crate) struct Database {
+    connection: Arc<Mutex<Connection>>,
+}
+
+impl Database {
+    /// Opens or creates the file. `layout` are the steps that led to the present layout, each a
+    /// script; the file's `user_version` counts those it has behind it.
+    pub(crate) fn open(path: &Path, layout: &[&str]) -> Result<Self, EmbeddedError> {
+        let failed = |action| {
+            move |source: rusqlite::Error| EmbeddedError::Database {
+                path: path.to_owned(),
+                action,
+                source: source.into(),
+            }
+        };
+        let mut connection = Connection::open(path).map_err(failed("opened"))?;
+        prepare(&connection).map_err(failed("opened"))?;
+        let known = u32::try_from(layout.len()).unwrap_or(u32::MAX);
+        let found: u32 = connection
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .map_err(failed("opened"))?;
+        if found > known {
+            return Err(EmbeddedError::Newer {
+                path: path.to_owned(),
+                found,
+                known,
+            });
+        }
+        for (step, script) in (1u32..).zip(layout).skip(found as usize) {
+            take_step(&mut connection, step, script).map_err(failed("brought up to date"))?;
+        }
+        Ok(Self {
+            connection: Arc::new(Mutex::new(connection)),
+        })
+    }
+
+    /// Runs `work` with the connection on a thread made for blocking. It runs to its end even
+    /// if the caller goes away.
+    pub(crate) async fn run<T, W>(&self, work: W) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let database = self.clone();
+        tokio::task::spawn_blocking(move || database.run_here(work)).await?
+    }
+
+    /// Runs `work` on this thread, for use before there are async threads.
+    pub(crate) fn run_here<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, DatabaseError> {
+        // A panic in `work` rolled its transaction back, so the connection is still good.
+        let mut connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Ok(work(&mut connection)?)
+    }
+}
+
+/// Settings of a connection.
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // With a write-ahead log, NORMAL leaves a confirmed transaction in the system's page cache,
+    // which outlives the process: `kill -9` loses nothing. Only a power cut may take the latest
+    // ones, and it leaves the file whole. FULL would cost a disk flush for each call.
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "normal")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(())
+}
+
+fn take_step(connection: &mut Connection, step: u32, script: &str) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(script)?;
+    transaction.pragma_update(None, "user_version", step)?;
+    transaction.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: &str = "CREATE TABLE a (x INTEGER) STRICT;";
+    const SECOND: &str = "ALTER TABLE a ADD COLUMN y INTEGER;";
+
+    #[test]
+    fn an_older_file_takes_the_missing_steps_and_a_newer_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        drop(Database::open(&path, &[FIRST]).unwrap());
+        let both = Database::open(&path, &[FIRST, SECOND]).unwrap();
+        both.run_here(|db| db.execute("INSERT INTO a (x, y) VALUES (1, 2)", []))
+            .unwrap();
+        drop(both);
+        let error = Database::open(&path, &[FIRST]).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                EmbeddedError::Newer {
+                    found: 2,
+                    known: 1,
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        std::fs::write(&path, "not a database, but longer than a header").unwrap();
+        let error = Database::open(&path, &[FIRST]).unwrap_err();
+        assert!(error.to_string().contains("x.db"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_call_is_an_error_and_leaves_the_database_usable() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("x.db"), &[FIRST]).unwrap();
+        let failed = database
+            .run(|db| -> rusqlite::Result<()> {
+                let transaction = db.transaction()?;
+                transaction.execute("INSERT INTO a (x) VALUES (1)", [])?;
+                panic!("on purpose");
+            })
+            .await;
+        assert!(matches!(failed, Err(DatabaseError::Unfinished(_))));
+        let rows: i64 = database
+            .run(|db| db.query_row("SELECT count(*) FROM a", [], |row| row.get(0)))
+            .await
+            .unwrap();
+        assert_eq!(rows, 0);
+    }
+}

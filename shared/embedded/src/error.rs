@@ -1,0 +1,86 @@
+//! Why a data folder cannot be used.
+
+use std::io;
+use std::path::PathBuf;
+
+use iib_ports::{Class, Classify};
+use iib_request::RequestId;
+
+use crate::DatabaseError;
+
+/// A data folder could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmbeddedError {
+    /// Another process works with it.
+    #[error(
+        "the data folder {} is in use by {}: stop that process or choose another folder",
+        folder.display(),
+        owner.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+    )]
+    Owned {
+        /// The folder.
+        folder: PathBuf,
+        /// Process id of the owner, if it could be read.
+        owner: Option<u32>,
+    },
+    /// A file or folder in it cannot be used.
+    #[error(
+        "{} could not be {action}: check that this user may write there and that the disk is not full",
+        path.display()
+    )]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// What was tried, as a participle: `created`, `locked`.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The database file cannot be used.
+    #[error("the database {} could not be {action}", path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What was tried, as a participle: `opened`, `brought up to date`.
+        action: &'static str,
+        /// What SQLite said.
+        source: DatabaseError,
+    },
+    /// A newer version of the service wrote the database file.
+    #[error(
+        "the database {} has layout {found}, this version knows {known}: run the newer version, or start with an empty folder",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its layout.
+        found: u32,
+        /// The latest layout known here.
+        known: u32,
+    },
+    /// A stored record cannot be read.
+    #[error(
+        "the stored record of request {id} in {} cannot be read: restore the folder from a copy, or start with an empty one",
+        path.display()
+    )]
+    Record {
+        /// The database file.
+        path: PathBuf,
+        /// The request.
+        id: RequestId,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+}
+
+impl Classify for EmbeddedError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Owned { .. } | Self::Newer { .. } => Class::Reject,
+            Self::File { .. } | Self::Database { .. } => Class::Retry,
+            Self::Record { .. } => Class::Bug,
+        }
+    }
+}

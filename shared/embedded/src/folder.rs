@@ -1,0 +1,122 @@
+//! The folder that holds everything, and its lock.
+
+mod lock;
+mod recovery;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use iib_ports::Clock;
+use tokio::sync::Notify;
+
+use crate::database::Database;
+use crate::{EmbeddedError, FileArtifacts, FileLogs, SqliteQueue, SqliteRequests};
+pub(crate) use lock::FolderLock;
+
+pub use recovery::Freed;
+
+/// Layout of `state.db`, see [`Database::open`]. Steps are never edited once released; a change
+/// is a further step.
+const LAYOUT: [&str; 1] = [include_str!("folder/state.sql")];
+
+/// A data folder that this process owns. The lock is held until the folder and every store that
+/// came from it are gone.
+///
+/// ```text
+/// <folder>/owner.lock   process id of the owner
+/// <folder>/state.db     requests and queues
+/// <folder>/artifacts/   intermediate results
+/// <folder>/logs/        build logs
+/// <folder>/registry/    the registry, if it is used
+/// ```
+#[derive(Debug, Clone)]
+pub struct DataFolder {
+    path: PathBuf,
+    database: Database,
+    lock: Arc<FolderLock>,
+    arrivals: Arc<Notify>,
+    freed: Freed,
+}
+
+impl DataFolder {
+    /// Takes the folder into possession, creating it if needed, and frees what a former owner
+    /// held: leases of requests (such an attempt does not count, see
+    /// [`iib_request::Record::release`]) and messages that were being worked on.
+    ///
+    /// # Errors
+    /// [`EmbeddedError`]: `Owned` while another process has it.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, EmbeddedError> {
+        let path = path.as_ref();
+        create_folder(path)?;
+        let lock = FolderLock::take(path)?;
+        let file = path.join("state.db");
+        let database = Database::open(&file, &LAYOUT)?;
+        let freed = recovery::free_former_work(&database, &file)?;
+        let folder = Self {
+            path: path.to_owned(),
+            database,
+            lock: Arc::new(lock),
+            arrivals: Arc::new(Notify::new()),
+            freed,
+        };
+        for sub_folder in [folder.artifacts_path(), folder.logs_path()] {
+            create_folder(&sub_folder)?;
+        }
+        FileArtifacts::sweep(&folder.artifacts_path())?;
+        Ok(folder)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What opening it freed, for the log.
+    pub fn freed(&self) -> Freed {
+        self.freed
+    }
+
+    /// The store of requests.
+    pub fn requests(&self) -> SqliteRequests {
+        SqliteRequests::new(self.database.clone(), self.lock.clone())
+    }
+
+    /// The queues. A message that was received `max_receive_count` times without being deleted
+    /// goes to the dead letters.
+    pub fn queue(&self, clock: Arc<dyn Clock>, max_receive_count: u32) -> SqliteQueue {
+        SqliteQueue::new(
+            self.database.clone(),
+            self.arrivals.clone(),
+            clock,
+            max_receive_count,
+            self.lock.clone(),
+        )
+    }
+
+    /// The store of artifacts.
+    pub fn artifacts(&self) -> FileArtifacts {
+        FileArtifacts::new(self.artifacts_path(), self.lock.clone())
+    }
+
+    /// The build logs.
+    pub fn logs(&self) -> FileLogs {
+        FileLogs::new(self.logs_path(), self.lock.clone())
+    }
+
+    fn artifacts_path(&self) -> PathBuf {
+        self.path.join("artifacts")
+    }
+
+    fn logs_path(&self) -> PathBuf {
+        self.path.join("logs")
+    }
+}
+
+/// Creates a folder and those above it.
+pub(crate) fn create_folder(path: &Path) -> Result<(), EmbeddedError> {
+    std::fs::create_dir_all(path).map_err(|source| EmbeddedError::File {
+        path: path.to_owned(),
+        action: "created",
+        source,
+    })
+}

@@ -1,0 +1,74 @@
+//! What a killed process had begun becomes free.
+
+use std::path::Path;
+
+use iib_request::{Record, RequestId};
+use rusqlite::params;
+
+use crate::EmbeddedError;
+use crate::database::Database;
+
+/// What the opening of a folder freed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Freed {
+    /// Requests whose lease was given back.
+    pub leases: usize,
+    /// Messages that somebody was working on.
+    pub messages: usize,
+}
+
+/// Frees leases and messages of the former owner, who is gone for good: this process has the
+/// lock. Neither counts as an attempt, because a stop is not the request's fault.
+pub(super) fn free_former_work(database: &Database, file: &Path) -> Result<Freed, EmbeddedError> {
+    let failed = |source| EmbeddedError::Database {
+        path: file.to_owned(),
+        action: "cleared of the former owner's work",
+        source,
+    };
+    let live = database.run_here(live_records).map_err(failed)?;
+    let mut released = Vec::new();
+    for (id, text) in live {
+        let malformed = |source| EmbeddedError::Record {
+            path: file.to_owned(),
+            id: RequestId(id),
+            source,
+        };
+        let mut record: Record = serde_json::from_str(&text).map_err(malformed)?;
+        if record.leased_until.is_some() {
+            record.release();
+            record.version += 1;
+            let text = serde_json::to_string(&record).map_err(malformed)?;
+            released.push((id, record.version, text));
+        }
+    }
+    let messages = database
+        .run_here(|db| {
+            let transaction = db.transaction()?;
+            for (id, version, text) in &released {
+                transaction.execute(
+                    "UPDATE requests SET version = ?2, record = ?3 WHERE id = ?1",
+                    params![id, version, text],
+                )?;
+            }
+            // The beginning of time is before every clock's now.
+            let messages = transaction.execute(
+                "UPDATE messages
+                 SET visible_at = 0, receive_count = max(receive_count - 1, 0), receipt = NULL
+                 WHERE receipt IS NOT NULL",
+                [],
+            )?;
+            transaction.commit()?;
+            Ok(messages)
+        })
+        .map_err(failed)?;
+    Ok(Freed {
+        leases: released.len(),
+        messages,
+    })
+}
+
+fn live_records(db: &mut rusqlite::Connection) -> rusqlite::Result<Vec<(u64, String)>> {
+    db.prepare("SELECT id, record FROM requests WHERE done = 0 ORDER BY id")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}

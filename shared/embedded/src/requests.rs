@@ -1,0 +1,176 @@
+//! The store of requests in SQLite.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use iib_ports::{NewRequest, Page, PageQuery, Requests, StoreError};
+use iib_request::{BatchId, Record, RequestId, Stage};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use crate::database::{Database, DatabaseError};
+use crate::folder::FolderLock;
+
+/// Requests as JSON documents in a table.
+#[derive(Debug, Clone)]
+pub struct SqliteRequests {
+    database: Database,
+    /// Whoever can write must own the folder.
+    _lock: Arc<FolderLock>,
+}
+
+/// A row as it is stored.
+type Row = (u64, String);
+
+impl SqliteRequests {
+    pub(crate) fn new(database: Database, lock: Arc<FolderLock>) -> Self {
+        Self {
+            database,
+            _lock: lock,
+        }
+    }
+
+    async fn run<T, W>(&self, action: &'static str, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let failed = |source: DatabaseError| StoreError::Unavailable {
+            action,
+            source: source.into(),
+        };
+        self.database.run(work).await.map_err(failed)
+    }
+}
+
+#[async_trait]
+impl Requests for SqliteRequests {
+    async fn create(&self, new: NewRequest) -> Result<Record, StoreError> {
+        self.run("store the new request", move |db| {
+            let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            // The counters roll back with the rest, so a failed creation uses no number up.
+            let record = Record::new(
+                RequestId(count_up(&transaction, "request")?),
+                BatchId(count_up(&transaction, "batch")?),
+                new.user,
+                new.kind,
+                new.now,
+            );
+            transaction
+                .prepare_cached(
+                    "INSERT INTO requests (id, version, done, record) VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute(params![
+                    record.id.0,
+                    record.version,
+                    record.stage == Stage::Done,
+                    serde_json::to_string(&record)
+                        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?
+                ])?;
+            transaction.commit()?;
+            Ok(record)
+        })
+        .await
+    }
+
+    async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
+        // A number beyond SQLite's integers is the number of no request.
+        let Ok(key) = i64::try_from(id.0) else {
+            return Ok(None);
+        };
+        let text: Option<String> = self
+            .run("read the request", move |db| {
+                db.prepare_cached("SELECT record FROM requests WHERE id = ?1")?
+                    .query_row([key], |row| row.get(0))
+                    .optional()
+            })
+            .await?;
+        text.map(|text| parse((id.0, text))).transpose()
+    }
+
+    async fn replace(&self, record: Record) -> Result<Record, StoreError> {
+        let before = record.version;
+        let mut record = record;
+        record.version += 1;
+        let id = record.id;
+        let text = serde_json::to_string(&record)
+            .map_err(|source| StoreError::Malformed { id, source })?;
+        let (version, done) = (record.version, record.stage == Stage::Done);
+        let changed = self
+            .run("save the request", move |db| {
+                db.prepare_cached(
+                    "UPDATE requests SET version = ?3, done = ?4, record = ?5
+                     WHERE id = ?1 AND version = ?2",
+                )?
+                .execute(params![id.0, before, version, done, text])
+            })
+            .await?;
+        if changed == 0 {
+            return Err(StoreError::Conflict(id));
+        }
+        Ok(record)
+    }
+
+    async fn list(&self, query: PageQuery) -> Result<Page, StoreError> {
+        let skipped = query
+            .page
+            .saturating_sub(1)
+            .saturating_mul(query.per_page.into());
+        // An offset SQLite cannot hold is past every row.
+        let skipped = i64::try_from(skipped).unwrap_or(i64::MAX);
+        let (rows, total) = self
+            .run("list the requests", move |db| {
+                let transaction = db.transaction()?;
+                let total = transaction
+                    .prepare_cached("SELECT count(*) FROM requests")?
+                    .query_row([], |row| row.get(0))?;
+                let rows = rows(
+                    &transaction,
+                    "SELECT id, record FROM requests ORDER BY id DESC LIMIT ?1 OFFSET ?2",
+                    params![query.per_page, skipped],
+                )?;
+                Ok((rows, total))
+            })
+            .await?;
+        let items = rows.into_iter().map(parse).collect::<Result<_, _>>()?;
+        Ok(Page { items, total })
+    }
+
+    async fn live(&self, limit: u32) -> Result<Vec<Record>, StoreError> {
+        let rows = self
+            .run("list the live requests", move |db| {
+                let transaction = db.transaction()?;
+                rows(
+                    &transaction,
+                    "SELECT id, record FROM requests WHERE done = 0 ORDER BY id LIMIT ?1",
+                    params![limit],
+                )
+            })
+            .await?;
+        rows.into_iter().map(parse).collect()
+    }
+}
+
+/// The next number of a sequence.
+pub(crate) fn count_up(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<u64> {
+    transaction
+        .prepare_cached("UPDATE counters SET value = value + 1 WHERE name = ?1 RETURNING value")?
+        .query_row([name], |row| row.get(0))
+}
+
+fn rows(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+) -> rusqlite::Result<Vec<Row>> {
+    transaction
+        .prepare_cached(sql)?
+        .query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+fn parse((id, text): Row) -> Result<Record, StoreError> {
+    serde_json::from_str(&text).map_err(|source| StoreError::Malformed {
+        id: RequestId(id),
+        source,
+    })
+}

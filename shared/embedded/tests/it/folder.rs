@@ -1,0 +1,160 @@
+//! Who owns a data folder, and what is left after its owner was killed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use iib_embedded::{DataFolder, EmbeddedError, Freed};
+use iib_ports::{ArtifactKey, Artifacts, Logs, NewRequest, Queue, Requests};
+use iib_request::{AddRequest, Claim, Kind, RequestId, Stage, Task};
+use iib_testkit::time::ManualClock;
+use jiff::{SignedDuration, Timestamp};
+use tempfile::TempDir;
+
+use crate::empty_folder;
+
+const LONG: SignedDuration = SignedDuration::from_hours(1);
+
+fn new_request() -> NewRequest {
+    NewRequest {
+        user: None,
+        kind: Kind::Add(AddRequest::default()),
+        now: Timestamp::constant(1_700_000_000, 0),
+    }
+}
+
+/// The folder as `kill -9` leaves it: nothing was closed, nothing tidied up. What the files
+/// hold at this moment is what the system would keep.
+fn as_left_by_a_kill(place: &TempDir) -> PathBuf {
+    let copy = place.path().join("left");
+    copy_folder(&place.path().join("data"), &copy);
+    copy
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_second_owner_is_refused_and_told_who_the_first_is() {
+    let (place, first) = empty_folder();
+    let path = place.path().join("data");
+    let refused = DataFolder::open(&path).unwrap_err();
+    let own = std::process::id();
+    assert!(
+        matches!(&refused, EmbeddedError::Owned { folder, owner: Some(pid) } if *folder == path && *pid == own),
+        "{refused:?}"
+    );
+    let text = refused.to_string();
+    assert!(text.contains(&path.display().to_string()), "{text}");
+    assert!(text.contains(&own.to_string()), "{text}");
+
+    // A store alone holds the folder too: it could still write.
+    let logs = first.logs();
+    drop(first);
+    assert!(DataFolder::open(&path).is_err());
+    drop(logs);
+    DataFolder::open(&path).unwrap();
+}
+
+#[test]
+fn a_path_that_cannot_be_a_folder_is_named() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("taken");
+    std::fs::write(&path, "a file").unwrap();
+    let error = DataFolder::open(path.join("data")).unwrap_err();
+    assert!(error.to_string().contains("taken"), "{error}");
+}
+
+#[tokio::test]
+async fn everything_that_was_confirmed_is_there_after_the_owner_is_gone() {
+    let (place, folder) = empty_folder();
+    let clock = Arc::new(ManualClock::default());
+    let record = folder.requests().create(new_request()).await.unwrap();
+    let task = Task::new(record.id, Stage::Pin);
+    folder.queue(clock.clone(), 3).send(&task).await.unwrap();
+    let key = ArtifactKey::layer(record.id);
+    let content = stream::iter([Ok(Bytes::from_static(b"layer"))]).boxed();
+    folder.artifacts().put(&key, content).await.unwrap();
+    let lines = ["a line".to_owned()];
+    folder.logs().append(record.id, &lines).await.unwrap();
+    // What a killed process leaves of a write under way.
+    let unfinished = "artifacts/.incoming/half";
+    std::fs::write(folder.path().join(unfinished), "half").unwrap();
+
+    let left = as_left_by_a_kill(&place);
+    let folder = DataFolder::open(&left).unwrap();
+    assert_eq!(folder.freed(), Freed::default());
+    let requests = folder.requests();
+    assert_eq!(requests.get(record.id).await.unwrap(), Some(record.clone()));
+    let next = requests.create(new_request()).await.unwrap();
+    assert_eq!(next.id, RequestId(2));
+    let messages = folder
+        .queue(clock, 3)
+        .receive(Stage::Pin, 10, LONG)
+        .await
+        .unwrap();
+    let bodies: Vec<Task> = messages
+        .iter()
+        .map(|message| serde_json::from_str(&message.body).unwrap())
+        .collect();
+    assert_eq!(bodies, [task]);
+    let artifact = folder.artifacts().get(&key).await.unwrap();
+    let artifact: Vec<_> = artifact.map(Result::unwrap).collect().await;
+    assert_eq!(artifact.concat(), b"layer");
+    let log = folder.logs().read(record.id).await.unwrap();
+    assert_eq!(log.as_deref(), Some("a line\n"));
+    assert!(!left.join(unfinished).exists());
+}
+
+#[tokio::test]
+async fn leases_and_messages_of_a_killed_owner_are_freed_and_do_not_count() {
+    let (place, folder) = empty_folder();
+    let clock = Arc::new(ManualClock::default());
+    let requests = folder.requests();
+    let queue = folder.queue(clock.clone(), 3);
+    let untouched = requests.create(new_request()).await.unwrap();
+    let record = requests.create(new_request()).await.unwrap();
+    queue.send(&Task::new(record.id, Stage::Pin)).await.unwrap();
+    let now = new_request().now;
+    let Claim::Granted(leased) = record.claim(Stage::Pin, now, LONG, 3) else {
+        panic!("a new request is free");
+    };
+    let leased = requests.replace(*leased).await.unwrap();
+    let first = queue.receive(Stage::Pin, 1, LONG).await.unwrap();
+    assert_eq!(first.len(), 1);
+
+    let folder = DataFolder::open(as_left_by_a_kill(&place)).unwrap();
+    let freed = Freed {
+        leases: 1,
+        messages: 1,
+    };
+    assert_eq!(folder.freed(), freed);
+    let requests = folder.requests();
+    let found = requests.get(record.id).await.unwrap().unwrap();
+    assert_eq!((found.leased_until, found.attempts), (None, 0));
+    assert_eq!(
+        found.version,
+        leased.version + 1,
+        "the former owner's writes must lose"
+    );
+    let other = requests.get(untouched.id).await.unwrap();
+    assert_eq!(other, Some(untouched));
+    let again = folder
+        .queue(clock, 3)
+        .receive(Stage::Pin, 1, LONG)
+        .await
+        .unwrap();
+    assert_eq!(again[0].message_id, first[0].message_id);
+    assert_eq!(again[0].receive_count, 1);
+}

@@ -1,0 +1,20 @@
+//! What every adapter of a port has to fulfil.
+//!
+//! Each suite is an async function that takes a factory of empty stores and panics at the first
+//! rule that is broken. A suite knows the port only, nothing of what is behind it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a broken rule is to fail the test that runs the suite"
+)]
+
+mod artifacts;
+mod logs;
+mod queue;
+mod requests;
+
+pub use artifacts::artifacts;
+pub use logs::logs;
+pub use queue::{Inbox, queue};
+pub use requests::requests;

@@ -1,0 +1,185 @@
+//! The contract of [`iib_ports::Requests`].
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use iib_ports::{NewRequest, PageQuery, Requests, StoreError};
+use iib_request::{AddRequest, BatchId, Kind, Outcome, Record, RequestId, Update};
+use jiff::Timestamp;
+
+/// Runs the suite; `make` gives a store without requests.
+pub async fn requests<S: Requests + 'static>(make: impl AsyncFn() -> Arc<S>) {
+    a_new_request_is_stored_as_it_is_returned(&*make().await).await;
+    numbers_are_dense_whoever_asks_at_once(make().await).await;
+    a_request_nobody_created_is_not_there(&*make().await).await;
+    a_write_counts_the_version_up(&*make().await).await;
+    an_older_version_is_not_written(&*make().await).await;
+    of_writers_at_once_one_wins(make().await).await;
+    the_listing_shows_the_newest_first(&*make().await).await;
+    live_requests_come_oldest_first_until_they_are_done(&*make().await).await;
+}
+
+fn new(user: &str) -> NewRequest {
+    NewRequest {
+        user: Some(user.to_owned()),
+        kind: Kind::Add(AddRequest::default()),
+        now: Timestamp::from_microsecond(1_700_000_000_123_456).unwrap(),
+    }
+}
+
+async fn created(store: &dyn Requests, count: usize) -> Vec<Record> {
+    let mut records = Vec::new();
+    for n in 0..count {
+        records.push(store.create(new(&format!("user {n}"))).await.unwrap());
+    }
+    records
+}
+
+async fn a_new_request_is_stored_as_it_is_returned(store: &dyn Requests) {
+    let user = "ü\u{1F980}\"'; DROP TABLE requests; --";
+    let record = store.create(new(user)).await.unwrap();
+    let now = new(user).now;
+    let expected = Record::new(
+        RequestId(1),
+        BatchId(1),
+        Some(user.to_owned()),
+        Kind::Add(AddRequest::default()),
+        now,
+    );
+    assert_eq!(record, expected);
+    assert_eq!(store.get(RequestId(1)).await.unwrap(), Some(record));
+}
+
+async fn numbers_are_dense_whoever_asks_at_once(store: Arc<dyn Requests>) {
+    const MANY: u64 = 50;
+    let tasks = (0..MANY).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move { store.create(new(&format!("user {n}"))).await.unwrap() })
+    });
+    let records: Vec<Record> = join_all(tasks)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    let ids: BTreeSet<u64> = records.iter().map(|record| record.id.0).collect();
+    let batches: BTreeSet<u64> = records.iter().map(|record| record.batch.0).collect();
+    let dense: BTreeSet<u64> = (1..=MANY).collect();
+    assert_eq!(ids, dense, "request ids");
+    assert_eq!(batches, dense, "batch ids");
+    for record in records {
+        let stored = store.get(record.id).await.unwrap();
+        assert_eq!(stored.as_ref(), Some(&record));
+    }
+}
+
+async fn a_request_nobody_created_is_not_there(store: &dyn Requests) {
+    created(store, 1).await;
+    for id in [0, 2, u64::MAX] {
+        assert_eq!(store.get(RequestId(id)).await.unwrap(), None, "{id}");
+    }
+}
+
+async fn a_write_counts_the_version_up(store: &dyn Requests) {
+    let mut record = store.create(new("a")).await.unwrap();
+    for version in 2..5 {
+        record.apply(&Update::doing(format!("step {version}")), new("a").now);
+        let mut expected = record.clone();
+        expected.version = version;
+        record = store.replace(record).await.unwrap();
+        assert_eq!(record, expected);
+        assert_eq!(store.get(record.id).await.unwrap(), Some(expected));
+    }
+}
+
+async fn an_older_version_is_not_written(store: &dyn Requests) {
+    let old = store.create(new("a")).await.unwrap();
+    let mut changed = old.clone();
+    changed.apply(&Update::doing("changed"), new("a").now);
+    let newest = store.replace(changed).await.unwrap();
+    let refused = store.replace(old.clone()).await;
+    assert!(
+        matches!(refused, Err(StoreError::Conflict(id)) if id == old.id),
+        "{refused:?}"
+    );
+    let mut from_the_future = newest.clone();
+    from_the_future.version += 1;
+    let refused = store.replace(from_the_future).await;
+    assert!(
+        matches!(refused, Err(StoreError::Conflict(_))),
+        "{refused:?}"
+    );
+    assert_eq!(store.get(old.id).await.unwrap(), Some(newest));
+
+    let mut unknown = old;
+    unknown.id = RequestId(7);
+    let refused = store.replace(unknown).await;
+    assert!(
+        matches!(refused, Err(StoreError::Conflict(RequestId(7)))),
+        "a request that is not there is not created by a write: {refused:?}"
+    );
+    assert_eq!(store.get(RequestId(7)).await.unwrap(), None);
+}
+
+async fn of_writers_at_once_one_wins(store: Arc<dyn Requests>) {
+    const MANY: usize = 20;
+    let record = store.create(new("a")).await.unwrap();
+    let tasks = (0..MANY).map(|n| {
+        let (store, mut record) = (store.clone(), record.clone());
+        record.apply(&Update::doing(format!("writer {n}")), new("a").now);
+        tokio::spawn(async move { store.replace(record).await })
+    });
+    let mut winners = Vec::new();
+    for outcome in join_all(tasks).await {
+        match outcome.unwrap() {
+            Ok(record) => winners.push(record),
+            Err(StoreError::Conflict(id)) => assert_eq!(id, record.id),
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    assert_eq!(winners.len(), 1, "{winners:?}");
+    let stored = store.get(record.id).await.unwrap();
+    assert_eq!(stored, winners.pop());
+}
+
+async fn the_listing_shows_the_newest_first(store: &dyn Requests) {
+    let empty = store
+        .list(PageQuery {
+            page: 1,
+            per_page: 5,
+        })
+        .await
+        .unwrap();
+    assert_eq!((empty.items.len(), empty.total), (0, 0));
+    created(store, 7).await;
+    for (page, per_page, expected) in [
+        (1, 3, vec![7, 6, 5]),
+        (2, 3, vec![4, 3, 2]),
+        (3, 3, vec![1]),
+        (4, 3, vec![]),
+        (1, 20, vec![7, 6, 5, 4, 3, 2, 1]),
+        (u64::MAX, u32::MAX, vec![]),
+    ] {
+        let found = store.list(PageQuery { page, per_page }).await.unwrap();
+        let ids: Vec<u64> = found.items.iter().map(|record| record.id.0).collect();
+        assert_eq!(
+            (ids, found.total),
+            (expected, 7),
+            "page {page} of {per_page}"
+        );
+    }
+}
+
+async fn live_requests_come_oldest_first_until_they_are_done(store: &dyn Requests) {
+    let records = created(store, 5).await;
+    for index in [1, 3] {
+        let mut record = records[index].clone();
+        record.conclude(Outcome::Rejected);
+        store.replace(record).await.unwrap();
+    }
+    for (limit, expected) in [(10, vec![1, 3, 5]), (2, vec![1, 3]), (0, vec![])] {
+        let live = store.live(limit).await.unwrap();
+        let ids: Vec<u64> = live.iter().map(|record| record.id.0).collect();
+        assert_eq!(ids, expected, "limit {limit}");
+    }
+}

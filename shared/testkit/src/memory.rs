@@ -1,0 +1,20 @@
+//! Adapters in memory, for tests of the use cases.
+
+mod artifacts;
+mod logs;
+mod notifier;
+mod queue;
+mod requests;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use artifacts::MemoryArtifacts;
+pub use logs::MemoryLogs;
+pub use notifier::RecordingNotifier;
+pub use queue::MemoryQueue;
+pub use requests::MemoryRequests;
+
+/// Locks also after a panic elsewhere: that one is what the test is to report.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,47 @@
+//! Artifacts in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use iib_oci::Digest;
+use iib_ports::{ArtifactError, ArtifactKey, Artifacts, Bytestream, Stored};
+
+use super::lock;
+
+/// Artifacts by name, whole in memory.
+#[derive(Debug, Default)]
+pub struct MemoryArtifacts {
+    stored: Mutex<BTreeMap<ArtifactKey, Bytes>>,
+}
+
+impl MemoryArtifacts {
+    /// Names of what is there.
+    pub fn keys(&self) -> Vec<ArtifactKey> {
+        lock(&self.stored).keys().cloned().collect()
+    }
+}
+
+#[async_trait]
+impl Artifacts for MemoryArtifacts {
+    async fn put(&self, key: &ArtifactKey, content: Bytestream) -> Result<Stored, ArtifactError> {
+        let pieces: Vec<Bytes> = content.try_collect().await?;
+        let bytes = Bytes::from(pieces.concat());
+        let (size, digest) = (bytes.len() as u64, Digest::of(&bytes));
+        lock(&self.stored).insert(key.clone(), bytes);
+        Ok(Stored { size, digest })
+    }
+
+    async fn get(&self, key: &ArtifactKey) -> Result<Bytestream, ArtifactError> {
+        let bytes = lock(&self.stored).get(key).cloned();
+        let bytes = bytes.ok_or_else(|| ArtifactError::Missing(key.clone()))?;
+        Ok(stream::iter([Ok(bytes)]).boxed())
+    }
+
+    async fn delete(&self, key: &ArtifactKey) -> Result<(), ArtifactError> {
+        lock(&self.stored).remove(key);
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! Requests in memory.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use iib_ports::{NewRequest, Page, PageQuery, Requests, StoreError};
+use iib_request::{BatchId, Record, RequestId, Stage};
+
+use super::lock;
+
+/// Requests in a list; the request with id `n` is at place `n - 1`.
+#[derive(Debug, Default)]
+pub struct MemoryRequests {
+    records: Mutex<Vec<Record>>,
+}
+
+fn place(id: RequestId) -> Option<usize> {
+    usize::try_from(id.0.checked_sub(1)?).ok()
+}
+
+#[async_trait]
+impl Requests for MemoryRequests {
+    async fn create(&self, new: NewRequest) -> Result<Record, StoreError> {
+        let mut records = lock(&self.records);
+        let number = records.len() as u64 + 1;
+        let (id, batch) = (RequestId(number), BatchId(number));
+        let record = Record::new(id, batch, new.user, new.kind, new.now);
+        records.push(record.clone());
+        Ok(record)
+    }
+
+    async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
+        let records = lock(&self.records);
+        Ok(place(id).and_then(|place| records.get(place)).cloned())
+    }
+
+    async fn replace(&self, mut record: Record) -> Result<Record, StoreError> {
+        let mut records = lock(&self.records);
+        let stored = place(record.id)
+            .and_then(|place| records.get_mut(place))
+            .filter(|stored| stored.version == record.version)
+            .ok_or(StoreError::Conflict(record.id))?;
+        record.version += 1;
+        stored.clone_from(&record);
+        Ok(record)
+    }
+
+    async fn list(&self, query: PageQuery) -> Result<Page, StoreError> {
+        let records = lock(&self.records);
+        let per_page = u64::from(query.per_page);
+        let skipped = query.page.saturating_sub(1).saturating_mul(per_page);
+        Ok(Page {
+            items: records
+                .iter()
+                .rev()
+                .skip(usize::try_from(skipped).unwrap_or(usize::MAX))
+                .take(query.per_page as usize)
+                .cloned()
+                .collect(),
+            total: records.len() as u64,
+        })
+    }
+
+    async fn live(&self, limit: u32) -> Result<Vec<Record>, StoreError> {
+        let records = lock(&self.records);
+        let live = records.iter().filter(|record| record.stage != Stage::Done);
+        Ok(live.take(limit as usize).cloned().collect())
+    }
+}
