@@ -1,1 +1,25 @@
 #![doc = include_str!("../README.md")]
+
+mod candidate;
+mod checks;
+mod heads;
+mod options;
+mod package;
+mod reach;
+mod refusal;
+mod shape;
+mod substitutes;
+mod version;
+mod walk;
+
+pub use candidate::Candidate;
+pub use checks::{Neighbours, check_additions, check_edges, check_edges_within_call};
+pub use heads::{Member, PackageHeads, choose_heads};
+pub use options::{AddOptions, AlphaFeatures, Mode, Overwrite, UnknownMode};
+pub use package::{ChannelRow, Entry, PackageRows, PresentRow};
+pub use reach::check_reachable;
+pub use refusal::{Refusal, Refusals};
+pub use shape::{CatalogChange, CatalogDiff, CatalogShape, PackageShape};
+pub use substitutes::{SubstitutionEdit, Substitutions};
+pub use version::{Identifier, Version, VersionError};
+pub use walk::{ChainNode, NewEntry, Walk, walk_channel};

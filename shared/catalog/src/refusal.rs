@@ -1,0 +1,410 @@
+//! Why an add is refused. `Display` is the reference's message, which users and tools know; what
+//! to do about it is in [`Refusal::hint`].
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::VersionError;
+
+/// One reason to refuse an add (spec index-database §5.2 to §7, §15).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The package has an image among the new ones.
+    #[error("Bundle {image} already exists")]
+    ImageExists {
+        /// The new bundle's image.
+        image: String,
+    },
+    /// The name is in the package already.
+    #[error("Bundle already added that provides package and csv")]
+    CsvExists {
+        /// The new bundle's name.
+        name: String,
+    },
+    /// The bundle to be overwritten has a successor.
+    #[error(
+        "Cannot overwrite a bundle that is not at the head of a channel using --overwrite-latest"
+    )]
+    OverwriteNotHead {
+        /// The new bundle's name.
+        name: String,
+        /// The channel in which it is replaced.
+        channel: String,
+    },
+    /// Two overwrites in a package.
+    #[error(
+        "Cannot overwrite more than one bundle at a time for a given package using --overwrite-latest"
+    )]
+    OverwriteSeveral {
+        /// The package.
+        package: String,
+    },
+    /// The bundle to be overwritten has a successor, found while overwriting.
+    #[error(
+        "cannot overwrite bundle {name} from package {package}: replaced by {by} on channel {channel}"
+    )]
+    OverwriteReplaced {
+        /// The bundle.
+        name: String,
+        /// Its package.
+        package: String,
+        /// Its successor.
+        by: String,
+        /// Where.
+        channel: String,
+    },
+    /// The old bundle is no image.
+    #[error("index add --overwrite-latest is only supported when using bundle images")]
+    OverwriteWithoutImage {
+        /// The bundle.
+        name: String,
+    },
+    /// A name two packages of the call lay claim to.
+    #[error("bundle {name} must belong to exactly one package, found on: [{low} {high}]")]
+    NameInTwoPackages {
+        /// The name.
+        name: String,
+        /// The lower package name.
+        low: String,
+        /// The higher one.
+        high: String,
+    },
+    /// A name another package of the index has.
+    #[error(
+        "bundle {name} belongs to package {owner} on index, cannot be added as an edge for package {package}"
+    )]
+    NameInOtherPackage {
+        /// The name.
+        name: String,
+        /// The package that has it.
+        owner: String,
+        /// The package of the new bundle.
+        package: String,
+    },
+    /// The name exists in the index, wherever.
+    #[error("failed to add bundle {name:?}: UNIQUE constraint failed: operatorbundle.name")]
+    NameExists {
+        /// The name.
+        name: String,
+    },
+    /// Substitution without alpha features.
+    #[error(
+        "SubstitutesFor is an alpha-only feature. You must enable alpha features with the flag --enable-alpha in order to use this feature."
+    )]
+    AlphaNeeded {
+        /// The bundle.
+        name: String,
+    },
+    /// Two substitutes of one bundle with one version.
+    #[error(
+        "failed to add substitutes : cannot determine latest substitution because of duplicate versions"
+    )]
+    SubstitutionUnclear {
+        /// The new bundle.
+        name: String,
+        /// The other substitute.
+        other: String,
+    },
+    /// More than one bundle substitutes for the new one.
+    #[error(
+        "failed to add substitutes : programmer error: more than one substitution pointing to {name}"
+    )]
+    SubstitutedTwice {
+        /// The new bundle.
+        name: String,
+    },
+    /// A substitute whose version cannot be compared.
+    #[error("failed to add substitutes : {fault}")]
+    SubstituteVersion {
+        /// The bundle whose version it is.
+        name: String,
+        /// What is wrong with it; part of the message, so not a source.
+        fault: VersionError,
+    },
+    /// A version that is none.
+    #[error("error parsing bundle {name} version {version}: {fault}")]
+    BadVersion {
+        /// The bundle.
+        name: String,
+        /// The version as written.
+        version: String,
+        /// What is wrong with it; part of the message, so not a source.
+        fault: VersionError,
+    },
+    /// Versions that differ in uncomparable build metadata only.
+    #[error("{fault}")]
+    UncomparableVersions {
+        /// The bundle.
+        name: String,
+        /// What is wrong; part of the message, so not a source.
+        fault: VersionError,
+    },
+    /// The highest version occurs twice.
+    #[error("more than one bundle with maximum version {version}")]
+    HighestVersionTwice {
+        /// The package.
+        package: String,
+        /// The version.
+        version: String,
+    },
+    /// The highest version of a channel occurs twice.
+    #[error("more than one potential channel head for {channel}")]
+    HeadContested {
+        /// The package.
+        package: String,
+        /// The channel.
+        channel: String,
+    },
+    /// The default channel is not among the channels.
+    #[error("unable to determine default channel among channel heads: {heads}")]
+    DefaultChannelUnknown {
+        /// The package.
+        package: String,
+        /// The default channel asked for; empty for none.
+        wanted: String,
+        /// The heads, printed as the reference prints them.
+        heads: String,
+    },
+    /// The default channel's head is deprecated.
+    #[error("no default channel specified for {package}")]
+    NoDefaultChannel {
+        /// The package.
+        package: String,
+    },
+    /// A chain that bites its tail.
+    #[error("Cycle detected, {name} replaces {replaces}")]
+    ReplacesCycle {
+        /// The bundle.
+        name: String,
+        /// What it replaces.
+        replaces: String,
+    },
+    /// A chain that leads nowhere.
+    #[error("Invalid bundle {head}, replaces nonexistent bundle {replaces}")]
+    ReplacesMissing {
+        /// Head of the channel.
+        head: String,
+        /// The name that is not there.
+        replaces: String,
+    },
+    /// The written graph cannot be read back.
+    #[error(
+        "unable to verify added bundles for package {package}: no channel head found for {channel}"
+    )]
+    NoHead {
+        /// The package.
+        package: String,
+        /// The channel.
+        channel: String,
+    },
+    /// The written graph has several tops.
+    #[error(
+        "unable to verify added bundles for package {package}: multiple candidate channel heads found for {channel}: {heads}"
+    )]
+    SeveralHeads {
+        /// The package.
+        package: String,
+        /// The channel.
+        channel: String,
+        /// The heads, printed as the reference prints them.
+        heads: String,
+    },
+    /// A new bundle nothing leads to.
+    #[error(
+        "add prunes bundle {name} ({image}) from package {package}, channel {channel}: this may be due to incorrect channel head ({head}, skips/replaces [{edges}]). Be aware that the head of the channel {channel} where you are trying to add the {name} is {head}. Upgrade graphs follows the Semantic Versioning 2.0.0 (https://semver.org/) which means that is not possible add new versions lower then the head of the channel"
+    )]
+    Pruned {
+        /// The bundle.
+        name: String,
+        /// Its image.
+        image: String,
+        /// Its package.
+        package: String,
+        /// The channel it should be in.
+        channel: String,
+        /// Head of that channel; empty when there is no such channel.
+        head: String,
+        /// What the head skips or replaces, with spaces between.
+        edges: String,
+    },
+    /// A version semver mode cannot place.
+    #[error("Bundle version {version} is not valid")]
+    SemverBadVersion {
+        /// The bundle.
+        name: String,
+        /// The version as written.
+        version: String,
+    },
+}
+
+impl Refusal {
+    /// What the user can do, as a sentence of its own; `None` where the message says it all.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::ReplacesMissing { replaces, .. } => Some(format!(
+                "add {replaces} first or in the same request, or correct spec.replaces"
+            )),
+            Self::CsvExists { name } | Self::NameExists { name } => Some(format!(
+                "{name} is in the index with another image; give the bundle a new name and version"
+            )),
+            Self::OverwriteNotHead { name, channel } => Some(format!(
+                "{name} is replaced in channel {channel}; publish a new version instead"
+            )),
+            Self::Pruned { channel, head, .. } => Some(format!(
+                "use a version above that of {head} in channel {channel}, or let a bundle on the \
+                 way down from it replace or skip this one"
+            )),
+            Self::DefaultChannelUnknown { wanted, .. } if wanted.is_empty() => {
+                Some("name the default channel in the bundle's annotations".to_owned())
+            }
+            Self::DefaultChannelUnknown { wanted, .. } => Some(format!(
+                "add a bundle to channel {wanted}, or name one of the channels as default"
+            )),
+            Self::HighestVersionTwice { version, .. } => Some(format!(
+                "give one of the bundles with version {version} another version"
+            )),
+            Self::BadVersion { .. } => {
+                Some("set spec.version to MAJOR.MINOR.PATCH without leading v or zeroes".to_owned())
+            }
+            Self::ImageExists { .. }
+            | Self::OverwriteSeveral { .. }
+            | Self::OverwriteReplaced { .. }
+            | Self::OverwriteWithoutImage { .. }
+            | Self::NameInTwoPackages { .. }
+            | Self::NameInOtherPackage { .. }
+            | Self::AlphaNeeded { .. }
+            | Self::SubstitutionUnclear { .. }
+            | Self::SubstitutedTwice { .. }
+            | Self::SubstituteVersion { .. }
+            | Self::UncomparableVersions { .. }
+            | Self::HeadContested { .. }
+            | Self::NoDefaultChannel { .. }
+            | Self::ReplacesCycle { .. }
+            | Self::NoHead { .. }
+            | Self::SeveralHeads { .. }
+            | Self::SemverBadVersion { .. } => None,
+        }
+    }
+}
+
+/// All reasons one call found; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusals {
+    first: Refusal,
+    more: Vec<Refusal>,
+}
+
+impl Refusals {
+    /// `Ok` when there is nothing to refuse.
+    ///
+    /// # Errors
+    /// The reasons, in the order given.
+    pub fn check(found: Vec<Refusal>) -> Result<(), Self> {
+        let mut found = found.into_iter();
+        match found.next() {
+            Some(first) => Err(Self {
+                first,
+                more: found.collect(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The reasons in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Refusal> {
+        std::iter::once(&self.first).chain(&self.more)
+    }
+
+    /// The exit status of `opm registry add` (spec §15): 2 when an image exists, 3 when a name
+    /// exists, else 1.
+    pub fn exit_code(&self) -> u8 {
+        if self
+            .iter()
+            .any(|refusal| matches!(refusal, Refusal::ImageExists { .. }))
+        {
+            2
+        } else if self
+            .iter()
+            .any(|refusal| matches!(refusal, Refusal::CsvExists { .. }))
+        {
+            3
+        } else {
+            1
+        }
+    }
+
+    /// The hints of all reasons, each once, in order.
+    pub fn hints(&self) -> Vec<String> {
+        let mut seen = BTreeSet::new();
+        self.iter()
+            .filter_map(Refusal::hint)
+            .filter(|hint| seen.insert(hint.clone()))
+            .collect()
+    }
+}
+
+impl From<Refusal> for Refusals {
+    fn from(first: Refusal) -> Self {
+        Self {
+            first,
+            more: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for Refusals {
+    /// Equal messages once; one message alone, several as `[A, B]` (spec §15).
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut seen = BTreeSet::new();
+        let messages: Vec<String> = self
+            .iter()
+            .map(ToString::to_string)
+            .filter(|message| seen.insert(message.clone()))
+            .collect();
+        match messages.as_slice() {
+            [one] => out.write_str(one),
+            several => write!(out, "[{}]", several.join(", ")),
+        }
+    }
+}
+
+impl std::error::Error for Refusals {}
+
+#[cfg(test)]
+mod tests {
+    use super::{Refusal, Refusals};
+
+    fn exists(image: &str) -> Refusal {
+        Refusal::ImageExists {
+            image: image.to_owned(),
+        }
+    }
+
+    #[test]
+    fn equal_messages_are_said_once() {
+        let name = Refusal::CsvExists {
+            name: "a".to_owned(),
+        };
+        let other = Refusal::CsvExists {
+            name: "b".to_owned(),
+        };
+        let one = Refusals::check(vec![name.clone(), other.clone()]).unwrap_err();
+        assert_eq!(
+            one.to_string(),
+            "Bundle already added that provides package and csv"
+        );
+        assert_eq!(one.exit_code(), 3);
+        let both = Refusals::check(vec![exists("x"), name, other]).unwrap_err();
+        assert_eq!(
+            both.to_string(),
+            "[Bundle x already exists, Bundle already added that provides package and csv]"
+        );
+        assert_eq!(both.exit_code(), 2);
+    }
+
+    #[test]
+    fn nothing_found_is_no_refusal() {
+        assert_eq!(Refusals::check(Vec::new()), Ok(()));
+    }
+}
