@@ -1,1 +1,19 @@
 #![doc = include_str!("../README.md")]
+
+mod config;
+mod digest;
+pub mod layer;
+mod manifest;
+mod media_type;
+mod platform;
+mod pull_spec;
+
+pub use config::{CONFIG_LIMIT, ConfigEdit, ConfigError, ImageConfig, RunSettings};
+pub use digest::{Digest, DigestError, DigestHasher};
+pub use manifest::{
+    Descriptor, MANIFEST_LIMIT, Manifest, ManifestError, ManifestList, ManifestListEntry,
+    RawManifest, Resolved,
+};
+pub use media_type::MediaType;
+pub use platform::{Arch, ArchError, Platform};
+pub use pull_spec::{Pinned, PullSpec, PullSpecError, Reference, Repository};

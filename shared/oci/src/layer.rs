@@ -1,0 +1,34 @@
+//! Layers: reading foreign ones within limits, finding files in them, and writing our own.
+//!
+//! Everything is synchronous and works on `impl Read` and `impl Write`. Digests are computed on
+//! the way, so no byte is looked at twice.
+
+mod bundle_tree;
+mod decode;
+mod entries;
+mod entry_path;
+mod error;
+mod extract;
+#[cfg(test)]
+mod fixture;
+mod member;
+mod ordered;
+mod pack;
+mod pieces;
+mod read;
+mod source;
+mod tar_stream;
+mod unpack;
+
+pub use bundle_tree::{BundleContent, BundleLimits, BundleTree};
+pub use decode::Compression;
+pub use entry_path::{EntryPath, PathFault};
+pub use error::{LayerError, Refusal, TarFault};
+pub use extract::{Extracted, Rest, extract_file};
+pub use member::{MemberFault, PIECE_SIZE};
+pub use ordered::Threads;
+pub use pack::{PackError, PackedLayer, Reuse, pack};
+pub use pieces::PieceTable;
+pub use read::{LayerDigests, LayerReader};
+pub use tar_stream::PackEntry;
+pub use unpack::{Unpacked, unpack};

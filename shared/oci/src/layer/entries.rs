@@ -1,0 +1,307 @@
+//! Walking the entries of a tar archive.
+//!
+//! Headers are understood as container runtimes do (Go's `archive/tar`): ustar, GNU long names
+//! and pax records for path and size; links and directories have no content, whatever their size
+//! says; global pax headers are skipped. Field by field the `tar` crate reads them; its iterator is
+//! not used, because it holds extended headers of any length in memory and mixes up its own
+//! errors with those of the input.
+
+use super::{EntryPath, LayerError, Refusal, TarFault};
+
+/// The largest long name or extended header: Go's reader has the same limit.
+pub(super) const EXTENSION_LIMIT: u64 = 1024 * 1024;
+
+/// The unit of a tar archive.
+pub(super) const BLOCK: usize = 512;
+
+/// Bytes that come in chunks, with typed errors.
+pub(super) trait Stream {
+    /// The bytes at hand, at least one unless the stream is at its end.
+    fn chunk(&mut self) -> Result<&[u8], LayerError>;
+    /// Takes the first `count` bytes of the chunk.
+    fn advance(&mut self, count: usize);
+}
+
+/// One entry. Its content, if any, is next in the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) path: EntryPath,
+    pub(super) kind: EntryKind,
+    /// Size of the content in bytes.
+    pub(super) size: u64,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EntryKind {
+    File,
+    Directory,
+    Link,
+    Device,
+    Fifo,
+    Unknown,
+}
+
+/// The entries of an archive, in its order.
+pub(super) struct Entries<'s, S> {
+    stream: &'s mut S,
+    /// Unpacked bytes taken so far.
+    offset: u64,
+    /// Content of the current entry that was not taken.
+    content: u64,
+    /// Bytes behind the content, up to the next block.
+    padding: u64,
+}
+
+/// What extended headers say about the entry behind them.
+#[derive(Default)]
+struct Extension {
+    path: Option<Vec<u8>>,
+    size: Option<u64>,
+}
+
+impl EntryKind {
+    fn of(header: &tar::Header, path: &[u8]) -> Self {
+        match type_flag(header) {
+            // Archives older than ustar mark directories by the slash alone.
+            b'\0' if path.last() == Some(&b'/') => Self::Directory,
+            b'\0' | b'0' | b'7' => Self::File,
+            b'5' => Self::Directory,
+            b'1' | b'2' => Self::Link,
+            b'3' | b'4' => Self::Device,
+            b'6' => Self::Fifo,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Why an entry of this kind is refused where nobody may bring devices and the like.
+    pub(super) fn refusal(self) -> Option<Refusal> {
+        match self {
+            Self::File | Self::Directory | Self::Link => None,
+            Self::Device => Some(Refusal::Device),
+            Self::Fifo => Some(Refusal::Fifo),
+            Self::Unknown => Some(Refusal::UnknownType),
+        }
+    }
+}
+
+impl<'s, S: Stream> Entries<'s, S> {
+    pub(super) fn new(stream: &'s mut S) -> Self {
+        Self {
+            stream,
+            offset: 0,
+            content: 0,
+            padding: 0,
+        }
+    }
+
+    /// The next entry; what is left of the current one is skipped.
+    pub(super) fn next(&mut self) -> Result<Option<Entry>, LayerError> {
+        let mut extension = Extension::default();
+        loop {
+            let left = (self.content).saturating_add(std::mem::take(&mut self.padding));
+            self.content = 0;
+            self.take(left, |_| Ok(()))?;
+            let start = self.offset;
+            let Some(block) = self.header_block()? else {
+                return Ok(None);
+            };
+            let header = tar::Header::from_byte_slice(&block);
+            let fault = |source| LayerError::Tar {
+                offset: start,
+                source,
+            };
+            let size = header.entry_size().map_err(|_| fault(TarFault::Number))?;
+            match type_flag(header) {
+                b'x' => {
+                    let records = self.extended(size, start)?;
+                    extension.read_pax(&records).map_err(fault)?;
+                }
+                b'L' => {
+                    let name = self.extended(size, start)?;
+                    extension.path = name.split(|b| *b == 0).next().map(<[u8]>::to_vec);
+                }
+                b'g' | b'K' => self.set_content(size),
+                b'S' => return Err(fault(TarFault::Sparse)),
+                _ => return self.entry(header, size, extension).map(Some),
+            }
+        }
+    }
+
+    /// Hands the content of the current entry on, in pieces.
+    pub(super) fn content(
+        &mut self,
+        each: impl FnMut(&[u8]) -> Result<(), LayerError>,
+    ) -> Result<(), LayerError> {
+        let count = std::mem::take(&mut self.content);
+        self.take(count, each)
+    }
+
+    fn entry(
+        &mut self,
+        header: &tar::Header,
+        size: u64,
+        extension: Extension,
+    ) -> Result<Entry, LayerError> {
+        let raw = extension
+            .path
+            .unwrap_or_else(|| header.path_bytes().into_owned());
+        let kind = EntryKind::of(header, &raw);
+        let size = match type_flag(header) {
+            b'1'..=b'6' => 0,
+            _ => extension.size.unwrap_or(size),
+        };
+        self.set_content(size);
+        let path = EntryPath::parse(&raw).map_err(|source| LayerError::Path {
+            path: String::from_utf8_lossy(&raw).into_owned(),
+            source,
+        })?;
+        Ok(Entry { path, kind, size })
+    }
+
+    fn set_content(&mut self, size: u64) {
+        self.content = size;
+        self.padding = (BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64;
+    }
+
+    /// The next header; `None` at the end of the archive, with or without its end marker.
+    fn header_block(&mut self) -> Result<Option<[u8; BLOCK]>, LayerError> {
+        let start = self.offset;
+        let fault = |source| LayerError::Tar {
+            offset: start,
+            source,
+        };
+        let Some(block) = self.block()? else {
+            return Ok(None);
+        };
+        if block.iter().all(|b| *b == 0) {
+            return match self.block()? {
+                Some(second) if second.iter().any(|b| *b != 0) => Err(fault(TarFault::End)),
+                _ => Ok(None),
+            };
+        }
+        let header = tar::Header::from_byte_slice(&block);
+        let stated = header.cksum().map_err(|_| fault(TarFault::Checksum))?;
+        // The checksum's own eight bytes count as blanks.
+        let sum: u32 = block
+            .iter()
+            .enumerate()
+            .map(|(at, b)| {
+                if (148..156).contains(&at) {
+                    u32::from(b' ')
+                } else {
+                    u32::from(*b)
+                }
+            })
+            .sum();
+        if sum != stated {
+            return Err(fault(TarFault::Checksum));
+        }
+        Ok(Some(block))
+    }
+
+    /// One block; `None` where the stream ends.
+    fn block(&mut self) -> Result<Option<[u8; BLOCK]>, LayerError> {
+        if self.stream.chunk()?.is_empty() {
+            return Ok(None);
+        }
+        let mut block = [0; BLOCK];
+        let mut filled = 0;
+        self.take(BLOCK as u64, |bytes| {
+            block[filled..filled + bytes.len()].copy_from_slice(bytes);
+            filled += bytes.len();
+            Ok(())
+        })?;
+        Ok(Some(block))
+    }
+
+    /// The content of an extended header.
+    fn extended(&mut self, size: u64, start: u64) -> Result<Vec<u8>, LayerError> {
+        if size > EXTENSION_LIMIT {
+            return Err(LayerError::Tar {
+                offset: start,
+                source: TarFault::ExtensionSize,
+            });
+        }
+        let mut held = Vec::new();
+        self.set_content(size);
+        self.content(|bytes| {
+            held.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        Ok(held)
+    }
+
+    /// Takes exactly `count` bytes off the stream.
+    fn take(
+        &mut self,
+        mut count: u64,
+        mut each: impl FnMut(&[u8]) -> Result<(), LayerError>,
+    ) -> Result<(), LayerError> {
+        while count > 0 {
+            let chunk = self.stream.chunk()?;
+            if chunk.is_empty() {
+                return Err(LayerError::Tar {
+                    offset: self.offset,
+                    source: TarFault::Truncated,
+                });
+            }
+            let taken = usize::try_from(count).map_or(chunk.len(), |count| count.min(chunk.len()));
+            each(&chunk[..taken])?;
+            self.stream.advance(taken);
+            self.offset += taken as u64;
+            count -= taken as u64;
+        }
+        Ok(())
+    }
+}
+
+impl Extension {
+    /// Takes in pax records: `<length> <key>=<value>\n`, the length counting all of it. An empty
+    /// value takes an earlier one back.
+    fn read_pax(&mut self, mut records: &[u8]) -> Result<(), TarFault> {
+        while !records.is_empty() {
+            let (record, rest) = pax_record(records).ok_or(TarFault::Extension)?;
+            records = rest;
+            let at = record
+                .iter()
+                .position(|b| *b == b'=')
+                .ok_or(TarFault::Extension)?;
+            let (key, value) = (&record[..at], &record[at + 1..]);
+            if key.starts_with(b"GNU.sparse.") {
+                return Err(TarFault::Sparse);
+            }
+            match key {
+                b"path" => self.path = (!value.is_empty()).then(|| value.to_vec()),
+                b"size" if value.is_empty() => self.size = None,
+                b"size" => self.size = Some(decimal(value).ok_or(TarFault::Number)?),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The type as it is written; the `tar` crate does not tell files of ustar from older ones.
+fn type_flag(header: &tar::Header) -> u8 {
+    header.as_bytes()[156]
+}
+
+/// The first record without length and line end, and what is behind it.
+fn pax_record(records: &[u8]) -> Option<(&[u8], &[u8])> {
+    let blank = records.iter().position(|b| *b == b' ')?;
+    let length = usize::try_from(decimal(&records[..blank])?).ok()?;
+    let record = records.get(blank + 1..length)?;
+    let record = record.strip_suffix(b"\n")?;
+    Some((record, &records[length..]))
+}
+
+fn decimal(text: &[u8]) -> Option<u64> {
+    if !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,267 @@
+//! The unpacked side of a layer we write: a tar archive, piece by piece.
+
+use std::fmt;
+use std::io::{self, Read};
+
+use super::entries::BLOCK;
+use super::{EntryPath, PIECE_SIZE, PackError};
+
+/// The largest file that a plain ustar header can state: 8 GiB less one byte.
+const FILE_LIMIT: u64 = (1 << 33) - 1;
+
+/// Something to put into a layer. Owner is root and the time is the epoch, for every entry.
+pub struct PackEntry<'a> {
+    path: EntryPath,
+    content: Content<'a>,
+}
+
+enum Content<'a> {
+    Directory,
+    File {
+        size: u64,
+        source: &'a mut (dyn Read + Send),
+    },
+}
+
+impl<'a> PackEntry<'a> {
+    /// A directory, mode 0755.
+    pub fn directory(path: EntryPath) -> Self {
+        Self {
+            path,
+            content: Content::Directory,
+        }
+    }
+
+    /// A file, mode 0644, of exactly `size` bytes (the header comes before the content).
+    pub fn file(path: EntryPath, size: u64, source: &'a mut (dyn Read + Send)) -> Self {
+        Self {
+            path,
+            content: Content::File { size, source },
+        }
+    }
+
+    /// Where it goes.
+    pub fn path(&self) -> &EntryPath {
+        &self.path
+    }
+}
+
+impl fmt::Debug for PackEntry<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, size) = match &self.content {
+            Content::Directory => ("directory", 0),
+            Content::File { size, .. } => ("file", *size),
+        };
+        f.debug_struct("PackEntry")
+            .field("path", &self.path)
+            .field("kind", &kind)
+            .field("size", &size)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The archive's bytes in pieces of [`PIECE_SIZE`].
+pub(super) struct TarPieces<'e, 'a> {
+    entries: std::slice::IterMut<'e, PackEntry<'a>>,
+    /// Headers, padding and end marker that are not yet handed out.
+    pending: Vec<u8>,
+    /// Where `pending` was handed out to.
+    taken: usize,
+    current: Option<File<'e, 'a>>,
+    finished: bool,
+}
+
+/// The file whose content is being read.
+struct File<'e, 'a> {
+    path: &'e EntryPath,
+    size: u64,
+    left: u64,
+    source: &'e mut &'a mut (dyn Read + Send),
+}
+
+impl<'e, 'a> TarPieces<'e, 'a> {
+    /// # Errors
+    /// The entries must be sorted, each path once, so that equal content gives equal bytes.
+    pub(super) fn new(entries: &'e mut [PackEntry<'a>]) -> Result<Self, PackError> {
+        if entries.iter().any(|entry| entry.path.as_str().is_empty()) {
+            return Err(PackError::EmptyPath);
+        }
+        if let Some(pair) = entries.windows(2).find(|pair| pair[0].path >= pair[1].path) {
+            return Err(PackError::Order {
+                path: pair[1].path.clone(),
+            });
+        }
+        Ok(Self {
+            entries: entries.iter_mut(),
+            pending: Vec::new(),
+            taken: 0,
+            current: None,
+            finished: false,
+        })
+    }
+
+    /// The next piece; only the last is shorter than the others.
+    pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>, PackError> {
+        let mut piece = Vec::with_capacity(PIECE_SIZE);
+        while piece.len() < PIECE_SIZE {
+            let room = PIECE_SIZE - piece.len();
+            if self.taken < self.pending.len() {
+                let count = room.min(self.pending.len() - self.taken);
+                piece.extend_from_slice(&self.pending[self.taken..self.taken + count]);
+                self.taken += count;
+            } else if let Some(file) = &mut self.current {
+                file.read(&mut piece, room)?;
+                if file.left == 0 {
+                    file.check_end()?;
+                    let padding = padding(file.size);
+                    self.current = None;
+                    self.set_pending(vec![0; padding]);
+                }
+            } else if let Some(entry) = self.entries.next() {
+                self.start(entry)?;
+            } else if !self.finished {
+                self.finished = true;
+                self.set_pending(vec![0; 2 * BLOCK]);
+            } else {
+                break;
+            }
+        }
+        Ok((!piece.is_empty()).then_some(piece))
+    }
+
+    fn start(&mut self, entry: &'e mut PackEntry<'a>) -> Result<(), PackError> {
+        let PackEntry { path, content } = entry;
+        match content {
+            Content::Directory => self.set_pending(header(path, tar::EntryType::Directory, 0)?),
+            Content::File { size, .. } if *size > FILE_LIMIT => {
+                return Err(PackError::FileTooLarge {
+                    path: path.clone(),
+                    size: *size,
+                    limit: FILE_LIMIT,
+                });
+            }
+            Content::File { size, source } => {
+                self.set_pending(header(path, tar::EntryType::Regular, *size)?);
+                self.current = Some(File {
+                    path,
+                    size: *size,
+                    left: *size,
+                    source,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn set_pending(&mut self, bytes: Vec<u8>) {
+        self.pending = bytes;
+        self.taken = 0;
+    }
+}
+
+impl File<'_, '_> {
+    /// Appends at most `room` bytes of the content.
+    fn read(&mut self, piece: &mut Vec<u8>, room: usize) -> Result<(), PackError> {
+        let wanted = self.left.min(room as u64);
+        let read = (&mut *self.source)
+            .take(wanted)
+            .read_to_end(piece)
+            .map_err(|source| self.failure(source))? as u64;
+        self.left -= read;
+        if read < wanted {
+            return Err(self.size_changed());
+        }
+        Ok(())
+    }
+
+    /// A longer source means that the file changed while it was packed.
+    fn check_end(&mut self) -> Result<(), PackError> {
+        let mut more = Vec::new();
+        (&mut *self.source)
+            .take(1)
+            .read_to_end(&mut more)
+            .map_err(|source| self.failure(source))?;
+        if more.is_empty() {
+            Ok(())
+        } else {
+            Err(self.size_changed())
+        }
+    }
+
+    fn failure(&self, source: io::Error) -> PackError {
+        PackError::Read {
+            path: self.path.clone(),
+            source,
+        }
+    }
+
+    fn size_changed(&self) -> PackError {
+        PackError::SizeChanged {
+            path: self.path.clone(),
+            size: self.size,
+        }
+    }
+}
+
+fn padding(size: u64) -> usize {
+    let over = (size % BLOCK as u64) as usize;
+    (BLOCK - over) % BLOCK
+}
+
+/// The header blocks of an entry: ustar, with a pax record in front where the path does not fit.
+fn header(path: &EntryPath, kind: tar::EntryType, size: u64) -> Result<Vec<u8>, PackError> {
+    let mode = if kind == tar::EntryType::Directory {
+        0o755
+    } else {
+        0o644
+    };
+    let invalid = |source| PackError::Header {
+        path: path.clone(),
+        source,
+    };
+    let mut blocks = Vec::new();
+    let mut own = fixed_header(kind, mode, size);
+    // Directories end with a slash, as every archiver writes them.
+    let slash = if kind == tar::EntryType::Directory {
+        "/"
+    } else {
+        ""
+    };
+    let text = format!("{path}{slash}");
+    if own.set_path(&text).is_err() || !text.is_ascii() {
+        let record = pax_record("path", &text);
+        let mut extended = fixed_header(tar::EntryType::XHeader, 0o644, record.len() as u64);
+        extended.set_path("pax").map_err(invalid)?;
+        extended.set_cksum();
+        blocks.extend_from_slice(extended.as_bytes());
+        blocks.extend_from_slice(record.as_bytes());
+        blocks.resize(blocks.len() + padding(record.len() as u64), 0);
+        // Readers that know pax do not look at this name.
+        own = fixed_header(kind, mode, size);
+        own.set_path(format!("long{slash}")).map_err(invalid)?;
+    }
+    own.set_cksum();
+    blocks.extend_from_slice(own.as_bytes());
+    Ok(blocks)
+}
+
+fn fixed_header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(size);
+    header
+}
+
+/// `<length> <key>=<value>\n`, the length counting its own digits.
+fn pax_record(key: &str, value: &str) -> String {
+    let rest = key.len() + value.len() + 3;
+    let mut length = rest;
+    while rest + length.to_string().len() != length {
+        length = rest + length.to_string().len();
+    }
+    format!("{length} {key}={value}\n")
+}

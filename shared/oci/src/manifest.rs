@@ -1,0 +1,235 @@
+//! Manifests and manifest lists of both families.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, MediaType, Platform};
+
+/// The largest manifest that is read: what registries accept at most (distribution).
+pub const MANIFEST_LIMIT: usize = 4 * 1024 * 1024;
+
+/// A reference from a manifest to content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// What the content is.
+    pub media_type: MediaType,
+    /// Size in bytes.
+    pub size: u64,
+    /// Digest of the content.
+    pub digest: Digest,
+}
+
+/// An image manifest: one configuration and its layers, lowest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    schema_version: u8,
+    media_type: MediaType,
+    /// The image configuration.
+    pub config: Descriptor,
+    /// The layers, lowest first.
+    pub layers: Vec<Descriptor>,
+}
+
+/// One image of a manifest list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ManifestListEntry {
+    /// The image's manifest.
+    #[serde(flatten)]
+    pub descriptor: Descriptor,
+    /// What it runs on. OCI allows an entry without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+}
+
+/// Several images of one name, told apart by platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ManifestList {
+    schema_version: u8,
+    media_type: MediaType,
+    /// The images, in the list's own order.
+    pub manifests: Vec<ManifestListEntry>,
+}
+
+/// The exact bytes of a manifest or list, with the media type they came under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawManifest {
+    /// The media type the registry (or the document) names.
+    pub media_type: MediaType,
+    /// The document as it travels; its digest is the image's.
+    pub bytes: Vec<u8>,
+}
+
+/// What a manifest document turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resolved {
+    /// One image.
+    Image(Manifest),
+    /// Several, by platform.
+    List(ManifestList),
+}
+
+/// A manifest that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// Not the JSON document its media type promises.
+    #[error("the manifest is not a valid document of type {media_type}")]
+    Malformed {
+        /// The media type it came under.
+        media_type: MediaType,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// A type of manifest that no index or bundle has.
+    #[error("manifests of type {0} are not supported: use Docker v2 schema 2 or OCI")]
+    Type(MediaType),
+}
+
+impl Manifest {
+    /// A Docker v2 schema 2 manifest.
+    pub fn docker(config: Descriptor, layers: Vec<Descriptor>) -> Self {
+        Self {
+            schema_version: 2,
+            media_type: MediaType::new(MediaType::DOCKER_MANIFEST),
+            config,
+            layers,
+        }
+    }
+
+    /// The bytes to push. Field order and spacing are fixed, so the digest is too.
+    ///
+    /// # Errors
+    /// Never for values made here; the error is that of the JSON writer.
+    pub fn to_raw(&self) -> Result<RawManifest, serde_json::Error> {
+        Ok(RawManifest {
+            media_type: self.media_type.clone(),
+            bytes: serde_json::to_vec(self)?,
+        })
+    }
+}
+
+impl ManifestList {
+    /// A Docker manifest list.
+    pub fn docker(manifests: Vec<ManifestListEntry>) -> Self {
+        Self {
+            schema_version: 2,
+            media_type: MediaType::new(MediaType::DOCKER_LIST),
+            manifests,
+        }
+    }
+
+    /// The bytes to push, see [`Manifest::to_raw`].
+    ///
+    /// # Errors
+    /// Never for values made here; the error is that of the JSON writer.
+    pub fn to_raw(&self) -> Result<RawManifest, serde_json::Error> {
+        Ok(RawManifest {
+            media_type: self.media_type.clone(),
+            bytes: serde_json::to_vec(self)?,
+        })
+    }
+
+    /// The first entry for Linux on this architecture.
+    pub fn entry_for(&self, architecture: &str) -> Option<&ManifestListEntry> {
+        self.manifests.iter().find(|entry| {
+            entry.platform.as_ref().is_some_and(|p| {
+                p.architecture == architecture && (p.os == "linux" || p.os.is_empty())
+            })
+        })
+    }
+}
+
+impl RawManifest {
+    /// Digest of the bytes.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.bytes)
+    }
+
+    /// Reads the document as its media type says. A document that names a type itself wins over
+    /// the header, because some registries answer with a general one.
+    ///
+    /// # Errors
+    /// [`ManifestError`]; always a reason to reject the image.
+    pub fn read(&self) -> Result<Resolved, ManifestError> {
+        let malformed = |source| ManifestError::Malformed {
+            media_type: self.media_type.clone(),
+            source,
+        };
+        let mut value: serde_json::Value =
+            serde_json::from_slice(&self.bytes).map_err(malformed)?;
+        let media_type = value
+            .get("mediaType")
+            .and_then(serde_json::Value::as_str)
+            .map_or_else(|| self.media_type.clone(), MediaType::new);
+        if let Some(object) = value.as_object_mut() {
+            // An OCI document may leave its own type out; the typed form always has it.
+            object.insert("mediaType".to_owned(), media_type.as_str().into());
+        }
+        if media_type.is_list() {
+            serde_json::from_value(value)
+                .map(Resolved::List)
+                .map_err(malformed)
+        } else if media_type.is_manifest() {
+            serde_json::from_value(value)
+                .map(Resolved::Image)
+                .map_err(malformed)
+        } else {
+            Err(ManifestError::Type(media_type))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn descriptor(media_type: &str) -> Descriptor {
+        Descriptor {
+            media_type: MediaType::new(media_type),
+            size: 3,
+            digest: Digest::of(b"abc"),
+        }
+    }
+
+    #[test]
+    fn a_written_manifest_reads_back() {
+        let manifest = Manifest::docker(
+            descriptor(MediaType::DOCKER_CONFIG),
+            vec![descriptor(MediaType::DOCKER_LAYER)],
+        );
+        let raw = manifest.to_raw().unwrap();
+        assert_eq!(raw.read().unwrap(), Resolved::Image(manifest));
+    }
+
+    #[test]
+    fn an_oci_document_without_its_own_type_is_read_by_the_header() {
+        let raw = RawManifest {
+            media_type: MediaType::new("application/vnd.oci.image.index.v1+json; charset=utf-8"),
+            bytes: br#"{"schemaVersion":2,"manifests":[]}"#.to_vec(),
+        };
+        assert!(matches!(raw.read().unwrap(), Resolved::List(list) if list.manifests.is_empty()));
+    }
+
+    #[test]
+    fn schema_1_and_non_json_are_refused_with_their_type() {
+        let media_type = MediaType::new("application/vnd.docker.distribution.manifest.v1+json");
+        let raw = RawManifest {
+            media_type,
+            bytes: b"{}".to_vec(),
+        };
+        assert!(
+            raw.read()
+                .unwrap_err()
+                .to_string()
+                .contains("manifest.v1+json")
+        );
+        let raw = RawManifest {
+            media_type: MediaType::new(MediaType::DOCKER_MANIFEST),
+            bytes: b"<html>".to_vec(),
+        };
+        assert!(matches!(raw.read(), Err(ManifestError::Malformed { .. })));
+    }
+}
