@@ -1,1 +1,56 @@
 #![doc = include_str!("../README.md")]
+
+mod caller;
+mod frame;
+mod gateway;
+mod health;
+mod logs;
+mod payload;
+mod problem;
+mod public_url;
+mod show;
+mod submit;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, RawPathParams};
+use axum::middleware::from_fn;
+use axum::routing::{get, post};
+use iib_pipeline::intake::IntakeDeps;
+use iib_request::RequestId;
+
+pub use caller::User;
+pub use gateway::{Gateway, gateway};
+
+use problem::Problem;
+
+/// Largest body that is read, bytes. A call that adds thousands of bundles stays far below.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// The REST API (spec rest-api), answering whatever is asked: errors, unknown paths and panics
+/// are JSON objects too.
+pub fn router(deps: impl Into<IntakeDeps>) -> Router {
+    Router::new()
+        .route("/api/v1/healthcheck", get(health::check))
+        .route("/api/v1/builds", get(show::list))
+        .route("/api/v1/builds/add", post(submit::add))
+        .route("/api/v1/builds/{id}", get(show::one))
+        .route("/api/v1/builds/{id}/logs", get(logs::read))
+        .fallback(async || Problem::not_found())
+        .method_not_allowed_fallback(not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(from_fn(frame::frame))
+        .with_state(Arc::new(deps.into()))
+}
+
+/// A path that is known for other methods only. An id that is none makes the path unknown,
+/// which comes first (spec rest-api §1).
+async fn not_allowed(params: RawPathParams) -> Problem {
+    let known = |(name, value): (&str, &str)| name != "id" || value.parse::<RequestId>().is_ok();
+    if params.iter().all(known) {
+        Problem::method_not_allowed()
+    } else {
+        Problem::not_found()
+    }
+}

@@ -1,0 +1,149 @@
+//! From errors to answers.
+
+use std::borrow::Cow;
+use std::error::Error;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use iib_pipeline::intake::IntakeError;
+use iib_ports::StoreError;
+use iib_request::Refusal;
+use serde_json::json;
+use tracing::error;
+
+/// An answer that is an error: `{"error": "<text>"}`. Clients compare these objects as a whole,
+/// so there is nothing else in them (spec rest-api §1).
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    text: Cow<'static, str>,
+    /// For our logs, never for the client.
+    cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            text: text.into(),
+            cause: None,
+        }
+    }
+
+    fn caused_by(self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            cause: Some(cause.into()),
+            ..self
+        }
+    }
+
+    pub(crate) fn malformed() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "The browser (or proxy) sent a request that this server could not understand.",
+        )
+    }
+
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "The server could not verify that you are authorized to access the URL requested. You either supplied the wrong credentials (e.g. a bad password), or your browser doesn't understand how to supply the credentials required.",
+        )
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "The requested resource was not found",
+        )
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "The method is not allowed for the requested URL.",
+        )
+    }
+
+    pub(crate) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "The server encountered an internal error and was unable to complete your request. Either the server is overloaded or there is an error in the application.",
+        )
+    }
+
+    pub(crate) fn unhealthy(cause: StoreError) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Database health check failed.",
+        )
+        .caused_by(cause)
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
+        Self::new(status, refusal.to_string())
+    }
+}
+
+impl From<IntakeError> for Problem {
+    fn from(error: IntakeError) -> Self {
+        match &error {
+            IntakeError::NotFound(_) | IntakeError::NoLog(_) => Self::not_found(),
+            IntakeError::NotFinished(_) => Self::new(StatusCode::BAD_REQUEST, error.to_string()),
+            IntakeError::LogExpired(_) => Self::new(StatusCode::GONE, error.to_string()),
+            IntakeError::Schedule { .. } => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).caused_by(error)
+            }
+            IntakeError::Store(_) => Self::internal().caused_by(error),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        if let Some(cause) = &self.cause {
+            let status = self.status.as_u16();
+            error!(
+                http.status = status,
+                error = chain(cause.as_ref()),
+                "call failed"
+            );
+        }
+        (self.status, Json(json!({ "error": self.text }))).into_response()
+    }
+}
+
+/// An error and its causes on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_logged_as_a_chain_and_not_returned() {
+        let store = StoreError::Unavailable {
+            action: "be opened",
+            source: "disk full".into(),
+        };
+        let problem = Problem::from(IntakeError::Store(store));
+        assert_eq!(problem.text, Problem::internal().text);
+        assert_eq!(
+            chain(problem.cause.unwrap().as_ref()),
+            "the store of requests failed: the request store could not be opened: disk full"
+        );
+    }
+}

@@ -1,0 +1,64 @@
+//! Showing requests.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use iib_pipeline::intake::{self, IntakeDeps};
+use iib_ports::PageQuery;
+use iib_request::{Form, Listing, Meta, RequestId, View};
+use serde::Serialize;
+
+use crate::problem::Problem;
+use crate::public_url::BuildsUrl;
+
+/// The id in a path. Anything but digits makes the path unknown (spec rest-api §1).
+#[derive(Debug)]
+pub(crate) struct Id(pub(crate) RequestId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        let id = path.ok().and_then(|Path(text)| text.parse().ok());
+        id.map(Self).ok_or_else(Problem::not_found)
+    }
+}
+
+/// `GET /builds/<id>` (spec rest-api §5).
+pub(crate) async fn one(
+    State(deps): State<Arc<IntakeDeps>>,
+    Id(id): Id,
+    BuildsUrl(builds): BuildsUrl,
+) -> Result<Response, Problem> {
+    let record = intake::get(&deps, id).await?;
+    let view = View::new(&record, Form::Verbose, &builds, &deps.api);
+    Ok(Json(view).into_response())
+}
+
+#[derive(Serialize)]
+struct Requests<'a> {
+    items: Vec<View<'a>>,
+    meta: Meta,
+}
+
+/// `GET /builds` (spec rest-api §7).
+pub(crate) async fn list(
+    State(deps): State<Arc<IntakeDeps>>,
+    BuildsUrl(builds): BuildsUrl,
+    query: Query<Vec<(String, String)>>,
+) -> Result<Response, Problem> {
+    let listing = Listing::read(&query, &deps.api)?;
+    let page = PageQuery {
+        page: listing.page.into(),
+        per_page: listing.per_page,
+    };
+    let page = intake::list(&deps, page).await?;
+    let meta = listing.meta(page.total, &builds)?;
+    let view = |record| View::new(record, listing.form, &builds, &deps.api);
+    let items = page.items.iter().map(view).collect();
+    Ok(Json(Requests { items, meta }).into_response())
+}

@@ -1,0 +1,102 @@
+//! What clients see when something behind the API is broken.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use iib_ports::{NewRequest, Page, PageQuery, Requests, StoreError};
+use iib_request::{Record, RequestId};
+
+use crate::service::{Service, good};
+
+const INTERNAL: &str = "The server encountered an internal error and was unable to complete your request. Either the server is overloaded or there is an error in the application.";
+
+/// A store that cannot do anything.
+enum Broken {
+    Unreachable,
+    Panics,
+}
+
+impl Broken {
+    fn fail<T>(&self) -> Result<T, StoreError> {
+        match self {
+            Self::Unreachable => Err(StoreError::Unavailable {
+                action: "be opened",
+                source: "secret detail".into(),
+            }),
+            Self::Panics => panic!("secret detail"),
+        }
+    }
+}
+
+#[async_trait]
+impl Requests for Broken {
+    async fn create(&self, _: NewRequest) -> Result<Record, StoreError> {
+        self.fail()
+    }
+
+    async fn get(&self, _: RequestId) -> Result<Option<Record>, StoreError> {
+        self.fail()
+    }
+
+    async fn replace(&self, _: Record) -> Result<Record, StoreError> {
+        self.fail()
+    }
+
+    async fn list(&self, _: PageQuery) -> Result<Page, StoreError> {
+        self.fail()
+    }
+
+    async fn live(&self, _: u32) -> Result<Vec<Record>, StoreError> {
+        self.fail()
+    }
+}
+
+fn broken(how: Broken) -> Service {
+    let mut service = Service::new();
+    service.deps.requests = Arc::new(how);
+    service
+}
+
+#[tokio::test]
+async fn failures_and_panics_are_error_objects_without_details() {
+    for how in [Broken::Unreachable, Broken::Panics] {
+        let service = broken(how);
+        for path in [
+            "/api/v1/builds",
+            "/api/v1/builds/1",
+            "/api/v1/builds/1/logs",
+        ] {
+            service.get(path).await.assert_error(500, INTERNAL);
+        }
+        service.add(good()).await.assert_error(500, INTERNAL);
+        // What needs no store still works.
+        let answer = service.get("/nothing").await;
+        answer.assert_error(404, "The requested resource was not found");
+    }
+}
+
+#[tokio::test]
+async fn health_is_that_of_the_store() {
+    let healthy = Service::new().get("/api/v1/healthcheck").await;
+    assert_eq!(healthy.status, 200);
+    assert_eq!(
+        healthy.json(),
+        serde_json::json!({"status": "Health check OK"})
+    );
+    let answer = broken(Broken::Unreachable).get("/api/v1/healthcheck").await;
+    answer.assert_error(500, "Database health check failed.");
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_handed_over_is_kept_as_failed() {
+    let service = Service::new();
+    service.queue.refuse_next(1);
+    let answer = service.add(good()).await;
+    answer.assert_error(500, "The scheduling of the build request with ID 1 failed");
+    let shown = service.get("/api/v1/builds/1").await.json();
+    assert_eq!(shown["state"], "failed");
+    assert_eq!(
+        shown["state_reason"],
+        "The scheduling of the request failed"
+    );
+}

@@ -1,0 +1,205 @@
+//! Calls as the API Gateway hands them over: the documents of `events/`.
+
+use iib_intake::gateway;
+use lambda_http::{Context, LambdaEvent};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::service::{Service, good};
+
+const ADD: &str = include_str!("../../../../events/api-add.json");
+const GET: &str = include_str!("../../../../events/api-get.json");
+const LIST: &str = include_str!("../../../../events/api-list.json");
+
+fn event(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// Hands an event over and returns what the API Gateway gets.
+async fn hand_over(service: &Service, event: &Value) -> Value {
+    let payload = serde_json::from_str(&event.to_string()).unwrap();
+    let call = LambdaEvent::new(payload, Context::default());
+    let response = gateway(service.router()).oneshot(call).await.unwrap();
+    serde_json::to_value(&response).unwrap()
+}
+
+fn body(response: &Value) -> Value {
+    assert_eq!(
+        response["headers"]["content-type"], "application/json",
+        "{response}"
+    );
+    assert_eq!(response["isBase64Encoded"], false);
+    serde_json::from_str(response["body"].as_str().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn an_add_request_comes_in_with_its_user() {
+    let mut service = Service::new();
+    service.deps.api.login_disabled = false;
+    let response = hand_over(&service, &event(ADD)).await;
+    assert_eq!(response["statusCode"], 201);
+    let shown = body(&response);
+    assert_eq!(shown["user"], "ann@example.com");
+    assert_eq!(
+        shown["logs"]["url"],
+        "https://a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com/api/v1/builds/1/logs"
+    );
+    assert_eq!(
+        shown["bundles"],
+        json!(["registry.example.com/ops/alpha-bundle:1.0.0"])
+    );
+}
+
+#[tokio::test]
+async fn a_request_is_shown_and_errors_are_too() {
+    let service = Service::new();
+    let missing = hand_over(&service, &event(GET)).await;
+    assert_eq!(missing["statusCode"], 404);
+    assert_eq!(
+        body(&missing),
+        json!({"error": "The requested resource was not found"})
+    );
+    service.add(good()).await;
+    let found = body(&hand_over(&service, &event(GET)).await);
+    assert_eq!(
+        found["logs"]["url"],
+        "https://iib.example.com/api/v1/builds/1/logs"
+    );
+}
+
+#[tokio::test]
+async fn the_stage_is_part_of_urls_and_not_of_paths() {
+    let service = Service::new();
+    for _ in 0..2 {
+        service.add(good()).await;
+    }
+    let page = body(&hand_over(&service, &event(LIST)).await);
+    let builds = "https://a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com/prod/api/v1/builds";
+    assert_eq!(page["meta"]["first"], format!("{builds}?page=1&per_page=1"));
+    assert_eq!(page["items"][0]["logs"]["url"], format!("{builds}/1/logs"));
+
+    // Behind a custom domain the stage does not show.
+    let mut mapped = event(LIST);
+    mapped["rawPath"] = json!("/api/v1/builds");
+    mapped["requestContext"]["domainName"] = json!("iib.example.com");
+    // A client may not say where others are to go.
+    mapped["headers"]["x-forwarded-prefix"] = json!("/elsewhere");
+    let page = body(&hand_over(&service, &mapped).await);
+    let first = &page["meta"]["first"];
+    assert_eq!(
+        first,
+        "https://iib.example.com/api/v1/builds?page=1&per_page=1"
+    );
+}
+
+#[tokio::test]
+async fn odd_hosts_and_schemes_get_an_answer() {
+    let service = Service::new();
+    let hosts = [
+        "x.execute-api.127.0.0.1",
+        "",
+        "a b",
+        "[::1",
+        "%zz",
+        "iib.example.com:99999",
+        "iib.example.com/../..",
+        "user:pass@iib.example.com",
+        "evil.example",
+    ];
+    for host in hosts {
+        for domain in [json!("iib.example.com"), json!("x.127.0.0.1"), json!(null)] {
+            let mut call = event(LIST);
+            call["rawQueryString"] = json!("");
+            call["headers"]["host"] = json!(host);
+            call["headers"]["x-forwarded-proto"] = json!("odd scheme");
+            call["requestContext"]["domainName"] = domain.clone();
+            let response = hand_over(&service, &call).await;
+            assert_eq!(response["statusCode"], 200, "{host} {domain}");
+            let first = &body(&response)["meta"]["first"];
+            let expected = match domain.as_str() {
+                Some("iib.example.com") => "iib.example.com",
+                _ if host == "evil.example" => host,
+                _ => "localhost",
+            };
+            let url = format!("https://{expected}/prod/api/v1/builds?page=1&per_page=20");
+            assert_eq!(first, &json!(url), "{host} {domain}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_port_of_an_emulator_is_kept() {
+    let mut call = event(GET);
+    call["rawPath"] = json!("/api/v1/builds");
+    call["requestContext"]["domainName"] = json!("abc.execute-api.localhost");
+    call["headers"]["host"] = json!("abc.execute-api.localhost:4566");
+    call["headers"]["x-forwarded-proto"] = json!("http");
+    let page = body(&hand_over(&Service::new(), &call).await);
+    assert_eq!(
+        page["meta"]["first"],
+        "http://abc.execute-api.localhost:4566/api/v1/builds?page=1&per_page=20"
+    );
+}
+
+#[tokio::test]
+async fn odd_paths_and_queries_get_an_answer() {
+    let service = Service::new();
+    let cases = [
+        ("", "", 404),
+        ("api/v1/builds", "", 200),
+        ("/prod", "", 404),
+        ("/api/v1/builds", "page= 1", 404),
+        ("/api/v1/builds", "x={\"a\":\"<b>\"}|\\^`#žluť", 200),
+        ("/api/v1/builds/žluť#?x", "", 404),
+        ("/api/v1/builds/%zz", "%zz=%", 404),
+    ];
+    for (path, query, status) in cases {
+        let mut call = event(GET);
+        call["rawPath"] = json!(path);
+        call["rawQueryString"] = json!(query);
+        let response = hand_over(&service, &call).await;
+        assert_eq!(response["statusCode"], status, "{path} {query}");
+    }
+}
+
+#[tokio::test]
+async fn a_binary_body_is_decoded() {
+    let mut call = event(ADD);
+    call["body"] = json!("e30=");
+    call["isBase64Encoded"] = json!(true);
+    let response = hand_over(&Service::new(), &call).await;
+    let expected = json!({"error": "\"from_index\" must be specified if no bundles are specified"});
+    assert_eq!(body(&response), expected);
+}
+
+#[tokio::test]
+async fn the_user_is_whom_the_gateway_authorized() {
+    let cases = [
+        (
+            json!({"jwt": {"claims": {"sub": "1", "username": "ann"}, "scopes": []}}),
+            Some("ann"),
+        ),
+        (
+            json!({"jwt": {"claims": {"sub": "1", "cognito:username": "bob"}}}),
+            Some("bob"),
+        ),
+        (json!({"jwt": {"claims": {"sub": "1"}}}), Some("1")),
+        (
+            json!({"lambda": {"username": "ann", "principalId": "2"}}),
+            Some("ann"),
+        ),
+        (json!({"lambda": {"principalId": "2"}}), Some("2")),
+        (
+            json!({"iam": {"userArn": "arn:aws:iam::123456789012:user/ann"}}),
+            Some("arn:aws:iam::123456789012:user/ann"),
+        ),
+        (json!({"lambda": {"tenant": "x"}}), None),
+        (json!(null), None),
+    ];
+    for (authorizer, user) in cases {
+        let mut call = event(ADD);
+        call["requestContext"]["authorizer"] = authorizer.clone();
+        let shown = body(&hand_over(&Service::new(), &call).await);
+        assert_eq!(shown["user"], json!(user), "{authorizer}");
+    }
+}

@@ -1,0 +1,16 @@
+//! The router with stores in memory, asked as clients and the API Gateway ask it.
+
+#[cfg(test)]
+mod broken;
+#[cfg(test)]
+mod gateway;
+#[cfg(test)]
+mod identity;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod requests;
+#[cfg(test)]
+mod routing;
+#[cfg(test)]
+mod service;

@@ -1,0 +1,106 @@
+use axum::body::Body;
+use http::header;
+use serde_json::json;
+
+use crate::service::{Service, add, at, good};
+
+const MALFORMED: &str =
+    "The browser (or proxy) sent a request that this server could not understand.";
+const NO_OBJECT: &str = "The input data must be a JSON object";
+const MEDIA_TYPE: &str = "Did not attempt to load JSON data because the request Content-Type was not 'application/json'.";
+const NOTHING_TO_BUILD: &str = "\"from_index\" must be specified if no bundles are specified";
+
+fn post(media_type: Option<&str>, body: impl Into<Body>) -> http::Request<Body> {
+    let request = at("POST", "/api/v1/builds/add");
+    let request = match media_type {
+        Some(media_type) => request.header(header::CONTENT_TYPE, media_type),
+        None => request,
+    };
+    request.body(body.into()).unwrap()
+}
+
+#[tokio::test]
+async fn a_body_has_to_be_a_json_object() {
+    let json = Some("application/json");
+    let cases = [
+        (None, "{}", 415, MEDIA_TYPE),
+        (Some(""), "{}", 415, MEDIA_TYPE),
+        (Some("text/plain"), "{}", 415, MEDIA_TYPE),
+        (Some("text/json"), "{}", 415, MEDIA_TYPE),
+        (
+            Some("application/x-www-form-urlencoded"),
+            "a=1",
+            415,
+            MEDIA_TYPE,
+        ),
+        (Some("text/plain"), "{\"half", 415, MEDIA_TYPE),
+        (json, "", 400, MALFORMED),
+        (json, "{\"half", 400, MALFORMED),
+        (json, "{'bundles': []}", 400, MALFORMED),
+        (json, "null", 400, NO_OBJECT),
+        (json, "\"text\"", 400, NO_OBJECT),
+        (json, "17", 400, NO_OBJECT),
+        (json, "[]", 400, NO_OBJECT),
+        (json, "{}", 400, NOTHING_TO_BUILD),
+        (
+            Some("Application/JSON; charset=utf-8"),
+            "{}",
+            400,
+            NOTHING_TO_BUILD,
+        ),
+        (
+            Some("application/vnd.release+json"),
+            "{}",
+            400,
+            NOTHING_TO_BUILD,
+        ),
+    ];
+    let service = Service::new();
+    for (media_type, body, status, text) in cases {
+        let answer = service.ask(post(media_type, body)).await;
+        answer.assert_error(status, text);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_not_read() {
+    let service = Service::new();
+    let mut payload = good();
+    payload["organization"] = json!("x".repeat(1024 * 1024));
+    service.ask(add(&payload)).await.assert_error(
+        413,
+        "The body is larger than 1048576 bytes, which is the most that is read: split it into several requests.",
+    );
+}
+
+#[tokio::test]
+async fn a_payload_is_refused_with_the_status_of_its_fault_and_nothing_is_left() {
+    let service = Service::new();
+    let mut unknown = good();
+    unknown["operators"] = json!(["x"]);
+    let answer = service.add(unknown).await;
+    answer.assert_error(400, "The following parameters are invalid: operators");
+    let mut mode = good();
+    mode["graph_update_mode"] = json!("semver");
+    let answer = service.add(mode).await;
+    answer.assert_error(
+        403,
+        "\"graph_update_mode\" can only be used on the following index image: []",
+    );
+    assert_eq!(
+        service.get("/api/v1/builds").await.json()["meta"]["total"],
+        0
+    );
+    assert_eq!(service.queue.waiting(), []);
+    // The id of a refused request is not used up.
+    assert_eq!(service.add(good()).await.json()["id"], 1);
+}
+
+#[tokio::test]
+async fn a_filter_that_is_not_there_is_refused() {
+    let answer = Service::new().get("/api/v1/builds?state=failed").await;
+    answer.assert_error(
+        400,
+        "The filter \"state\" is not supported by this version: leave it out",
+    );
+}

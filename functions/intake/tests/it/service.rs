@@ -1,0 +1,144 @@
+//! A service to ask.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use http::{Request, StatusCode, header};
+use http_body_util::BodyExt;
+use iib_intake::{User, router};
+use iib_pipeline::intake::IntakeDeps;
+use iib_ports::{Clock, Requests};
+use iib_request::{ApiSettings, BinaryImages, RequestId};
+use iib_testkit::memory::{MemoryLogs, MemoryQueue, MemoryRequests, RecordingNotifier};
+use iib_testkit::time::ManualClock;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+/// A router and the stores behind it.
+pub(crate) struct Service {
+    pub(crate) requests: Arc<MemoryRequests>,
+    pub(crate) queue: Arc<MemoryQueue>,
+    pub(crate) logs: Arc<MemoryLogs>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) deps: IntakeDeps,
+}
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) media_type: String,
+    pub(crate) allow: Option<String>,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        assert_eq!(self.media_type, "application/json", "{}", self.text);
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    /// Asserts that the answer is an error object with nothing else in it.
+    #[track_caller]
+    pub(crate) fn assert_error(&self, status: u16, text: &str) {
+        let got = (self.status.as_u16(), self.json());
+        assert_eq!(got, (status, json!({ "error": text })));
+    }
+}
+
+impl Service {
+    pub(crate) fn new() -> Self {
+        let requests = Arc::new(MemoryRequests::default());
+        let queue = Arc::new(MemoryQueue::default());
+        let logs = Arc::new(MemoryLogs::default());
+        let clock = Arc::new(ManualClock::default());
+        let deps = IntakeDeps {
+            requests: requests.clone(),
+            queue: queue.clone(),
+            logs: logs.clone(),
+            clock: clock.clone(),
+            notifier: Arc::new(RecordingNotifier::default()),
+            api: ApiSettings::default(),
+            binary_images: BinaryImages::new(),
+        };
+        Self {
+            requests,
+            queue,
+            logs,
+            clock,
+            deps,
+        }
+    }
+
+    pub(crate) fn router(&self) -> Router {
+        router(self.deps.clone())
+    }
+
+    pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {
+        let response = self.router().oneshot(request).await.unwrap();
+        let header = |name| {
+            let value = response.headers().get(name)?;
+            Some(value.to_str().unwrap().to_owned())
+        };
+        let status = response.status();
+        let media_type = header(header::CONTENT_TYPE).unwrap_or_default();
+        let allow = header(header::ALLOW);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        Answer {
+            status,
+            media_type,
+            allow,
+            text: String::from_utf8(body.to_vec()).unwrap(),
+        }
+    }
+
+    pub(crate) async fn call(&self, method: &str, path: &str) -> Answer {
+        self.ask(at(method, path).body(Body::empty()).unwrap())
+            .await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path).await
+    }
+
+    pub(crate) async fn add(&self, payload: Value) -> Answer {
+        self.ask(add(&payload)).await
+    }
+
+    pub(crate) async fn add_as(&self, user: &str, payload: Value) -> Answer {
+        let mut request = add(&payload);
+        request.extensions_mut().insert(User(user.to_owned()));
+        self.ask(request).await
+    }
+
+    /// Fails a request, as a stage would.
+    pub(crate) async fn end(&self, id: u64) {
+        let stored = self.requests.get(RequestId(id)).await.unwrap();
+        let mut record = stored.unwrap();
+        record.fail("no such bundle", self.clock.now());
+        self.requests.replace(record).await.unwrap();
+    }
+}
+
+pub(crate) fn at(method: &str, path: &str) -> http::request::Builder {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, "iib.example:8080")
+}
+
+pub(crate) fn add(payload: &Value) -> Request<Body> {
+    at("POST", "/api/v1/builds/add")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(payload.to_string().into())
+        .unwrap()
+}
+
+/// A payload nothing is wrong with.
+pub(crate) fn good() -> Value {
+    json!({
+        "bundles": ["r.example/op:1"],
+        "from_index": "r.example/index:v4.6",
+        "binary_image": "r.example/base:v4.6",
+    })
+}
