@@ -7,6 +7,7 @@ mod manifest;
 mod media_type;
 mod platform;
 mod pull_spec;
+mod small_image;
 
 pub use config::{CONFIG_LIMIT, ConfigEdit, ConfigError, ImageConfig, RunSettings};
 pub use digest::{Digest, DigestError, DigestHasher};
@@ -17,3 +18,4 @@ pub use manifest::{
 pub use media_type::MediaType;
 pub use platform::{Arch, ArchError, Platform};
 pub use pull_spec::{Pinned, PullSpec, PullSpecError, Reference, Repository};
+pub use small_image::{SmallImage, SmallImageError};

@@ -17,5 +17,5 @@ pub use index_db::*;
 pub use logs::Logs;
 pub use notifier::Notifier;
 pub use queue::{Queue, QueueError};
-pub use registry::{BlobSource, BlobStream, Registry, RegistryError};
+pub use registry::{BlobSource, BlobStream, InMemory, Registry, RegistryError};
 pub use requests::{NewRequest, Page, PageQuery, Requests, StoreError};

@@ -23,6 +23,17 @@ pub trait BlobSource: Send + Sync {
     async fn open(&self) -> Result<BlobStream, RegistryError>;
 }
 
+/// A small blob that is in memory already.
+#[derive(Debug, Clone)]
+pub struct InMemory(pub Bytes);
+
+#[async_trait]
+impl BlobSource for InMemory {
+    async fn open(&self) -> Result<BlobStream, RegistryError> {
+        Ok(Box::pin(futures::stream::iter([Ok(self.0.clone())])))
+    }
+}
+
 /// A registry client. Calls retry passing faults themselves, within bounds; what they return is
 /// the last word.
 #[async_trait]
