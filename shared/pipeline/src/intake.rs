@@ -53,6 +53,7 @@ impl From<Deps> for IntakeDeps {
 const NOT_SCHEDULED: &str = "The scheduling of the request failed";
 
 /// Why a call could not be served. `Display` is what the user reads, but for [`Self::Store`].
+/// Not `non_exhaustive`: the API gives every variant its status by an exhaustive match.
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeError {
     /// There is no such request.
