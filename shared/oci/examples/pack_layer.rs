@@ -32,16 +32,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (database, layer) = (Path::new(&database), Path::new(&layer));
     let first = write_layer(database, None, &mut File::create(layer)?)?;
 
-    let wanted = "database/index.db".parse()?;
     let input = File::open(layer)?;
-    let limit = 1 << 40;
-    let unpacked = unpack(
-        &input,
-        &wanted,
-        &mut io::sink(),
-        limit,
-        Threads::available(),
-    )?;
+    let (wanted, threads) = ("database/index.db".parse()?, Threads::available());
+    let unpacked = unpack(&input, &wanted, &mut io::sink(), 1 << 40, threads)?;
     let pieces = unpacked.pieces.ok_or("not a layer of our own form")?;
     let reuse = Reuse {
         pieces: &pieces,
@@ -50,16 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let second = write_layer(database, Some(reuse), &mut io::sink())?;
 
     let mut out = io::stdout().lock();
-    writeln!(out, "digest  {}\ndiff id {}", first.digest, first.diff_id)?;
-    writeln!(
-        out,
-        "size    {} bytes in {} pieces",
-        first.size, first.pieces
-    )?;
-    writeln!(
-        out,
-        "again   {}, {} pieces taken over",
-        second.digest, second.pieces_reused
-    )?;
+    writeln!(out, "first {first:#?}")?;
+    writeln!(out, "again {second:#?}")?;
     Ok(())
 }

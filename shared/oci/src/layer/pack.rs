@@ -118,14 +118,22 @@ impl PackError {
 }
 
 /// A piece with its member.
-struct Packed {
+struct Packed<'a> {
     piece: Vec<u8>,
-    member: PackedMember,
+    member: PackedMember<'a>,
 }
 
-enum PackedMember {
+enum PackedMember<'a> {
     Fresh(Vec<u8>),
-    Taken(Member),
+    /// To be copied from the input layer.
+    Taken(Member, &'a File),
+}
+
+impl<'a> Reuse<'a> {
+    fn find(self, piece: &[u8]) -> Option<PackedMember<'a>> {
+        let member = self.pieces.find(&Sha256::digest(piece).into())?;
+        Some(PackedMember::Taken(member, self.layer))
+    }
 }
 
 /// Writes a layer with these entries, which must be sorted by path.
@@ -143,13 +151,11 @@ pub fn pack(
     out: &mut impl Write,
 ) -> Result<PackedLayer, PackError> {
     let mut pieces = TarPieces::new(entries)?;
-    let table = reuse.map(|reuse| reuse.pieces);
     let new_worker = || {
         let mut packer = Packer::new();
         move |piece: Vec<u8>| {
-            let known = table.and_then(|table| table.find(&Sha256::digest(&piece).into()));
-            let member = match known {
-                Some(member) => PackedMember::Taken(member),
+            let member = match reuse.and_then(|reuse| reuse.find(&piece)) {
+                Some(taken) => taken,
                 None => PackedMember::Fresh(packer.member(&piece).ok_or(PackError::Compress)?),
             };
             Ok(Packed { piece, member })
@@ -159,13 +165,12 @@ pub fn pack(
         threads,
         || pieces.next(),
         new_worker,
-        |results| write_members(results, reuse.map(|reuse| reuse.layer), out),
+        |results| write_members(results, out),
     )
 }
 
 fn write_members(
-    results: &mut Results<Packed, PackError>,
-    mut previous: Option<&File>,
+    results: &mut Results<Packed<'_>, PackError>,
     out: &mut impl Write,
 ) -> Result<PackedLayer, PackError> {
     let (mut digest, mut diff_id) = (DigestHasher::default(), DigestHasher::default());
@@ -175,20 +180,16 @@ fn write_members(
         let Packed { piece, member } = result?;
         diff_id.update(&piece);
         pieces += 1;
-        let bytes = match (&member, &mut previous) {
-            (PackedMember::Fresh(bytes), _) => bytes,
-            (PackedMember::Taken(member), Some(previous)) => {
+        let bytes = match &member {
+            PackedMember::Fresh(bytes) => bytes,
+            PackedMember::Taken(member, layer) => {
                 pieces_reused += 1;
-                read_member(previous, *member, &mut copied).map_err(|source| {
-                    PackError::Previous {
-                        offset: member.offset,
-                        source,
-                    }
+                read_member(layer, *member, &mut copied).map_err(|source| PackError::Previous {
+                    offset: member.offset,
+                    source,
                 })?;
                 &copied
             }
-            // Pieces are found only in the table that comes with the file.
-            (PackedMember::Taken(_), None) => return Err(PackError::Compress),
         };
         digest.update(bytes);
         size += bytes.len() as u64;
