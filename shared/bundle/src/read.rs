@@ -1,0 +1,210 @@
+//! Putting the parts of a bundle together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use iib_catalog::Candidate;
+
+use crate::csv::Csv;
+use crate::document::first_document;
+use crate::json::Json;
+use crate::{ApiKey, BundleError, Typed, apis, images, metadata, properties};
+
+/// The files of a bundle image.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BundleFiles {
+    /// Files directly in `/manifests`, by name.
+    pub manifests: BTreeMap<String, Vec<u8>>,
+    /// Files directly in `/metadata`, by name; `None` when there is no such folder.
+    pub metadata: Option<BTreeMap<String, Vec<u8>>>,
+}
+
+/// A bundle as an index stores it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bundle {
+    /// `metadata.name` of the CSV; never empty.
+    pub name: String,
+    /// The image reference, exactly as given.
+    pub image: String,
+    /// The package; may be empty.
+    pub package: String,
+    /// The channels in the order named, with repetitions.
+    pub channels: Vec<String>,
+    /// The default channel it asks for; empty for none.
+    pub default_channel: String,
+    /// `spec.version` as written, not checked; empty for none.
+    pub version: String,
+    /// `spec.replaces`; empty for none.
+    pub replaces: String,
+    /// `spec.skips`, in order and with repetitions.
+    pub skips: Vec<String>,
+    /// The annotation `olm.skipRange`; empty for none.
+    pub skip_range: String,
+    /// The annotation `olm.substitutesFor`; empty for none.
+    pub substitutes_for: String,
+    /// Text of the CSV, with a newline at its end.
+    pub csv_text: String,
+    /// Texts of all objects one after another, the CSV among them.
+    pub objects_text: String,
+    /// All images it names, its own among them.
+    pub related_images: BTreeSet<String>,
+    /// Dependencies of the file, in order and with repetitions, then one per required API.
+    pub dependencies: Vec<Typed>,
+    /// Properties, each once.
+    pub properties: Vec<Typed>,
+    /// APIs it provides.
+    pub provided_apis: BTreeSet<ApiKey>,
+    /// APIs it requires.
+    pub required_apis: BTreeSet<ApiKey>,
+}
+
+impl Bundle {
+    /// Reads a bundle from its files (spec index-database §3).
+    ///
+    /// # Errors
+    /// The first reason to refuse it, in the order the reference finds them when the bundle is
+    /// added alone.
+    pub fn read(image: &str, files: &BundleFiles) -> Result<Self, BundleError> {
+        let objects = read_objects(&files.manifests)?;
+        if objects.is_empty() {
+            return Err(BundleError::NoObjects);
+        }
+        let csv_object = objects.iter().find(|object| is_csv(object));
+        let csv = csv_object.map(Csv::read).transpose();
+        let csv = csv.map_err(|fault| BundleError::CsvMetadata { fault })?;
+        let crds = apis::crd_apis(&objects)?;
+        let (Some(csv), Some(csv_object)) = (csv, csv_object) else {
+            return Err(BundleError::NoCsv);
+        };
+        let name = csv.name();
+        let in_bundle = |fault| BundleError::ProvidedApis {
+            bundle: name.clone(),
+            fault,
+        };
+        let provided = apis::provided(&csv, crds).map_err(in_bundle)?;
+        apis::check_owned(&csv, &provided).map_err(in_bundle)?;
+
+        let files = files.metadata.as_ref().ok_or(BundleError::NoMetadata)?;
+        let metadata::Metadata {
+            annotations,
+            dependencies,
+            properties: listed,
+        } = metadata::read(files)?;
+        let version = csv
+            .version()
+            .map_err(|fault| BundleError::Version { fault })?;
+        let replaces = csv.replaces().map_err(|fault| BundleError::Replaces {
+            bundle: name.clone(),
+            image: image.to_owned(),
+            fault,
+        })?;
+        let skips = csv.skips().map_err(|fault| BundleError::Skips {
+            bundle: name.clone(),
+            image: image.to_owned(),
+            fault,
+        })?;
+        if name.is_empty() {
+            return Err(BundleError::NoName);
+        }
+        let related_images =
+            images::images(image, &csv).map_err(|fault| BundleError::Images { fault })?;
+        let required = apis::required(&csv).map_err(|fault| BundleError::Dependencies { fault })?;
+        let annotated =
+            properties::annotated(&csv).map_err(|fault| BundleError::Properties { fault })?;
+        let package = (!annotations.package.is_empty())
+            .then(|| properties::package(&annotations.package, &version));
+        let annotation = |key| csv.annotation(key).unwrap_or_default().to_owned();
+        Ok(Self {
+            image: image.to_owned(),
+            package: annotations.package,
+            channels: split_channels(&annotations.channels),
+            default_channel: annotations.default_channel,
+            version,
+            replaces,
+            skips,
+            skip_range: annotation("olm.skipRange"),
+            substitutes_for: annotation("olm.substitutesFor"),
+            csv_text: object_text(csv_object),
+            objects_text: objects.iter().map(object_text).collect(),
+            related_images,
+            dependencies: with_required(dependencies, &required),
+            properties: properties::assemble(listed, package, annotated, &provided),
+            provided_apis: provided,
+            required_apis: required,
+            name,
+        })
+    }
+
+    /// The bundle as the upgrade graph sees it.
+    pub fn candidate(&self) -> Candidate {
+        Candidate {
+            name: self.name.clone(),
+            image: self.image.clone(),
+            package: self.package.clone(),
+            channels: self.channels.clone(),
+            default_channel: self.default_channel.clone(),
+            version: self.version.clone(),
+            replaces: self.replaces.clone(),
+            skips: self.skips.clone(),
+            substitutes_for: self.substitutes_for.clone(),
+        }
+    }
+
+    /// Value of the `olm.package` property as JSON text.
+    pub fn package_property(package: &str, version: &str) -> String {
+        properties::package_text(package, version)
+    }
+}
+
+/// The objects in the order of their files; of several CSVs the first.
+fn read_objects(manifests: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Json>, BundleError> {
+    let mut objects = Vec::new();
+    let mut csv_found = false;
+    for (name, bytes) in manifests {
+        if name.starts_with('.') {
+            continue;
+        }
+        let Some(document) = first_document(name, bytes)? else {
+            continue;
+        };
+        let mut object = document.value;
+        let kind = object
+            .get("kind")
+            .and_then(Json::as_str)
+            .unwrap_or_default();
+        if kind.is_empty() || (is_csv(&object) && csv_found) {
+            continue;
+        }
+        csv_found |= is_csv(&object);
+        object.settle_numbers();
+        objects.push(object);
+    }
+    Ok(objects)
+}
+
+fn is_csv(object: &Json) -> bool {
+    object.get("kind").and_then(Json::as_str) == Some("ClusterServiceVersion")
+}
+
+fn object_text(object: &Json) -> String {
+    let mut text = object.to_text();
+    text.push('\n');
+    text
+}
+
+fn split_channels(channels: &str) -> Vec<String> {
+    if channels.is_empty() {
+        return Vec::new();
+    }
+    channels.split(',').map(str::to_owned).collect()
+}
+
+fn with_required(mut dependencies: Vec<Typed>, required: &BTreeSet<ApiKey>) -> Vec<Typed> {
+    dependencies.extend(required.iter().map(|key| Typed {
+        kind: "olm.gvk".to_owned(),
+        value: key.gvk_text(),
+    }));
+    dependencies
+}
+
+#[cfg(test)]
+mod tests;
