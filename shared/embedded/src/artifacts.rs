@@ -11,12 +11,8 @@ use iib_ports::{ArtifactError, ArtifactKey, Artifacts, Bytestream, Stored};
 use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
 
-use crate::EmbeddedError;
 use crate::file_stream::{HashedFile, HashingWriter, read_stream};
-use crate::folder::{FolderLock, create_folder};
-
-/// Where files are while they are written; keys cannot begin with a dot.
-const INCOMING: &str = ".incoming";
+use crate::folder::FolderLock;
 
 /// Artifacts as files under a folder, named by their keys.
 ///
@@ -36,21 +32,14 @@ impl FileArtifacts {
         }
     }
 
-    /// Removes what a former owner was writing, and makes the folders.
-    pub(crate) fn sweep(folder: &Path) -> Result<(), EmbeddedError> {
-        let incoming = folder.join(INCOMING);
-        match fs::remove_dir_all(&incoming) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(EmbeddedError::File {
-                path: incoming,
-                action: "removed",
-                source,
-            }),
-            _ => create_folder(&incoming),
-        }
+    /// Where files are while they are written. What a former owner left there is of no use.
+    pub(crate) fn incoming(folder: &Path) -> PathBuf {
+        // Keys do not begin with a dot.
+        folder.join(".incoming")
     }
 
     async fn write(&self, path: PathBuf, mut content: Bytestream) -> Result<Stored, WriteFault> {
-        let incoming = self.folder.join(INCOMING);
+        let incoming = Self::incoming(&self.folder);
         let temporary = blocking(move || NamedTempFile::new_in(incoming)).await?;
         let file = temporary.as_file().try_clone()?;
         let mut writer = HashingWriter::new(Box::new(HashedFile::new(file)));

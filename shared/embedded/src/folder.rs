@@ -3,6 +3,7 @@
 mod lock;
 mod recovery;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use iib_ports::Clock;
 use tokio::sync::Notify;
 
 use crate::database::Database;
+use crate::registry::RegistryStore;
 use crate::{EmbeddedError, FileArtifacts, FileLogs, SqliteQueue, SqliteRequests};
 pub(crate) use lock::FolderLock;
 
@@ -62,7 +64,7 @@ impl DataFolder {
         for sub_folder in [folder.artifacts_path(), folder.logs_path()] {
             create_folder(&sub_folder)?;
         }
-        FileArtifacts::sweep(&folder.artifacts_path())?;
+        empty_folder(&FileArtifacts::incoming(&folder.artifacts_path()))?;
         Ok(folder)
     }
 
@@ -103,12 +105,32 @@ impl DataFolder {
         FileLogs::new(self.logs_path(), self.lock.clone())
     }
 
+    /// The registry.
+    ///
+    /// # Errors
+    /// [`EmbeddedError`]: `Owned` if it is open already.
+    pub fn registry(&self) -> Result<RegistryStore, EmbeddedError> {
+        RegistryStore::open(self.path.join("registry"))
+    }
+
     fn artifacts_path(&self) -> PathBuf {
         self.path.join("artifacts")
     }
 
     fn logs_path(&self) -> PathBuf {
         self.path.join("logs")
+    }
+}
+
+/// Removes everything in a folder, and creates it if it is not there.
+pub(crate) fn empty_folder(path: &Path) -> Result<(), EmbeddedError> {
+    match std::fs::remove_dir_all(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(EmbeddedError::File {
+            path: path.to_owned(),
+            action: "emptied",
+            source,
+        }),
+        _ => create_folder(path),
     }
 }
 

@@ -8,6 +8,7 @@ mod file_stream;
 mod folder;
 mod logs;
 mod queue;
+pub mod registry;
 mod requests;
 
 pub use artifacts::FileArtifacts;

@@ -18,7 +18,7 @@ pub(crate) struct FolderLock {
 
 impl FolderLock {
     /// Locks the folder and leaves this process's id in the lock file for whoever comes second.
-    pub(super) fn take(folder: &Path) -> Result<Self, EmbeddedError> {
+    pub(crate) fn take(folder: &Path) -> Result<Self, EmbeddedError> {
         let path = folder.join("owner.lock");
         let failed = |action| {
             let path = path.clone();

@@ -8,6 +8,7 @@
 mod contract;
 mod folder;
 mod queue;
+mod registry;
 mod worker;
 
 use iib_embedded::DataFolder;
