@@ -12,9 +12,11 @@
 mod artifacts;
 mod logs;
 mod queue;
+mod registry;
 mod requests;
 
 pub use artifacts::artifacts;
 pub use logs::logs;
 pub use queue::{Inbox, queue};
+pub use registry::registry;
 pub use requests::requests;

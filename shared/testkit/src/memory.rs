@@ -4,6 +4,7 @@ mod artifacts;
 mod logs;
 mod notifier;
 mod queue;
+mod registry;
 mod requests;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,7 @@ pub use artifacts::MemoryArtifacts;
 pub use logs::MemoryLogs;
 pub use notifier::RecordingNotifier;
 pub use queue::MemoryQueue;
+pub use registry::MemoryRegistry;
 pub use requests::MemoryRequests;
 
 /// Locks also after a panic elsewhere: that one is what the test is to report.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use iib_testkit::contract;
-use iib_testkit::memory::{MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests};
+use iib_testkit::memory::{
+    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRequests,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_in_memory_fulfil_the_contract() {
@@ -27,4 +29,13 @@ async fn artifacts_in_memory_fulfil_the_contract() {
 #[tokio::test(flavor = "multi_thread")]
 async fn logs_in_memory_fulfil_the_contract() {
     contract::logs(async || Arc::new(MemoryLogs::default())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_registry_in_memory_fulfils_the_contract() {
+    contract::registry(async || {
+        let registry = Arc::new(MemoryRegistry::default());
+        (registry, "registry.example:5000".to_owned())
+    })
+    .await;
 }
