@@ -1,1 +1,23 @@
 #![doc = include_str!("../README.md")]
+
+mod auth;
+mod body;
+mod call;
+mod client;
+mod config;
+mod error;
+mod hosts;
+mod manifest;
+mod mount;
+mod presence;
+mod pull;
+mod push;
+mod refusal;
+mod retry;
+mod target;
+mod transport;
+
+pub use auth::AuthFileError;
+pub use client::RegistryClient;
+pub use config::RegistryConfig;
+pub use error::{Fault, RegistryInitError};

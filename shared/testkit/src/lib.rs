@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod contract;
+pub mod docker_registry;
 pub mod memory;
+pub mod scripted_registry;
 pub mod time;

@@ -1,0 +1,187 @@
+//! Fetching a token (distribution's token and OAuth2 documentation).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use oci_client::token_cache::RegistryToken;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, StatusCode};
+use url::{Url, form_urlencoded};
+
+use super::Authorization;
+use super::credential::{Credential, Secret};
+use crate::body::{ReadFailure, read_document};
+use crate::refusal;
+use crate::retry::{Failure, is_passing};
+use crate::target::Target;
+use crate::transport::{Outgoing, Transport};
+
+/// The largest answer of a token server. Tokens that list many groups reach some tens of KiB.
+const TOKEN_LIMIT: usize = 256 * 1024;
+
+/// How long a token lasts when the server does not say (the token documentation).
+const DEFAULT_LIFE: Duration = Duration::from_secs(60);
+
+/// The longest a token is kept, whatever the server says.
+const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Tokens are replaced this long before they end, so that none ends on its way. Of shorter ones
+/// half the life is used.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// What is wrong with a token that no header can carry.
+pub(crate) const NOT_SENDABLE: &str = "the token has characters that no header can carry";
+
+/// How we name ourselves to OAuth2 token servers, which ask for it.
+const CLIENT_ID: &str = "iib-serverless";
+
+/// A token server's answer. `oci-client` knows both names a token comes under, and does not
+/// show it.
+#[derive(serde::Deserialize)]
+struct Answer {
+    #[serde(flatten)]
+    token: RegistryToken,
+    #[serde(default)]
+    expires_in: Option<u64>,
+}
+
+/// Fetches a token for the target's scopes, and how long to use it.
+pub(crate) async fn fetch(
+    transport: &Transport,
+    target: &Target,
+    realm: &str,
+    service: Option<&str>,
+    credential: &Credential,
+) -> Result<(Authorization, Duration), Failure> {
+    let realm = checked_realm(transport, target, realm)?;
+    let (outgoing, authorization) = request(target, realm, service, credential)?;
+    let response = transport
+        .send(&outgoing, authorization.as_ref().map(Authorization::header))
+        .await
+        .map_err(|failure| failure.during(target))?;
+    let status = response.status();
+    if is_passing(status) {
+        return Err(refusal::passing(response).await);
+    }
+    if !status.is_success() {
+        // Token servers answer 400 too when they do not like a refresh token (OAuth2).
+        return Err(match status {
+            StatusCode::BAD_REQUEST if matches!(credential, Credential::Identity(_)) => {
+                target.denied(StatusCode::UNAUTHORIZED).into()
+            }
+            _ => refusal::failure(target, response).await,
+        });
+    }
+    let document = match read_document(response, TOKEN_LIMIT, transport.idle_timeout()).await {
+        Ok(document) => document,
+        Err(ReadFailure::Fault(fault)) => return Err(fault.into()),
+        Err(ReadFailure::TooLarge) => {
+            return Err(target
+                .protocol("its token server's answer is too large")
+                .into());
+        }
+    };
+    let answer: Answer = serde_json::from_slice(&document)
+        .map_err(|_| target.protocol("its token server's answer holds no token"))?;
+    let authorization = Authorization::bearer(Secret::new(answer.token.token()))
+        .ok_or_else(|| target.protocol(NOT_SENDABLE))?;
+    Ok((authorization, life(answer.expires_in)))
+}
+
+/// The token server's URL. Plain HTTP is only for a server the configuration names, and never
+/// for a registry that is itself spoken to over TLS: its credentials would leave that.
+fn checked_realm(transport: &Transport, target: &Target, realm: &str) -> Result<Url, Failure> {
+    let realm = Url::parse(realm)
+        .map_err(|_| target.protocol("the realm in its WWW-Authenticate header is not a URL"))?;
+    let registry = transport.hosts().api(&target.repository);
+    let registry_is_plain = registry.is_some_and(|url| url.scheme() == "http");
+    if transport.hosts().allow(&realm) && (registry_is_plain || realm.scheme() == "https") {
+        Ok(realm)
+    } else {
+        Err(target
+            .protocol("its token server is at a plain HTTP address that the configuration does not name as insecure")
+            .into())
+    }
+}
+
+/// A refresh token is posted as OAuth2 has it; everything else is the older GET, which every
+/// token server knows.
+fn request(
+    target: &Target,
+    mut realm: Url,
+    service: Option<&str>,
+    credential: &Credential,
+) -> Result<(Outgoing, Option<Authorization>), Failure> {
+    if let Credential::Identity(token) = credential {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "refresh_token")
+            .append_pair("client_id", CLIENT_ID)
+            .append_pair("refresh_token", token.expose())
+            .append_pair("scope", &target.scopes.iter().collect::<Vec<_>>().join(" "));
+        if let Some(service) = service {
+            form.append_pair("service", service);
+        }
+        let mut outgoing = Outgoing::new(Method::POST, realm);
+        outgoing.headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+        outgoing.body = Bytes::from(form.finish());
+        return Ok((outgoing, None));
+    }
+    {
+        let mut query = realm.query_pairs_mut();
+        if let Some(service) = service {
+            query.append_pair("service", service);
+        }
+        for scope in target.scopes.iter() {
+            query.append_pair("scope", scope);
+        }
+    }
+    let authorization = match credential {
+        Credential::Basic { user, password } => Some(
+            Authorization::basic(user.clone(), password.clone())
+                .ok_or_else(|| target.protocol(NOT_SENDABLE))?,
+        ),
+        Credential::Anonymous | Credential::Identity(_) | Credential::Bearer(_) => None,
+    };
+    Ok((Outgoing::new(Method::GET, realm), authorization))
+}
+
+fn life(expires_in: Option<u64>) -> Duration {
+    let life = expires_in
+        .map_or(DEFAULT_LIFE, Duration::from_secs)
+        .min(LONGEST_LIFE);
+    life.saturating_sub(MARGIN).max(life / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_used_for_a_little_less_than_it_lasts() {
+        for (expires_in, seconds) in [
+            (None, 50),
+            (Some(300), 290),
+            (Some(8), 4),
+            (Some(0), 0),
+            (Some(u64::MAX), 24 * 60 * 60 - 10),
+        ] {
+            assert_eq!(life(expires_in), Duration::from_secs(seconds));
+        }
+    }
+
+    #[test]
+    fn a_token_is_read_under_either_name() {
+        for document in [
+            r#"{"token":"t"}"#,
+            r#"{"access_token":"t","expires_in":300,"issued_at":"2026-01-01T00:00:00Z"}"#,
+            r#"{"token":"t","access_token":"t","refresh_token":"r"}"#,
+        ] {
+            let answer: Answer = serde_json::from_str(document).unwrap();
+            assert_eq!(answer.token.token(), "t");
+        }
+        assert!(serde_json::from_str::<Answer>(r#"{"expires_in":60}"#).is_err());
+    }
+}

@@ -1,0 +1,107 @@
+//! The client as the rest of the program sees it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use iib_oci::{Descriptor, Digest, PullSpec, RawManifest, Reference, Repository};
+use iib_ports::{BlobSource, BlobStream, Registry, RegistryError};
+
+use crate::auth::Authorizer;
+use crate::call::Caller;
+use crate::presence::Presence;
+use crate::pull::pull_blob;
+use crate::retry::RetryPolicy;
+use crate::transport::Transport;
+use crate::{RegistryConfig, RegistryInitError};
+
+/// A client for all registries; made once and shared. Cloning it is cheap and shares
+/// connections and tokens.
+#[derive(Debug, Clone)]
+pub struct RegistryClient {
+    caller: Arc<Caller>,
+    presence: Arc<Presence>,
+}
+
+impl RegistryClient {
+    /// A client with these settings.
+    ///
+    /// # Errors
+    /// [`RegistryInitError`] for settings that cannot be meant, and for auth files that are
+    /// there but broken.
+    pub fn new(config: RegistryConfig) -> Result<Self, RegistryInitError> {
+        if config.attempts == 0 {
+            return Err(RegistryInitError::NoAttempts);
+        }
+        let transport = Arc::new(Transport::new(&config)?);
+        let presence = Presence::new(&config, transport.hosts()).map_err(RegistryInitError::Oci)?;
+        let retry = RetryPolicy {
+            attempts: config.attempts,
+            base: config.backoff_base,
+            cap: config.backoff_cap,
+            retry_after_cap: config.retry_after_cap,
+        };
+        let authorizer = Authorizer::new(Arc::clone(&transport), config.auth_files)?;
+        Ok(Self {
+            caller: Arc::new(Caller {
+                transport,
+                authorizer,
+                retry,
+            }),
+            presence: Arc::new(presence),
+        })
+    }
+}
+
+#[async_trait]
+impl Registry for RegistryClient {
+    async fn manifest(&self, image: &PullSpec) -> Result<RawManifest, RegistryError> {
+        self.caller.pull_manifest(image).await
+    }
+
+    async fn blob(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+    ) -> Result<BlobStream, RegistryError> {
+        pull_blob(&self.caller, repository, descriptor).await
+    }
+
+    async fn has_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<bool, RegistryError> {
+        self.caller
+            .has_blob(&self.presence, repository, digest)
+            .await
+    }
+
+    async fn mount_blob(
+        &self,
+        to: &Repository,
+        from: &Repository,
+        digest: &Digest,
+    ) -> Result<bool, RegistryError> {
+        self.caller.mount_blob(to, from, digest).await
+    }
+
+    async fn push_blob(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        source: &dyn BlobSource,
+    ) -> Result<(), RegistryError> {
+        self.caller.push_blob(repository, descriptor, source).await
+    }
+
+    async fn push_manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        manifest: &RawManifest,
+    ) -> Result<(), RegistryError> {
+        self.caller
+            .push_manifest(repository, reference, manifest)
+            .await
+    }
+}

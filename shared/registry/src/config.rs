@@ -1,0 +1,65 @@
+//! The settings of the client.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How often a call is tried in all. Five tries with the waits below ride out a registry that
+/// restarts or throttles for some seconds; what lasts longer is the queue's to wait for.
+const ATTEMPTS: u32 = 5;
+
+/// The longest the first wait between two tries can be; it doubles with each one.
+const BACKOFF_BASE: Duration = Duration::from_millis(200);
+
+/// The longest any wait between two tries can be, so that a stage does not spend its time asleep.
+const BACKOFF_CAP: Duration = Duration::from_secs(5);
+
+/// The longest wait a registry can ask for with `Retry-After`. Longer than our own waits, because
+/// a registry that names a time usually means it; well below the time a stage has.
+const RETRY_AFTER_CAP: Duration = Duration::from_secs(30);
+
+/// How long a connection may take to come about. A host that does not answer in ten seconds is
+/// down or unreachable; the default of the operating system is over two minutes.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a registry may be silent in the middle of a call. It covers the time in which
+/// registries check the digest of a large upload before they answer.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Settings of a [`RegistryClient`](crate::RegistryClient).
+#[derive(Debug, Clone)]
+pub struct RegistryConfig {
+    /// Registries spoken to over plain HTTP, each exactly as pull specs name it: `host` or
+    /// `host:port`. Everything else is spoken to over TLS.
+    pub insecure_registries: BTreeSet<String>,
+    /// Docker or podman auth files, the most important first. The first that knows the
+    /// repository decides; files that do not exist are passed over.
+    pub auth_files: Vec<PathBuf>,
+    /// How often a call is tried in all, at least once.
+    pub attempts: u32,
+    /// The longest first wait between two tries; doubles with each one.
+    pub backoff_base: Duration,
+    /// The longest wait between two tries.
+    pub backoff_cap: Duration,
+    /// The longest wait a registry can ask for with `Retry-After`.
+    pub retry_after_cap: Duration,
+    /// How long a connection may take to come about.
+    pub connect_timeout: Duration,
+    /// How long a registry may be silent in the middle of a call.
+    pub idle_timeout: Duration,
+}
+
+impl Default for RegistryConfig {
+    fn default() -> Self {
+        Self {
+            insecure_registries: BTreeSet::new(),
+            auth_files: Vec::new(),
+            attempts: ATTEMPTS,
+            backoff_base: BACKOFF_BASE,
+            backoff_cap: BACKOFF_CAP,
+            retry_after_cap: RETRY_AFTER_CAP,
+            connect_timeout: CONNECT_TIMEOUT,
+            idle_timeout: IDLE_TIMEOUT,
+        }
+    }
+}

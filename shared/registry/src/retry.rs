@@ -1,0 +1,153 @@
+//! When to try again, and how long to wait before.
+
+use std::time::Duration;
+
+use iib_ports::RegistryError;
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+use crate::Fault;
+
+/// What became of one try.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It may pass.
+    Passing {
+        fault: Fault,
+        /// What the registry asked for with `Retry-After`.
+        after: Option<Duration>,
+    },
+    /// It will not.
+    Final(RegistryError),
+}
+
+impl From<RegistryError> for Failure {
+    fn from(error: RegistryError) -> Self {
+        Self::Final(error)
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Passing { fault, after: None }
+    }
+}
+
+/// How often, and how long between.
+#[derive(Debug, Clone)]
+pub(crate) struct RetryPolicy {
+    pub(crate) attempts: u32,
+    pub(crate) base: Duration,
+    pub(crate) cap: Duration,
+    pub(crate) retry_after_cap: Duration,
+}
+
+impl RetryPolicy {
+    /// The wait after `failed` tries: anything up to an exponentially growing bound ("full
+    /// jitter"), so that many callers hit by one outage do not come back together. Never less
+    /// than what the registry asked for, as far as the cap allows. `random` lies in `0.0..1.0`.
+    pub(crate) fn wait(&self, failed: u32, asked: Option<Duration>, random: f64) -> Duration {
+        let doublings = failed.saturating_sub(1).min(31);
+        let bound = self.base.saturating_mul(1 << doublings).min(self.cap);
+        let own = bound.mul_f64(random);
+        let asked = asked.unwrap_or_default().min(self.retry_after_cap);
+        own.max(asked)
+    }
+}
+
+/// Statuses that ask to try again: timeout, throttling, and everything the server blames on
+/// itself, except that it does not know the method.
+pub(crate) fn is_passing(status: StatusCode) -> bool {
+    match status {
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => true,
+        StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => false,
+        _ => status.is_server_error(),
+    }
+}
+
+/// `Retry-After` in seconds. Its other form, a date, is not used: it would need the registry's
+/// clock and ours to agree, and our own backoff does without.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: RetryPolicy = RetryPolicy {
+        attempts: 5,
+        base: Duration::from_millis(200),
+        cap: Duration::from_secs(5),
+        retry_after_cap: Duration::from_secs(30),
+    };
+
+    #[test]
+    fn waits_grow_up_to_the_cap_and_heed_the_registry_within_bounds() {
+        let ms = Duration::from_millis;
+        for (failed, asked, random, wait) in [
+            (1, None, 0.0, ms(0)),
+            (1, None, 0.5, ms(100)),
+            (2, None, 0.5, ms(200)),
+            (4, None, 1.0, ms(1_600)),
+            (9, None, 1.0, ms(5_000)),
+            (40, None, 1.0, ms(5_000)),
+            (1, Some(ms(2_000)), 0.5, ms(2_000)),
+            (9, Some(ms(1)), 1.0, ms(5_000)),
+            (1, Some(ms(3_600_000)), 0.0, ms(30_000)),
+        ] {
+            assert_eq!(
+                POLICY.wait(failed, asked, random),
+                wait,
+                "{failed} {asked:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_timeouts_throttling_and_server_faults_pass() {
+        for (status, passing) in [
+            (200, false),
+            (301, false),
+            (400, false),
+            (401, false),
+            (403, false),
+            (404, false),
+            (408, true),
+            (429, true),
+            (500, true),
+            (501, false),
+            (502, true),
+            (503, true),
+            (504, true),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(is_passing(status), passing, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_retry_after_that_is_no_number_is_left_out() {
+        for (value, wait) in [
+            ("7", Some(7)),
+            (" 0 ", Some(0)),
+            ("-1", None),
+            ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+            ("99999999999999999999", None),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]);
+            assert_eq!(
+                retry_after(&headers),
+                wait.map(Duration::from_secs),
+                "{value}"
+            );
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What a call is about: repository, rights, and the name for messages.
+
+use iib_oci::{Digest, PullSpec, Reference, Repository};
+use iib_ports::RegistryError;
+use reqwest::StatusCode;
+
+/// What a call needs tokens for, in the form of the token protocol
+/// (`repository:<path>:<actions>`). Sorted, so that equal sets share a token.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Scopes(Vec<String>);
+
+impl Scopes {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+/// Whether a call reads or writes. It decides what a 404 means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+}
+
+/// The repository a call goes to, what it is about and which rights it needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) repository: Repository,
+    pub(crate) scopes: Scopes,
+    pub(crate) access: Access,
+    /// The thing in the user's terms.
+    pub(crate) what: String,
+}
+
+impl Target {
+    pub(crate) fn image(image: &PullSpec) -> Self {
+        Self::read(image.repository(), image.to_string())
+    }
+
+    pub(crate) fn blob(repository: &Repository, digest: &Digest) -> Self {
+        Self::read(repository, blob_name(repository, digest))
+    }
+
+    pub(crate) fn blob_upload(repository: &Repository, digest: &Digest) -> Self {
+        Self::write(repository, blob_name(repository, digest))
+    }
+
+    pub(crate) fn image_upload(repository: &Repository, reference: &Reference) -> Self {
+        let separator = match reference {
+            Reference::Tag(_) => ':',
+            Reference::Digest(_) => '@',
+        };
+        Self::write(repository, format!("{repository}{separator}{reference}"))
+    }
+
+    /// A mount takes from one repository and gives to another; the token must be good for both
+    /// (distribution's token scope documentation).
+    pub(crate) fn mount(to: &Repository, from: &Repository, digest: &Digest) -> Self {
+        let mut target = Self::write(to, blob_name(to, digest));
+        if from.path() != to.path() {
+            target
+                .scopes
+                .0
+                .push(format!("repository:{}:pull", from.path()));
+            target.scopes.0.sort();
+        }
+        target
+    }
+
+    fn read(repository: &Repository, what: String) -> Self {
+        Self {
+            repository: repository.clone(),
+            scopes: Scopes(vec![format!("repository:{}:pull", repository.path())]),
+            access: Access::Read,
+            what,
+        }
+    }
+
+    fn write(repository: &Repository, what: String) -> Self {
+        Self {
+            repository: repository.clone(),
+            scopes: Scopes(vec![format!("repository:{}:pull,push", repository.path())]),
+            access: Access::Write,
+            what,
+        }
+    }
+
+    pub(crate) fn registry(&self) -> &str {
+        self.repository.registry()
+    }
+
+    pub(crate) fn denied(&self, status: StatusCode) -> RegistryError {
+        RegistryError::Denied {
+            registry: self.registry().to_owned(),
+            what: self.what.clone(),
+            status: status.as_u16(),
+        }
+    }
+
+    pub(crate) fn not_found(&self) -> RegistryError {
+        RegistryError::NotFound {
+            what: self.what.clone(),
+        }
+    }
+
+    pub(crate) fn protocol(&self, problem: &'static str) -> RegistryError {
+        RegistryError::Protocol {
+            registry: self.registry().to_owned(),
+            what: self.what.clone(),
+            problem,
+        }
+    }
+
+    pub(crate) fn mismatch(&self, expected: &impl ToString, got: &impl ToString) -> RegistryError {
+        RegistryError::Mismatch {
+            what: self.what.clone(),
+            expected: expected.to_string(),
+            got: got.to_string(),
+        }
+    }
+
+    pub(crate) fn too_large(&self, limit: usize) -> RegistryError {
+        RegistryError::TooLarge {
+            what: self.what.clone(),
+            limit: limit as u64,
+        }
+    }
+}
+
+fn blob_name(repository: &Repository, digest: &Digest) -> String {
+    format!("blob {digest} of {repository}")
+}

@@ -1,0 +1,322 @@
+use std::error::Error as _;
+use std::path::PathBuf;
+
+use axum::http::Method;
+use iib_ports::{Registry as _, RegistryError};
+use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
+use iib_testkit::scripted_registry::{Answer, Login, ScriptedRegistry};
+use tempfile::TempDir;
+
+use crate::setup::{Content, client, config, descriptor, image, manifest, repository};
+
+/// base64 of `ann:s3cret`.
+const ANN: &str = "YW5uOnMzY3JldA==";
+
+/// A client with one auth file, which holds `entry` for the registry.
+fn client_with(host: &str, entry: &str) -> (RegistryClient, PathBuf, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("auth.json");
+    std::fs::write(&path, format!(r#"{{"auths":{{"{host}":{entry}}}}}"#)).unwrap();
+    let config = RegistryConfig {
+        auth_files: vec![path.clone()],
+        ..config(host)
+    };
+    (RegistryClient::new(config).unwrap(), path, folder)
+}
+
+fn with_auth(auth: &str) -> String {
+    format!(r#"{{"auth":"{auth}"}}"#)
+}
+
+fn password_tokens() -> Login {
+    Login::Bearer {
+        basic: Some(ANN.to_owned()),
+        refresh: None,
+        expires_in: Some(300),
+    }
+}
+
+#[tokio::test]
+async fn basic_credentials_are_shown_once_they_are_asked_for() {
+    let registry = ScriptedRegistry::with_login(Login::Basic(ANN.to_owned())).await;
+    registry.put_manifest("a", "v1", &manifest());
+    let (client, _path, _folder) = client_with(&registry.host(), &with_auth(ANN));
+    for _ in 0..2 {
+        client
+            .manifest(&image(&registry.host(), "a:v1"))
+            .await
+            .unwrap();
+    }
+    let digest = registry.put_blob("a", "content");
+    assert!(
+        client
+            .has_blob(&repository(&registry.host(), "a"), &digest)
+            .await
+            .unwrap()
+    );
+    let shown: Vec<_> = registry
+        .seen()
+        .iter()
+        .map(|seen| seen.header("authorization").is_some())
+        .collect();
+    // Asked once, then always shown, by oci-client's request too.
+    assert_eq!(shown, [false, true, true, true]);
+}
+
+#[tokio::test]
+async fn wrong_or_missing_credentials_are_denied_and_not_tried_again() {
+    for (entry, requests) in [(with_auth("YW5uOndyb25n"), 2), ("{}".to_owned(), 1)] {
+        let registry = ScriptedRegistry::with_login(Login::Basic(ANN.to_owned())).await;
+        let (client, _path, _folder) = client_with(&registry.host(), &entry);
+        let error = client
+            .manifest(&image(&registry.host(), "a:v1"))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, RegistryError::Denied { status: 401, .. }),
+            "{error}"
+        );
+        assert_eq!(registry.seen().len(), requests);
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_fetched_once_per_repository_and_right() {
+    let registry = ScriptedRegistry::with_login(password_tokens()).await;
+    registry.put_manifest("a", "v1", &manifest());
+    let (client, _path, _folder) = client_with(&registry.host(), &with_auth(ANN));
+    for _ in 0..3 {
+        client
+            .manifest(&image(&registry.host(), "a:v1"))
+            .await
+            .unwrap();
+    }
+    assert_eq!(registry.count(&Method::GET, "/token"), 1);
+    let digest = registry.put_blob("a", "content");
+    let a = repository(&registry.host(), "a");
+    assert!(client.has_blob(&a, &digest).await.unwrap());
+    assert_eq!(registry.count(&Method::GET, "/token"), 1);
+    let source = Content::new("new");
+    client
+        .push_blob(&a, &descriptor(b"new"), &source)
+        .await
+        .unwrap();
+    assert_eq!(registry.count(&Method::GET, "/token"), 2);
+    // The challenge is known by now, so nothing is sent in vain.
+    assert_eq!(registry.count(&Method::POST, "/uploads/"), 1);
+}
+
+#[tokio::test]
+async fn has_blob_gets_its_own_token_when_it_comes_first() {
+    let registry = ScriptedRegistry::with_login(password_tokens()).await;
+    let digest = registry.put_blob("a", "content");
+    let (client, _path, _folder) = client_with(&registry.host(), &with_auth(ANN));
+    let a = repository(&registry.host(), "a");
+    assert!(client.has_blob(&a, &digest).await.unwrap());
+    registry.revoke_tokens();
+    assert!(client.has_blob(&a, &digest).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_token_without_a_lifetime_is_kept_and_a_spent_one_replaced() {
+    for (expires_in, fetched) in [(None, 1), (Some(0), 2)] {
+        let registry = ScriptedRegistry::with_login(Login::Bearer {
+            basic: None,
+            refresh: None,
+            expires_in,
+        })
+        .await;
+        registry.put_manifest("a", "v1", &manifest());
+        let client = client(&registry.host());
+        for _ in 0..2 {
+            client
+                .manifest(&image(&registry.host(), "a:v1"))
+                .await
+                .unwrap();
+        }
+        assert_eq!(
+            registry.count(&Method::GET, "/token"),
+            fetched,
+            "{expires_in:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_replaced() {
+    let registry = ScriptedRegistry::with_login(Login::anonymous_tokens()).await;
+    registry.put_manifest("a", "v1", &manifest());
+    let client = client(&registry.host());
+    client
+        .manifest(&image(&registry.host(), "a:v1"))
+        .await
+        .unwrap();
+    registry.revoke_tokens();
+    client
+        .manifest(&image(&registry.host(), "a:v1"))
+        .await
+        .unwrap();
+    assert_eq!(registry.count(&Method::GET, "/token"), 2);
+}
+
+#[tokio::test]
+async fn a_401_after_a_fresh_token_is_denied() {
+    let registry = ScriptedRegistry::with_login(Login::anonymous_tokens()).await;
+    registry.put_manifest("a", "v1", &manifest());
+    registry.grant_nothing_for("a");
+    let error = client(&registry.host())
+        .manifest(&image(&registry.host(), "a:v1"))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, RegistryError::Denied { status: 401, .. }),
+        "{error}"
+    );
+    assert_eq!(registry.count(&Method::GET, "/manifests/"), 2);
+}
+
+#[tokio::test]
+async fn an_identity_token_is_exchanged_and_not_shown_to_the_registry() {
+    let registry = ScriptedRegistry::with_login(Login::Bearer {
+        basic: Some("nobody".to_owned()),
+        refresh: Some("id/token=".to_owned()),
+        expires_in: None,
+    })
+    .await;
+    registry.put_manifest("a", "v1", &manifest());
+    let entry = format!(r#"{{"auth":"{ANN}","identitytoken":"id/token="}}"#);
+    let (client, _path, _folder) = client_with(&registry.host(), &entry);
+    client
+        .manifest(&image(&registry.host(), "a:v1"))
+        .await
+        .unwrap();
+    assert_eq!(registry.count(&Method::POST, "/token"), 1);
+    let (wrong, _path, _folder) = client_with(&registry.host(), r#"{"identitytoken":"old"}"#);
+    let error = wrong
+        .manifest(&image(&registry.host(), "a:v1"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, RegistryError::Denied { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_token_server_that_stumbles_is_tried_again() {
+    let registry = ScriptedRegistry::with_login(Login::anonymous_tokens()).await;
+    registry.put_manifest("a", "v1", &manifest());
+    registry.on(
+        Method::GET,
+        "/token",
+        [Answer::Status(503), Answer::Disconnect],
+    );
+    let client = client(&registry.host());
+    client
+        .manifest(&image(&registry.host(), "a:v1"))
+        .await
+        .unwrap();
+    assert_eq!(registry.count(&Method::GET, "/token"), 3);
+}
+
+#[tokio::test]
+async fn an_answer_without_a_token_breaks_the_protocol() {
+    let registry = ScriptedRegistry::with_login(Login::anonymous_tokens()).await;
+    for body in ["{}", "<html>", r#"{"token":"a\r\nb"}"#] {
+        let answer = Answer::Reply(200, Vec::new(), body.into());
+        registry.on(Method::GET, "/token", [answer]);
+        let error = client(&registry.host())
+            .manifest(&image(&registry.host(), "a:v1"))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, RegistryError::Protocol { .. }),
+            "{body}: {error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn credentials_do_not_go_to_a_plain_token_server_that_is_not_named() {
+    let registry = ScriptedRegistry::with_login(password_tokens()).await;
+    let thief = ScriptedRegistry::start().await;
+    registry.set_realm(&format!("http://{}/token", thief.host()));
+    let (client, _path, _folder) = client_with(&registry.host(), &with_auth(ANN));
+    let error = client
+        .manifest(&image(&registry.host(), "a:v1"))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("plain HTTP address"), "{error}");
+    assert!(thief.seen().is_empty());
+}
+
+#[tokio::test]
+async fn the_entry_of_the_repository_wins_over_that_of_the_registry() {
+    let registry = ScriptedRegistry::with_login(Login::Basic(ANN.to_owned())).await;
+    registry.put_manifest("team/app", "v1", &manifest());
+    let host = registry.host();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("auth.json");
+    let file = format!(
+        r#"{{"auths":{{"{host}":{{"auth":"eDp4"}},"{host}/team/app":{{"auth":"{ANN}"}}}}}}"#
+    );
+    std::fs::write(&path, file).unwrap();
+    let client = RegistryClient::new(RegistryConfig {
+        auth_files: vec![folder.path().join("missing.json"), path],
+        ..config(&host)
+    })
+    .unwrap();
+    client.manifest(&image(&host, "team/app:v1")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_password_in_the_file_counts_at_the_next_401() {
+    let registry = ScriptedRegistry::with_login(Login::Basic(ANN.to_owned())).await;
+    registry.put_manifest("a", "v1", &manifest());
+    let (client, path, _folder) = client_with(&registry.host(), &with_auth("eDp4"));
+    let spec = image(&registry.host(), "a:v1");
+    client.manifest(&spec).await.unwrap_err();
+    let file = format!(
+        r#"{{"auths":{{"{}":{}}}}}"#,
+        registry.host(),
+        with_auth(ANN)
+    );
+    std::fs::write(path, file).unwrap();
+    client.manifest(&spec).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_broken_auth_file_is_named_at_the_start_and_later() {
+    let registry = ScriptedRegistry::with_login(Login::Basic(ANN.to_owned())).await;
+    let (client, path, _folder) = client_with(&registry.host(), &with_auth(ANN));
+    std::fs::write(&path, "{").unwrap();
+    let later = client
+        .manifest(&image(&registry.host(), "a:v1"))
+        .await
+        .unwrap_err();
+    let fault = later.source().unwrap();
+    let named = fault.source().unwrap().to_string();
+    assert!(named.contains(path.to_str().unwrap()), "{named}");
+    let started = RegistryClient::new(RegistryConfig {
+        auth_files: vec![path.clone()],
+        ..RegistryConfig::default()
+    });
+    let Err(RegistryInitError::AuthFile(error)) = started else {
+        panic!("{started:?}");
+    };
+    assert!(
+        error.to_string().contains(path.to_str().unwrap()),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_client_does_not_show_secrets() {
+    let registry = ScriptedRegistry::with_login(Login::Basic(ANN.to_owned())).await;
+    registry.put_manifest("a", "v1", &manifest());
+    let (client, _path, _folder) = client_with(&registry.host(), &with_auth(ANN));
+    client
+        .manifest(&image(&registry.host(), "a:v1"))
+        .await
+        .unwrap();
+    let shown = format!("{client:?}");
+    assert!(shown.contains("ann"), "{shown}");
+    assert!(!shown.contains("s3cret") && !shown.contains(ANN), "{shown}");
+}

@@ -1,0 +1,129 @@
+use iib_oci::{Digest, MediaType, RawManifest, Reference};
+use iib_ports::{Registry as _, RegistryError};
+use iib_registry::{RegistryClient, RegistryConfig};
+use iib_testkit::docker_registry::{Access, DockerRegistry};
+
+use crate::setup::{Content, config, content, descriptor, image, read, repository};
+
+/// Pushes an image and its list, mounts its layer elsewhere, and reads all of it back.
+async fn exercise(host: &str, client: &RegistryClient) {
+    let (a, b) = (repository(host, "team/a"), repository(host, "team/b"));
+    let (layer, config) = (content(3_000_000), content(500));
+    for bytes in [&layer, &config] {
+        let digest = Digest::of(bytes);
+        assert!(!client.has_blob(&a, &digest).await.unwrap());
+        let source = Content::new(bytes.clone());
+        client
+            .push_blob(&a, &descriptor(bytes), &source)
+            .await
+            .unwrap();
+        assert!(client.has_blob(&a, &digest).await.unwrap());
+        assert!(!client.has_blob(&b, &digest).await.unwrap());
+        assert!(client.mount_blob(&b, &a, &digest).await.unwrap());
+        assert!(client.has_blob(&b, &digest).await.unwrap());
+    }
+    assert!(
+        !client
+            .mount_blob(&b, &a, &Digest::of(b"nowhere"))
+            .await
+            .unwrap()
+    );
+    assert_eq!(
+        read(client.blob(&b, &descriptor(&layer)).await)
+            .await
+            .unwrap(),
+        layer
+    );
+    for (manifest_type, list_type, config_type, layer_type) in [
+        (
+            MediaType::DOCKER_MANIFEST,
+            MediaType::DOCKER_LIST,
+            MediaType::DOCKER_CONFIG,
+            MediaType::DOCKER_LAYER,
+        ),
+        (
+            MediaType::OCI_MANIFEST,
+            MediaType::OCI_INDEX,
+            MediaType::OCI_CONFIG,
+            MediaType::OCI_LAYER_GZIP,
+        ),
+    ] {
+        let text = format!(
+            "{{ \"schemaVersion\": 2, \"mediaType\": \"{manifest_type}\",\n \"config\": {{\"mediaType\": \"{config_type}\", \"size\": {}, \"digest\": \"{}\"}},\n \"layers\": [{{\"mediaType\": \"{layer_type}\", \"size\": {}, \"digest\": \"{}\"}}] }}\n",
+            config.len(),
+            Digest::of(&config),
+            layer.len(),
+            Digest::of(&layer),
+        );
+        let image_manifest = raw(manifest_type, &text);
+        let by_digest = Reference::Digest(image_manifest.digest());
+        client
+            .push_manifest(&b, &by_digest, &image_manifest)
+            .await
+            .unwrap();
+        let text = format!(
+            "{{\"schemaVersion\": 2, \"mediaType\": \"{list_type}\", \"manifests\": [{{\"mediaType\": \"{manifest_type}\", \"size\": {}, \"digest\": \"{}\", \"platform\": {{\"os\": \"linux\", \"architecture\": \"amd64\"}}}}]}}",
+            image_manifest.bytes.len(),
+            image_manifest.digest(),
+        );
+        let list = raw(list_type, &text);
+        let by_tag = Reference::Tag("v1".to_owned());
+        client.push_manifest(&b, &by_tag, &list).await.unwrap();
+        let pulled = client.manifest(&image(host, "team/b:v1")).await.unwrap();
+        assert_eq!(pulled, list);
+        let spec = image(host, &format!("team/b@{}", image_manifest.digest()));
+        assert_eq!(client.manifest(&spec).await.unwrap(), image_manifest);
+    }
+    let missing = client.manifest(&image(host, "team/b:v2")).await;
+    assert!(
+        matches!(missing, Err(RegistryError::NotFound { .. })),
+        "{missing:?}"
+    );
+}
+
+fn raw(media_type: &str, text: &str) -> RawManifest {
+    RawManifest {
+        media_type: MediaType::new(media_type),
+        bytes: text.as_bytes().to_vec(),
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs docker-registry"]
+async fn distribution_takes_and_gives_everything() {
+    let registry = DockerRegistry::start(Access::Anonymous).await;
+    let client = RegistryClient::new(config(registry.host())).unwrap();
+    exercise(registry.host(), &client).await;
+}
+
+#[tokio::test]
+#[ignore = "needs docker-registry"]
+async fn distribution_with_a_password_takes_and_gives_everything_to_those_who_have_it() {
+    let access = Access::Password {
+        user: "ann",
+        password: "s3:cret",
+    };
+    let registry = DockerRegistry::start(access).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("auth.json");
+    // base64 of "ann:s3:cret"
+    let file = format!(
+        r#"{{"auths":{{"{}":{{"auth":"YW5uOnMzOmNyZXQ="}}}}}}"#,
+        registry.host()
+    );
+    std::fs::write(&path, file).unwrap();
+    let client = RegistryClient::new(RegistryConfig {
+        auth_files: vec![path],
+        ..config(registry.host())
+    })
+    .unwrap();
+    exercise(registry.host(), &client).await;
+    let stranger = RegistryClient::new(config(registry.host())).unwrap();
+    let denied = stranger
+        .manifest(&image(registry.host(), "team/b:v1"))
+        .await;
+    assert!(
+        matches!(denied, Err(RegistryError::Denied { status: 401, .. })),
+        "{denied:?}"
+    );
+}

@@ -1,0 +1,17 @@
+//! The client against registries that behave, and against ones that do not.
+#![expect(
+    clippy::unwrap_used,
+    reason = "in helpers of tests, which clippy does not take for tests"
+)]
+
+mod credentials;
+mod docker_registry;
+mod limits;
+mod manifests;
+mod memory;
+mod mounts;
+mod pulls;
+mod pushes;
+mod redirects;
+mod retries;
+mod setup;

@@ -1,0 +1,161 @@
+use axum::http::Method;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use iib_oci::Descriptor;
+use iib_ports::{Class, Classify as _, Registry as _, RegistryError};
+use iib_testkit::scripted_registry::{Answer, ScriptedRegistry};
+
+use crate::setup::{client, content, descriptor, read, repository};
+
+/// Reads a blob of 100 000 bytes whose requests are answered by the script.
+async fn pull(
+    answers: impl IntoIterator<Item = Answer>,
+) -> (Result<Bytes, RegistryError>, ScriptedRegistry) {
+    let bytes = content(100_000);
+    let registry = ScriptedRegistry::start().await;
+    registry.put_blob("a", bytes.clone());
+    registry.on(Method::GET, "/blobs/", answers);
+    let blob = client(&registry.host())
+        .blob(&repository(&registry.host(), "a"), &descriptor(&bytes))
+        .await;
+    (read(blob).await, registry)
+}
+
+#[tokio::test]
+async fn a_blob_comes_whole() {
+    let (read, _) = pull([]).await;
+    assert_eq!(read.unwrap(), content(100_000));
+}
+
+#[tokio::test]
+async fn an_empty_blob_comes_too() {
+    let registry = ScriptedRegistry::start().await;
+    registry.put_blob("a", "");
+    let blob = client(&registry.host())
+        .blob(&repository(&registry.host(), "a"), &descriptor(b""))
+        .await;
+    assert_eq!(read(blob).await.unwrap(), Bytes::new());
+}
+
+#[tokio::test]
+async fn a_broken_transfer_goes_on_where_it_broke() {
+    for fault in [Answer::CutAfter(60_000), Answer::StallAfter(60_000)] {
+        let (read, registry) = pull([fault.clone()]).await;
+        assert_eq!(read.unwrap(), content(100_000), "{fault:?}");
+        let seen = registry.seen();
+        assert_eq!(seen.len(), 2, "{fault:?}");
+        assert_eq!(seen[1].header("range"), Some("bytes=60000-"), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_registry_without_ranges_is_read_anew_up_to_where_it_broke() {
+    let whole = Answer::Reply(200, Vec::new(), content(100_000).to_vec());
+    let (read, registry) = pull([Answer::CutAfter(60_000), whole]).await;
+    assert_eq!(read.unwrap(), content(100_000));
+    assert_eq!(registry.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_transfer_that_breaks_too_often_is_for_later() {
+    let cut = || Answer::CutAfter(10);
+    let (read, registry) = pull([cut(), cut(), cut()]).await;
+    let error = read.unwrap_err();
+    assert_eq!(error.class(), Class::Retry, "{error}");
+    assert_eq!(registry.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn another_part_than_was_asked_for_is_refused() {
+    let other = Answer::With("content-range", "bytes 7-99999/100000".to_owned());
+    let (read, _) = pull([Answer::CutAfter(60_000), other]).await;
+    let error = read.unwrap_err();
+    assert!(
+        error.to_string().contains("another part of the blob"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn content_that_changed_between_two_parts_is_noticed() {
+    let (read, _) = pull([Answer::CutAfter(60_000), Answer::Altered]).await;
+    assert!(
+        matches!(read, Err(RegistryError::Mismatch { .. })),
+        "{read:?}"
+    );
+}
+
+#[tokio::test]
+async fn wrong_content_is_an_error_in_place_of_the_last_piece() {
+    for (fault, got) in [
+        (Answer::Altered, "sha256:"),
+        (Answer::Shorter, "99999 bytes"),
+        (Answer::Longer, "at least 100004 bytes"),
+    ] {
+        let (read, _) = pull([fault.clone()]).await;
+        let error = read.unwrap_err();
+        assert!(
+            matches!(error, RegistryError::Mismatch { .. }),
+            "{fault:?}: {error}"
+        );
+        assert!(error.to_string().contains(got), "{fault:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_endless_blob_ends_at_its_size() {
+    let registry = ScriptedRegistry::start().await;
+    registry.on(Method::GET, "/blobs/", [Answer::Endless(200)]);
+    let blob = client(&registry.host())
+        .blob(
+            &repository(&registry.host(), "a"),
+            &descriptor(&content(100_000)),
+        )
+        .await
+        .unwrap();
+    let pieces: Vec<_> = blob.collect().await;
+    let (last, before) = pieces.split_last().unwrap();
+    assert!(
+        matches!(last, Err(RegistryError::Mismatch { .. })),
+        "{last:?}"
+    );
+    let handed_on: usize = before
+        .iter()
+        .map(|piece| piece.as_ref().unwrap().len())
+        .sum();
+    assert!(handed_on <= 100_000);
+}
+
+#[tokio::test]
+async fn a_length_that_contradicts_the_descriptor_is_refused_at_once() {
+    let bytes = content(1_000);
+    let registry = ScriptedRegistry::start().await;
+    registry.put_blob("a", bytes.clone());
+    let wrong = Descriptor {
+        size: 999,
+        ..descriptor(&bytes)
+    };
+    let error = client(&registry.host())
+        .blob(&repository(&registry.host(), "a"), &wrong)
+        .await
+        .err()
+        .unwrap();
+    assert!(matches!(error, RegistryError::Mismatch { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_missing_blob_is_not_found() {
+    let registry = ScriptedRegistry::start().await;
+    let wanted = descriptor(b"x");
+    let error = client(&registry.host())
+        .blob(&repository(&registry.host(), "a"), &wanted)
+        .await
+        .err()
+        .unwrap();
+    let text = format!(
+        "blob {} of {}/a does not exist",
+        wanted.digest,
+        registry.host()
+    );
+    assert_eq!(error.to_string(), text);
+}

@@ -1,0 +1,144 @@
+//! The distribution registry as a process, for tests that want the real thing.
+//!
+//! It needs `docker-registry`, and `htpasswd` for [`Access::Password`]; a test that uses it is
+//! `#[ignore = "needs docker-registry"]`. A missing program fails the test.
+
+#![expect(clippy::panic, reason = "a test that cannot be set up has failed")]
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long it may take to start; it takes half a second on an idle machine.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Who may use the registry.
+#[derive(Debug, Clone, Copy)]
+pub enum Access {
+    /// Everybody.
+    Anonymous,
+    /// One user, with this name and password.
+    Password {
+        /// The name.
+        user: &'static str,
+        /// The password.
+        password: &'static str,
+    },
+}
+
+/// A running `docker-registry` on a loopback port; it ends, and its storage goes, when dropped.
+#[derive(Debug)]
+pub struct DockerRegistry {
+    process: Child,
+    host: String,
+    /// Holds configuration and storage.
+    folder: TempDir,
+}
+
+impl DockerRegistry {
+    /// Starts an empty registry and waits until it answers.
+    ///
+    /// # Panics
+    /// If a program is missing or the registry does not come up in time.
+    pub async fn start(access: Access) -> Self {
+        let folder =
+            tempfile::tempdir().unwrap_or_else(|error| panic!("temporary folder: {error}"));
+        let port = free_port();
+        let host = format!("127.0.0.1:{port}");
+        let config = folder.path().join("config.yml");
+        write(&config, &configuration(folder.path(), &host, access));
+        let process = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("docker-registry does not start, install it: {error}"));
+        let mut registry = Self {
+            process,
+            host,
+            folder,
+        };
+        registry.wait_until_ready().await;
+        registry
+    }
+
+    /// `127.0.0.1:port`, as in pull specs.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The process, for tests that look at it.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// A connection that is accepted is enough: the registry listens once it is set up.
+    async fn wait_until_ready(&mut self) {
+        let deadline = Instant::now() + START_TIMEOUT;
+        while tokio::net::TcpStream::connect(&self.host).await.is_err() {
+            if let Ok(Some(status)) = self.process.try_wait() {
+                panic!("docker-registry ended at once with {status}");
+            }
+            assert!(
+                Instant::now() < deadline,
+                "docker-registry did not listen on {} in time ({})",
+                self.host,
+                self.folder.path().display()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for DockerRegistry {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn configuration(folder: &Path, host: &str, access: Access) -> String {
+    let storage = folder.join("storage");
+    let mut text = format!(
+        "version: 0.1\n\
+         log: {{level: error, accesslog: {{disabled: true}}}}\n\
+         storage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\n\
+         http: {{addr: '{host}'}}\n",
+        storage.display()
+    );
+    if let Access::Password { user, password } = access {
+        let passwords = folder.join("htpasswd");
+        write(&passwords, &password_line(user, password));
+        text.push_str(&format!(
+            "auth: {{htpasswd: {{realm: test, path: {}}}}}\n",
+            passwords.display()
+        ));
+    }
+    text
+}
+
+fn password_line(user: &str, password: &str) -> String {
+    let output = Command::new("htpasswd")
+        .args(["-Bbn", user, password])
+        .output()
+        .unwrap_or_else(|error| panic!("htpasswd does not start, install it: {error}"));
+    assert!(output.status.success(), "htpasswd failed: {output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+/// A port nobody listens on just now.
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .unwrap_or_else(|error| panic!("no loopback port: {error}"))
+}
