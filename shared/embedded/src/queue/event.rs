@@ -39,6 +39,7 @@ fn record(stage: Stage, message: &Received) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use aws_lambda_events::sqs::SqsEvent;
     use jiff::Timestamp;
 
     use super::*;
@@ -53,8 +54,14 @@ mod tests {
             sent_at: Timestamp::from_millisecond(1_500).unwrap(),
             first_received_at: Timestamp::from_millisecond(2_500).unwrap(),
         };
+        let event = sqs_event(Stage::Mutate, &[message]);
+        let read: SqsEvent = serde_json::from_value(event.clone()).unwrap();
         assert_eq!(
-            sqs_event(Stage::Mutate, &[message]),
+            serde_json::to_value(read).unwrap()["Records"][0]["body"],
+            "hello"
+        );
+        assert_eq!(
+            event,
             json!({"Records": [{
                 "messageId": "m",
                 "receiptHandle": "r",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use iib_embedded::{DataFolder, EmbeddedError, Freed};
-use iib_ports::{ArtifactKey, Artifacts, Logs, NewRequest, Queue, Requests};
+use iib_ports::{ArtifactKey, Artifacts, Class, Classify, Logs, NewRequest, Queue, Requests};
 use iib_request::{AddRequest, Claim, Kind, RequestId, Stage, Task};
 use iib_testkit::time::ManualClock;
 use jiff::{SignedDuration, Timestamp};
@@ -65,6 +65,35 @@ fn a_second_owner_is_refused_and_told_who_the_first_is() {
     assert!(DataFolder::open(&path).is_err());
     drop(logs);
     DataFolder::open(&path).unwrap();
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_named_and_nothing_is_changed() {
+    let (place, folder) = empty_folder();
+    folder.requests().create(new_request()).await.unwrap();
+    let left = as_left_by_a_kill(&place);
+    let database = rusqlite::Connection::open(left.join("state.db")).unwrap();
+    database
+        .execute(
+            "UPDATE requests SET record = '{\"id\": 1}' WHERE id = 1",
+            [],
+        )
+        .unwrap();
+    drop(database);
+    for _ in 0..2 {
+        let error = DataFolder::open(&left).unwrap_err();
+        assert!(
+            matches!(
+                &error,
+                EmbeddedError::Record {
+                    id: RequestId(1),
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+        assert_eq!(error.class(), Class::Bug);
+    }
 }
 
 #[test]

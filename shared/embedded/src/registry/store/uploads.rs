@@ -136,10 +136,16 @@ impl RegistryStore {
             session.map(|session| session.file.clone())
         };
         let file = file.ok_or_else(|| Fault::UploadUnknown(name.clone()))?;
+        let file = file.lock_owned().await;
+        // While this call waited, another one may have ended the upload; its file is a blob by
+        // now and must not be written to.
+        if !self.uploads.open().by_id.contains_key(id) {
+            return Err(Fault::UploadUnknown(name.clone()));
+        }
         Ok(Upload {
             id: id.to_owned(),
             name: name.clone(),
-            file: file.lock_owned().await,
+            file,
         })
     }
 

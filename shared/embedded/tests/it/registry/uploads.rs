@@ -1,10 +1,12 @@
 //! Uploads in several calls, and what becomes of those that are not finished.
 
+use std::convert::Infallible;
 use std::fs;
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures::stream;
+use futures::channel::mpsc;
+use futures::{SinkExt, stream};
 use http::{Method, Request, StatusCode};
 use iib_embedded::registry::{Auth, RegistryStore, router};
 use iib_oci::Digest;
@@ -143,6 +145,32 @@ async fn an_upload_that_is_cut_off_goes_on_where_it_ended() {
         .await;
     assert_eq!(answer.refusal(), refusal(400, "BLOB_UPLOAD_INVALID"));
     assert_eq!(registry.unfinished(), 0);
+}
+
+#[tokio::test]
+async fn a_call_that_waited_for_an_upload_cannot_change_the_blob_it_became() {
+    let registry = Registry::open();
+    let digest = Digest::of(b"first last");
+    let location = registry.begin("a").await;
+    let (mut pieces, body) = mpsc::channel::<Result<Bytes, Infallible>>(0);
+    let finish = format!("{location}?digest={digest}");
+    let finishing = registry.call(Method::PUT, &finish, Body::from_stream(body));
+    let late = registry.call(Method::PATCH, &location, "too late");
+    let calls = async { tokio::join!(biased; finishing, late) };
+    let sending = async {
+        // Both calls have begun when the first piece is taken.
+        pieces
+            .send(Ok(Bytes::from_static(b"first ")))
+            .await
+            .unwrap();
+        pieces.send(Ok(Bytes::from_static(b"last"))).await.unwrap();
+        drop(pieces);
+    };
+    let ((finished, late), ()) = tokio::join!(biased; calls, sending);
+    assert_eq!(finished.status, StatusCode::CREATED, "{finished:?}");
+    assert_eq!(late.refusal(), refusal(404, "BLOB_UPLOAD_UNKNOWN"));
+    let blob = registry.get(&format!("/v2/a/blobs/{digest}")).await;
+    assert_eq!(blob.body, "first last");
 }
 
 #[tokio::test]
