@@ -4,6 +4,7 @@
     reason = "in helpers of tests, which clippy does not take for tests"
 )]
 
+mod contract;
 mod credentials;
 mod docker_registry;
 mod limits;
