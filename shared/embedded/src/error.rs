@@ -38,7 +38,10 @@ pub enum EmbeddedError {
         source: io::Error,
     },
     /// The database file cannot be used.
-    #[error("the database {} could not be {action}", path.display())]
+    #[error(
+        "the database {} could not be {action}: check that the disk is not full; if the file is damaged, restore it or start with an empty folder",
+        path.display()
+    )]
     Database {
         /// The file.
         path: PathBuf,
