@@ -33,13 +33,17 @@ pub(crate) async fn failure(target: &Target, response: Response) -> Failure {
         _ if status.is_redirection() => target
             .protocol("it redirects a call that registries answer themselves")
             .into(),
-        _ => RegistryError::Refused {
-            registry: target.registry().to_owned(),
-            what: target.what.clone(),
-            status: status.as_u16(),
-            reason: reason(&read_error(response).await),
-        }
-        .into(),
+        _ => refused(target, response).await.into(),
+    }
+}
+
+/// The answer as a refusal, with the reason it gives.
+pub(crate) async fn refused(target: &Target, response: Response) -> RegistryError {
+    RegistryError::Refused {
+        registry: target.registry().to_owned(),
+        what: target.what.clone(),
+        status: response.status().as_u16(),
+        reason: reason(&read_error(response).await),
     }
 }
 

@@ -1,12 +1,13 @@
 //! The distribution registry as a process, for tests that want the real thing.
 //!
-//! It needs `docker-registry`, and `htpasswd` for [`Access::Password`]; a test that uses it is
-//! `#[ignore = "needs docker-registry"]`. A missing program fails the test.
+//! It needs `docker-registry`, `htpasswd` for [`Access::Password`] and `openssl` for
+//! [`Access::Tls`]; a test that uses it is `#[ignore = "needs docker-registry"]`. A missing program
+//! fails the test.
 
 #![expect(clippy::panic, reason = "a test that cannot be set up has failed")]
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,9 @@ use tempfile::TempDir;
 
 /// How long it may take to start; it takes half a second on an idle machine.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+const CERTIFICATE: &str = "certificate.pem";
+const KEY: &str = "key.pem";
 
 /// Who may use the registry.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +31,18 @@ pub enum Access {
         /// The password.
         password: &'static str,
     },
+    /// Everybody who trusts [`DockerRegistry::certificate`]; over TLS, at 127.0.0.2.
+    Tls,
+}
+
+impl Access {
+    fn address(self) -> &'static str {
+        match self {
+            Self::Anonymous | Self::Password { .. } => "127.0.0.1",
+            // Set apart from the address that programs take for a registry without TLS.
+            Self::Tls => "127.0.0.2",
+        }
+    }
 }
 
 /// A running `docker-registry` on a loopback port; it ends, and its storage goes, when dropped.
@@ -46,8 +62,8 @@ impl DockerRegistry {
     pub async fn start(access: Access) -> Self {
         let folder =
             tempfile::tempdir().unwrap_or_else(|error| panic!("temporary folder: {error}"));
-        let port = free_port();
-        let host = format!("127.0.0.1:{port}");
+        let address = access.address();
+        let host = format!("{address}:{}", free_port(address));
         let config = folder.path().join("config.yml");
         write(&config, &configuration(folder.path(), &host, access));
         let process = Command::new("docker-registry")
@@ -71,9 +87,9 @@ impl DockerRegistry {
         &self.host
     }
 
-    /// The process, for tests that look at it.
-    pub fn process_id(&self) -> u32 {
-        self.process.id()
+    /// The certificate of a registry with [`Access::Tls`], which is its own root.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path().join(CERTIFICATE)
     }
 
     /// A connection that is accepted is enough: the registry listens once it is set up.
@@ -104,22 +120,48 @@ impl Drop for DockerRegistry {
 
 fn configuration(folder: &Path, host: &str, access: Access) -> String {
     let storage = folder.join("storage");
-    let mut text = format!(
+    let mut http = format!("addr: '{host}'");
+    let mut auth = String::new();
+    match access {
+        Access::Anonymous => {}
+        Access::Password { user, password } => {
+            let passwords = folder.join("htpasswd");
+            write(&passwords, &password_line(user, password));
+            let passwords = passwords.display();
+            auth = format!("auth: {{htpasswd: {{realm: test, path: {passwords}}}}}\n");
+        }
+        Access::Tls => {
+            let (certificate, key) = (folder.join(CERTIFICATE), folder.join(KEY));
+            make_certificate(access.address(), &certificate, &key);
+            let (certificate, key) = (certificate.display(), key.display());
+            http = format!("{http}, tls: {{certificate: {certificate}, key: {key}}}");
+        }
+    }
+    format!(
         "version: 0.1\n\
          log: {{level: error, accesslog: {{disabled: true}}}}\n\
          storage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\n\
-         http: {{addr: '{host}'}}\n",
+         http: {{{http}}}\n{auth}",
         storage.display()
-    );
-    if let Access::Password { user, password } = access {
-        let passwords = folder.join("htpasswd");
-        write(&passwords, &password_line(user, password));
-        text.push_str(&format!(
-            "auth: {{htpasswd: {{realm: test, path: {}}}}}\n",
-            passwords.display()
-        ));
-    }
-    text
+    )
+}
+
+/// A certificate for an address, signed with its own key and good for a day.
+fn make_certificate(address: &str, certificate: &Path, key: &Path) {
+    let output = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt"])
+        .args(["ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"])
+        .args(["-subj", "/CN=registry", "-addext"])
+        .arg("basicConstraints=critical,CA:FALSE")
+        .arg("-addext")
+        .arg(format!("subjectAltName=IP:{address}"))
+        .arg("-keyout")
+        .arg(key)
+        .arg("-out")
+        .arg(certificate)
+        .output()
+        .unwrap_or_else(|error| panic!("openssl does not start, install it: {error}"));
+    assert!(output.status.success(), "openssl failed: {output:?}");
 }
 
 fn password_line(user: &str, password: &str) -> String {
@@ -136,8 +178,8 @@ fn write(path: &Path, text: &str) {
 }
 
 /// A port nobody listens on just now.
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0))
+fn free_port(address: &str) -> u16 {
+    TcpListener::bind((address, 0))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
         .unwrap_or_else(|error| panic!("no loopback port: {error}"))

@@ -64,12 +64,17 @@ pub(crate) async fn fetch(
         return Err(refusal::passing(response).await);
     }
     if !status.is_success() {
-        // Token servers answer 400 too when they do not like a refresh token (OAuth2).
-        return Err(match status {
-            StatusCode::BAD_REQUEST if matches!(credential, Credential::Identity(_)) => {
-                target.denied(StatusCode::UNAUTHORIZED).into()
-            }
-            _ => refusal::failure(target, response).await,
+        let denied = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => true,
+            // OAuth2 has it for a refresh token that is no longer good.
+            StatusCode::BAD_REQUEST => matches!(credential, Credential::Identity(_)),
+            _ => false,
+        };
+        return Err(if denied {
+            target.denied(StatusCode::UNAUTHORIZED).into()
+        } else {
+            // Not the registry's 404: the image may well be there.
+            refusal::refused(target, response).await.into()
         });
     }
     let document = match read_document(response, TOKEN_LIMIT, transport.idle_timeout()).await {

@@ -217,6 +217,22 @@ async fn a_token_server_that_stumbles_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_token_server_that_is_not_there_does_not_mean_a_missing_image() {
+    let registry = ScriptedRegistry::with_login(Login::anonymous_tokens()).await;
+    for status in [404, 302] {
+        registry.on(Method::GET, "/token", [Answer::Status(status)]);
+        let error = client(&registry.host())
+            .manifest(&image(&registry.host(), "a:v1"))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&error, RegistryError::Refused { status: got, .. } if *got == status),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_answer_without_a_token_breaks_the_protocol() {
     let registry = ScriptedRegistry::with_login(Login::anonymous_tokens()).await;
     for body in ["{}", "<html>", r#"{"token":"a\r\nb"}"#] {

@@ -3,7 +3,7 @@ use iib_ports::{Registry as _, RegistryError};
 use iib_registry::{RegistryClient, RegistryConfig};
 use iib_testkit::docker_registry::{Access, DockerRegistry};
 
-use crate::setup::{Content, config, content, descriptor, image, read, repository};
+use crate::setup::{Content, config, content, descriptor, example, image, read, repository};
 
 /// Pushes an image and its list, mounts its layer elsewhere, and reads all of it back.
 async fn exercise(host: &str, client: &RegistryClient) {
@@ -126,4 +126,28 @@ async fn distribution_with_a_password_takes_and_gives_everything_to_those_who_ha
         matches!(denied, Err(RegistryError::Denied { status: 401, .. })),
         "{denied:?}"
     );
+}
+
+#[tokio::test]
+#[ignore = "needs docker-registry"]
+async fn a_registry_over_tls_is_used_if_its_certificate_is_trusted() {
+    let registry = DockerRegistry::start(Access::Tls).await;
+    let spec = format!("{}/a:v1", registry.host());
+    let asked = async |certificate: &std::path::Path| {
+        let output = tokio::process::Command::new(example("architectures"))
+            .arg(&spec)
+            // Read by the TLS library, once per process; hence a process of its own.
+            .env("SSL_CERT_FILE", certificate)
+            .kill_on_drop(true)
+            .output()
+            .await
+            .unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let trusted = asked(&registry.certificate()).await;
+    assert!(trusted.contains("NotFound"), "{trusted}");
+    let other = DockerRegistry::start(Access::Tls).await;
+    let untrusted = asked(&other.certificate()).await;
+    assert!(untrusted.contains("Unavailable"), "{untrusted}");
+    assert!(untrusted.contains("InvalidCertificate"), "{untrusted}");
 }

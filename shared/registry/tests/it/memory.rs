@@ -1,25 +1,13 @@
-use std::path::PathBuf;
 use std::process::Stdio;
 
 use iib_testkit::scripted_registry::ScriptedRegistry;
+
+use crate::setup::example;
 
 const GIB: u64 = 1 << 30;
 
 /// The most a client may hold while it moves any amount of bytes.
 const RESIDENT_LIMIT_KIB: u64 = 128 * 1024;
-
-/// Examples are built beside the test binaries by `cargo test`.
-fn example(name: &str) -> PathBuf {
-    let binary = std::env::current_exe().unwrap();
-    let target = binary.parent().and_then(|deps| deps.parent()).unwrap();
-    let example = target.join("examples").join(name);
-    assert!(
-        example.exists(),
-        "{} is missing: build it with `cargo build --examples -p iib-registry`",
-        example.display()
-    );
-    example
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_layer_of_a_gibibyte_is_pulled_and_pushed_in_little_memory() {
