@@ -7,6 +7,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
 
 use crate::json::{Json, MAX_DEPTH};
 
+mod lenient;
 mod scalar;
 
 use scalar::Scalar;
@@ -50,6 +51,10 @@ pub fn parse_yaml(text: &str) -> Result<Json, YamlError> {
     if let Some(found) = text.chars().find(|found| !allowed(*found)) {
         return Err(YamlError::Character(found));
     }
+    lenient::read_leniently(&lenient::mark_separators(text), read)
+}
+
+fn read(text: &str) -> Result<Json, YamlError> {
     let mut reader = Reader {
         parser: Parser::new_from_str(text),
         anchors: HashMap::new(),
@@ -124,6 +129,8 @@ impl<'a> Reader<'a> {
             Event::Scalar(text, style, anchor, tag) => {
                 self.weigh(1, text.len())?;
                 let plain = style == ScalarStyle::Plain;
+                let quoted = matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted);
+                let text = lenient::restore_separators(&text, quoted);
                 let value = scalar::resolve(&text, plain, tag.as_deref())?.into_json()?;
                 (value, anchor)
             }
@@ -200,7 +207,8 @@ impl<'a> Reader<'a> {
             }
             if *anchor == 0 {
                 self.weigh(1, text.len())?;
-                return scalar::resolve(text, plain, tag.as_deref())?
+                let text = lenient::restore_separators(text, !plain);
+                return scalar::resolve(&text, plain, tag.as_deref())?
                     .into_key()
                     .map(Some);
             }

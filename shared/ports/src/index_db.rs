@@ -1,1 +1,177 @@
 //! The index database port.
+
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use iib_bundle::{Bundle, BundleError};
+use iib_catalog::{AddOptions, CatalogDiff, CatalogShape, Mode, Refusals, UnknownMode};
+
+use crate::{Class, Classify};
+
+/// What is done to index databases. Synchronous: call it from a thread that may block.
+///
+/// The caller works on a private copy of the file; nobody else may have it open.
+pub trait IndexDb: Send + Sync {
+    /// The bundles the index serves: those with an entry in a channel that are not deprecated, as
+    /// `opm render` lists them (spec index-database §11.2, §11.3). Sorted by package and name,
+    /// each once.
+    ///
+    /// # Errors
+    /// The file is no index database this implementation can read, or cannot be read at all.
+    fn bundles(&self, db: &Path) -> Result<Vec<PresentBundle>, IndexDbError>;
+
+    /// Adds bundles, all or nothing (spec index-database §5). An absent or empty file is an empty
+    /// index. An image given twice counts once; the order of the bundles plays no part.
+    ///
+    /// # Errors
+    /// `Refused` when the bundles do not fit the index; see [`IndexDbError`] for the others. The
+    /// file's content is then what it was.
+    fn add(
+        &self,
+        db: &Path,
+        bundles: &[Bundle],
+        options: &AddOptions,
+    ) -> Result<AddReport, IndexDbError>;
+
+    /// The catalog in outline: default channels, channel heads, bundle names.
+    ///
+    /// # Errors
+    /// The file is no index database this implementation can read, or cannot be read at all.
+    fn shape(&self, db: &Path) -> Result<CatalogShape, IndexDbError>;
+}
+
+/// A bundle an index serves.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PresentBundle {
+    /// The package it is served in.
+    pub package: String,
+    /// Its name.
+    pub name: String,
+    /// Its image reference as stored.
+    pub image: String,
+    /// Its version as stored; may be empty.
+    pub version: String,
+}
+
+/// What an add did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AddReport {
+    /// Names of the added bundles, in the order they were handled.
+    pub added: Vec<String>,
+    /// What changed in the packages that got a bundle.
+    pub changes: CatalogDiff,
+}
+
+/// Why an operation on an index database failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IndexDbError {
+    /// The bundles do not fit the index; the message is the reference's.
+    #[error(transparent)]
+    Refused(#[from] Refusals),
+    /// A mode that does not exist; the message is the reference's.
+    #[error(transparent)]
+    UnknownMode(#[from] UnknownMode),
+    /// A mode that exists but is not built.
+    #[error("adding bundles in mode {mode} is not built yet; use mode replaces")]
+    NotBuilt {
+        /// The mode.
+        mode: Mode,
+    },
+    /// The file is something else.
+    #[error("{} is not an index database", .path.display())]
+    NotAnIndex {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is damaged.
+    #[error("index database {} is damaged; use another version of the index", .path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What the database engine found.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The file was written by a newer tool.
+    #[error(
+        "index database {} has schema {found}; schemas up to {known} are understood", .path.display()
+    )]
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The newest schema that is understood.
+        known: i64,
+    },
+    /// The file system failed.
+    #[error("cannot {action} {}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The database engine failed for want of space, memory or access.
+    #[error("the database engine cannot work on {}", .path.display())]
+    Unavailable {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The database engine did not take a statement of ours.
+    #[error("unexpected failure of the database engine on {}", .path.display())]
+    Engine {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl IndexDbError {
+    /// Exit status of the reference's command for this failure (spec index-database §15).
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Refused(refusals) => refusals.exit_code(),
+            Self::UnknownMode(_)
+            | Self::NotBuilt { .. }
+            | Self::NotAnIndex { .. }
+            | Self::Corrupt { .. }
+            | Self::NewerSchema { .. }
+            | Self::Io { .. }
+            | Self::Unavailable { .. }
+            | Self::Engine { .. } => 1,
+        }
+    }
+}
+
+impl Classify for IndexDbError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Refused(_)
+            | Self::UnknownMode(_)
+            | Self::NotBuilt { .. }
+            | Self::NotAnIndex { .. }
+            | Self::Corrupt { .. }
+            | Self::NewerSchema { .. } => Class::Reject,
+            Self::Io { .. } | Self::Unavailable { .. } => Class::Retry,
+            Self::Engine { .. } => Class::Bug,
+        }
+    }
+}
+
+impl Classify for BundleError {
+    /// Files of a bundle image do not change, so every fault in them is final.
+    fn class(&self) -> Class {
+        Class::Reject
+    }
+}

@@ -145,6 +145,40 @@ fn deep_nesting_is_refused() {
     assert!(parse_yaml(&"[".repeat(100_000)).is_err());
 }
 
+#[test]
+fn lines_inside_quotes_and_brackets_may_be_indented_less() {
+    for (yaml, json) in [
+        ("a:\n  b: [\n  1,\n2\n]\nc: 3", r#"{"a":{"b":[1,2]},"c":3}"#),
+        (
+            "a:\n  b: {\n  c: \"]\",\n}\nd: 2",
+            r#"{"a":{"b":{"c":"]"}},"d":2}"#,
+        ),
+        (
+            "a: [\n]\nb: [\n{c: [\nd]}\n,\nit's]",
+            r#"{"a":[],"b":[{"c":["d"]},"it's"]}"#,
+        ),
+        (
+            "a:\n  b: 'x\ny\n\n  it''s'\nc: 1",
+            "{\"a\":{\"b\":\"x y\\nit's\"},\"c\":1}",
+        ),
+        (
+            "a:\n  b: \"x\ny \\\" z\"\n  c: 'p\nq'",
+            r#"{"a":{"b":"x y \" z","c":"p q"}}"#,
+        ),
+    ] {
+        assert_eq!(text(yaml), json, "{yaml}");
+    }
+    assert!(parse_yaml("a:\n  b: [\n1\nc: 2").is_err());
+    assert!(parse_yaml("a:\n  b: 'x\ny").is_err());
+}
+
+#[test]
+fn unicode_line_separators_are_line_breaks_inside_quotes() {
+    assert_eq!(text("\"a \u{2028}  b\""), "\"a\\u2028b\"");
+    assert_eq!(text("'a\u{85}b'"), "\"a b\"");
+    assert_eq!(text("\"a \\L b\""), "\"a \\u2028 b\"");
+}
+
 proptest! {
     #[test]
     fn quoted_text_stays_what_it_is(value in "[ -~é😀]{0,30}") {

@@ -1,0 +1,62 @@
+//! From failures of the database engine to those of the port.
+
+use std::path::Path;
+
+use iib_catalog::{Mode, Refusal, Refusals};
+use iib_ports::IndexDbError;
+use rusqlite::ErrorCode;
+
+/// A failure inside a transaction, before it is known which file it is about.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error(transparent)]
+    Sql(#[from] rusqlite::Error),
+    #[error(transparent)]
+    Refused(#[from] Refusals),
+    #[error("mode {0} is not built")]
+    NotBuilt(Mode),
+    #[error("schema {0} is newer")]
+    NewerSchema(i64),
+    #[error("not an index database")]
+    NotAnIndex,
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal.into())
+    }
+}
+
+impl Fault {
+    pub(crate) fn on(self, path: &Path) -> IndexDbError {
+        let path = path.to_owned();
+        match self {
+            Self::Refused(refusals) => IndexDbError::Refused(refusals),
+            Self::NotBuilt(mode) => IndexDbError::NotBuilt { mode },
+            Self::NotAnIndex => IndexDbError::NotAnIndex { path },
+            Self::NewerSchema(found) => {
+                IndexDbError::NewerSchema { path, found, known: crate::schema::VERSION }
+            }
+            Self::Sql(error) => {
+                let code = error.sqlite_error_code();
+                let source = Box::new(error);
+                match code {
+                    Some(ErrorCode::NotADatabase) => IndexDbError::NotAnIndex { path },
+                    Some(ErrorCode::DatabaseCorrupt) => IndexDbError::Corrupt { path, source },
+                    Some(
+                        ErrorCode::DiskFull
+                        | ErrorCode::SystemIoFailure
+                        | ErrorCode::OutOfMemory
+                        | ErrorCode::CannotOpen
+                        | ErrorCode::PermissionDenied
+                        | ErrorCode::ReadOnly
+                        | ErrorCode::DatabaseBusy
+                        | ErrorCode::DatabaseLocked
+                        | ErrorCode::TooBig,
+                    ) => IndexDbError::Unavailable { path, source },
+                    _ => IndexDbError::Engine { path, source },
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Reading what the rules need: rows of the packages a call touches, and single bundles by name.
+//!
+//! `operatorbundle` keeps contents of bundles, tens of KiB each, before most of its other columns.
+//! Name, version and path are read from the index `pk`; the rest only for bundles on a chain.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use iib_catalog::{ChainNode, ChannelRow, Entry, PackageRows, PresentRow};
+use rusqlite::{Connection, OptionalExtension as _};
+
+type Sql<T> = Result<T, rusqlite::Error>;
+
+/// The rows of a package, empty when there is none.
+pub(crate) fn package(connection: &Connection, name: &str) -> Sql<PackageRows> {
+    let default_channel = connection
+        .prepare_cached("SELECT default_channel FROM package WHERE name = ?1")?
+        .query_row([name], |row| row.get::<_, Option<String>>(0))
+        .optional()?
+        .flatten();
+    let channels = connection
+        .prepare_cached(
+            "SELECT name, head_operatorbundle_name FROM channel WHERE package_name = ?1",
+        )?
+        .query_map([name], |row| Ok((row.get(0)?, ChannelRow { head: row.get(1)? })))?
+        .collect::<Sql<_>>()?;
+    let entries: Vec<Entry> = connection
+        .prepare_cached(
+            "SELECT entry_id, ifnull(channel_name, ''), ifnull(operatorbundle_name, ''), replaces,
+               ifnull(depth, 0)
+             FROM channel_entry WHERE package_name = ?1 ORDER BY entry_id",
+        )?
+        .query_map([name], |row| {
+            Ok(Entry {
+                id: row.get(0)?,
+                channel: row.get(1)?,
+                bundle: row.get(2)?,
+                replaces: row.get(3)?,
+                depth: row.get(4)?,
+            })
+        })?
+        .collect::<Sql<_>>()?;
+    let names: BTreeSet<&str> = entries.iter().map(|entry| entry.bundle.as_str()).collect();
+    let mut present_rows = BTreeMap::new();
+    for bundle in names {
+        if let Some(row) = present(connection, bundle)? {
+            present_rows.insert(bundle.to_owned(), row);
+        }
+    }
+    Ok(PackageRows {
+        name: name.to_owned(),
+        default_channel,
+        channels,
+        entries,
+        present: present_rows,
+    })
+}
+
+/// Version and path of a bundle; `None` when there is no bundle of that name.
+pub(crate) fn present(connection: &Connection, name: &str) -> Sql<Option<PresentRow>> {
+    connection
+        .prepare_cached(
+            "SELECT version, bundlepath FROM operatorbundle INDEXED BY pk WHERE name = ?1",
+        )?
+        .query_row([name], |row| {
+            let version: Option<String> = row.get(0)?;
+            Ok(PresentRow { version: version.unwrap_or_default(), image: row.get(1)? })
+        })
+        .optional()
+}
+
+/// Package and name of every entry of a package that has a row.
+pub(crate) fn all_entries(connection: &Connection) -> Sql<Vec<(String, String)>> {
+    connection
+        .prepare(
+            "SELECT package_name, operatorbundle_name FROM channel_entry
+             WHERE operatorbundle_name IS NOT NULL
+               AND package_name IN (SELECT name FROM package)",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+pub(crate) fn is_deprecated(connection: &Connection, name: &str) -> Sql<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM deprecated WHERE operatorbundle_name = ?1")?
+        .exists([name])
+}
+
+/// Every bundle the chains from these heads can reach.
+pub(crate) fn chains<'a>(
+    connection: &Connection,
+    heads: impl Iterator<Item = &'a String>,
+) -> Sql<BTreeMap<String, ChainNode>> {
+    let mut waiting: Vec<String> = heads.cloned().collect();
+    let mut nodes = BTreeMap::new();
+    while let Some(name) = waiting.pop() {
+        if nodes.contains_key(&name) {
+            continue;
+        }
+        if let Some(node) = chain_node(connection, &name)? {
+            if !node.deprecated {
+                waiting.push(node.replaces.clone());
+            }
+            nodes.insert(name, node);
+        }
+    }
+    // An empty name ends a chain; a row without a name is no bundle.
+    nodes.remove("");
+    Ok(nodes)
+}
+
+fn chain_node(connection: &Connection, name: &str) -> Sql<Option<ChainNode>> {
+    let found = connection
+        .prepare_cached("SELECT replaces, skips FROM operatorbundle WHERE name = ?1")?
+        .query_row([name], |row| {
+            Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<String>>(1)?))
+        })
+        .optional()?;
+    let Some((replaces, skips)) = found else { return Ok(None) };
+    Ok(Some(ChainNode {
+        replaces: replaces.unwrap_or_default(),
+        skips: split_skips(&skips.unwrap_or_default()),
+        deprecated: is_deprecated(connection, name)?,
+    }))
+}
+
+/// Skips as they are stored, joined with commas.
+pub(crate) fn split_skips(skips: &str) -> Vec<String> {
+    if skips.is_empty() { Vec::new() } else { skips.split(',').map(str::to_owned).collect() }
+}
