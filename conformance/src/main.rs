@@ -1,2 +1,82 @@
-//! x
-fn main() {}
+#![doc = include_str!("../README.md")]
+
+mod images;
+mod op;
+mod request;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "iib-conformance", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// One operation on an index database
+    Op {
+        /// The database; it may be absent
+        #[arg(long)]
+        db: PathBuf,
+        /// The operation
+        #[arg(long)]
+        op: PathBuf,
+        /// References of bundles; the registries in it are spoken to over plain HTTP
+        #[arg(long, env = "BUNDLE_MAP", hide = true)]
+        bundle_map: Option<PathBuf>,
+    },
+    /// One whole request
+    Request {
+        /// The request and the settings of the service
+        file: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Op { db, op, bundle_map } => run_op(&db, &op, bundle_map.as_deref()),
+        Command::Request { file } => match request::run(&file) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => complain(&format!("{error:#}"), 1),
+        },
+    }
+}
+
+fn run_op(
+    db: &std::path::Path,
+    op: &std::path::Path,
+    bundle_map: Option<&std::path::Path>,
+) -> ExitCode {
+    let images = match images::Images::new(bundle_map) {
+        Ok(images) => images,
+        Err(error) => return complain(&format!("{error:#}"), 1),
+    };
+    match op::run(db, op, &|reference| images.read(reference)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => complain(&chain(&failure), failure.exit_code()),
+    }
+}
+
+/// A failure and its causes on one line.
+fn chain(failure: &dyn std::error::Error) -> String {
+    let mut text = failure.to_string();
+    let mut cause = failure.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// The last line a suite reads.
+#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
+fn complain(text: &str, code: u8) -> ExitCode {
+    eprintln!("Error: {text}");
+    ExitCode::from(code)
+}

@@ -1,2 +1,13 @@
-//! x
-fn main() {}
+//! The intake function's binary: settings, ports, then calls from the API Gateway.
+
+use iib_edge::telemetry::{self, LogFormat};
+use lambda_http::Error;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    telemetry::init(LogFormat::Json);
+    let config = iib_edge::Config::from_env()?;
+    let local = iib_local::Local::open(&config)?;
+    let router = iib_intake::router(local.deps.clone());
+    lambda_http::lambda_runtime::run(iib_intake::gateway(router)).await
+}

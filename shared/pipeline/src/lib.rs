@@ -1,6 +1,20 @@
 #![doc = include_str!("../README.md")]
 
+pub mod binary_image;
+mod contents;
 mod deps;
+mod error;
+mod image;
 pub mod intake;
+pub mod mutate;
+pub mod pin;
+pub mod push;
+mod stage;
+mod sweep;
+mod transfer;
 
+pub use contents::{read_bundle, read_catalog};
 pub use deps::Deps;
+pub use error::StageError;
+pub use stage::Verdict;
+pub use sweep::sweep;

@@ -33,7 +33,7 @@ pub struct IndexToRead {
 /// Everything that pin settled; the later stages look nothing up by tag again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The bundles asked for, in order, those of equal digest once.
+    /// The bundles asked for, in order; several may be the same image.
     pub bundles: Vec<PinnedBundle>,
     /// The index to start from; none: an empty one.
     pub from_index: Option<IndexToRead>,

@@ -1,0 +1,208 @@
+//! One whole request, as the end-to-end driver asks for it.
+//!
+//! The handlers are those of the functions; only the store of requests is our own, because the
+//! driver chooses the request's number, and the queue, because one process does it all.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, bail};
+use async_trait::async_trait;
+use aws_lambda_events::event::sqs::SqsEvent;
+use iib_edge::Config;
+use iib_local::Local;
+use iib_ports::{NewRequest, Notifier, Page, PageQuery, Queue, QueueError, Requests, StoreError};
+use iib_request::{
+    AddRequest, BatchId, BinaryImages, Record, RequestId, Stage, State, Task, Update,
+};
+use lambda_runtime::{Context, LambdaEvent};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// What the driver writes.
+#[derive(Debug, Deserialize)]
+struct Case {
+    endpoint: String,
+    request: Map<String, Value>,
+    request_id: u64,
+    #[serde(default)]
+    server: Server,
+    registry: String,
+    docker_config: PathBuf,
+    insecure_registries: BTreeSet<String>,
+}
+
+/// Settings of the service in a case.
+#[derive(Debug, Default, Deserialize)]
+struct Server {
+    #[serde(default)]
+    binary_image_config: BinaryImages,
+    index_image_output_registry: Option<String>,
+}
+
+/// Runs the request in FILE, printing its updates.
+pub(crate) fn run(file: &Path) -> anyhow::Result<()> {
+    let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let case: Case =
+        serde_json::from_slice(&text).with_context(|| format!("{} is broken", file.display()))?;
+    if case.endpoint != "add" {
+        bail!("requests of the kind {} are not built yet", case.endpoint);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(run_case(case))
+}
+
+async fn run_case(case: Case) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut config = Config::load(None, &BTreeMap::new())?;
+    config.data_folder = folder.path().to_owned();
+    config.work.registry = case.registry;
+    config.work.binary_images = case.server.binary_image_config;
+    config.work.index_image_output_registry = case.server.index_image_output_registry;
+    config.registries.insecure = case.insecure_registries;
+    config.registries.auth_files = vec![case.docker_config];
+
+    let add = AddRequest::read(&case.request, &config.api, &config.work.binary_images, None)?;
+    let mut local = Local::with_notifier(&config, Arc::new(Printer))?;
+    let queue = Arc::new(InProcess::default());
+    local.deps.requests = Arc::new(OneRequest::new(RequestId(case.request_id)));
+    local.deps.queue = queue.clone();
+    let record = iib_pipeline::intake::submit_add(&local.deps.clone().into(), None, add).await?;
+    while let Some(task) = queue.take() {
+        let event: SqsEvent = serde_json::from_value(json!({
+            "Records": [{ "messageId": "1", "body": serde_json::to_string(&task)? }]
+        }))?;
+        let event = LambdaEvent::new(event, Context::default());
+        let response = match task.stage {
+            Stage::Pin => iib_pin::handle(&local.deps, event).await,
+            Stage::Mutate => iib_mutate::handle(&local.deps, event).await,
+            Stage::Push => iib_push::handle(&local.deps, event).await,
+            Stage::Queued | Stage::Done => bail!("a message for stage {}", task.stage),
+        };
+        if !response.batch_item_failures.is_empty() {
+            queue.put(task);
+        }
+    }
+    let state = local
+        .deps
+        .requests
+        .get(record.id)
+        .await?
+        .map(|record| record.state());
+    if state == Some(State::InProgress) {
+        bail!("the request did not end");
+    }
+    Ok(())
+}
+
+/// Prints updates as the reference's workers send them.
+struct Printer;
+
+#[async_trait]
+impl Notifier for Printer {
+    #[expect(clippy::print_stdout, reason = "the updates are what the driver reads")]
+    async fn updated(&self, record: &Record, update: &Update) {
+        // What intake itself writes is no update of a worker.
+        if record.stage == Stage::Queued {
+            return;
+        }
+        if let Ok(line) = serde_json::to_string(update) {
+            println!("{line}");
+        }
+    }
+}
+
+/// Messages in the order in which they were sent.
+#[derive(Default)]
+struct InProcess(Mutex<VecDeque<Task>>);
+
+impl InProcess {
+    fn put(&self, task: Task) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(task);
+    }
+
+    fn take(&self) -> Option<Task> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+    }
+}
+
+#[async_trait]
+impl Queue for InProcess {
+    async fn send(&self, task: &Task) -> Result<(), QueueError> {
+        self.put(task.clone());
+        Ok(())
+    }
+}
+
+/// The store of the one request, under the number the driver chose.
+struct OneRequest {
+    id: RequestId,
+    record: Mutex<Option<Record>>,
+}
+
+impl OneRequest {
+    fn new(id: RequestId) -> Self {
+        Self {
+            id,
+            record: Mutex::new(None),
+        }
+    }
+
+    fn read(&self) -> Option<Record> {
+        self.record
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+#[async_trait]
+impl Requests for OneRequest {
+    async fn create(&self, new: NewRequest) -> Result<Record, StoreError> {
+        let record = Record::new(self.id, BatchId(self.id.0), new.user, new.kind, new.now);
+        *self.record.lock().unwrap_or_else(PoisonError::into_inner) = Some(record.clone());
+        Ok(record)
+    }
+
+    async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
+        Ok(self.read().filter(|record| record.id == id))
+    }
+
+    async fn replace(&self, mut record: Record) -> Result<Record, StoreError> {
+        let mut stored = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        if stored
+            .as_ref()
+            .is_none_or(|stored| stored.version != record.version)
+        {
+            return Err(StoreError::Conflict(record.id));
+        }
+        record.version += 1;
+        *stored = Some(record.clone());
+        Ok(record)
+    }
+
+    async fn list(&self, _query: PageQuery) -> Result<Page, StoreError> {
+        let items: Vec<Record> = self.read().into_iter().collect();
+        Ok(Page {
+            total: items.len() as u64,
+            items,
+        })
+    }
+
+    async fn live(&self, _limit: u32) -> Result<Vec<Record>, StoreError> {
+        Ok(self
+            .read()
+            .into_iter()
+            .filter(|record| record.stage != Stage::Done)
+            .collect())
+    }
+}

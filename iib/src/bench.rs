@@ -1,0 +1,112 @@
+//! `iib bench`: adding one bundle to indexes of growing size, stage by stage.
+//!
+//! Every stage runs in a process of its own, so that its memory is its own; the registry runs in
+//! this one. Beside each size stands the same job with bytes only moved: download, unpack, pack,
+//! upload. Times are printed as ratios to that, because they hold on any machine.
+
+mod images;
+mod report;
+mod stages;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use anyhow::Context as _;
+use iib_embedded::DataFolder;
+use iib_embedded::registry::{self, Auth};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::Exit;
+use crate::cli::{BenchOptions, BenchStageOptions};
+use images::{Images, Input};
+use report::Row;
+use stages::{Measured, Stages};
+
+/// Runs the benchmark and prints its table.
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command speaks to its user"
+)]
+pub(crate) async fn run(options: &BenchOptions) -> anyhow::Result<Exit> {
+    let folder = tempfile::Builder::new().prefix("iib-bench-").tempdir()?;
+    let registry = SmallRegistry::start(&folder.path().join("registry")).await?;
+    let images = Images::push_common(&registry.host).await?;
+    let mut rows = Vec::new();
+    for &bundles in &options.bundles {
+        eprintln!("{bundles} bundles: generating the index");
+        let database = images::generate(folder.path(), bundles)?;
+        let size = std::fs::metadata(&database)?.len();
+        for input in [Input::Foreign, Input::Ours] {
+            let index = images
+                .push_index(folder.path(), &database, bundles, input)
+                .await?;
+            let work = folder.path().join(format!("work-{bundles}-{input}"));
+            eprintln!("{bundles} bundles, {input}: {} runs", options.runs);
+            let mut best: Option<Measured> = None;
+            for n in 0..options.runs.max(1) {
+                let stages = Stages {
+                    folder: work.join(n.to_string()),
+                    host: registry.host.clone(),
+                };
+                let run = stages.run(&images, &index).await?;
+                best = Some(best.map_or(run.clone(), |best| best.faster(run)));
+            }
+            let measured = best.context("no run")?;
+            rows.push(Row {
+                bundles,
+                size,
+                input,
+                measured,
+            });
+        }
+        std::fs::remove_file(&database)?;
+    }
+    registry.stop().await?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&rows)?);
+    } else {
+        print!("{}", report::table(&rows));
+    }
+    Ok(Exit::Done)
+}
+
+/// Runs one stage of one request and prints what it took: the child process of [`run`].
+pub(crate) async fn run_stage(options: &BenchStageOptions) -> anyhow::Result<Exit> {
+    stages::run_here(options).await
+}
+
+/// The small registry, in this process.
+struct SmallRegistry {
+    host: String,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<anyhow::Result<()>>,
+    _folder: DataFolder,
+}
+
+impl SmallRegistry {
+    async fn start(path: &Path) -> anyhow::Result<Self> {
+        let folder = DataFolder::open(path)?;
+        let store = folder.registry()?;
+        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+        let host = listener.local_addr()?.to_string();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            registry::serve(listener, store, Auth::None, stopped).await?;
+            Ok(())
+        });
+        Ok(Self {
+            host,
+            stop,
+            task,
+            _folder: folder,
+        })
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        self.task.await?
+    }
+}

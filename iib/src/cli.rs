@@ -1,0 +1,233 @@
+//! The words of the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Builds operator index images, without privileges and without other programs.
+#[derive(Debug, Parser)]
+#[command(name = "iib", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the whole way on this machine: a registry, small bundles, an index, a newer bundle.
+    Demo(DemoOptions),
+    /// Run the API and all stages over one data folder.
+    Serve(ServeOptions),
+    /// Ask a running service to add bundles to an index.
+    Add(AddOptions),
+    /// Measure adding one bundle to indexes of growing size; prints ratios to moving the bytes.
+    Bench(BenchOptions),
+    /// One stage of one request, for `bench`.
+    #[command(hide = true)]
+    BenchStage(BenchStageOptions),
+}
+
+/// Options of `iib bench`.
+#[derive(Debug, Args)]
+pub struct BenchOptions {
+    /// Sizes of the indexes, in bundles
+    #[arg(long, value_delimiter = ',', default_value = "0,100,1000,7000")]
+    pub bundles: Vec<u64>,
+    /// Runs of each; the shortest times are shown
+    #[arg(long, default_value_t = 3)]
+    pub runs: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `iib bench-stage`.
+#[derive(Debug, Args)]
+pub struct BenchStageOptions {
+    /// What to run
+    #[arg(long)]
+    pub stage: BenchStage,
+    /// Data folder with the request
+    #[arg(long)]
+    pub data_folder: PathBuf,
+    /// The registry
+    #[arg(long)]
+    pub registry: String,
+    /// The input index
+    #[arg(long)]
+    pub index: String,
+}
+
+/// What a process of the benchmark runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum BenchStage {
+    /// The pin function's handler.
+    Pin,
+    /// The mutate function's handler.
+    Mutate,
+    /// The push function's handler.
+    Push,
+    /// Download, unpack, pack and upload the same layer, and nothing else.
+    Moved,
+}
+
+impl BenchStage {
+    /// The word on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pin => "pin",
+            Self::Mutate => "mutate",
+            Self::Push => "push",
+            Self::Moved => "moved",
+        }
+    }
+}
+
+/// Options of `iib demo`.
+#[derive(Debug, Args)]
+pub struct DemoOptions {
+    /// Folder for what the demo makes [default: a new folder among the temporary files]
+    #[arg(long)]
+    pub data_folder: Option<PathBuf>,
+}
+
+/// Options of `iib serve`.
+#[derive(Debug, Args)]
+pub struct ServeOptions {
+    /// Settings file; see `--print-settings` for what can stand in it
+    #[arg(long, env = "IIB_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Folder of requests, queues, artifacts, logs and the small registry
+    #[arg(long)]
+    pub data_folder: Option<PathBuf>,
+    /// Where the API listens
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Where the small registry listens; it runs unless the settings name another one
+    #[arg(long, default_value = "127.0.0.1:5000")]
+    pub registry_listen: SocketAddr,
+    /// Ask for this user and password on the small registry; the service uses them itself
+    #[arg(
+        long,
+        value_name = "USER:PASSWORD",
+        env = "IIB_REGISTRY_LOGIN",
+        hide_env_values = true
+    )]
+    pub registry_login: Option<Login>,
+    /// Write log lines as JSON
+    #[arg(long)]
+    pub json_logs: bool,
+    /// Print all settings with their defaults and end
+    #[arg(long)]
+    pub print_settings: bool,
+}
+
+/// A user and a password, never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The user.
+    pub user: String,
+    /// The password.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Login({}, …)", self.user)
+    }
+}
+
+impl std::str::FromStr for Login {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            Some((user, password)) if !user.is_empty() && !password.is_empty() => Ok(Self {
+                user: user.to_owned(),
+                password: password.to_owned(),
+            }),
+            _ => Err("write it as user:password"),
+        }
+    }
+}
+
+/// Options of `iib add`.
+#[derive(Debug, Args)]
+pub struct AddOptions {
+    /// Where the service is
+    #[arg(long, env = "IIB_URL", default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// Bundle to add; give it once for each
+    #[arg(long = "bundle", value_name = "PULL_SPEC")]
+    pub bundles: Vec<String>,
+    /// Index to start from; without it, an empty one
+    #[arg(long, value_name = "PULL_SPEC")]
+    pub from_index: Option<String>,
+    /// Image the index is built on
+    #[arg(long, value_name = "PULL_SPEC")]
+    pub binary_image: Option<String>,
+    /// Architecture to build for besides those of the index; give it once for each
+    #[arg(long = "arch", value_name = "ARCH")]
+    pub add_arches: Vec<String>,
+    /// Further tag of the result; give it once for each
+    #[arg(long = "build-tag", value_name = "TAG")]
+    pub build_tags: Vec<String>,
+    /// How far the index may travel: prod, stage or dev
+    #[arg(long, value_name = "SCOPE")]
+    pub distribution_scope: Option<String>,
+    /// Wait for the end of the request and show how it goes
+    #[arg(long)]
+    pub wait: bool,
+    /// With --wait: how long at most, such as 90s or 10m
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = duration)]
+    pub timeout: Duration,
+    /// Print JSON: every change on a line of its own, the finished request last
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Reads `90s`, `10m`, `2h` or plain seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, factor) = match text.strip_suffix(['s', 'm', 'h']) {
+        Some(number) if text.ends_with('m') => (number, 60),
+        Some(number) if text.ends_with('h') => (number, 3600),
+        Some(number) => (number, 1),
+        None => (text, 1),
+    };
+    number
+        .parse::<u32>()
+        .map(|n| Duration::from_secs(u64::from(n) * factor))
+        .map_err(|_| format!("`{text}` is no duration: write 90s, 10m or 2h"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
+        assert!(duration("soon").is_err());
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let login: Login = "u:secret".parse().unwrap();
+        assert!(!format!("{login:?}").contains("secret"));
+        assert!("u".parse::<Login>().is_err());
+    }
+}

@@ -1,0 +1,200 @@
+//! `iib demo`: the whole way on one machine, with nothing else installed.
+//!
+//! It goes through the service's HTTP and the registry's HTTP only, as any client would.
+
+pub(crate) mod bundles;
+pub(crate) mod images;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use iib_catalog::{CatalogDiff, CatalogShape};
+use iib_edge::Config;
+use iib_edge::telemetry::{self, LogFormat};
+use iib_indexdb::SqliteIndex;
+use iib_oci::PullSpec;
+use iib_registry::{RegistryClient, RegistryConfig};
+use serde_json::{Value, json};
+
+use crate::Exit;
+use crate::cli::DemoOptions;
+use crate::client::Client;
+use crate::service::{Service, ServiceOptions};
+use crate::wait::{Show, Waited, wait};
+
+/// Far more than the demo's requests take on the slowest machine.
+const LIMIT: Duration = Duration::from_secs(300);
+
+#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
+pub(crate) async fn run(options: &DemoOptions) -> anyhow::Result<Exit> {
+    telemetry::init(LogFormat::Text);
+    let folder = match &options.data_folder {
+        Some(folder) => folder.clone(),
+        None => tempfile::Builder::new()
+            .prefix("iib-demo-")
+            .tempdir()?
+            .keep(),
+    };
+    println!("Starting the service and a registry on this machine …");
+    let (service, demo) = start(folder.clone()).await?;
+    let ended = demo.run().await;
+    service.stop().await?;
+    if ended? == Exit::RequestFailed {
+        return Ok(Exit::RequestFailed);
+    }
+    println!(
+        "\nEverything is in {}. To look at it again:",
+        folder.display()
+    );
+    println!(
+        "  iib serve --data-folder {} --listen {} --registry-listen {}",
+        folder.display(),
+        demo.api,
+        demo.host
+    );
+    Ok(Exit::Done)
+}
+
+async fn start(folder: PathBuf) -> anyhow::Result<(Service, Demo)> {
+    let free_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    // Settings of the environment are for the real service; the demo is the same everywhere.
+    let mut config = Config::load(None, &std::collections::BTreeMap::new())?;
+    config.data_folder = folder;
+    let limit = config.work.max_index_bytes;
+    let service = Service::start(ServiceOptions {
+        config,
+        listen: free_port,
+        registry_listen: free_port,
+        registry_login: None,
+    })
+    .await?;
+    let host = service
+        .registry
+        .context("the service runs without its registry")?
+        .to_string();
+    let demo = Demo {
+        client: Client::new(&format!("http://{}", service.api))?,
+        registry: RegistryClient::new(RegistryConfig {
+            insecure_registries: [host.clone()].into(),
+            ..RegistryConfig::default()
+        })?,
+        api: service.api,
+        host,
+        limit,
+    };
+    Ok((service, demo))
+}
+
+/// A client of the service and of the registry.
+struct Demo {
+    client: Client,
+    registry: RegistryClient,
+    api: SocketAddr,
+    host: String,
+    limit: u64,
+}
+
+impl Demo {
+    #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
+    async fn run(&self) -> anyhow::Result<Exit> {
+        println!("  api       http://{}/api/v1", self.api);
+        println!("  registry  {}\n", self.host);
+        println!("Pushing a binary image for amd64 and arm64, and five small bundles …");
+        let binary_image = images::push_binary_image(&self.registry, &self.host).await?;
+        let first = self.push_bundles(bundles::FIRST).await?;
+        let newer = self.push_bundles(bundles::NEWER).await?;
+
+        println!("\nBuilding a first index …");
+        let request = json!({
+            "bundles": first,
+            "binary_image": binary_image.as_str(),
+            "add_arches": ["amd64", "arm64"],
+            "build_tags": ["first"],
+        });
+        let Some((index, before)) = self.add(&request, &CatalogShape::default()).await? else {
+            return Ok(Exit::RequestFailed);
+        };
+
+        println!("\nAdding newer bundles to it …");
+        let request = json!({
+            "bundles": newer,
+            "from_index": index.as_str(),
+            "binary_image": binary_image.as_str(),
+            "build_tags": ["newer"],
+        });
+        match self.add(&request, &before).await? {
+            Some(_) => Ok(Exit::Done),
+            None => Ok(Exit::RequestFailed),
+        }
+    }
+
+    async fn push_bundles(
+        &self,
+        bundles: &[bundles::ExampleBundle],
+    ) -> anyhow::Result<Vec<String>> {
+        let mut specs = Vec::new();
+        for bundle in bundles {
+            specs.push(
+                images::push_bundle(&self.registry, &self.host, bundle)
+                    .await?
+                    .to_string(),
+            );
+        }
+        Ok(specs)
+    }
+
+    /// Sends an add request, waits for it and shows what it did to the catalog. `None` if the
+    /// request failed.
+    #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
+    async fn add(
+        &self,
+        request: &Value,
+        before: &CatalogShape,
+    ) -> anyhow::Result<Option<(PullSpec, CatalogShape)>> {
+        let started = Instant::now();
+        let document = self.client.submit("add", request).await?;
+        let id = document
+            .get("id")
+            .and_then(Value::as_u64)
+            .context("an answer without an id")?;
+        let document = match wait(&self.client, id, LIMIT, Show::Progress).await? {
+            Waited::Final(document) => document,
+            Waited::TimedOut => bail!("request {id} did not end within {} s", LIMIT.as_secs()),
+        };
+        let text = |field| {
+            document
+                .get(field)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        if text("state") != "complete" {
+            println!("request {id} failed: {}", text("state_reason"));
+            return Ok(None);
+        }
+        let index: PullSpec = text("index_image").parse()?;
+        let after = self.catalog(&index).await?;
+        println!(
+            "  request {id} took {:.2} s",
+            started.elapsed().as_secs_f64()
+        );
+        println!("  result    {}", text("index_image_resolved"));
+        println!("  catalog:");
+        for line in CatalogDiff::between(before, &after).to_string().lines() {
+            println!("    {line}");
+        }
+        Ok(Some((index, after)))
+    }
+
+    /// The catalog of an index, read from the registry.
+    async fn catalog(&self, index: &PullSpec) -> anyhow::Result<CatalogShape> {
+        let scratch = tempfile::tempdir()?;
+        let index_db = std::sync::Arc::new(SqliteIndex);
+        let shape =
+            iib_pipeline::read_catalog(&self.registry, index_db, index, scratch.path(), self.limit)
+                .await
+                .map_err(|error| anyhow::anyhow!(error.reason()))?;
+        Ok(shape)
+    }
+}

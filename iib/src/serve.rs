@@ -1,0 +1,63 @@
+//! `iib serve`.
+
+use iib_edge::config::{Config, DEFAULTS, environment};
+use iib_edge::telemetry::{self, LogFormat};
+
+use crate::Exit;
+use crate::cli::ServeOptions;
+use crate::service::{Service, ServiceOptions};
+
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command speaks to its user"
+)]
+pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
+    if options.print_settings {
+        print!("{DEFAULTS}");
+        return Ok(Exit::Done);
+    }
+    telemetry::init(if options.json_logs {
+        LogFormat::Json
+    } else {
+        LogFormat::Text
+    });
+    let mut config = Config::load(options.config.as_deref(), &environment())?;
+    if let Some(folder) = &options.data_folder {
+        config.data_folder.clone_from(folder);
+    }
+    let folder = config.data_folder.display().to_string();
+    let mut service = Service::start(ServiceOptions {
+        config,
+        listen: options.listen,
+        registry_listen: options.registry_listen,
+        registry_login: options.registry_login.clone(),
+    })
+    .await?;
+    println!("api       http://{}/api/v1", service.api);
+    if let Some(registry) = service.registry {
+        println!("registry  {registry} (plain HTTP)");
+    }
+    println!("data      {folder}");
+    tokio::select! {
+        () = asked_to_stop() => eprintln!("stopping; running stages may end first"),
+        error = service.failed() => return Err(error),
+    }
+    service.stop().await?;
+    Ok(Exit::Done)
+}
+
+/// Ctrl-C, or what a service supervisor sends.
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminated) => {
+            tokio::select! {
+                _ = terminated.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        // Without the signal, Ctrl-C still works; if that cannot be had either, end at once.
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}

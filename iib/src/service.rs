@@ -1,0 +1,246 @@
+//! Local mode: the API, the stages and a small registry in one process.
+//!
+//! The handlers are those of the functions, fed with the events AWS would send.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use iib_edge::Config;
+use iib_embedded::registry::{self, Auth, Password};
+use iib_embedded::{BatchFailures, StageSettings, run_stage};
+use iib_local::Local;
+use iib_pipeline::Deps;
+use iib_request::Stage;
+use jiff::SignedDuration;
+use lambda_runtime::{Context, LambdaEvent};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::cli::Login;
+
+/// How often requests without a message are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// How long running stages may go on after a stop was asked for. What is cut off begins again
+/// at the next start.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// How local mode is started.
+#[derive(Debug, Clone)]
+pub struct ServiceOptions {
+    /// Settings. Without a registry in them the small one is started and used.
+    pub config: Config,
+    /// Where the API listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where the small registry listens.
+    pub registry_listen: SocketAddr,
+    /// User and password the small registry asks for.
+    pub registry_login: Option<Login>,
+}
+
+/// Local mode while it runs.
+#[derive(Debug)]
+pub struct Service {
+    /// Where the API is.
+    pub api: SocketAddr,
+    /// Where the small registry is, if it runs.
+    pub registry: Option<SocketAddr>,
+    stop: CancellationToken,
+    tasks: JoinSet<anyhow::Result<()>>,
+}
+
+impl Service {
+    /// Starts everything; it runs when this returns.
+    ///
+    /// # Errors
+    /// A data folder that another process owns, an address that is taken, settings that cannot
+    /// work.
+    pub async fn start(options: ServiceOptions) -> anyhow::Result<Self> {
+        let ServiceOptions {
+            mut config,
+            listen,
+            registry_listen,
+            registry_login,
+        } = options;
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let mut small_registry = None;
+        let mut listener = None;
+        if config.work.registry.is_empty() {
+            let bound = bind(registry_listen).await?;
+            let address = bound.local_addr()?;
+            config.work.registry = address.to_string();
+            config.registries.insecure.insert(address.to_string());
+            small_registry = Some(address);
+            listener = Some(bound);
+        }
+        let login_file = config.data_folder.join("registry-login.json");
+        if registry_login.is_some() {
+            config.registries.auth_files.insert(0, login_file.clone());
+        }
+        let local = Local::open(&config)?;
+        if let (Some(address), Some(login)) = (small_registry, &registry_login) {
+            // The folder is ours from here on.
+            let host = address.to_string();
+            write_login(&login_file, &host, login)
+                .with_context(|| format!("cannot write {}", login_file.display()))?;
+        }
+        if let Some(listener) = listener {
+            let auth = match registry_login {
+                Some(Login { user, password }) => Auth::Basic {
+                    user,
+                    password: Password::new(password),
+                },
+                None => Auth::None,
+            };
+            let store = local.folder.registry()?;
+            let stopped = stop.clone();
+            tasks.spawn(async move {
+                registry::serve(listener, store, auth, stopped).await?;
+                Ok(())
+            });
+        }
+        let bound = bind(listen).await?;
+        let api = bound.local_addr()?;
+        let router = iib_intake::router(local.deps.clone());
+        let stopped = stop.clone();
+        tasks.spawn(async move {
+            axum::serve(bound, router)
+                .with_graceful_shutdown(stopped.cancelled_owned())
+                .await?;
+            Ok(())
+        });
+        start_stages(&local, &stop, &mut tasks);
+        start_sweep(local.deps.clone(), stop.clone(), &mut tasks).await?;
+        Ok(Self {
+            api,
+            registry: small_registry,
+            stop,
+            tasks,
+        })
+    }
+
+    /// Stops taking in work, lets running stages end, and returns when all is over.
+    ///
+    /// # Errors
+    /// The first failure of one of its parts.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            ended??;
+        }
+        Ok(())
+    }
+
+    /// Waits until a part of the service ends by itself, which is always a failure.
+    ///
+    /// # Errors
+    /// That failure.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        match self.tasks.join_next().await {
+            Some(Ok(Ok(()))) | None => anyhow::anyhow!("a part of the service ended"),
+            Some(Ok(Err(error))) => error,
+            Some(Err(error)) => error.into(),
+        }
+    }
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; choose another address or port"))
+}
+
+/// The small registry's login in the form registries' clients read, for the service itself.
+fn write_login(path: &Path, registry: &str, login: &Login) -> std::io::Result<()> {
+    let secret = STANDARD.encode(format!("{}:{}", login.user, login.password));
+    let document = json!({ "auths": { registry: { "auth": secret } } });
+    let mut file = OpenOptions::new();
+    file.write(true).create(true).truncate(true).mode(0o600);
+    file.open(path)?.write_all(document.to_string().as_bytes())
+}
+
+type Tasks = JoinSet<anyhow::Result<()>>;
+
+/// Feeds each stage's queue to its function's handler, with the batch sizes of the template.
+fn start_stages(local: &Local, stop: &CancellationToken, tasks: &mut Tasks) {
+    let deps = Arc::new(local.deps.clone());
+    for (stage, batch_size, concurrency) in [
+        (Stage::Pin, 10, 2),
+        (Stage::Mutate, 1, 2),
+        (Stage::Push, 1, 2),
+    ] {
+        let timeout = SignedDuration::from_secs(i64::from(deps.work.stage_timeout_seconds));
+        let settings = StageSettings {
+            stage,
+            batch_size,
+            concurrency,
+            visibility: timeout.saturating_mul(6),
+            grace: GRACE,
+        };
+        let deps = deps.clone();
+        let handler = move |event| invoke(deps.clone(), stage, event);
+        let (queue, stop) = (local.queue.clone(), stop.clone());
+        tasks.spawn(async move {
+            run_stage(queue, settings, handler, stop).await;
+            Ok(())
+        });
+    }
+}
+
+/// Calls a function's handler with an event, as the Lambda service would.
+async fn invoke(deps: Arc<Deps>, stage: Stage, event: Value) -> BatchFailures {
+    let event: SqsEvent = match serde_json::from_value(event) {
+        Ok(event) => event,
+        Err(error) => {
+            warn!(%error, "the local queue made an event that is none");
+            return BatchFailures::All;
+        }
+    };
+    let event = LambdaEvent::new(event, Context::default());
+    let response: SqsBatchResponse = match stage {
+        Stage::Pin => iib_pin::handle(&deps, event).await,
+        Stage::Mutate => iib_mutate::handle(&deps, event).await,
+        Stage::Push => iib_push::handle(&deps, event).await,
+        Stage::Queued | Stage::Done => return BatchFailures::All,
+    };
+    BatchFailures::Messages(
+        response
+            .batch_item_failures
+            .into_iter()
+            .map(|item| item.item_identifier)
+            .collect(),
+    )
+}
+
+/// Sends messages for requests that have none: all of them at the start, because a crash may
+/// have come between a write and its message; later those that nobody touched for long.
+async fn start_sweep(deps: Deps, stop: CancellationToken, tasks: &mut Tasks) -> anyhow::Result<()> {
+    iib_pipeline::sweep(&deps, SignedDuration::ZERO).await?;
+    let idle = SignedDuration::from_secs(2 * i64::from(deps.work.stage_timeout_seconds));
+    tasks.spawn(async move {
+        let mut ticks = tokio::time::interval(SWEEP_EVERY);
+        ticks.tick().await;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                _ = ticks.tick() => {}
+            }
+            if let Err(error) = iib_pipeline::sweep(&deps, idle).await {
+                warn!(%error, "could not look for waiting requests");
+            }
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! Following a request until it ends.
+
+use std::collections::BTreeSet;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+
+use crate::client::Client;
+
+/// How often the service is asked. Requests take seconds; a person does not notice less.
+const POLL: Duration = Duration::from_millis(200);
+/// Calls that may fail one after another: the service may be restarted meanwhile.
+const FAILURES: u32 = 50;
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// On standard error: a moving line on a terminal, plain lines elsewhere.
+    Progress,
+    /// On standard output, one JSON object a line.
+    Json,
+}
+
+/// How the waiting ended.
+#[derive(Debug)]
+pub(crate) enum Waited {
+    /// The request is final; its document.
+    Final(Value),
+    /// The time is over; the request goes on.
+    TimedOut,
+}
+
+/// Follows a request to its end, showing states and log lines as they come.
+pub(crate) async fn wait(
+    client: &Client,
+    id: u64,
+    limit: Duration,
+    show: Show,
+) -> anyhow::Result<Waited> {
+    let deadline = Instant::now() + limit;
+    let mut view = View::new(show);
+    let mut ticks = interval(POLL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failures = 0;
+    loop {
+        if timeout_at(deadline, ticks.tick()).await.is_err() {
+            view.clear();
+            return Ok(Waited::TimedOut);
+        }
+        let (document, log) = match look(client, id).await {
+            Ok(seen) => seen,
+            Err(error) if failures + 1 >= FAILURES => return Err(error),
+            Err(_) => {
+                failures += 1;
+                continue;
+            }
+        };
+        failures = 0;
+        view.update(&document, &log);
+        let state = document.get("state").and_then(Value::as_str);
+        if matches!(state, Some("complete" | "failed")) {
+            view.clear();
+            return Ok(Waited::Final(document));
+        }
+    }
+}
+
+/// The document first: a log read after a final state is the whole log.
+async fn look(client: &Client, id: u64) -> anyhow::Result<(Value, String)> {
+    let document = client.get(id).await?;
+    let log = client.live_log(id).await?;
+    Ok((document, log))
+}
+
+/// What was shown already, and how.
+struct View {
+    show: Show,
+    bar: Option<ProgressBar>,
+    started: Instant,
+    log_bytes: usize,
+    states: BTreeSet<String>,
+}
+
+impl View {
+    fn new(show: Show) -> Self {
+        let terminal = show == Show::Progress && std::io::stderr().is_terminal();
+        let bar = terminal.then(|| {
+            let bar = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        Self {
+            show,
+            bar,
+            started: Instant::now(),
+            log_bytes: 0,
+            states: BTreeSet::new(),
+        }
+    }
+
+    fn update(&mut self, document: &Value, log: &str) {
+        let mut history: Vec<&Value> = document
+            .get("state_history")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .collect();
+        history.reverse();
+        for entry in history {
+            let text = |field| entry.get(field).and_then(Value::as_str).unwrap_or_default();
+            let key = format!("{} {}", text("state"), text("state_reason"));
+            if self.states.insert(key) {
+                self.state(entry, text("state"), text("state_reason"));
+            }
+        }
+        // Only whole lines: the rest comes with the next look.
+        let new = log.get(self.log_bytes..).unwrap_or_default();
+        if let Some(end) = new.rfind('\n') {
+            let (lines, _) = new.split_at(end + 1);
+            self.log_bytes += lines.len();
+            lines.lines().for_each(|line| self.log_line(line));
+        }
+    }
+
+    #[expect(
+        clippy::print_stdout,
+        clippy::print_stderr,
+        reason = "a command speaks to its user"
+    )]
+    fn state(&self, entry: &Value, state: &str, reason: &str) {
+        let seconds = self.started.elapsed().as_secs_f64();
+        match (&self.bar, self.show) {
+            (Some(bar), _) => bar.set_message(reason.to_owned()),
+            (None, Show::Json) => println!("{}", json!({ "change": entry })),
+            (None, Show::Progress) => eprintln!("{seconds:7.1}s {state}: {reason}"),
+        }
+    }
+
+    #[expect(
+        clippy::print_stdout,
+        clippy::print_stderr,
+        reason = "a command speaks to its user"
+    )]
+    fn log_line(&self, line: &str) {
+        match (&self.bar, self.show) {
+            (Some(bar), _) => bar.println(format!("  {line}")),
+            (None, Show::Json) => println!("{}", json!({ "log": line })),
+            (None, Show::Progress) => eprintln!("          {line}"),
+        }
+    }
+
+    fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The built command, as a process.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+/// `iib serve` on free ports. Killed when dropped.
+pub(crate) struct Server {
+    process: Child,
+    pub(crate) api: String,
+    pub(crate) registry: String,
+}
+
+/// The command with these words, in an environment without settings.
+pub(crate) fn iib(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_iib"));
+    command.args(words).env_clear();
+    command
+}
+
+pub(crate) fn run(words: &[&str]) -> Output {
+    iib(words).output().unwrap()
+}
+
+impl Server {
+    /// Starts on these addresses and waits until it says where it is.
+    pub(crate) fn start(data_folder: &Path, api: &str, registry: &str) -> Self {
+        let command = iib(&["serve", "--listen", api, "--registry-listen", registry]);
+        Self::spawn(command, data_folder)
+    }
+
+    /// Starts a `serve` command over a data folder.
+    pub(crate) fn spawn(mut command: Command, data_folder: &Path) -> Self {
+        let mut process = command
+            .arg("--data-folder")
+            .arg(data_folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut word = |label: &str| {
+            let line = lines
+                .next()
+                .expect("the service ended at its start")
+                .unwrap();
+            let rest = line.strip_prefix(label).unwrap_or_else(|| panic!("{line}"));
+            rest.split_whitespace().next().unwrap().to_owned()
+        };
+        let api = word("api");
+        let registry = word("registry");
+        Self {
+            process,
+            api: api.trim_end_matches("/api/v1").to_owned(),
+            registry,
+        }
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}

@@ -1,0 +1,334 @@
+//! Settings: defaults, overridden by a file, overridden by the environment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use iib_request::{ApiSettings, WorkSettings};
+use serde::Deserialize;
+
+/// The defaults, commented; also the reference of all settings.
+pub const DEFAULTS: &str = include_str!("defaults.toml");
+
+/// Every setting of a process.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Folder of the local stores.
+    pub data_folder: PathBuf,
+    /// Folder for files of a running stage; empty: `scratch` in the data folder.
+    pub scratch: PathBuf,
+    /// Settings of the API.
+    pub api: ApiSettings,
+    /// Settings of the work.
+    pub work: WorkSettings,
+    /// How registries are spoken to.
+    pub registries: Registries,
+}
+
+/// How registries are spoken to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registries {
+    /// Hosts (with port) that are spoken to over plain HTTP.
+    pub insecure: BTreeSet<String>,
+    /// Auth files, first match wins.
+    pub auth_files: Vec<PathBuf>,
+}
+
+/// The settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The settings file cannot be read.
+    #[error("the settings file {} cannot be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A settings document cannot be understood.
+    #[error("the settings in {origin} cannot be understood")]
+    Parse {
+        /// Where they come from.
+        origin: String,
+        /// What the parser said.
+        source: toml::de::Error,
+    },
+    /// Settings that cannot work, all of them.
+    #[error("these settings cannot be used:\n  {}", .0.join("\n  "))]
+    Faults(Vec<String>),
+}
+
+/// The environment as it was when the process started.
+pub type Environment = BTreeMap<String, String>;
+
+/// The process's environment; variables that are not UTF-8 are not ours and are left out.
+pub fn environment() -> Environment {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+impl Config {
+    /// Settings of this process: defaults, the file named by `IIB_CONFIG`, the environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every fault at once; the process should end.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let environment = environment();
+        let file = environment.get("IIB_CONFIG").map(PathBuf::from);
+        Self::load(file.as_deref(), &environment)
+    }
+
+    /// Settings from a file and an environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        let parse = |origin: &str, text: &str| {
+            text.parse::<toml::Table>()
+                .map_err(|source| ConfigError::Parse {
+                    origin: origin.to_owned(),
+                    source,
+                })
+        };
+        let mut settings = parse("the defaults", DEFAULTS)?;
+        let mut origin = "the defaults".to_owned();
+        if let Some(path) = file {
+            origin = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+                path: path.to_owned(),
+                source,
+            })?;
+            merge(&mut settings, parse(&origin, &text)?);
+        }
+        let mut config: Self = settings
+            .try_into()
+            .map_err(|source| ConfigError::Parse { origin, source })?;
+        let mut faults = config.override_from(environment);
+        config.check(&mut faults);
+        if faults.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError::Faults(faults))
+        }
+    }
+
+    fn override_from(&mut self, environment: &Environment) -> Vec<String> {
+        let mut vars = Vars {
+            environment,
+            faults: Vec::new(),
+        };
+        let work = &mut self.work;
+        vars.parsed("IIB_DATA_FOLDER", &mut self.data_folder);
+        vars.parsed("IIB_SCRATCH", &mut self.scratch);
+        vars.parsed("IIB_LOGIN_DISABLED", &mut self.api.login_disabled);
+        vars.parsed("IIB_MAX_PER_PAGE", &mut self.api.max_per_page);
+        vars.parsed(
+            "IIB_REQUEST_DATA_DAYS_TO_LIVE",
+            &mut self.api.data_days_to_live,
+        );
+        vars.list("IIB_GRAPH_MODE_OPTIONS", &mut self.api.graph_mode_options);
+        vars.list(
+            "IIB_GRAPH_MODE_INDEX_ALLOW_LIST",
+            &mut self.api.graph_mode_index_allow_list,
+        );
+        vars.parsed("IIB_REGISTRY", &mut work.registry);
+        vars.parsed("IIB_IMAGE_PUSH_TEMPLATE", &mut work.image_push_template);
+        vars.parsed("IIB_MAX_ATTEMPTS", &mut work.max_attempts);
+        vars.parsed("IIB_STAGE_TIMEOUT_SECONDS", &mut work.stage_timeout_seconds);
+        vars.parsed("IIB_MAX_INDEX_BYTES", &mut work.max_index_bytes);
+        vars.parsed("IIB_MAX_BUNDLE_BYTES", &mut work.max_bundle_bytes);
+        if let Some(text) = vars.get("IIB_INDEX_IMAGE_OUTPUT_REGISTRY") {
+            work.index_image_output_registry = Some(text.to_owned());
+        }
+        if let Some(text) = vars.get("IIB_BINARY_IMAGE_CONFIG") {
+            match serde_json::from_str(text) {
+                Ok(images) => work.binary_images = images,
+                Err(error) => vars
+                    .faults
+                    .push(format!("IIB_BINARY_IMAGE_CONFIG: {error}")),
+            }
+        }
+        vars.list("IIB_INSECURE_REGISTRIES", &mut self.registries.insecure);
+        if let Some(path) = vars.get("IIB_AUTH_FILE") {
+            self.registries.auth_files = vec![path.into()];
+        }
+        if self.registries.auth_files.is_empty() {
+            self.registries.auth_files = usual_auth_files(environment);
+        }
+        vars.faults
+    }
+
+    /// Collects settings that cannot work.
+    fn check(&self, faults: &mut Vec<String>) {
+        let template = &self.work.image_push_template;
+        if !template.contains("{request_id}") {
+            faults.push(format!(
+                "work.image_push_template is `{template}`; it must contain {{request_id}}"
+            ));
+        }
+        for (name, value) in [
+            ("work.max_attempts", self.work.max_attempts),
+            (
+                "work.stage_timeout_seconds",
+                self.work.stage_timeout_seconds,
+            ),
+            ("api.max_per_page", self.api.max_per_page),
+        ] {
+            if value == 0 {
+                faults.push(format!("{name} is 0; it must be at least 1"));
+            }
+        }
+        for scope in self.work.binary_images.keys() {
+            if iib_request::Scope::parse(scope).is_none() {
+                faults.push(format!(
+                    "work.binary_images has the scope `{scope}`; use prod, stage or dev"
+                ));
+            }
+        }
+    }
+}
+
+/// Where podman and docker look for credentials, in their order.
+fn usual_auth_files(environment: &Environment) -> Vec<PathBuf> {
+    let at = |name: &str, rest: &str| {
+        environment
+            .get(name)
+            .filter(|value| !value.is_empty())
+            .map(|v| Path::new(v).join(rest))
+    };
+    [
+        environment
+            .get("REGISTRY_AUTH_FILE")
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from),
+        at("XDG_RUNTIME_DIR", "containers/auth.json"),
+        at("XDG_CONFIG_HOME", "containers/auth.json"),
+        at("DOCKER_CONFIG", "config.json").or_else(|| at("HOME", ".docker/config.json")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn merge(into: &mut toml::Table, from: toml::Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(toml::Value::Table(into)), toml::Value::Table(from)) => merge(into, from),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Variables that override settings, and what is wrong with them.
+struct Vars<'a> {
+    environment: &'a Environment,
+    faults: Vec<String>,
+}
+
+impl<'a> Vars<'a> {
+    fn get(&self, name: &str) -> Option<&'a str> {
+        self.environment.get(name).map(String::as_str)
+    }
+
+    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(&mut self, name: &str, into: &mut T) {
+        match self.get(name).map(str::parse) {
+            Some(Ok(value)) => *into = value,
+            Some(Err(error)) => self.faults.push(format!("{name}: {error}")),
+            None => {}
+        }
+    }
+
+    fn list<C: FromIterator<String>>(&self, name: &str, into: &mut C) {
+        if let Some(text) = self.get(name) {
+            *into = text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(ToOwned::to_owned)
+                .collect();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vars(pairs: &[(&str, &str)]) -> Environment {
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn the_defaults_are_valid_and_equal_those_of_the_rules() {
+        let config = Config::load(None, &Environment::new()).unwrap();
+        assert_eq!(config.api, ApiSettings::default());
+        assert_eq!(config.work, WorkSettings::default());
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(
+            file.path(),
+            "[work]\nregistry = \"a.example\"\nmax_attempts = 7\n[registries]\ninsecure = [\"x:1\"]\n",
+        )
+        .unwrap();
+        let environment = vars(&[
+            ("IIB_REGISTRY", "b.example"),
+            (
+                "IIB_BINARY_IMAGE_CONFIG",
+                r#"{"prod": {"v4.6": "r.example/b:1"}}"#,
+            ),
+            ("HOME", "/home/u"),
+            ("XDG_RUNTIME_DIR", "/run/user/1"),
+        ]);
+        let config = Config::load(Some(file.path()), &environment).unwrap();
+        assert_eq!(config.work.registry, "b.example");
+        assert_eq!(config.work.max_attempts, 7);
+        assert_eq!(config.work.binary_images["prod"]["v4.6"], "r.example/b:1");
+        assert!(config.registries.insecure.contains("x:1"));
+        assert_eq!(
+            config.registries.auth_files,
+            [
+                PathBuf::from("/run/user/1/containers/auth.json"),
+                PathBuf::from("/home/u/.docker/config.json")
+            ]
+        );
+    }
+
+    #[test]
+    fn every_fault_is_named_at_once() {
+        let environment = vars(&[
+            ("IIB_MAX_ATTEMPTS", "none"),
+            ("IIB_IMAGE_PUSH_TEMPLATE", "x"),
+            ("IIB_STAGE_TIMEOUT_SECONDS", "0"),
+            ("IIB_BINARY_IMAGE_CONFIG", "{"),
+        ]);
+        let text = Config::load(None, &environment).unwrap_err().to_string();
+        for part in [
+            "IIB_MAX_ATTEMPTS",
+            "image_push_template",
+            "stage_timeout",
+            "BINARY_IMAGE",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn unknown_settings_are_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[work]\nregistri = \"a\"\n").unwrap();
+        let error = Config::load(Some(file.path()), &Environment::new()).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("registri"), "{source}");
+    }
+}

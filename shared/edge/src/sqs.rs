@@ -1,0 +1,211 @@
+//! Batches of SQS messages, handled one by one.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use futures::{FutureExt, StreamExt, stream};
+use iib_pipeline::Verdict;
+use iib_ports::Clock;
+use iib_request::{Stage, Task};
+use jiff::{SignedDuration, Timestamp};
+use lambda_runtime::LambdaEvent;
+use tracing::{Instrument, error, info_span, warn};
+
+/// Time kept back at the end of an invocation for the answer. A record that has not begun by
+/// then goes back to the queue, instead of being cut off in the middle.
+const RESERVE: SignedDuration = SignedDuration::from_secs(5);
+
+/// The messages of one event.
+#[derive(Debug)]
+pub struct Batch {
+    messages: Vec<SqsMessage>,
+    deadline: Option<Timestamp>,
+}
+
+impl From<LambdaEvent<SqsEvent>> for Batch {
+    fn from(event: LambdaEvent<SqsEvent>) -> Self {
+        let deadline = i64::try_from(event.context.deadline)
+            .ok()
+            .filter(|millis| *millis > 0)
+            .and_then(|millis| Timestamp::from_millisecond(millis).ok());
+        Self {
+            messages: event.payload.records,
+            deadline,
+        }
+    }
+}
+
+impl Batch {
+    /// Handles every message, at most `concurrency` at a time, and names those that are to come
+    /// back. A message that cannot be read, or whose handling panics, fails alone.
+    pub async fn for_each<H, F>(
+        self,
+        clock: &dyn Clock,
+        stage: Stage,
+        concurrency: usize,
+        handle: H,
+    ) -> SqsBatchResponse
+    where
+        H: Fn(Task) -> F,
+        F: Future<Output = Verdict>,
+    {
+        let (deadline, handle) = (self.deadline, &handle);
+        let records: Vec<_> = (self.messages.into_iter())
+            .map(|message| handle_one(message, deadline, clock, stage, handle))
+            .collect();
+        let failed: Vec<Option<String>> = stream::iter(records)
+            .buffer_unordered(concurrency.max(1))
+            .collect()
+            .await;
+        let mut response = SqsBatchResponse::default();
+        response.set_failures(failed.into_iter().flatten());
+        response
+    }
+}
+
+/// Handles one message; gives its id if it is to come back.
+async fn handle_one<H, F>(
+    message: SqsMessage,
+    deadline: Option<Timestamp>,
+    clock: &dyn Clock,
+    stage: Stage,
+    handle: &H,
+) -> Option<String>
+where
+    H: Fn(Task) -> F,
+    F: Future<Output = Verdict>,
+{
+    let id = message.message_id.clone().unwrap_or_default();
+    if deadline.is_some_and(|at| at.duration_since(clock.now()) < RESERVE) {
+        warn!(message.id = id, "no time left, the message goes back");
+        return Some(id);
+    }
+    let Some(task) = read(&message, stage) else {
+        return Some(id);
+    };
+    let span = info_span!(
+        "record",
+        request.id = task.request_id.0,
+        stage = %stage,
+        message.id = id,
+        receive_count = message.attributes.get("ApproximateReceiveCount")
+    );
+    let outcome = AssertUnwindSafe(handle(task))
+        .catch_unwind()
+        .instrument(span)
+        .await;
+    match outcome {
+        Ok(Verdict::Done) => None,
+        Ok(Verdict::Again) => Some(id),
+        Err(_) => {
+            error!(
+                message.id = id,
+                "the handler panicked, the message goes back"
+            );
+            Some(id)
+        }
+    }
+}
+
+/// Reads a message's task. What cannot be read goes back until the queue gives it up to its
+/// dead letters, where it can be looked at; dropping it here would lose it.
+fn read(message: &SqsMessage, stage: Stage) -> Option<Task> {
+    let body = message.body.as_deref().unwrap_or_default();
+    match serde_json::from_str::<Task>(body) {
+        Ok(task) if task.stage == stage => Some(task),
+        Ok(task) => {
+            error!(message.id = message.message_id, task.stage = %task.stage, "message in the wrong queue");
+            None
+        }
+        Err(error) => {
+            error!(message.id = message.message_id, %error, "message cannot be read");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use lambda_runtime::Context;
+
+    use super::*;
+
+    struct At(Timestamp);
+
+    impl Clock for At {
+        fn now(&self) -> Timestamp {
+            self.0
+        }
+    }
+
+    fn event(bodies: &[&str], deadline_ms: u64) -> Batch {
+        let records: Vec<_> = bodies
+            .iter()
+            .enumerate()
+            .map(|(n, body)| serde_json::json!({"messageId": n.to_string(), "body": body}))
+            .collect();
+        let payload = serde_json::from_value(serde_json::json!({ "Records": records })).unwrap();
+        let mut context = Context::default();
+        context.deadline = deadline_ms;
+        LambdaEvent::new(payload, context).into()
+    }
+
+    fn failed(response: &SqsBatchResponse) -> Vec<&str> {
+        let mut ids: Vec<_> = response
+            .batch_item_failures
+            .iter()
+            .map(|f| f.item_identifier.as_str())
+            .collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    const PIN_1: &str = r#"{"request_id": 1, "stage": "pin"}"#;
+    const PIN_2: &str = r#"{"request_id": 2, "stage": "pin"}"#;
+    const PIN_3: &str = r#"{"request_id": 3, "stage": "pin"}"#;
+
+    #[tokio::test]
+    async fn messages_fail_alone() {
+        let bodies = [
+            PIN_1,
+            "nonsense",
+            PIN_2,
+            r#"{"request_id": 1, "stage": "push"}"#,
+            PIN_3,
+        ];
+        let seen = Mutex::new(Vec::new());
+        let response = event(&bodies, 0)
+            .for_each(
+                &At(Timestamp::UNIX_EPOCH),
+                Stage::Pin,
+                2,
+                async |task: Task| {
+                    seen.lock().unwrap().push(task.request_id.0);
+                    match task.request_id.0 {
+                        1 => Verdict::Done,
+                        2 => panic!("a broken handler"),
+                        _ => Verdict::Again,
+                    }
+                },
+            )
+            .await;
+        assert_eq!(failed(&response), ["1", "2", "3", "4"]);
+        assert_eq!(seen.into_inner().unwrap(), [1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_message_without_time_goes_back_untouched() {
+        let response = event(&[PIN_1], 10_000)
+            .for_each(
+                &At(Timestamp::from_second(6).unwrap()),
+                Stage::Pin,
+                1,
+                async |_| panic!("must not begin"),
+            )
+            .await;
+        assert_eq!(failed(&response), ["0"]);
+    }
+}

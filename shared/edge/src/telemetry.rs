@@ -1,0 +1,29 @@
+//! Log lines of the process. What users read is the build log, which is another thing.
+
+use tracing_subscriber::EnvFilter;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line, for log collectors.
+    Json,
+    /// Text, for a person at a terminal.
+    Text,
+}
+
+/// What is logged unless `RUST_LOG` says otherwise: our own steps, and what others warn of.
+const DEFAULT_FILTER: &str = "warn,iib=info,iib_pipeline=info,iib_embedded=info,iib_registry=info,iib_intake=info,iib_edge=info";
+
+/// Sends log lines to standard error. A second call changes nothing, so that a test which calls
+/// two entry points does not fail.
+pub fn init(format: LogFormat) {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let _already_set = match format {
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => builder.compact().try_init(),
+    };
+}

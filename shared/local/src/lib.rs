@@ -1,0 +1,113 @@
+#![doc = include_str!("../README.md")]
+
+mod notifier;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use iib_edge::Config;
+use iib_embedded::{DataFolder, EmbeddedError, SqliteQueue, SystemClock};
+use iib_indexdb::SqliteIndex;
+use iib_pipeline::Deps;
+use iib_ports::{Clock, Notifier};
+use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
+
+pub use notifier::LogNotifier;
+
+/// Deliveries after which a message goes to the dead letters. A record gives up long before
+/// (its attempts are counted in it); this only ends messages that cannot be read at all.
+const MAX_RECEIVE_COUNT: u32 = 20;
+
+/// The ports of a process on one machine, over a data folder that it owns.
+#[expect(missing_debug_implementations, reason = "ports have nothing to show")]
+pub struct Local {
+    /// The data folder, locked for this process.
+    pub folder: DataFolder,
+    /// The queues, with their receiving half.
+    pub queue: SqliteQueue,
+    /// What the use cases work with.
+    pub deps: Deps,
+}
+
+/// The ports could not be put together.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LocalError {
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Embedded(#[from] EmbeddedError),
+    /// The registry client cannot be set up.
+    #[error(transparent)]
+    Registry(#[from] RegistryInitError),
+    /// The scratch folder cannot be used.
+    #[error("the scratch folder {} cannot be used", path.display())]
+    Scratch {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl Local {
+    /// Opens the data folder of the settings and puts the ports together.
+    ///
+    /// # Errors
+    /// [`LocalError`]; also while another process owns the folder.
+    pub fn open(config: &Config) -> Result<Self, LocalError> {
+        Self::with_notifier(config, Arc::new(LogNotifier))
+    }
+
+    /// The same, telling changes to `notifier`.
+    ///
+    /// # Errors
+    /// As [`Local::open`].
+    pub fn with_notifier(config: &Config, notifier: Arc<dyn Notifier>) -> Result<Self, LocalError> {
+        let folder = DataFolder::open(&config.data_folder)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let queue = folder.queue(clock.clone(), MAX_RECEIVE_COUNT);
+        let registry = RegistryClient::new(RegistryConfig {
+            insecure_registries: config.registries.insecure.clone(),
+            auth_files: config.registries.auth_files.clone(),
+            ..RegistryConfig::default()
+        })?;
+        let deps = Deps {
+            requests: Arc::new(folder.requests()),
+            queue: Arc::new(queue.clone()),
+            logs: Arc::new(folder.logs()),
+            artifacts: Arc::new(folder.artifacts()),
+            registry: Arc::new(registry),
+            index_db: Arc::new(SqliteIndex),
+            clock,
+            notifier,
+            api: config.api.clone(),
+            work: config.work.clone(),
+            scratch: scratch(config, &folder)?,
+        };
+        Ok(Self {
+            folder,
+            queue,
+            deps,
+        })
+    }
+}
+
+/// The scratch folder: the one of the settings, else one inside the data folder, which is on the
+/// same disk as the artifacts. What a killed process left in the latter is removed.
+fn scratch(config: &Config, folder: &DataFolder) -> Result<PathBuf, LocalError> {
+    let own = config.scratch.as_os_str().is_empty();
+    let path = if own {
+        folder.path().join("scratch")
+    } else {
+        config.scratch.clone()
+    };
+    let failed = |source| LocalError::Scratch {
+        path: path.clone(),
+        source,
+    };
+    if own && path.exists() {
+        std::fs::remove_dir_all(&path).map_err(failed)?;
+    }
+    std::fs::create_dir_all(&path).map_err(failed)?;
+    Ok(path)
+}

@@ -1,0 +1,19 @@
+//! Telling changes of requests to the process's log.
+
+use async_trait::async_trait;
+use iib_ports::Notifier;
+use iib_request::{Record, Update};
+use tracing::info;
+
+/// Writes every change to the process's log.
+#[derive(Debug, Clone, Copy)]
+pub struct LogNotifier;
+
+#[async_trait]
+impl Notifier for LogNotifier {
+    async fn updated(&self, record: &Record, update: &Update) {
+        if let (Some(state), Some(reason)) = (update.state, &update.state_reason) {
+            info!(request.id = record.id.0, %state, reason, "request changed");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Reading the contents of images: the files of a bundle, the database of an index.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use iib_bundle::BundleFiles;
+use iib_catalog::CatalogShape;
+use iib_oci::layer::{
+    BundleLimits, BundleTree, EntryPath, Extracted, LayerError, LayerReader, PieceTable, Threads,
+    unpack,
+};
+use iib_oci::{Descriptor, PullSpec};
+use iib_ports::{IndexDb, Registry};
+use iib_request::IndexToRead;
+
+use crate::transfer::{blocking, read_blob};
+use crate::{StageError, image, pin};
+
+/// Reads the files of a bundle image: `/manifests` and `/metadata`, layers applied in order. A
+/// manifest list stands for its first image.
+///
+/// # Errors
+/// [`StageError`] naming the image. At most `limit` bytes are unpacked in all.
+pub async fn read_bundle(
+    registry: &dyn Registry,
+    bundle: &PullSpec,
+    limit: u64,
+) -> Result<BundleFiles, StageError> {
+    let manifest = image::first_manifest(registry, bundle).await?;
+    let name = bundle.to_string();
+    let mut tree = BundleTree::new(BundleLimits::default());
+    let mut left = limit;
+    for layer in &manifest.layers {
+        check_size(&name, layer, left)?;
+        let doing = format!("Failed to read a layer of the bundle {name}");
+        let image = name.clone();
+        (tree, left) =
+            read_blob(registry, bundle.repository(), layer, &doing, move |reader| {
+                let unpacked = apply(&mut tree, reader, left)
+                    .map_err(|source| StageError::Layer { image, source })?;
+                Ok((tree, left.saturating_sub(unpacked)))
+            })
+            .await?;
+    }
+    let content = tree.finish();
+    Ok(BundleFiles {
+        manifests: content.manifests.unwrap_or_default(),
+        metadata: content.metadata,
+    })
+}
+
+fn apply(tree: &mut BundleTree, reader: impl Read, limit: u64) -> Result<u64, LayerError> {
+    let mut layer = LayerReader::open(reader, limit)?;
+    tree.apply(&mut layer)?;
+    Ok(layer.finish()?.unpacked_size)
+}
+
+/// A layer that says itself that it is too large is not even begun.
+fn check_size(image: &str, layer: &Descriptor, limit: u64) -> Result<(), StageError> {
+    if layer.size > limit {
+        return Err(StageError::Layer {
+            image: image.to_owned(),
+            source: LayerError::TooLarge { limit },
+        });
+    }
+    Ok(())
+}
+
+/// The layer a database came from, for taking over what did not change.
+#[derive(Debug)]
+pub(crate) struct InputLayer {
+    /// Its pieces, if it is in our own form.
+    pub(crate) pieces: PieceTable,
+    /// Its compressed bytes.
+    pub(crate) file: PathBuf,
+}
+
+/// Copies the database of an index to `database`. The layers are looked at from the top, because
+/// the highest one that has the file counts, and mostly it is the only one.
+///
+/// # Errors
+/// [`StageError`] naming the image.
+pub(crate) async fn fetch_database(
+    registry: &dyn Registry,
+    index: &IndexToRead,
+    database: &Path,
+    limit: u64,
+) -> Result<Option<InputLayer>, StageError> {
+    let name = index.resolved.to_string();
+    let missing = || StageError::NoDatabase { image: name.clone(), path: index.database.clone() };
+    let wanted = EntryPath::parse(index.database.as_bytes()).map_err(|_| {
+        StageError::DatabasePath { image: name.clone(), path: index.database.clone() }
+    })?;
+    let manifest = image::manifest(registry, &index.image).await?;
+    for layer in manifest.layers.iter().rev() {
+        check_size(&name, layer, limit)?;
+        let doing = format!("Failed to read a layer of the index image {name}");
+        let (image, wanted, target) = (name.clone(), wanted.clone(), database.to_owned());
+        let copy = database.with_extension("layer");
+        let copy_of_layer = copy.clone();
+        let unpacked =
+            read_blob(registry, index.image.repository(), layer, &doing, move |reader| {
+                let scratch = |action| move |source| StageError::Scratch { action, source };
+                let mut sink = File::create(&target).map_err(scratch("created"))?;
+                let kept = File::create(&copy_of_layer).map_err(scratch("created"))?;
+                let input = Tee { input: reader, copy: kept };
+                unpack(input, &wanted, &mut sink, limit, Threads::available())
+                    .map_err(|source| StageError::Layer { image, source })
+            })
+            .await?;
+        match unpacked.file {
+            Extracted::Found { .. } => {
+                return Ok(unpacked.pieces.map(|pieces| InputLayer { pieces, file: copy }));
+            }
+            Extracted::WhitedOut => return Err(missing()),
+            Extracted::Absent => {}
+        }
+    }
+    Err(missing())
+}
+
+/// The catalog of an index image: packages, channels, heads, bundles. Its database is copied to
+/// the folder `scratch` on the way.
+///
+/// # Errors
+/// [`StageError`] naming the image.
+pub async fn read_catalog(
+    registry: &dyn Registry,
+    index_db: Arc<dyn IndexDb>,
+    index: &PullSpec,
+    scratch: &Path,
+    limit: u64,
+) -> Result<CatalogShape, StageError> {
+    let index = pin::look_at_index(registry, index).await?.read;
+    let database = scratch.join("index.db");
+    fetch_database(registry, &index, &database, limit).await?;
+    let image = index.resolved.to_string();
+    blocking(move || {
+        index_db.shape(&database).map_err(|source| StageError::IndexDb { image, source })
+    })
+    .await
+}
+
+/// Keeps a copy of what is read.
+struct Tee<R> {
+    input: R,
+    copy: File,
+}
+
+impl<R: Read> Read for Tee<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        let (read, _) = buffer.split_at(count);
+        self.copy.write_all(read)?;
+        Ok(count)
+    }
+}

@@ -1,0 +1,198 @@
+//! Looking images up: digests, architectures, labels.
+
+use std::collections::BTreeMap;
+
+use futures::TryStreamExt;
+use iib_oci::{Arch, CONFIG_LIMIT, Descriptor, Digest, Manifest, ManifestList, Pinned, PullSpec, RawManifest, Repository, Resolved};
+use iib_ports::{Registry, RegistryError};
+
+use crate::StageError;
+
+/// An image as a pull spec resolved.
+#[derive(Debug, Clone)]
+pub(crate) struct Image {
+    /// The pull spec, pinned to what it named: a list or a single image.
+    pub(crate) resolved: Pinned,
+    /// The single images behind it, in the list's order.
+    pub(crate) variants: Vec<Variant>,
+}
+
+/// One image of one architecture.
+#[derive(Debug, Clone)]
+pub(crate) struct Variant {
+    /// Its architecture; of a lone image it stands in the configuration only.
+    pub(crate) arch: Option<Arch>,
+    /// Its manifest.
+    pub(crate) pinned: Pinned,
+}
+
+/// Resolves a pull spec that a user wrote.
+///
+/// # Errors
+/// [`StageError::Inspect`] with the text users know; [`StageError::Manifest`].
+pub(crate) async fn resolve(registry: &dyn Registry, spec: &PullSpec) -> Result<Image, StageError> {
+    let (digest, document) = look_up(registry, spec).await?;
+    let resolved = spec.pin(digest);
+    let variants = match document {
+        Resolved::Image(_) => vec![Variant { arch: None, pinned: resolved.clone() }],
+        Resolved::List(list) => variants(spec, list)?,
+    };
+    Ok(Image { resolved, variants })
+}
+
+/// The manifest of a single image, or that of the first one of a list.
+///
+/// # Errors
+/// As [`resolve`].
+pub(crate) async fn first_manifest(
+    registry: &dyn Registry,
+    spec: &PullSpec,
+) -> Result<Manifest, StageError> {
+    match look_up(registry, spec).await?.1 {
+        Resolved::Image(manifest) => Ok(manifest),
+        Resolved::List(list) => match variants(spec, list)?.first() {
+            Some(first) => manifest(registry, &first.pinned).await,
+            None => Err(StageError::EmptyList(spec.to_string())),
+        },
+    }
+}
+
+async fn look_up(
+    registry: &dyn Registry,
+    spec: &PullSpec,
+) -> Result<(Digest, Resolved), StageError> {
+    let raw = registry
+        .manifest(spec)
+        .await
+        .map_err(|source| StageError::Inspect { image: spec.to_string(), source })?;
+    let document = read(&raw, spec.as_str())?;
+    Ok((raw.digest(), document))
+}
+
+/// The images of a list; there is at least one.
+fn variants(spec: &PullSpec, list: ManifestList) -> Result<Vec<Variant>, StageError> {
+    let mut variants = Vec::new();
+    for entry in list.manifests {
+        let platform = entry.platform.as_ref();
+        // Build tools add attestations as entries for an unknown platform.
+        if platform.is_some_and(|p| p.os == "unknown" || p.architecture == "unknown") {
+            continue;
+        }
+        let arch = platform
+            .map(|p| p.architecture.parse::<Arch>())
+            .transpose()
+            .map_err(|source| StageError::Arch { image: spec.to_string(), source })?;
+        variants.push(Variant { arch, pinned: spec.pin(entry.descriptor.digest) });
+    }
+    if variants.is_empty() {
+        return Err(StageError::EmptyList(spec.to_string()));
+    }
+    Ok(variants)
+}
+
+impl Image {
+    /// The single image to look into where any architecture will do: amd64 if there is one, as
+    /// the reference's tools choose on their machines, else the first.
+    pub(crate) fn any(&self) -> Result<&Variant, StageError> {
+        let amd64 = Arch::amd64();
+        self.variants
+            .iter()
+            .find(|variant| variant.arch.as_ref() == Some(&amd64))
+            .or_else(|| self.variants.first())
+            .ok_or_else(|| StageError::EmptyList(self.resolved.to_string()))
+    }
+
+    /// The images by architecture; a lone image's configuration says what it is for.
+    ///
+    /// # Errors
+    /// As [`config`].
+    pub(crate) async fn by_arch(
+        &self,
+        registry: &dyn Registry,
+    ) -> Result<BTreeMap<Arch, Pinned>, StageError> {
+        let mut images = BTreeMap::new();
+        for variant in &self.variants {
+            let arch = match &variant.arch {
+                Some(arch) => arch.clone(),
+                None => {
+                    let (_, config) = config(registry, &variant.pinned).await?;
+                    let name = config.architecture().unwrap_or_default();
+                    name.parse().map_err(|source| StageError::Arch {
+                        image: variant.pinned.to_string(),
+                        source,
+                    })?
+                }
+            };
+            images.entry(arch).or_insert_with(|| variant.pinned.clone());
+        }
+        Ok(images)
+    }
+}
+
+fn read(raw: &RawManifest, image: &str) -> Result<Resolved, StageError> {
+    raw.read().map_err(|source| StageError::Manifest { image: image.to_owned(), source })
+}
+
+/// Reads the manifest of a single image.
+///
+/// # Errors
+/// [`StageError::Inspect`], [`StageError::Manifest`]; a list in its place is refused.
+pub(crate) async fn manifest(
+    registry: &dyn Registry,
+    image: &Pinned,
+) -> Result<Manifest, StageError> {
+    let raw = registry
+        .manifest(&image.to_pull_spec())
+        .await
+        .map_err(|source| StageError::Inspect { image: image.to_string(), source })?;
+    match read(&raw, &image.to_string())? {
+        Resolved::Image(manifest) => Ok(manifest),
+        Resolved::List(_) => Err(StageError::Manifest {
+            image: image.to_string(),
+            source: iib_oci::ManifestError::Type(raw.media_type),
+        }),
+    }
+}
+
+/// Reads manifest and configuration of a single image.
+///
+/// # Errors
+/// [`StageError`] naming the image.
+pub(crate) async fn config(
+    registry: &dyn Registry,
+    image: &Pinned,
+) -> Result<(Manifest, iib_oci::ImageConfig), StageError> {
+    let manifest = manifest(registry, image).await?;
+    let bytes = config_blob(registry, image.repository(), &manifest.config)
+        .await
+        .map_err(|source| StageError::Registry {
+            doing: format!("Failed to read the configuration of {image}"),
+            source,
+        })?;
+    let config = iib_oci::ImageConfig::read(&bytes)
+        .map_err(|source| StageError::ImageConfig { image: image.to_string(), source })?;
+    Ok((manifest, config))
+}
+
+/// Reads a configuration into memory.
+async fn config_blob(
+    registry: &dyn Registry,
+    repository: &Repository,
+    descriptor: &Descriptor,
+) -> Result<Vec<u8>, RegistryError> {
+    let limit = CONFIG_LIMIT as u64;
+    if descriptor.size > limit {
+        return Err(RegistryError::TooLarge {
+            what: format!("blob {} of {repository}", descriptor.digest),
+            limit,
+        });
+    }
+    registry
+        .blob(repository, descriptor)
+        .await?
+        .try_fold(Vec::new(), |mut bytes, chunk| async move {
+            bytes.extend_from_slice(&chunk);
+            Ok(bytes)
+        })
+        .await
+}

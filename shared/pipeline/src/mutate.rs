@@ -1,0 +1,213 @@
+//! The second stage: the bundles go into the database, the database into a layer (worker flows
+//! §7.4, §7.5).
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use futures::{StreamExt, TryFutureExt, stream};
+use iib_bundle::{Bundle, BundleFiles};
+use iib_catalog::{AddOptions, AlphaFeatures, Mode, Overwrite};
+use iib_oci::layer::{EntryPath, PackEntry, Reuse, Threads, pack};
+use iib_oci::{Descriptor, Digest, MediaType, Pinned, PullSpec};
+use iib_ports::{ArtifactKey, PresentBundle};
+use iib_request::{Built, Kind, PinnedBundle, Plan, Scope, Stage, Task, Update};
+
+use crate::contents::{InputLayer, fetch_database, read_bundle};
+use crate::stage::{self, Job, Verdict, Work};
+use crate::transfer::{blocking, write_artifact};
+use crate::{Deps, StageError};
+
+/// Bundles read at the same time: they are small, but each is held in memory.
+const READS: usize = 4;
+
+/// Where the database is in every index image made here, and what its label says.
+pub(crate) const DATABASE_PATH: &str = "/database/index.db";
+
+/// Handles one message of the mutate queue.
+pub async fn run(deps: &Deps, task: &Task) -> Verdict {
+    stage::run(deps, task, &MutateWork).await
+}
+
+struct MutateWork;
+
+#[async_trait]
+impl Work for MutateWork {
+    fn stage(&self) -> Stage {
+        Stage::Mutate
+    }
+
+    async fn run(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
+        match job.record.kind.clone() {
+            Kind::Add(_) => mutate_add(job).await,
+            _ => Err(StageError::NotBuilt("this kind of request".to_owned())),
+        }
+    }
+}
+
+async fn mutate_add(job: &mut Job<'_>) -> Result<Update, StageError> {
+    let plan = job.record.plan.clone().ok_or(StageError::Incomplete("pin"))?;
+    if plan.from_index.is_some() {
+        let doing = "Checking if bundles are already present in index image";
+        job.update(Update::doing(doing)).await?;
+    }
+    let folder = tempfile::Builder::new()
+        .prefix("iib-mutate-")
+        .tempdir_in(&job.deps.scratch)
+        .map_err(|source| StageError::Scratch { action: "created", source })?;
+    let database = folder.path().join("index.db");
+    let wanted = distinct(&plan.bundles);
+    let (input, contents) = futures::try_join!(
+        fetch_input(job.deps, &plan, &database),
+        read_bundles(job.deps, &wanted).map_err(|never| match never {})
+    )?;
+
+    let present = present_digests(job, &plan, &database).await?;
+    let mut bundles = Vec::new();
+    for (pinned, content) in wanted.iter().zip(contents) {
+        if present.contains(pinned.digest()) {
+            job.log(format!("{pinned} is in the index already and is left out")).await;
+            continue;
+        }
+        bundles.push(read(pinned, &content?)?);
+    }
+    add(job, &plan, &database, bundles).await?;
+    job.record.built = Some(write_layer(job, &database, input).await?);
+    Ok(Update::default())
+}
+
+/// The images to read, each once: several pull specs may name the same one.
+fn distinct(bundles: &[PinnedBundle]) -> Vec<Pinned> {
+    let mut seen = BTreeSet::new();
+    bundles
+        .iter()
+        .map(|bundle| &bundle.pinned)
+        .filter(|pinned| seen.insert(pinned.digest().clone()))
+        .cloned()
+        .collect()
+}
+
+async fn fetch_input(
+    deps: &Deps,
+    plan: &Plan,
+    database: &Path,
+) -> Result<Option<InputLayer>, StageError> {
+    match &plan.from_index {
+        Some(index) => {
+            fetch_database(&*deps.registry, index, database, deps.work.max_index_bytes).await
+        }
+        None => Ok(None),
+    }
+}
+
+type Contents = Vec<Result<BundleFiles, StageError>>;
+
+/// Reads all bundles while the index still downloads. One that cannot be read matters only if
+/// it turns out not to be in the index already, so failures are kept, not returned.
+async fn read_bundles(
+    deps: &Deps,
+    wanted: &[Pinned],
+) -> Result<Contents, std::convert::Infallible> {
+    let limit = deps.work.max_bundle_bytes;
+    let registry = &*deps.registry;
+    let specs: Vec<PullSpec> = wanted.iter().map(Pinned::to_pull_spec).collect();
+    let reads: Vec<_> = specs.iter().map(|spec| read_bundle(registry, spec, limit)).collect();
+    Ok(stream::iter(reads).buffered(READS).collect().await)
+}
+
+/// Digests of the bundles in the index, whatever name they are under (worker flows §7.4).
+async fn present_digests(
+    job: &Job<'_>,
+    plan: &Plan,
+    database: &Path,
+) -> Result<BTreeSet<Digest>, StageError> {
+    let Some(index) = &plan.from_index else { return Ok(BTreeSet::new()) };
+    let (index_db, database) = (job.deps.index_db.clone(), database.to_owned());
+    let image = index.resolved.to_string();
+    let bundles: Vec<PresentBundle> = blocking(move || {
+        index_db.bundles(&database).map_err(|source| StageError::IndexDb { image, source })
+    })
+    .await?;
+    Ok(bundles
+        .iter()
+        .filter_map(|bundle| bundle.image.rsplit_once('@')?.1.parse().ok())
+        .collect())
+}
+
+fn read(pinned: &Pinned, files: &BundleFiles) -> Result<Bundle, StageError> {
+    let image = pinned.to_string();
+    Bundle::read(&image, files).map_err(|source| StageError::Bundle { image, source })
+}
+
+async fn add(
+    job: &Job<'_>,
+    plan: &Plan,
+    database: &Path,
+    bundles: Vec<Bundle>,
+) -> Result<(), StageError> {
+    // Below `prod`, an index may be changed where it is released already (worker flows §7.5).
+    let overwrite = match plan.scope {
+        Scope::Prod => Overwrite::Refuse,
+        Scope::Stage | Scope::Dev => Overwrite::Latest,
+    };
+    let options = AddOptions { mode: Mode::Replaces, overwrite, alpha: AlphaFeatures::On };
+    let (index_db, database) = (job.deps.index_db.clone(), database.to_owned());
+    let report = blocking(move || {
+        index_db.add(&database, &bundles, &options).map_err(StageError::Add)
+    })
+    .await?;
+    for line in report.changes.to_string().lines() {
+        job.log(line).await;
+    }
+    Ok(())
+}
+
+/// Packs the database into the index layer and stores it, in one pass.
+async fn write_layer(
+    job: &Job<'_>,
+    database: &Path,
+    input: Option<InputLayer>,
+) -> Result<Built, StageError> {
+    let key = ArtifactKey::layer(job.record.id);
+    let path: PathBuf = database.to_owned();
+    let (layer, stored) = write_artifact(&*job.deps.artifacts, &key, move |out| {
+        let scratch = |source| StageError::Scratch { action: "read", source };
+        let mut content = File::open(&path).map_err(scratch)?;
+        let size = content.metadata().map_err(scratch)?.len();
+        let previous = match &input {
+            Some(input) => Some((File::open(&input.file).map_err(scratch)?, &input.pieces)),
+            None => None,
+        };
+        let reuse = previous.as_ref().map(|(layer, pieces)| Reuse { pieces, layer });
+        let parse = |path: &str| {
+            EntryPath::parse(path.as_bytes()).map_err(|_| StageError::Incomplete("pack"))
+        };
+        let mut entries = [
+            PackEntry::directory(parse("database")?),
+            PackEntry::file(parse(DATABASE_PATH.trim_start_matches('/'))?, size, &mut content),
+        ];
+        pack(&mut entries, reuse, Threads::available(), out).map_err(StageError::Pack)
+    })
+    .await?;
+    if stored.digest != layer.digest {
+        return Err(StageError::StoredOther {
+            sent: layer.digest.to_string(),
+            got: stored.digest.to_string(),
+        });
+    }
+    job.log(format!(
+        "the index layer {} has {} bytes; {} of its {} pieces are those of the input",
+        layer.digest, layer.size, layer.pieces_reused, layer.pieces
+    ))
+    .await;
+    Ok(Built {
+        artifact: key.as_str().to_owned(),
+        layer: Descriptor {
+            media_type: MediaType::new(MediaType::DOCKER_LAYER),
+            size: layer.size,
+            digest: layer.digest,
+        },
+        diff_id: layer.diff_id,
+    })
+}

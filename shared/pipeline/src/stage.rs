@@ -1,0 +1,252 @@
+//! The frame around the work of every stage.
+//!
+//! It claims the request, runs the work, saves the outcome and sends the next message; the work
+//! itself only sees a [`Job`]. That a stage may run twice, in any order of delivery, with the
+//! same outcome is decided here (architecture §2.5).
+
+use std::future::Future;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use iib_ports::{ArtifactKey, Class, Classify, StoreError};
+use iib_request::{Claim, Outcome, Record, Stage, State, Task, Transition, Update};
+use jiff::SignedDuration;
+use tracing::{error, info, warn};
+
+use crate::{Deps, StageError};
+
+/// What becomes of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is dealt with, also where the request failed.
+    Done,
+    /// It is to come back later.
+    Again,
+}
+
+/// A request while a stage works on it.
+pub(crate) struct Job<'a> {
+    /// Ports and settings.
+    pub(crate) deps: &'a Deps,
+    /// The record as it was last written.
+    pub(crate) record: Record,
+}
+
+impl Job<'_> {
+    /// Stores a change of the request, tells it and logs it.
+    ///
+    /// # Errors
+    /// [`StageError::Store`]: with a conflict somebody else works on the request now.
+    pub(crate) async fn update(&mut self, update: Update) -> Result<(), StageError> {
+        let mut record = self.record.clone();
+        record.apply(&update, self.deps.clock.now());
+        self.record = self.deps.requests.replace(record).await?;
+        self.told(&update).await;
+        Ok(())
+    }
+
+    /// Adds a line to the build log. A log that cannot be written is no reason to fail.
+    pub(crate) async fn log(&self, text: impl AsRef<str>) {
+        let now = self.deps.clock.now();
+        let line = format!("{now} {} {}", self.record.stage, text.as_ref());
+        if let Err(error) = self.deps.logs.append(self.record.id, &[line]).await {
+            warn!(request.id = self.record.id.0, error = %chain(&error), "log line lost");
+        }
+    }
+
+    async fn told(&self, update: &Update) {
+        self.deps.notifier.updated(&self.record, update).await;
+        if let Some(reason) = &update.state_reason {
+            self.log(reason).await;
+        }
+    }
+
+    /// Ends the request in `failed`.
+    async fn fail(&mut self, reason: String) -> Result<(), StoreError> {
+        let mut record = self.record.clone();
+        let update = Update::state(State::Failed, reason);
+        record.fail(update.state_reason.clone().unwrap_or_default(), self.deps.clock.now());
+        self.record = self.deps.requests.replace(record).await?;
+        self.told(&update).await;
+        clean_up(self.deps, &self.record).await;
+        Ok(())
+    }
+
+    /// Gives the lease back, so that the next delivery can begin at once.
+    async fn give_back(&mut self) -> Result<(), StoreError> {
+        let mut record = self.record.clone();
+        record.leased_until = None;
+        self.record = self.deps.requests.replace(record).await?;
+        Ok(())
+    }
+}
+
+/// The work of a stage.
+#[async_trait]
+pub(crate) trait Work: Sync {
+    /// The stage it is the work of.
+    fn stage(&self) -> Stage;
+
+    /// Does the work and gives the last change of the request, which is saved together with the
+    /// move to the next stage.
+    async fn run(&self, job: &mut Job<'_>) -> Result<Update, StageError>;
+}
+
+/// Deals with one message: claims the request, does the work, saves how it ended.
+pub(crate) async fn run(deps: &Deps, task: &Task, work: &dyn Work) -> Verdict {
+    let stage = work.stage();
+    match attempt(deps, task, stage, work).await {
+        Ok(verdict) => verdict,
+        Err(error) => {
+            // The store or the queue failed around the work: nothing is decided, so try again.
+            warn!(request.id = task.request_id.0, %stage, error = %chain(&error), "message goes back");
+            Verdict::Again
+        }
+    }
+}
+
+async fn attempt(
+    deps: &Deps,
+    task: &Task,
+    stage: Stage,
+    work: &dyn Work,
+) -> Result<Verdict, StageError> {
+    let id = task.request_id;
+    let Some(record) = deps.requests.get(id).await? else {
+        error!(request.id = id.0, "there is no such request; the message is dropped");
+        return Ok(Verdict::Done);
+    };
+    let lease = SignedDuration::from_secs(i64::from(deps.work.stage_timeout_seconds));
+    let mut job = match record.claim(stage, deps.clock.now(), lease, deps.work.max_attempts) {
+        Claim::Granted(claimed) => Job { deps, record: deps.requests.replace(*claimed).await? },
+        Claim::Leased(until) => {
+            info!(request.id = id.0, %until, "somebody works on it");
+            return Ok(Verdict::Again);
+        }
+        Claim::Exhausted => {
+            let reason = format!(
+                "The stage {stage} was begun {} times and never ended. Send the request again; if that does not help, ask the operators of this service.",
+                record.attempts
+            );
+            Job { deps, record }.fail(reason).await?;
+            return Ok(Verdict::Done);
+        }
+        Claim::Past(Some(waiting)) => {
+            deps.queue.send(&Task::new(id, waiting)).await?;
+            return Ok(Verdict::Done);
+        }
+        Claim::Past(None) | Claim::Early => return Ok(Verdict::Done),
+    };
+    let result = in_time(deps, work.run(&mut job)).await;
+    conclude(&mut job, result).await
+}
+
+/// Runs the work for at most the stage's time; the lease ends with it, so that nobody else can
+/// begin while this attempt still writes.
+async fn in_time(
+    deps: &Deps,
+    work: impl Future<Output = Result<Update, StageError>>,
+) -> Result<Update, StageError> {
+    let seconds = deps.work.stage_timeout_seconds;
+    tokio::time::timeout(Duration::from_secs(u64::from(seconds)), work)
+        .await
+        .unwrap_or(Err(StageError::Timeout(seconds)))
+}
+
+async fn conclude(
+    job: &mut Job<'_>,
+    result: Result<Update, StageError>,
+) -> Result<Verdict, StageError> {
+    let (id, stage) = (job.record.id, job.record.stage);
+    let error = match result {
+        Ok(last) => return finish(job, last).await,
+        Err(StageError::Store(StoreError::Conflict(_))) => {
+            info!(request.id = id.0, %stage, "somebody else took the request over");
+            return Ok(Verdict::Again);
+        }
+        Err(error) => error,
+    };
+    let class = error.class();
+    match class {
+        Class::Reject => {
+            info!(request.id = id.0, %stage, reason = error.reason(), "request rejected");
+            job.fail(error.reason()).await?;
+            Ok(Verdict::Done)
+        }
+        Class::Retry | Class::Bug if job.record.attempts < job.deps.work.max_attempts => {
+            if class == Class::Bug {
+                error!(request.id = id.0, %stage, error = error.reason(), "attempt failed, our fault");
+            } else {
+                warn!(request.id = id.0, %stage, error = error.reason(), "attempt failed");
+            }
+            job.log(format!(
+                "attempt {} of {} failed and will be repeated: {}",
+                job.record.attempts,
+                job.deps.work.max_attempts,
+                error.reason()
+            ))
+            .await;
+            job.give_back().await?;
+            Ok(Verdict::Again)
+        }
+        Class::Retry | Class::Bug => {
+            error!(request.id = id.0, %stage, error = error.reason(), "attempts used up");
+            let reason = format!(
+                "{}. It was tried {} times; send the request again later.",
+                error.reason(),
+                job.record.attempts
+            );
+            job.fail(reason).await?;
+            Ok(Verdict::Done)
+        }
+    }
+}
+
+/// Saves the stage's result together with the move to the next stage in one write, then sends
+/// the next message. A crash in between is healed by the message that is still in the queue.
+async fn finish(job: &mut Job<'_>, last: Update) -> Result<Verdict, StageError> {
+    let mut record = job.record.clone();
+    record.apply(&last, job.deps.clock.now());
+    let transition = record.conclude(Outcome::Completed);
+    let told_stage = job.record.stage;
+    job.record = job.deps.requests.replace(record).await?;
+    if last != Update::default() {
+        job.deps.notifier.updated(&job.record, &last).await;
+        if let Some(reason) = &last.state_reason {
+            let line = format!("{} {told_stage} {reason}", job.deps.clock.now());
+            if let Err(error) = job.deps.logs.append(job.record.id, &[line]).await {
+                warn!(request.id = job.record.id.0, error = %chain(&error), "log line lost");
+            }
+        }
+    }
+    match transition {
+        Transition::To(next) => {
+            job.deps.queue.send(&Task::new(job.record.id, next)).await?;
+        }
+        Transition::Finish(_) => clean_up(job.deps, &job.record).await,
+        Transition::Ended => {}
+    }
+    Ok(Verdict::Done)
+}
+
+/// Removes what the stages left for one another. Called after the request is saved as done, so
+/// that a stage which has to run again still finds it.
+async fn clean_up(deps: &Deps, record: &Record) {
+    if record.built.is_some()
+        && let Err(error) = deps.artifacts.delete(&ArtifactKey::layer(record.id)).await
+    {
+        warn!(request.id = record.id.0, error = %chain(&error), "layer left behind");
+    }
+}
+
+/// An error and its causes on one line, for logs.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}

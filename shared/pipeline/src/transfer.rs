@@ -1,0 +1,169 @@
+//! Bytes between the asynchronous world of stores and the threads that look at them.
+
+use std::io::{self, Read, Write};
+
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, stream};
+use iib_oci::{Descriptor, Repository};
+use iib_ports::{ArtifactError, ArtifactKey, Artifacts, Bytestream, Registry, Stored};
+use tokio::sync::mpsc;
+
+use crate::StageError;
+
+/// Chunks under way between two sides: enough that neither waits for the other's scheduling.
+const CHUNKS: usize = 16;
+
+/// Bytes handed over at a time by [`ChunkWriter`].
+const CHUNK: usize = 256 * 1024;
+
+/// What travels from the download to the thread that reads it. A stream that just stops is not
+/// a stream that ended.
+enum Part {
+    Bytes(Bytes),
+    End,
+}
+
+/// A download as `impl Read`.
+pub(crate) struct ChunkReader {
+    parts: mpsc::Receiver<Part>,
+    current: Bytes,
+    ended: bool,
+}
+
+impl Read for ChunkReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() && !self.ended {
+            match self.parts.blocking_recv() {
+                Some(Part::Bytes(bytes)) => self.current = bytes,
+                Some(Part::End) => self.ended = true,
+                None => return Err(io::ErrorKind::UnexpectedEof.into()),
+            }
+        }
+        let count = buffer.len().min(self.current.len());
+        let (now, _) = buffer.split_at_mut(count);
+        now.copy_from_slice(&self.current.split_to(count));
+        Ok(count)
+    }
+}
+
+/// Downloads a blob while `work` reads it on a thread of its own. A failed download comes before
+/// whatever `work` made of the broken stream.
+///
+/// # Errors
+/// [`StageError::Registry`] with `doing`, and the errors of `work`.
+pub(crate) async fn read_blob<T: Send + 'static>(
+    registry: &dyn Registry,
+    repository: &Repository,
+    descriptor: &Descriptor,
+    doing: &str,
+    work: impl FnOnce(ChunkReader) -> Result<T, StageError> + Send + 'static,
+) -> Result<T, StageError> {
+    let failed = |source| StageError::Registry { doing: doing.to_owned(), source };
+    let mut blob = registry.blob(repository, descriptor).await.map_err(failed)?;
+    let (sender, parts) = mpsc::channel(CHUNKS);
+    let reader = ChunkReader { parts, current: Bytes::new(), ended: false };
+    let worker = tokio::task::spawn_blocking(move || work(reader));
+    while let Some(chunk) = blob.next().await {
+        let chunk = chunk.map_err(failed)?;
+        if sender.send(Part::Bytes(chunk)).await.is_err() {
+            // The worker ended before the stream; its result says why.
+            break;
+        }
+    }
+    // The worker may be gone already, see above.
+    let _gone = sender.send(Part::End).await;
+    worker.await.map_err(StageError::BrokenOff)?
+}
+
+/// Runs a computation on a thread of its own.
+///
+/// # Errors
+/// Those of `work`; [`StageError::BrokenOff`] if it panics.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StageError> + Send + 'static,
+) -> Result<T, StageError> {
+    tokio::task::spawn_blocking(work).await.map_err(StageError::BrokenOff)?
+}
+
+/// An upload as `impl Write`.
+pub(crate) struct ChunkWriter {
+    sender: mpsc::Sender<Result<Bytes, ArtifactError>>,
+    pending: BytesMut,
+}
+
+impl ChunkWriter {
+    fn send(&self, chunk: Bytes) -> io::Result<()> {
+        self.sender.blocking_send(Ok(chunk)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Write for ChunkWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.pending.extend_from_slice(bytes);
+        if self.pending.len() >= CHUNK {
+            let chunk = self.pending.split().freeze();
+            self.send(chunk)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let chunk = self.pending.split().freeze();
+        if chunk.is_empty() { Ok(()) } else { self.send(chunk) }
+    }
+}
+
+/// Stores as an artifact what `work` writes on a thread of its own. If `work` fails, nothing is
+/// stored; if the store fails, that is the error, whatever `work` made of the broken pipe.
+///
+/// # Errors
+/// [`StageError::Artifact`], and the errors of `work`.
+pub(crate) async fn write_artifact<T: Send + 'static>(
+    artifacts: &dyn Artifacts,
+    key: &ArtifactKey,
+    work: impl FnOnce(&mut ChunkWriter) -> Result<T, StageError> + Send + 'static,
+) -> Result<(T, Stored), StageError> {
+    let (sender, receiver) = mpsc::channel(CHUNKS);
+    let content: Bytestream = Box::pin(stream::unfold(receiver, async |mut receiver| {
+        receiver.recv().await.map(|chunk| (chunk, receiver))
+    }));
+    let spoiled = ArtifactError::Unavailable {
+        key: key.clone(),
+        action: "written",
+        source: Box::from("its content could not be made"),
+    };
+    let worker = tokio::task::spawn_blocking(move || {
+        let mut writer = ChunkWriter { sender, pending: BytesMut::with_capacity(2 * CHUNK) };
+        let result = work(&mut writer).and_then(|value| match writer.flush() {
+            Ok(()) => Ok(value),
+            Err(source) => Err(StageError::Scratch { action: "sent to the artifact store", source }),
+        });
+        if result.is_err() {
+            // The stream must not look complete; a store that is gone already is fine too.
+            let _gone = writer.sender.blocking_send(Err(spoiled));
+        }
+        result
+    });
+    let stored = artifacts.put(key, content).await;
+    let made = worker.await.map_err(StageError::BrokenOff)?;
+    match (made, stored) {
+        (Ok(value), Ok(stored)) => Ok((value, stored)),
+        (Ok(_), Err(error)) => Err(error.into()),
+        (Err(error @ (StageError::Pack(_) | StageError::Scratch { .. })), Err(store_error)) => {
+            // A broken pipe on our side is only the echo of the store's failure.
+            Err(if is_broken_pipe(&error) { store_error.into() } else { error })
+        }
+        (Err(error), _) => Err(error),
+    }
+}
+
+fn is_broken_pipe(error: &StageError) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return io.kind() == io::ErrorKind::BrokenPipe;
+        }
+        cause = error.source();
+    }
+    false
+}
