@@ -2,10 +2,9 @@
 
 use iib_oci::{Digest, Repository};
 use iib_ports::RegistryError;
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, StatusCode};
 
 use crate::call::Caller;
-use crate::hosts::same_origin;
 use crate::refusal;
 use crate::target::Target;
 use crate::transport::Outgoing;
@@ -40,7 +39,11 @@ impl Caller {
         match response.status() {
             StatusCode::CREATED => Ok(true),
             StatusCode::ACCEPTED => {
-                self.cancel_upload(&target, &response).await;
+                // A registry that does not mount opens an upload instead (distribution
+                // specification, "mounting a blob").
+                if let Ok(session) = self.transport.location(&response) {
+                    self.cancel_upload(&target, &outgoing, session).await;
+                }
                 Ok(false)
             }
             StatusCode::UNAUTHORIZED
@@ -50,27 +53,7 @@ impl Caller {
             status if status.is_success() => {
                 Err(target.protocol("its answer to a mount is neither 201 nor 202"))
             }
-            _ => match refusal::failure(&target, response).await {
-                crate::retry::Failure::Final(error) => Err(error),
-                // A passing status never comes back from `attempt`.
-                crate::retry::Failure::Passing { .. } => Ok(false),
-            },
-        }
-    }
-
-    /// A registry that does not mount opens an upload instead (distribution specification,
-    /// "mounting a blob"). It is closed again, so that none are left lying about. One try: the
-    /// registry clears up after a while by itself.
-    async fn cancel_upload(&self, target: &Target, response: &Response) {
-        let Ok(session) = self.transport.location(response) else {
-            return;
-        };
-        if !same_origin(&session, response.url()) {
-            return;
-        }
-        let outgoing = Outgoing::new(Method::DELETE, session);
-        if let Err(failure) = self.attempt(target, &outgoing).await {
-            tracing::debug!(what = target.what, ?failure, "upload was not cancelled");
+            _ => Err(refusal::refused(&target, response).await),
         }
     }
 }

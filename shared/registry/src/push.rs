@@ -60,23 +60,40 @@ impl Caller {
     ) -> Result<(), Failure> {
         let opened = self.attempt(target, opening).await?;
         let opened = refusal::accept(target, opened).await?;
-        let mut session = self
+        let session = self
             .transport
             .location(&opened)
             .map_err(|problem| target.protocol(problem))?;
+        let sent = self
+            .send_content(target, opening, &session, descriptor, source)
+            .await;
+        if let Err(Failure::Final(_)) = sent {
+            self.cancel_upload(target, opening, session).await;
+        }
+        sent
+    }
+
+    async fn send_content(
+        &self,
+        target: &Target,
+        opening: &Outgoing,
+        session: &Url,
+        descriptor: &Descriptor,
+        source: &dyn BlobSource,
+    ) -> Result<(), Failure> {
         // What the registry put into the query is its own; ours is added.
-        session
+        let mut place = session.clone();
+        place
             .query_pairs_mut()
             .append_pair("digest", descriptor.digest.as_str());
-
         // A registry may have its uploads elsewhere; our authorization is not for there.
-        let authorized = same_origin(&session, &opening.url);
+        let authorized = same_origin(session, &opening.url);
         let authorization = match authorized {
             true => self.authorizer.current(target).await?,
             false => None,
         };
         let mut response = self
-            .put(target, &session, authorization.as_ref(), descriptor, source)
+            .put(target, &place, authorization.as_ref(), descriptor, source)
             .await?;
         if authorized && response.status() == StatusCode::UNAUTHORIZED {
             let fresh = self.authorizer.renew(target, response.headers()).await?;
@@ -84,10 +101,22 @@ impl Caller {
                 return Err(target.denied(StatusCode::UNAUTHORIZED).into());
             }
             response = self
-                .put(target, &session, fresh.as_ref(), descriptor, source)
+                .put(target, &place, fresh.as_ref(), descriptor, source)
                 .await?;
         }
         refusal::accept(target, response).await.map(drop)
+    }
+
+    /// Closes an upload that comes to nothing, so that none are left lying about. One try: the
+    /// registry clears up after a while by itself.
+    pub(crate) async fn cancel_upload(&self, target: &Target, opening: &Outgoing, session: Url) {
+        if !same_origin(&session, &opening.url) {
+            return;
+        }
+        let closing = Outgoing::new(Method::DELETE, session);
+        if let Err(failure) = self.attempt(target, &closing).await {
+            tracing::debug!(what = target.what, ?failure, "upload was not cancelled");
+        }
     }
 
     /// Sends the content. It is ended when nothing moves for the idle timeout, however long it

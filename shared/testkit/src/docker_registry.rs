@@ -16,6 +16,9 @@ use tempfile::TempDir;
 /// How long it may take to start; it takes half a second on an idle machine.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How many ports are tried.
+const PORTS_TRIED: u32 = 3;
+
 const CERTIFICATE: &str = "certificate.pem";
 const KEY: &str = "key.pem";
 
@@ -60,6 +63,17 @@ impl DockerRegistry {
     /// # Panics
     /// If a program is missing or the registry does not come up in time.
     pub async fn start(access: Access) -> Self {
+        // Between looking for a free port and listening on it, somebody else may take it.
+        for _ in 0..PORTS_TRIED {
+            let mut registry = Self::spawn(access);
+            if registry.is_ready().await {
+                return registry;
+            }
+        }
+        panic!("docker-registry ended at once, {PORTS_TRIED} times: run it by hand to see why");
+    }
+
+    fn spawn(access: Access) -> Self {
         let folder =
             tempfile::tempdir().unwrap_or_else(|error| panic!("temporary folder: {error}"));
         let address = access.address();
@@ -73,16 +87,14 @@ impl DockerRegistry {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("docker-registry does not start, install it: {error}"));
-        let mut registry = Self {
+        Self {
             process,
             host,
             folder,
-        };
-        registry.wait_until_ready().await;
-        registry
+        }
     }
 
-    /// `127.0.0.1:port`, as in pull specs.
+    /// Address and port, as in pull specs.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -92,18 +104,21 @@ impl DockerRegistry {
         self.folder.path().join(CERTIFICATE)
     }
 
-    /// A connection that is accepted is enough: the registry listens once it is set up.
-    async fn wait_until_ready(&mut self) {
+    /// `false` if the process ended. A connection that is accepted is enough: the registry
+    /// listens once it is set up.
+    async fn is_ready(&mut self) -> bool {
         let deadline = Instant::now() + START_TIMEOUT;
-        while tokio::net::TcpStream::connect(&self.host).await.is_err() {
-            if let Ok(Some(status)) = self.process.try_wait() {
-                panic!("docker-registry ended at once with {status}");
+        loop {
+            if matches!(self.process.try_wait(), Ok(Some(_))) {
+                return false;
+            }
+            if tokio::net::TcpStream::connect(&self.host).await.is_ok() {
+                return true;
             }
             assert!(
                 Instant::now() < deadline,
-                "docker-registry did not listen on {} in time ({})",
-                self.host,
-                self.folder.path().display()
+                "docker-registry did not listen on {} in time",
+                self.host
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

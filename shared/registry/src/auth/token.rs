@@ -178,6 +178,30 @@ mod tests {
     }
 
     #[test]
+    fn a_plain_token_server_must_be_named_and_is_never_for_a_registry_over_tls() {
+        let config = crate::RegistryConfig {
+            insecure_registries: ["plain.example:5000", "auth.example:80"]
+                .map(str::to_owned)
+                .into(),
+            ..crate::RegistryConfig::default()
+        };
+        let transport = Transport::new(&config).unwrap();
+        for (registry, realm, accepted) in [
+            ("plain.example:5000", "http://auth.example/token", true),
+            ("plain.example:5000", "https://any.example/token", true),
+            ("plain.example:5000", "http://any.example/token", false),
+            ("tls.example", "https://any.example/token", true),
+            ("tls.example", "http://auth.example/token", false),
+            ("tls.example", "/token", false),
+            ("tls.example", "file:///etc/passwd", false),
+        ] {
+            let image = format!("{registry}/a:v1").parse().unwrap();
+            let checked = checked_realm(&transport, &Target::image(&image), realm);
+            assert_eq!(checked.is_ok(), accepted, "{registry} {realm}");
+        }
+    }
+
+    #[test]
     fn a_token_is_read_under_either_name() {
         for document in [
             r#"{"token":"t"}"#,

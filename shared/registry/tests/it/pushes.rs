@@ -7,7 +7,7 @@ use iib_ports::{BlobSource, BlobStream, Class, Classify as _, Registry as _, Reg
 use iib_registry::RegistryClient;
 use iib_testkit::scripted_registry::{Answer, Login, ScriptedRegistry};
 
-use crate::setup::{Content, client, config, content, descriptor, repository};
+use crate::setup::{Content, client, config, content, descriptor, impatient_client, repository};
 
 async fn push(
     registry: &ScriptedRegistry,
@@ -52,12 +52,7 @@ async fn an_empty_blob_can_be_pushed() {
 
 #[tokio::test]
 async fn passing_faults_start_the_upload_anew() {
-    for fault in [
-        Answer::Status(503),
-        Answer::Status(429),
-        Answer::Disconnect,
-        Answer::Silence,
-    ] {
+    for fault in [Answer::Status(503), Answer::Status(429), Answer::Disconnect] {
         for method in [Method::POST, Method::PUT] {
             let registry = ScriptedRegistry::start().await;
             registry.on(method.clone(), "/uploads/", [fault.clone()]);
@@ -69,6 +64,19 @@ async fn passing_faults_start_the_upload_anew() {
             assert_eq!(source.opened(), if method == Method::PUT { 2 } else { 1 });
         }
     }
+}
+
+#[tokio::test]
+async fn an_upload_that_nobody_reads_is_started_anew() {
+    let registry = ScriptedRegistry::start().await;
+    registry.on(Method::PUT, "/uploads/", [Answer::Silence]);
+    // More than the buffers between the two take.
+    let source = Content::new(vec![7; 12_000_000]);
+    let client = impatient_client(&registry.host());
+    push(&registry, &client, &source).await.unwrap();
+    let digest = descriptor(&source.bytes).digest;
+    assert_eq!(registry.blob_size("team/app", &digest), Some(12_000_000));
+    assert_eq!(registry.count(&Method::PUT, "/uploads/"), 2);
 }
 
 #[tokio::test]
@@ -163,6 +171,7 @@ async fn content_that_is_not_what_it_should_be_is_not_sent() {
         assert_eq!(source.opened(), 1);
     }
     assert_eq!(registry.blob_size("a", &descriptor(&right).digest), None);
+    assert_eq!(registry.open_uploads(), 0);
 }
 
 struct Unreadable;

@@ -20,13 +20,23 @@ pub(crate) fn config(host: &str) -> RegistryConfig {
         backoff_base: Duration::from_millis(1),
         backoff_cap: Duration::from_millis(4),
         retry_after_cap: Duration::from_millis(4),
-        idle_timeout: Duration::from_millis(500),
+        // Generous, for a machine that is busy with other tests.
+        idle_timeout: Duration::from_secs(20),
         ..RegistryConfig::default()
     }
 }
 
 pub(crate) fn client(host: &str) -> RegistryClient {
     RegistryClient::new(config(host)).unwrap()
+}
+
+/// A client that does not wait long for a registry that says nothing.
+pub(crate) fn impatient_client(host: &str) -> RegistryClient {
+    RegistryClient::new(RegistryConfig {
+        idle_timeout: Duration::from_millis(500),
+        ..config(host)
+    })
+    .unwrap()
 }
 
 pub(crate) fn repository(host: &str, path: &str) -> Repository {
