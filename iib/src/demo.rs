@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use iib_catalog::{CatalogDiff, CatalogShape};
 use iib_edge::Config;
-use iib_edge::telemetry::{self, LogFormat};
+use iib_edge::telemetry::{self, Detail, LogFormat};
 use iib_indexdb::SqliteIndex;
 use iib_oci::PullSpec;
 use iib_registry::{RegistryClient, RegistryConfig};
@@ -29,7 +29,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
 pub(crate) async fn run(options: &DemoOptions) -> anyhow::Result<Exit> {
-    telemetry::init(LogFormat::Text);
+    telemetry::init(LogFormat::Text, Detail::Errors);
     let folder = match &options.data_folder {
         Some(folder) => folder.clone(),
         None => tempfile::Builder::new()

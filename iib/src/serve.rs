@@ -1,7 +1,7 @@
 //! `iib serve`.
 
 use iib_edge::config::{Config, DEFAULTS, environment};
-use iib_edge::telemetry::{self, LogFormat};
+use iib_edge::telemetry::{self, Detail, LogFormat};
 
 use crate::Exit;
 use crate::cli::ServeOptions;
@@ -17,11 +17,12 @@ pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
         print!("{DEFAULTS}");
         return Ok(Exit::Done);
     }
-    telemetry::init(if options.json_logs {
+    let format = if options.json_logs {
         LogFormat::Json
     } else {
         LogFormat::Text
-    });
+    };
+    telemetry::init(format, Detail::Steps);
     let mut config = Config::load(options.config.as_deref(), &environment())?;
     if let Some(folder) = &options.data_folder {
         config.data_folder.clone_from(folder);

@@ -116,7 +116,7 @@ impl View {
             let text = |field| entry.get(field).and_then(Value::as_str).unwrap_or_default();
             let key = format!("{} {}", text("state"), text("state_reason"));
             if self.states.insert(key) {
-                self.state(entry, text("state"), text("state_reason"));
+                self.state(entry, text("state_reason"));
             }
         }
         // Only whole lines: the rest comes with the next look.
@@ -128,17 +128,13 @@ impl View {
         }
     }
 
-    #[expect(
-        clippy::print_stdout,
-        clippy::print_stderr,
-        reason = "a command speaks to its user"
-    )]
-    fn state(&self, entry: &Value, state: &str, reason: &str) {
-        let seconds = self.started.elapsed().as_secs_f64();
+    /// A new state. Off a terminal the log says the same, with its time, so only JSON has both.
+    #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
+    fn state(&self, entry: &Value, reason: &str) {
         match (&self.bar, self.show) {
             (Some(bar), _) => bar.set_message(reason.to_owned()),
             (None, Show::Json) => println!("{}", json!({ "change": entry })),
-            (None, Show::Progress) => eprintln!("{seconds:7.1}s {state}: {reason}"),
+            (None, Show::Progress) => {}
         }
     }
 
@@ -148,10 +144,13 @@ impl View {
         reason = "a command speaks to its user"
     )]
     fn log_line(&self, line: &str) {
+        // A person watching wants to know how long, not when.
+        let text = line.split_once(' ').map_or(line, |(_time, text)| text);
+        let seconds = self.started.elapsed().as_secs_f64();
         match (&self.bar, self.show) {
-            (Some(bar), _) => bar.println(format!("  {line}")),
+            (Some(bar), _) => bar.println(format!("{seconds:6.1}s  {text}")),
             (None, Show::Json) => println!("{}", json!({ "log": line })),
-            (None, Show::Progress) => eprintln!("          {line}"),
+            (None, Show::Progress) => eprintln!("{seconds:6.1}s  {text}"),
         }
     }
 

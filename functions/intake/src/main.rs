@@ -1,11 +1,11 @@
 //! The intake function's binary: settings, ports, then calls from the API Gateway.
 
-use iib_edge::telemetry::{self, LogFormat};
+use iib_edge::telemetry::{self, Detail, LogFormat};
 use lambda_http::Error;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    telemetry::init(LogFormat::Json);
+    telemetry::init(LogFormat::Json, Detail::Steps);
     let config = iib_edge::Config::from_env()?;
     let local = iib_local::Local::open(&config)?;
     let router = iib_intake::router(local.deps.clone());

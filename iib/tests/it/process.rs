@@ -49,6 +49,8 @@ impl Server {
         };
         let api = word("api");
         let registry = word("registry");
+        // The last line too: a pipe that is closed early would end the service.
+        word("data");
         Self {
             process,
             api: api.trim_end_matches("/api/v1").to_owned(),

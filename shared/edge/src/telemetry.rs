@@ -11,14 +11,25 @@ pub enum LogFormat {
     Text,
 }
 
-/// What is logged unless `RUST_LOG` says otherwise: our own steps, and what others warn of.
-const DEFAULT_FILTER: &str = "warn,iib=info,iib_pipeline=info,iib_embedded=info,iib_registry=info,iib_intake=info,iib_edge=info";
+/// What is logged unless `RUST_LOG` says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// Our own steps, and what others warn of.
+    Steps,
+    /// Only what went wrong on our side.
+    Errors,
+}
+
+const STEPS: &str = "warn,iib=info,iib_pipeline=info,iib_embedded=info,iib_registry=info,iib_intake=info,iib_edge=info,iib_local=info";
 
 /// Sends log lines to standard error. A second call changes nothing, so that a test which calls
 /// two entry points does not fail.
-pub fn init(format: LogFormat) {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+pub fn init(format: LogFormat, detail: Detail) {
+    let default = match detail {
+        Detail::Steps => STEPS,
+        Detail::Errors => "error",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

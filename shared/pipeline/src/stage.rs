@@ -41,23 +41,27 @@ impl Job<'_> {
         let mut record = self.record.clone();
         record.apply(&update, self.deps.clock.now());
         self.record = self.deps.requests.replace(record).await?;
-        self.told(&update).await;
+        self.told(self.record.stage, &update).await;
         Ok(())
     }
 
     /// Adds a line to the build log. A log that cannot be written is no reason to fail.
     pub(crate) async fn log(&self, text: impl AsRef<str>) {
-        let now = self.deps.clock.now();
-        let line = format!("{now} {} {}", self.record.stage, text.as_ref());
+        self.log_as(self.record.stage, text.as_ref()).await;
+    }
+
+    async fn log_as(&self, stage: Stage, text: &str) {
+        let line = format!("{} {stage} {text}", self.deps.clock.now());
         if let Err(error) = self.deps.logs.append(self.record.id, &[line]).await {
             warn!(request.id = self.record.id.0, error = %chain(&error), "log line lost");
         }
     }
 
-    async fn told(&self, update: &Update) {
+    /// Tells and logs a change that was stored, made by this stage.
+    async fn told(&self, stage: Stage, update: &Update) {
         self.deps.notifier.updated(&self.record, update).await;
         if let Some(reason) = &update.state_reason {
-            self.log(reason).await;
+            self.log_as(stage, reason).await;
         }
     }
 
@@ -65,9 +69,13 @@ impl Job<'_> {
     async fn fail(&mut self, reason: String) -> Result<(), StoreError> {
         let mut record = self.record.clone();
         let update = Update::state(State::Failed, reason);
-        record.fail(update.state_reason.clone().unwrap_or_default(), self.deps.clock.now());
+        record.fail(
+            update.state_reason.clone().unwrap_or_default(),
+            self.deps.clock.now(),
+        );
+        let stage = self.record.stage;
         self.record = self.deps.requests.replace(record).await?;
-        self.told(&update).await;
+        self.told(stage, &update).await;
         clean_up(self.deps, &self.record).await;
         Ok(())
     }
@@ -113,12 +121,18 @@ async fn attempt(
 ) -> Result<Verdict, StageError> {
     let id = task.request_id;
     let Some(record) = deps.requests.get(id).await? else {
-        error!(request.id = id.0, "there is no such request; the message is dropped");
+        error!(
+            request.id = id.0,
+            "there is no such request; the message is dropped"
+        );
         return Ok(Verdict::Done);
     };
     let lease = SignedDuration::from_secs(i64::from(deps.work.stage_timeout_seconds));
     let mut job = match record.claim(stage, deps.clock.now(), lease, deps.work.max_attempts) {
-        Claim::Granted(claimed) => Job { deps, record: deps.requests.replace(*claimed).await? },
+        Claim::Granted(claimed) => Job {
+            deps,
+            record: deps.requests.replace(*claimed).await?,
+        },
         Claim::Leased(until) => {
             info!(request.id = id.0, %until, "somebody works on it");
             return Ok(Verdict::Again);
@@ -208,16 +222,10 @@ async fn finish(job: &mut Job<'_>, last: Update) -> Result<Verdict, StageError> 
     let mut record = job.record.clone();
     record.apply(&last, job.deps.clock.now());
     let transition = record.conclude(Outcome::Completed);
-    let told_stage = job.record.stage;
+    let stage = job.record.stage;
     job.record = job.deps.requests.replace(record).await?;
     if last != Update::default() {
-        job.deps.notifier.updated(&job.record, &last).await;
-        if let Some(reason) = &last.state_reason {
-            let line = format!("{} {told_stage} {reason}", job.deps.clock.now());
-            if let Err(error) = job.deps.logs.append(job.record.id, &[line]).await {
-                warn!(request.id = job.record.id.0, error = %chain(&error), "log line lost");
-            }
-        }
+        job.told(stage, &last).await;
     }
     match transition {
         Transition::To(next) => {
