@@ -32,7 +32,12 @@ pub(crate) fn add(
     write(connection, &new, &candidates, options.alpha)?;
     let after = load_packages(connection, &candidates)?;
     let unreachable = after.values().flat_map(|rows| {
-        check_reachable(rows, candidates.iter().filter(|bundle| bundle.package == rows.name))
+        check_reachable(
+            rows,
+            candidates
+                .iter()
+                .filter(|bundle| bundle.package == rows.name),
+        )
     });
     Refusals::check(unreachable.collect())?;
     Ok(AddReport {
@@ -60,10 +65,12 @@ fn load_packages(connection: &Connection, new: &[Candidate]) -> Result<Neighbour
 }
 
 fn outline_of(packages: &BTreeMap<String, PackageRows>) -> CatalogShape {
-    let shapes = packages.iter().filter_map(|(name, rows)| {
-        Some((name.clone(), outline::package_shape(rows)?))
-    });
-    CatalogShape { packages: shapes.collect() }
+    let shapes = packages
+        .iter()
+        .filter_map(|(name, rows)| Some((name.clone(), outline::package_shape(rows)?)));
+    CatalogShape {
+        packages: shapes.collect(),
+    }
 }
 
 /// Step 3: new bundles whose name exists, when they may overwrite.
@@ -77,9 +84,14 @@ fn note_overwrites(
         return Ok(noted);
     }
     for bundle in new {
-        let Some(row) = rows::present(connection, &bundle.name)? else { continue };
+        let Some(row) = rows::present(connection, &bundle.name)? else {
+            continue;
+        };
         if row.image.unwrap_or_default().is_empty() {
-            return Err(Refusal::OverwriteWithoutImage { name: bundle.name.clone() }.into());
+            return Err(Refusal::OverwriteWithoutImage {
+                name: bundle.name.clone(),
+            }
+            .into());
         }
         noted.insert(bundle.name.clone());
     }
@@ -93,11 +105,15 @@ fn check(
     before: &Neighbours,
     noted: &BTreeSet<String>,
 ) -> Result<(), Fault> {
-    let Some(mut found) = check_additions(new, before, noted) else { return Ok(()) };
+    let Some(mut found) = check_additions(new, before, noted) else {
+        return Ok(());
+    };
     match check_edges_within_call(new) {
         Ok(owners) => {
             let entries = rows::all_entries(connection)?;
-            let entries = entries.iter().map(|(package, name)| (package.as_str(), name.as_str()));
+            let entries = entries
+                .iter()
+                .map(|(package, name)| (package.as_str(), name.as_str()));
             found.extend(check_edges(&owners, entries).err());
         }
         Err(refusal) => found.push(refusal),
@@ -107,7 +123,9 @@ fn check(
 
 /// Semver modes look at the versions first (spec §5.4 step 2); the rest of them is not built.
 fn refuse_mode(new: &[Candidate], mode: Mode) -> Fault {
-    let bad = new.iter().find(|bundle| Version::parse(&bundle.version).is_err());
+    let bad = new
+        .iter()
+        .find(|bundle| Version::parse(&bundle.version).is_err());
     match bad {
         Some(bundle) => Refusal::SemverBadVersion {
             name: bundle.name.clone(),
@@ -149,7 +167,10 @@ fn write(
     };
     for (bundle, candidate) in new.iter().zip(candidates) {
         match write_bundle(connection, bundle, candidate, alpha, substitutions.as_mut()) {
-            Ok(()) => packages.entry(&candidate.package).or_default().push(candidate),
+            Ok(()) => packages
+                .entry(&candidate.package)
+                .or_default()
+                .push(candidate),
             Err(Fault::Refused(refusals)) => found.extend(refusals.iter().cloned()),
             Err(other) => return Err(other),
         }

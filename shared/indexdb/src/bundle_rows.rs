@@ -22,10 +22,16 @@ pub(crate) fn insert(
     alpha: AlphaFeatures,
 ) -> Result<(), Fault> {
     if !bundle.substitutes_for.is_empty() && alpha == AlphaFeatures::Off {
-        return Err(Refusal::AlphaNeeded { name: bundle.name.clone() }.into());
+        return Err(Refusal::AlphaNeeded {
+            name: bundle.name.clone(),
+        }
+        .into());
     }
     if rows::present(connection, &bundle.name)?.is_some() {
-        return Err(Refusal::NameExists { name: bundle.name.clone() }.into());
+        return Err(Refusal::NameExists {
+            name: bundle.name.clone(),
+        }
+        .into());
     }
     connection
         .prepare_cached(
@@ -64,16 +70,42 @@ pub(crate) fn insert(
             ))?;
     }
     for Typed { kind, value } in &bundle.properties {
-        insert_property(connection, kind, value, &bundle.name, &bundle.version, &bundle.image)?;
+        insert_property(
+            connection,
+            kind,
+            value,
+            &bundle.name,
+            &bundle.version,
+            &bundle.image,
+        )?;
     }
-    let deprecated =
-        Typed { kind: "olm.deprecated".to_owned(), value: "{}".to_owned() };
+    let deprecated = Typed {
+        kind: "olm.deprecated".to_owned(),
+        value: "{}".to_owned(),
+    };
     if rows::is_deprecated(connection, &bundle.name)? && !bundle.properties.contains(&deprecated) {
         let Typed { kind, value } = deprecated;
-        insert_property(connection, &kind, &value, &bundle.name, &bundle.version, &bundle.image)?;
+        insert_property(
+            connection,
+            &kind,
+            &value,
+            &bundle.name,
+            &bundle.version,
+            &bundle.image,
+        )?;
     }
-    insert_apis(connection, bundle, "api_provider", bundle.provided_apis.iter())?;
-    insert_apis(connection, bundle, "api_requirer", bundle.required_apis.iter())?;
+    insert_apis(
+        connection,
+        bundle,
+        "api_provider",
+        bundle.provided_apis.iter(),
+    )?;
+    insert_apis(
+        connection,
+        bundle,
+        "api_requirer",
+        bundle.required_apis.iter(),
+    )?;
     Ok(())
 }
 
@@ -108,7 +140,13 @@ fn insert_apis<'a>(
         "INSERT INTO {table}(group_name, version, kind, operatorbundle_name,
            operatorbundle_version, operatorbundle_path) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
     ))?;
-    for ApiKey { group, version, kind, plural } in apis {
+    for ApiKey {
+        group,
+        version,
+        kind,
+        plural,
+    } in apis
+    {
         api_row.execute((group, version, kind, plural))?;
         use_row.execute((
             group,

@@ -34,9 +34,11 @@ impl Fault {
             Self::Refused(refusals) => IndexDbError::Refused(refusals),
             Self::NotBuilt(mode) => IndexDbError::NotBuilt { mode },
             Self::NotAnIndex => IndexDbError::NotAnIndex { path },
-            Self::NewerSchema(found) => {
-                IndexDbError::NewerSchema { path, found, known: crate::schema::VERSION }
-            }
+            Self::NewerSchema(found) => IndexDbError::NewerSchema {
+                path,
+                found,
+                known: crate::schema::VERSION,
+            },
             Self::Sql(error) => {
                 let code = error.sqlite_error_code();
                 let source = Box::new(error);

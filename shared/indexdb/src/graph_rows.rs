@@ -40,12 +40,17 @@ pub(crate) fn rebuild(
             .execute((channel, package, head))?;
         channels.push((channel, head));
     }
-    if channels.iter().any(|(channel, _)| **channel == heads.default_channel) {
+    if channels
+        .iter()
+        .any(|(channel, _)| **channel == heads.default_channel)
+    {
         connection
             .prepare_cached("UPDATE package SET default_channel = ?1 WHERE name = ?2")?
             .execute((&heads.default_channel, package))?;
     } else {
-        found.push(Refusal::NoDefaultChannel { package: package.to_owned() });
+        found.push(Refusal::NoDefaultChannel {
+            package: package.to_owned(),
+        });
     }
     let nodes = rows::chains(connection, channels.iter().map(|(_, head)| *head))?;
     for (channel, head) in channels {
@@ -62,7 +67,11 @@ fn members(before: &PackageRows, new: &[&Candidate]) -> Vec<Member> {
     let existing = before.present.iter().map(|(name, row)| Member {
         name: name.clone(),
         version: row.version.clone(),
-        channels: before.channels_of(name).into_iter().map(str::to_owned).collect(),
+        channels: before
+            .channels_of(name)
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
         default_channel: default_channel.clone(),
     });
     let new = new.iter().map(|bundle| Member {
@@ -75,7 +84,8 @@ fn members(before: &PackageRows, new: &[&Candidate]) -> Vec<Member> {
 }
 
 fn clear(connection: &Connection, package: &str) -> Result<(), rusqlite::Error> {
-    // Edges first: for every entry that is deleted the engine looks for others that point to it.
+    // Entries before the channels they would follow by cascade: one pass over the table, not one
+    // per channel.
     for statement in [
         "DELETE FROM package WHERE name = ?1",
         "DELETE FROM channel_entry WHERE package_name = ?1",
@@ -116,7 +126,14 @@ fn write_walk(
         let row = rows::present(connection, name)?.unwrap_or_default();
         let value = Bundle::package_property(package, &row.version);
         let image = row.image.unwrap_or_default();
-        insert_property(connection, "olm.package", &value, name, &row.version, &image)?;
+        insert_property(
+            connection,
+            "olm.package",
+            &value,
+            name,
+            &row.version,
+            &image,
+        )?;
     }
     Ok(())
 }

@@ -9,8 +9,8 @@ use iib_ports::IndexDbError;
 use rusqlite::{Connection, OpenFlags, Transaction};
 
 use crate::error::Fault;
-use crate::schema::{self, Found};
 use crate::migrate;
+use crate::schema::{self, Found};
 
 /// Page cache of a connection in KiB. Rows other than contents of bundles fit in it for the
 /// largest indexes known; the contents are written past it.
@@ -36,16 +36,14 @@ pub(crate) fn read<T>(
             schema::create(&connection).map_err(|error| Fault::from(error).on(db))?;
             work(&connection).map_err(|fault| fault.on(db))
         }
-        Some(schema::VERSION) => {
-            open(db, Access::Read).and_then(|connection| work(&connection))
-                .map_err(|fault| fault.on(db))
-        }
-        Some(_) => {
+        Some(schema::VERSION) => open(db, Access::Read)
+            .and_then(|connection| work(&connection))
+            .map_err(|fault| fault.on(db)),
+        Some(older) => {
             let scratch = Scratch::beside(db)?;
-            scratch.copy_of(db)?;
             open(&scratch.path, Access::Write)
-                .and_then(|mut connection| {
-                    migrate::up(&mut connection)?;
+                .and_then(|connection| {
+                    migrate::copy(&connection, db, older)?;
                     work(&connection)
                 })
                 .map_err(|fault| fault.on(db))
@@ -54,8 +52,8 @@ pub(crate) fn read<T>(
 }
 
 /// Changes an index in one transaction. After a failure the file's content is what it was: the
-/// transaction is rolled back, and files that are absent, empty or of an older schema are worked on
-/// in a copy that takes their place at the end.
+/// transaction is rolled back, and files that are absent, empty or of an older schema are left alone
+/// until a new file takes their place at the end.
 pub(crate) fn change<T>(
     db: &Path,
     work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
@@ -67,14 +65,11 @@ pub(crate) fn change<T>(
             .map_err(|fault| fault.on(db));
     }
     let scratch = Scratch::beside(db)?;
-    if found.is_some() {
-        scratch.copy_of(db)?;
-    }
     let done = open(&scratch.path, Access::Write)
         .and_then(|mut connection| {
             match found {
                 None => schema::create(&connection)?,
-                Some(_) => migrate::up(&mut connection)?,
+                Some(older) => migrate::copy(&connection, db, older)?,
             }
             in_transaction(&mut connection, work)
         })
@@ -110,7 +105,9 @@ fn look(db: &Path) -> Result<Option<i64>, IndexDbError> {
         return Ok(None);
     }
     if head != b"SQLite format 3\0" {
-        return Err(IndexDbError::NotAnIndex { path: db.to_owned() });
+        return Err(IndexDbError::NotAnIndex {
+            path: db.to_owned(),
+        });
     }
     let found = open(db, Access::Read).and_then(|connection| schema::found(&connection));
     match found.map_err(|fault| fault.on(db))? {
@@ -123,9 +120,7 @@ fn open(path: &Path, access: Access) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX
         | match access {
             Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
-            Access::Write => {
-                OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
-            }
+            Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
         };
     let connection = Connection::open_with_flags(path, flags)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
@@ -142,7 +137,11 @@ fn open(path: &Path, access: Access) -> Result<Connection, Fault> {
 }
 
 fn io_error(path: &Path, action: &'static str, source: io::Error) -> IndexDbError {
-    IndexDbError::Io { path: path.to_owned(), action, source }
+    IndexDbError::Io {
+        path: path.to_owned(),
+        action,
+        source,
+    }
 }
 
 /// A file beside another one, removed in the end unless it took that one's place.
@@ -161,12 +160,6 @@ impl Scratch {
             Err(error) => return Err(io_error(&path, "remove", error)),
         }
         Ok(Self { path })
-    }
-
-    fn copy_of(&self, db: &Path) -> Result<(), IndexDbError> {
-        fs::copy(db, &self.path)
-            .map(|_| ())
-            .map_err(|error| io_error(&self.path, "write", error))
     }
 }
 

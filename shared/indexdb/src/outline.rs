@@ -42,7 +42,13 @@ pub(crate) fn shape(connection: &Connection) -> Result<CatalogShape, Fault> {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let default_channel = row.get(1)?;
-        packages.insert(row.get(0)?, PackageShape { default_channel, ..PackageShape::default() });
+        packages.insert(
+            row.get(0)?,
+            PackageShape {
+                default_channel,
+                ..PackageShape::default()
+            },
+        );
     }
     let mut statement =
         connection.prepare("SELECT package_name, name, head_operatorbundle_name FROM channel")?;

@@ -25,7 +25,10 @@ pub(crate) fn remove_head(connection: &Connection, package: &str, name: &str) ->
         }
     }
     for channel in channels {
-        let mut entries = before.entries.iter().filter(|entry| entry.channel == *channel);
+        let mut entries = before
+            .entries
+            .iter()
+            .filter(|entry| entry.channel == *channel);
         let lowest = entries
             .clone()
             .filter(|entry| entry.bundle == name)
@@ -51,7 +54,10 @@ pub(crate) fn remove_head(connection: &Connection, package: &str, name: &str) ->
         };
     }
     remove(connection, name)?;
-    connection.execute("DELETE FROM deprecated WHERE operatorbundle_name = ?1", [name])?;
+    connection.execute(
+        "DELETE FROM deprecated WHERE operatorbundle_name = ?1",
+        [name],
+    )?;
     Ok(())
 }
 

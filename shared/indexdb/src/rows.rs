@@ -21,7 +21,9 @@ pub(crate) fn package(connection: &Connection, name: &str) -> Sql<PackageRows> {
         .prepare_cached(
             "SELECT name, head_operatorbundle_name FROM channel WHERE package_name = ?1",
         )?
-        .query_map([name], |row| Ok((row.get(0)?, ChannelRow { head: row.get(1)? })))?
+        .query_map([name], |row| {
+            Ok((row.get(0)?, ChannelRow { head: row.get(1)? }))
+        })?
         .collect::<Sql<_>>()?;
     let entries: Vec<Entry> = connection
         .prepare_cached(
@@ -63,7 +65,10 @@ pub(crate) fn present(connection: &Connection, name: &str) -> Sql<Option<Present
         )?
         .query_row([name], |row| {
             let version: Option<String> = row.get(0)?;
-            Ok(PresentRow { version: version.unwrap_or_default(), image: row.get(1)? })
+            Ok(PresentRow {
+                version: version.unwrap_or_default(),
+                image: row.get(1)?,
+            })
         })
         .optional()
 }
@@ -113,10 +118,15 @@ fn chain_node(connection: &Connection, name: &str) -> Sql<Option<ChainNode>> {
     let found = connection
         .prepare_cached("SELECT replaces, skips FROM operatorbundle WHERE name = ?1")?
         .query_row([name], |row| {
-            Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<String>>(1)?))
+            Ok((
+                row.get::<_, Option<String>>(0)?,
+                row.get::<_, Option<String>>(1)?,
+            ))
         })
         .optional()?;
-    let Some((replaces, skips)) = found else { return Ok(None) };
+    let Some((replaces, skips)) = found else {
+        return Ok(None);
+    };
     Ok(Some(ChainNode {
         replaces: replaces.unwrap_or_default(),
         skips: split_skips(&skips.unwrap_or_default()),
@@ -126,5 +136,9 @@ fn chain_node(connection: &Connection, name: &str) -> Sql<Option<ChainNode>> {
 
 /// Skips as they are stored, joined with commas.
 pub(crate) fn split_skips(skips: &str) -> Vec<String> {
-    if skips.is_empty() { Vec::new() } else { skips.split(',').map(str::to_owned).collect() }
+    if skips.is_empty() {
+        Vec::new()
+    } else {
+        skips.split(',').map(str::to_owned).collect()
+    }
 }

@@ -133,13 +133,16 @@ pub(crate) fn found(connection: &Connection) -> Result<Found, Fault> {
         .prepare("SELECT name FROM sqlite_master WHERE type = 'table'")?
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    if names.is_empty() {
+    // The reference leaves the version's table alone behind when it ends early.
+    if names.is_empty() || names == ["schema_migrations"] {
         return Ok(Found::Nothing);
     }
     let has = |name: &str| names.iter().any(|known| known == name);
     let version = if has("schema_migrations") {
         connection
-            .query_row("SELECT version FROM schema_migrations LIMIT 1", [], |row| row.get(0))
+            .query_row("SELECT version FROM schema_migrations LIMIT 1", [], |row| {
+                row.get(0)
+            })
             .optional()?
             .unwrap_or(-1)
     } else {
@@ -148,14 +151,23 @@ pub(crate) fn found(connection: &Connection) -> Result<Found, Fault> {
     if version > VERSION {
         return Err(Fault::NewerSchema(version));
     }
-    let mut wanted = vec!["operatorbundle", "package", "channel", "channel_entry", "api"];
+    let mut wanted = vec![
+        "operatorbundle",
+        "package",
+        "channel",
+        "channel_entry",
+        "api",
+    ];
     if version == VERSION {
-        wanted.extend(["api_provider", "api_requirer", "related_image", "dependencies"]);
+        wanted.extend([
+            "api_provider",
+            "api_requirer",
+            "related_image",
+            "dependencies",
+        ]);
         wanted.extend(["properties", "deprecated"]);
     }
-    // A file that was opened and closed by the reference holds the version table alone.
-    let bare = version == -1 && names == ["schema_migrations"];
-    if !bare && !wanted.into_iter().all(has) {
+    if !wanted.into_iter().all(has) {
         return Err(Fault::NotAnIndex);
     }
     Ok(Found::Schema(version))

@@ -33,7 +33,10 @@ pub(crate) fn write(
                 "UPDATE operatorbundle SET replaces = ?1 WHERE replaces = ?2",
                 (to, from),
             )?,
-            SubstitutionEdit::SetSubstitutesFor { name, substitutes_for } => connection.execute(
+            SubstitutionEdit::SetSubstitutesFor {
+                name,
+                substitutes_for,
+            } => connection.execute(
                 "UPDATE operatorbundle SET substitutesfor = ?1 WHERE name = ?2",
                 (substitutes_for, name),
             )?,
@@ -41,7 +44,11 @@ pub(crate) fn write(
                 "UPDATE operatorbundle SET skips = ?1 WHERE name = ?2",
                 (skips.join(","), name),
             )?,
-            SubstitutionEdit::SetEdges { name, replaces, skips } => connection.execute(
+            SubstitutionEdit::SetEdges {
+                name,
+                replaces,
+                skips,
+            } => connection.execute(
                 "UPDATE operatorbundle SET replaces = ?1, skips = ?2 WHERE name = ?3",
                 (replaces, skips.join(","), name),
             )?,

@@ -1,0 +1,345 @@
+use std::fs;
+
+use iib_bundle::Bundle;
+use iib_catalog::{AddOptions, Mode, Overwrite};
+use iib_indexdb::SqliteIndex;
+use iib_ports::{Class, Classify as _, IndexDb as _, IndexDbError};
+use proptest::prelude::*;
+use rusqlite::Connection;
+
+use crate::made::{Made, bundles, select};
+
+const OPTIONS: AddOptions = AddOptions {
+    mode: Mode::Replaces,
+    overwrite: Overwrite::Refuse,
+    alpha: iib_catalog::AlphaFeatures::On,
+};
+
+/// The worked example of spec §18.1.
+fn basic() -> Vec<Made> {
+    vec![
+        Made::new("basic", "1.0.0"),
+        Made::replacing("basic", "1.1.0", "1.0.0"),
+        Made {
+            channels: "alpha,beta",
+            default_channel: "beta",
+            ..Made::replacing("basic", "1.2.0", "1.1.0")
+        },
+        Made {
+            channels: "stable",
+            skips: &["1.2.0"],
+            ..Made::replacing("basic", "1.3.0", "1.1.0")
+        },
+    ]
+}
+
+const ENTRIES: &str = "SELECT e.channel_name, e.operatorbundle_name, e.depth, r.operatorbundle_name
+    FROM channel_entry e LEFT JOIN channel_entry r ON r.entry_id = e.replaces";
+
+#[test]
+fn the_worked_example_gives_the_graph_of_the_specification() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("index.db");
+    for made in basic() {
+        SqliteIndex.add(&db, &[made.bundle()], &OPTIONS).unwrap();
+    }
+    assert_eq!(
+        select(&db, ENTRIES),
+        [
+            "alpha | basic.v1.0.0 | 2 | ",
+            "alpha | basic.v1.1.0 | 1 | basic.v1.0.0",
+            "alpha | basic.v1.2.0 | 0 | basic.v1.1.0",
+            "beta | basic.v1.0.0 | 2 | ",
+            "beta | basic.v1.1.0 | 1 | basic.v1.0.0",
+            "beta | basic.v1.2.0 | 0 | basic.v1.1.0",
+            "stable | basic.v1.0.0 | 3 | ",
+            "stable | basic.v1.1.0 | 2 | basic.v1.0.0",
+            "stable | basic.v1.2.0 | 1 | ",
+            "stable | basic.v1.3.0 | 0 | basic.v1.1.0",
+            "stable | basic.v1.3.0 | 1 | basic.v1.2.0",
+        ]
+    );
+    let shape = SqliteIndex.shape(&db).unwrap();
+    let package = &shape.packages["basic"];
+    assert_eq!(package.default_channel.as_deref(), Some("stable"));
+    assert_eq!(package.channels["beta"].as_deref(), Some("basic.v1.2.0"));
+    assert_eq!(package.bundles.len(), 4);
+    let present = SqliteIndex.bundles(&db).unwrap();
+    let images: Vec<&str> = present.iter().map(|bundle| bundle.image.as_str()).collect();
+    assert_eq!(images.len(), 4);
+    assert_eq!(images[3], "registry.invalid/basic:1.3.0");
+}
+
+#[test]
+fn the_report_names_what_was_added_and_what_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("index.db");
+    SqliteIndex
+        .add(&db, &bundles(&basic()[..1]), &OPTIONS)
+        .unwrap();
+    let report = SqliteIndex
+        .add(&db, &bundles(&basic()[1..2]), &OPTIONS)
+        .unwrap();
+    assert_eq!(report.added, ["basic.v1.1.0"]);
+    assert_eq!(
+        report.changes.to_string(),
+        "~ channel basic/alpha: head basic.v1.0.0 -> basic.v1.1.0\n\
+         ~ channel basic/stable: head basic.v1.0.0 -> basic.v1.1.0\n\
+         + bundle basic/basic.v1.1.0\n"
+    );
+}
+
+#[test]
+fn contents_are_stored_as_blobs_and_the_schema_row_carries_no_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("index.db");
+    SqliteIndex
+        .add(&db, &bundles(&basic()[..1]), &OPTIONS)
+        .unwrap();
+    assert_eq!(
+        select(
+            &db,
+            "SELECT typeof(csv), typeof(bundle), typeof(name) FROM operatorbundle"
+        ),
+        ["blob | blob | text"]
+    );
+    assert_eq!(
+        select(
+            &db,
+            "SELECT typeof(d.value), typeof(p.value) FROM dependencies d, properties p"
+        ),
+        ["blob | text"]
+    );
+    assert_eq!(
+        select(&db, "SELECT version, timestamp FROM schema_migrations"),
+        ["13 | 1970-01-01 00:00:00"]
+    );
+    assert_eq!(select(&db, "PRAGMA integrity_check"), ["ok"]);
+    assert_eq!(select(&db, "PRAGMA foreign_key_check"), [""; 0]);
+}
+
+#[test]
+fn an_empty_list_makes_an_empty_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("index.db");
+    assert_eq!(SqliteIndex.add(&db, &[], &OPTIONS).unwrap().added, [""; 0]);
+    assert_eq!(select(&db, "SELECT version FROM schema_migrations"), ["13"]);
+    assert_eq!(SqliteIndex.bundles(&db).unwrap(), []);
+}
+
+#[test]
+fn an_image_given_twice_counts_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("index.db");
+    let twice = vec![Made::new("basic", "1.0.0").bundle(); 2];
+    assert_eq!(
+        SqliteIndex.add(&db, &twice, &OPTIONS).unwrap().added.len(),
+        1
+    );
+}
+
+#[test]
+fn a_refused_add_leaves_the_file_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("index.db");
+    SqliteIndex
+        .add(&db, &bundles(&basic()[..3]), &OPTIONS)
+        .unwrap();
+    let before = fs::read(&db).unwrap();
+    let other = Made {
+        tag: "-rebuilt",
+        ..Made::replacing("basic", "1.1.0", "1.0.0")
+    };
+    for (made, exit_code, words) in [
+        (
+            Made::replacing("basic", "2.0.0", "1.9.9"),
+            1,
+            "replaces nonexistent bundle basic.v1.9.9",
+        ),
+        (
+            Made::new("basic", "0.9.0"),
+            1,
+            "add prunes bundle basic.v0.9.0",
+        ),
+        (
+            Made::new("basic", "1.0.0"),
+            2,
+            "Bundle registry.invalid/basic:1.0.0 already exists",
+        ),
+        (
+            other,
+            3,
+            "Bundle already added that provides package and csv",
+        ),
+        (
+            Made {
+                default_channel: "gone",
+                ..Made::new("basic", "3.0.0")
+            },
+            1,
+            "default channel",
+        ),
+        (
+            Made {
+                version: "1.0",
+                ..Made::new("basic", "")
+            },
+            1,
+            "No Major.Minor.Patch",
+        ),
+    ] {
+        // A bundle of another package in the same call must not get in either.
+        let call = bundles(&[made, Made::new("other", "1.0.0")]);
+        let error = SqliteIndex.add(&db, &call, &OPTIONS).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+        assert_eq!(error.exit_code(), exit_code);
+        assert_eq!(error.class(), Class::Reject);
+        assert!(fs::read(&db).unwrap() == before, "{words}");
+    }
+}
+
+#[test]
+fn a_refused_add_makes_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("index.db");
+    let lost = [Made::replacing("basic", "2.0.0", "1.9.9").bundle()];
+    assert!(matches!(
+        SqliteIndex.add(&db, &lost, &OPTIONS),
+        Err(IndexDbError::Refused(_))
+    ));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_mode_that_is_not_built_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("index.db");
+    let options = AddOptions {
+        mode: Mode::SemverSkippatch,
+        ..OPTIONS
+    };
+    let error = SqliteIndex
+        .add(&db, &bundles(&basic()[..1]), &options)
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "adding bundles in mode semver-skippatch is not built yet; use mode replaces"
+    );
+    let bad = [Made {
+        version: "1.0",
+        ..Made::new("basic", "")
+    }
+    .bundle()];
+    let error = SqliteIndex.add(&db, &bad, &options).unwrap_err();
+    assert_eq!(error.to_string(), "Bundle version 1.0 is not valid");
+}
+
+#[test]
+fn the_head_can_be_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("index.db");
+    SqliteIndex
+        .add(&db, &bundles(&basic()[..2]), &OPTIONS)
+        .unwrap();
+    let options = AddOptions {
+        overwrite: Overwrite::Latest,
+        ..OPTIONS
+    };
+    let head = Made {
+        tag: "-rebuilt",
+        ..basic()[1].clone()
+    };
+    SqliteIndex.add(&db, &[head.bundle()], &options).unwrap();
+    assert_eq!(
+        select(&db, "SELECT bundlepath FROM operatorbundle"),
+        [
+            "registry.invalid/basic:1.0.0",
+            "registry.invalid/basic:1.1.0-rebuilt"
+        ]
+    );
+    let below = Made {
+        tag: "-rebuilt",
+        ..basic()[0].clone()
+    };
+    let error = SqliteIndex
+        .add(&db, &[below.bundle()], &options)
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("Cannot overwrite a bundle that is not at the head")
+    );
+}
+
+#[test]
+fn deprecated_and_stranded_bundles_are_not_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("index.db");
+    SqliteIndex
+        .add(&db, &bundles(&basic()[..3]), &OPTIONS)
+        .unwrap();
+    Connection::open(&db)
+        .unwrap()
+        .execute_batch(
+            "PRAGMA foreign_keys = OFF;
+             INSERT INTO properties(type, value, operatorbundle_name)
+               VALUES ('olm.deprecated', '{}', 'basic.v1.1.0');
+             DELETE FROM channel_entry WHERE operatorbundle_name = 'basic.v1.0.0';",
+        )
+        .unwrap();
+    let names: Vec<String> = SqliteIndex
+        .bundles(&db)
+        .unwrap()
+        .into_iter()
+        .map(|bundle| bundle.name)
+        .collect();
+    assert_eq!(names, ["basic.v1.2.0"]);
+}
+
+#[test]
+fn a_chain_stops_at_a_deprecated_bundle() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("index.db");
+    SqliteIndex
+        .add(&db, &bundles(&basic()[..2]), &OPTIONS)
+        .unwrap();
+    Connection::open(&db)
+        .unwrap()
+        .execute("INSERT INTO deprecated VALUES ('basic.v1.1.0')", [])
+        .unwrap();
+    let next = Made::replacing("basic", "1.4.0", "1.1.0");
+    SqliteIndex.add(&db, &[next.bundle()], &OPTIONS).unwrap();
+    assert_eq!(
+        select(
+            &db,
+            "SELECT DISTINCT operatorbundle_name FROM channel_entry"
+        ),
+        ["basic.v1.1.0", "basic.v1.4.0"]
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_order_of_a_batch_does_not_show_in_the_file(
+        batch in Just([basic(), vec![
+            Made::new("other", "0.1.0"),
+            Made::replacing("other", "0.2.0", "0.1.0"),
+            Made { skips: &["0.2.0", "0.1.0"], ..Made::new("other", "0.3.0") },
+        ]].concat()).prop_shuffle()
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let (sorted, shuffled) = (folder.path().join("a.db"), folder.path().join("b.db"));
+        let mut in_order: Vec<Bundle> = bundles(&batch);
+        SqliteIndex.add(&shuffled, &in_order, &OPTIONS).unwrap();
+        in_order.sort_by(|low, high| low.image.cmp(&high.image));
+        SqliteIndex.add(&sorted, &in_order, &OPTIONS).unwrap();
+        prop_assert!(fs::read(&sorted).unwrap() == fs::read(&shuffled).unwrap());
+        // The same again on top of equal files.
+        let next = [Made::replacing("other", "0.4.0", "0.3.0").bundle()];
+        SqliteIndex.add(&sorted, &next, &OPTIONS).unwrap();
+        SqliteIndex.add(&shuffled, &next, &OPTIONS).unwrap();
+        prop_assert!(fs::read(&sorted).unwrap() == fs::read(&shuffled).unwrap());
+    }
+}

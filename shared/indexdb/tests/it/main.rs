@@ -1,0 +1,6 @@
+//! Index databases through the port.
+
+mod adding;
+mod made;
+mod migration;
+mod opening;
