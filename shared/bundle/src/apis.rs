@@ -53,7 +53,7 @@ pub enum ApiFault {
     #[error("couldn't find {wanted} in bundle. found: map[{}]", printed(.found))]
     Missing {
         /// The one that is owned.
-        wanted: ApiKey,
+        wanted: Box<ApiKey>,
         /// Those that are provided.
         found: BTreeSet<ApiKey>,
     },
@@ -181,7 +181,7 @@ pub(crate) fn check_owned(csv: &Csv<'_>, provided: &BTreeSet<ApiKey>) -> Result<
     match owned.into_iter().find(|key| !provided.contains(key)) {
         None => Ok(()),
         Some(wanted) => Err(ApiFault::Missing {
-            wanted,
+            wanted: Box::new(wanted),
             found: provided.clone(),
         }),
     }

@@ -7,7 +7,10 @@ use crate::json::{Json, Number};
 
 /// A value of the wrong type.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TypeMismatch {
+pub struct TypeMismatch(Box<Mismatch>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mismatch {
     found: String,
     field: Option<String>,
     wanted: String,
@@ -15,11 +18,11 @@ pub struct TypeMismatch {
 
 impl fmt::Display for TypeMismatch {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
+        let Mismatch {
             found,
             field,
             wanted,
-        } = self;
+        } = &*self.0;
         match field {
             Some(field) => {
                 write!(
@@ -147,11 +150,11 @@ impl Place {
         };
         let field =
             (!self.owner.is_empty()).then(|| format!("{}.{}", self.owner, self.path.join(".")));
-        TypeMismatch {
+        TypeMismatch(Box::new(Mismatch {
             found,
             field,
             wanted: shape.type_name().to_owned(),
-        }
+        }))
     }
 }
 

@@ -18,7 +18,7 @@ pub use heads::{Member, PackageHeads, choose_heads};
 pub use options::{AddOptions, AlphaFeatures, Mode, Overwrite, UnknownMode};
 pub use package::{ChannelRow, Entry, PackageRows, PresentRow};
 pub use reach::check_reachable;
-pub use refusal::{Refusal, Refusals};
+pub use refusal::{PrunedBundle, Refusal, Refusals};
 pub use shape::{CatalogChange, CatalogDiff, CatalogShape, PackageShape};
 pub use substitutes::{SubstitutionEdit, Substitutions};
 pub use version::{Identifier, Version, VersionError};

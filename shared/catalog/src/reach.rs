@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::{Candidate, PackageRows, Refusal};
+use crate::{Candidate, PackageRows, PrunedBundle, Refusal};
 
 /// Checks that each new bundle of the package can be reached from the head of each of its
 /// channels, over `replaces` and `skips` edges. `rows` is the package as written.
@@ -99,20 +99,18 @@ impl<'a> Graph<'a> {
     fn pruned(&self, bundle: &Candidate, channel: &str) -> Refusal {
         let found = self.channels.get(channel);
         let head = found.map_or("", |found| found.head);
-        let edges: Vec<&str> = found
+        let edges = found
             .and_then(|found| found.edges.get(head))
             .into_iter()
-            .flatten()
-            .copied()
-            .collect();
-        Refusal::Pruned {
+            .flatten();
+        Refusal::Pruned(Box::new(PrunedBundle {
             name: bundle.name.clone(),
             image: bundle.image.clone(),
             package: bundle.package.clone(),
             channel: channel.to_owned(),
             head: head.to_owned(),
-            edges: edges.join(" "),
-        }
+            edges: edges.map(ToString::to_string).collect(),
+        }))
     }
 }
 

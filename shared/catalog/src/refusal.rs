@@ -211,23 +211,8 @@ pub enum Refusal {
         heads: String,
     },
     /// A new bundle nothing leads to.
-    #[error(
-        "add prunes bundle {name} ({image}) from package {package}, channel {channel}: this may be due to incorrect channel head ({head}, skips/replaces [{edges}]). Be aware that the head of the channel {channel} where you are trying to add the {name} is {head}. Upgrade graphs follows the Semantic Versioning 2.0.0 (https://semver.org/) which means that is not possible add new versions lower then the head of the channel"
-    )]
-    Pruned {
-        /// The bundle.
-        name: String,
-        /// Its image.
-        image: String,
-        /// Its package.
-        package: String,
-        /// The channel it should be in.
-        channel: String,
-        /// Head of that channel; empty when there is no such channel.
-        head: String,
-        /// What the head skips or replaces, with spaces between.
-        edges: String,
-    },
+    #[error("{0}")]
+    Pruned(Box<PrunedBundle>),
     /// A version semver mode cannot place.
     #[error("Bundle version {version} is not valid")]
     SemverBadVersion {
@@ -236,6 +221,45 @@ pub enum Refusal {
         /// The version as written.
         version: String,
     },
+}
+
+/// A new bundle that cannot be reached from the head of one of its channels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrunedBundle {
+    /// The bundle.
+    pub name: String,
+    /// Its image.
+    pub image: String,
+    /// Its package.
+    pub package: String,
+    /// The channel it should be in.
+    pub channel: String,
+    /// Head of that channel; empty when there is no such channel.
+    pub head: String,
+    /// What the head skips or replaces.
+    pub edges: Vec<String>,
+}
+
+impl fmt::Display for PrunedBundle {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            image,
+            package,
+            channel,
+            head,
+            edges,
+        } = self;
+        write!(
+            out,
+            "add prunes bundle {name} ({image}) from package {package}, channel {channel}: this \
+             may be due to incorrect channel head ({head}, skips/replaces [{}]). Be aware that the \
+             head of the channel {channel} where you are trying to add the {name} is {head}. \
+             Upgrade graphs follows the Semantic Versioning 2.0.0 (https://semver.org/) which \
+             means that is not possible add new versions lower then the head of the channel",
+            edges.join(" ")
+        )
+    }
 }
 
 impl Refusal {
@@ -251,9 +275,10 @@ impl Refusal {
             Self::OverwriteNotHead { name, channel } => Some(format!(
                 "{name} is replaced in channel {channel}; publish a new version instead"
             )),
-            Self::Pruned { channel, head, .. } => Some(format!(
-                "use a version above that of {head} in channel {channel}, or let a bundle on the \
-                 way down from it replace or skip this one"
+            Self::Pruned(pruned) => Some(format!(
+                "use a version above that of {} in channel {}, or let a bundle on the way down \
+                 from it replace or skip this one",
+                pruned.head, pruned.channel
             )),
             Self::DefaultChannelUnknown { wanted, .. } if wanted.is_empty() => {
                 Some("name the default channel in the bundle's annotations".to_owned())
@@ -291,8 +316,8 @@ impl Refusal {
 /// All reasons one call found; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusals {
-    first: Refusal,
-    more: Vec<Refusal>,
+    /// Never empty: made by `check` and `from` only.
+    reasons: Vec<Refusal>,
 }
 
 impl Refusals {
@@ -300,20 +325,17 @@ impl Refusals {
     ///
     /// # Errors
     /// The reasons, in the order given.
-    pub fn check(found: Vec<Refusal>) -> Result<(), Self> {
-        let mut found = found.into_iter();
-        match found.next() {
-            Some(first) => Err(Self {
-                first,
-                more: found.collect(),
-            }),
-            None => Ok(()),
+    pub fn check(reasons: Vec<Refusal>) -> Result<(), Self> {
+        if reasons.is_empty() {
+            Ok(())
+        } else {
+            Err(Self { reasons })
         }
     }
 
     /// The reasons in order.
     pub fn iter(&self) -> impl Iterator<Item = &Refusal> {
-        std::iter::once(&self.first).chain(&self.more)
+        self.reasons.iter()
     }
 
     /// The exit status of `opm registry add` (spec §15): 2 when an image exists, 3 when a name
@@ -345,10 +367,9 @@ impl Refusals {
 }
 
 impl From<Refusal> for Refusals {
-    fn from(first: Refusal) -> Self {
+    fn from(reason: Refusal) -> Self {
         Self {
-            first,
-            more: Vec::new(),
+            reasons: vec![reason],
         }
     }
 }
