@@ -38,6 +38,7 @@ pub(crate) async fn run(options: &BenchOptions) -> anyhow::Result<Exit> {
         eprintln!("{bundles} bundles: generating the index");
         let database = images::generate(folder.path(), bundles)?;
         let size = std::fs::metadata(&database)?.len();
+        let bundle = images.push_bundle(bundles).await?;
         for input in [Input::Foreign, Input::Ours] {
             let index = images
                 .push_index(folder.path(), &database, bundles, input)
@@ -50,7 +51,7 @@ pub(crate) async fn run(options: &BenchOptions) -> anyhow::Result<Exit> {
                     folder: work.join(n.to_string()),
                     host: registry.host.clone(),
                 };
-                let run = stages.run(&images, &index).await?;
+                let run = stages.run(&images, &bundle, &index).await?;
                 best = Some(best.map_or(run.clone(), |best| best.faster(run)));
             }
             let measured = best.context("no run")?;

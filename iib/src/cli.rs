@@ -36,7 +36,7 @@ pub enum Command {
 pub struct BenchOptions {
     /// Sizes of the indexes, in bundles
     #[arg(long, value_delimiter = ',', default_value = "0,100,1000,7000")]
-    pub bundles: Vec<u64>,
+    pub bundles: Vec<usize>,
     /// Runs of each; the shortest times are shown
     #[arg(long, default_value_t = 3)]
     pub runs: u32,

@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod add;
-// mod bench;
+mod bench;
 pub mod cli;
 mod client;
 mod demo;
@@ -17,12 +17,11 @@ use cli::Command;
 /// Runs a command and says how it ended.
 pub async fn run(command: Command) -> Exit {
     let result = match command {
-        Command::Bench(_) | Command::BenchStage(_) => return Exit::Usage,
         Command::Demo(options) => demo::run(&options).await,
         Command::Serve(options) => serve::run(&options).await,
         Command::Add(options) => add::run(&options).await,
-        //         Command::Bench(options) => bench::run(&options).await,
-        //         Command::BenchStage(options) => bench::run_stage(&options).await,
+        Command::Bench(options) => bench::run(&options).await,
+        Command::BenchStage(options) => bench::run_stage(&options).await,
     };
     result.unwrap_or_else(|error| {
         exit::complain(&error);

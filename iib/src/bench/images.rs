@@ -11,19 +11,21 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::{StreamExt as _, stream};
-use iib_indexdb::generate::generate_index;
+use iib_bundle::Bundle;
+use iib_catalog::AddOptions;
+use iib_indexdb::SqliteIndex;
+use iib_indexdb::generate::Recipe;
 use iib_oci::layer::{EntryPath, Extracted, LayerReader, PackEntry, Reuse, Threads, pack, unpack};
 use iib_oci::{
     Arch, ConfigEdit, Descriptor, Digest, ImageConfig, Manifest, MediaType, PullSpec, Reference,
     Repository, Resolved, RunSettings,
 };
 use iib_pipeline::Deps;
-use iib_ports::{BlobSource, BlobStream, InMemory, Registry, RegistryError};
+use iib_ports::{BlobSource, BlobStream, InMemory, IndexDb as _, Registry, RegistryError};
 use iib_registry::{RegistryClient, RegistryConfig};
 use serde::Serialize;
 
-use crate::demo::bundles::FIRST;
-use crate::demo::images::{push_binary_image, push_bundle};
+use crate::demo::images::{push_binary_image, push_image};
 
 /// Where the database is in an index.
 const DATABASE: &str = "database/index.db";
@@ -51,10 +53,26 @@ impl fmt::Display for Input {
     }
 }
 
+/// Bundles of a package of the generated index, about as many as in public catalogs.
+const PER_PACKAGE: usize = 17;
+/// Bundles made and added at a time, to bound the memory they take.
+const BATCH: usize = 100;
+
 /// Writes the database of an index with this many bundles of real size.
-pub(super) fn generate(folder: &Path, bundles: u64) -> anyhow::Result<PathBuf> {
+pub(super) fn generate(folder: &Path, bundles: usize) -> anyhow::Result<PathBuf> {
     let path = folder.join(format!("generated-{bundles}.db"));
-    generate_index(&path, bundles).with_context(|| format!("generating {bundles} bundles"))?;
+    let options = AddOptions::default();
+    // Without bundles, the schema alone is written.
+    for start in (0..bundles.max(1)).step_by(BATCH) {
+        let batch = (start..bundles.min(start + BATCH)).map(|number| {
+            let recipe = Recipe::numbered(number, PER_PACKAGE);
+            Bundle::read(&recipe.image(), &recipe.files())
+        });
+        let batch = batch.collect::<Result<Vec<_>, _>>()?;
+        SqliteIndex
+            .add(&path, &batch, &options)
+            .with_context(|| format!("generating {bundles} bundles"))?;
+    }
     Ok(path)
 }
 
@@ -62,8 +80,6 @@ pub(super) fn generate(folder: &Path, bundles: u64) -> anyhow::Result<PathBuf> {
 pub(super) struct Images {
     registry: RegistryClient,
     host: String,
-    /// The bundle to add.
-    pub(super) bundle: PullSpec,
     /// The image to build on.
     pub(super) binary: PullSpec,
 }
@@ -75,14 +91,35 @@ impl Images {
             insecure_registries: [host.to_owned()].into(),
             ..RegistryConfig::default()
         })?;
-        let bundle = push_bundle(&registry, host, FIRST.first().context("no example")?).await?;
         let binary = push_binary_image(&registry, host).await?;
         Ok(Self {
             registry,
             host: host.to_owned(),
-            bundle,
             binary,
         })
+    }
+
+    /// Pushes the bundle that comes next after this many.
+    pub(super) async fn push_bundle(&self, bundles: usize) -> anyhow::Result<PullSpec> {
+        let files = Recipe::numbered(bundles, PER_PACKAGE).files();
+        let manifests = files
+            .manifests
+            .iter()
+            .map(|(name, text)| (format!("manifests/{name}"), text));
+        let metadata = files.metadata.iter().flatten();
+        let metadata = metadata.map(|(name, text)| (format!("metadata/{name}"), text));
+        let content = manifests
+            .chain(metadata)
+            .map(|(path, text)| (path, text.clone()))
+            .collect();
+        let repository = Repository::new(&self.host, "bench/bundle")?;
+        push_image(
+            &self.registry,
+            &repository,
+            &format!("n{bundles}"),
+            &content,
+        )
+        .await
     }
 
     /// Packs a database into an index image and pushes it.
@@ -90,7 +127,7 @@ impl Images {
         &self,
         folder: &Path,
         database: &Path,
-        bundles: u64,
+        bundles: usize,
         input: Input,
     ) -> anyhow::Result<PullSpec> {
         let path = folder.join("index-layer");

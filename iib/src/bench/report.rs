@@ -11,7 +11,7 @@ use super::stages::Measured;
 #[derive(Debug, Serialize)]
 pub(super) struct Row {
     /// Bundles in the index before.
-    pub(super) bundles: u64,
+    pub(super) bundles: usize,
     /// Size of its database, bytes.
     pub(super) size: u64,
     /// Who wrote its layer.

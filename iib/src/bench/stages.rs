@@ -66,11 +66,16 @@ pub(super) struct Stages {
 
 impl Stages {
     /// Submits the request and runs its stages one after the other.
-    pub(super) async fn run(&self, images: &Images, index: &PullSpec) -> anyhow::Result<Measured> {
+    pub(super) async fn run(
+        &self,
+        images: &Images,
+        bundle: &PullSpec,
+        index: &PullSpec,
+    ) -> anyhow::Result<Measured> {
         {
             let local = Local::open(&config(self.folder.clone(), &self.host)?)?;
             let add = AddRequest {
-                bundles: vec![images.bundle.to_string()],
+                bundles: vec![bundle.to_string()],
                 from_index: Some(index.to_string()),
                 binary_image: Some(images.binary.to_string()),
                 ..AddRequest::default()

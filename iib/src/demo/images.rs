@@ -75,6 +75,18 @@ pub(crate) async fn push_binary_image(
     .await
 }
 
+/// Pushes an image of these files for amd64.
+pub(crate) async fn push_image(
+    registry: &dyn Registry,
+    repository: &Repository,
+    tag: &str,
+    files: &BTreeMap<String, Vec<u8>>,
+) -> anyhow::Result<PullSpec> {
+    let image = SmallImage::new(&Arch::amd64(), files, BTreeMap::new())?;
+    push_blobs(registry, repository, &image).await?;
+    push_as(registry, repository, tag, &image.manifest).await
+}
+
 async fn push_blobs(
     registry: &dyn Registry,
     repository: &Repository,
