@@ -4,6 +4,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{Outcome, Record, Stage};
 
+/// Stops of the service in the middle of one stage after which the request is given up. A stop is
+/// not the request's fault, but one that takes the whole process down each time would otherwise
+/// be begun again at every restart, for ever.
+const MAX_INTERRUPTIONS: u32 = 20;
+
 /// What a message that asks for a stage's work leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
@@ -46,7 +51,7 @@ impl Record {
         if let Some(until) = leased {
             return Claim::Leased(until);
         }
-        if record.attempts >= max_attempts {
+        if record.attempts >= max_attempts || record.interruptions >= MAX_INTERRUPTIONS {
             return Claim::Exhausted;
         }
         record.attempts += 1;
@@ -114,6 +119,16 @@ mod tests {
         assert_eq!((record.attempts, record.leased_until), (0, None));
         record.release();
         assert_eq!(record.attempts, 0);
+    }
+
+    #[test]
+    fn a_request_that_takes_the_service_down_each_time_is_given_up() {
+        let mut record = record();
+        for n in 0..MAX_INTERRUPTIONS {
+            record = granted(&record, Stage::Pin, i64::from(n));
+            record.release();
+        }
+        assert_eq!(record.claim(Stage::Pin, at(1000), LEASE, 3), Claim::Exhausted);
     }
 
     #[test]

@@ -70,8 +70,11 @@ pub struct Record {
     pub kind: Kind,
     /// Where it stands.
     pub stage: Stage,
-    /// How often the present stage was begun.
+    /// How often the present stage was begun, stops of the service not counted.
     pub attempts: u32,
+    /// How often the service stopped in the middle of the present stage.
+    #[serde(default)]
+    pub interruptions: u32,
     /// Until when somebody works on it.
     pub leased_until: Option<Timestamp>,
     /// Counts the writes; 1 for a new record.
@@ -109,6 +112,7 @@ impl Record {
             kind,
             stage: Stage::Queued,
             attempts: 0,
+            interruptions: 0,
             leased_until: None,
             version: 1,
             history: vec![StateEntry {
@@ -200,6 +204,7 @@ impl Record {
             Transition::Ended => return transition,
         }
         self.attempts = 0;
+        self.interruptions = 0;
         self.leased_until = None;
         transition
     }
@@ -215,6 +220,7 @@ impl Record {
     pub fn release(&mut self) {
         if self.leased_until.take().is_some() {
             self.attempts = self.attempts.saturating_sub(1);
+            self.interruptions = self.interruptions.saturating_add(1);
         }
     }
 }
