@@ -130,6 +130,14 @@ impl Stages {
 
 fn config(data_folder: PathBuf, host: &str) -> anyhow::Result<Config> {
     let mut config = Config::load(None, &std::collections::BTreeMap::new())?;
+    // A repository for each run: a layer that is there already would not be uploaded.
+    let run: Vec<String> = data_folder
+        .iter()
+        .rev()
+        .take(2)
+        .map(|part| part.to_string_lossy().into_owned())
+        .collect();
+    config.work.image_push_template = format!("{{registry}}/{}:{{request_id}}", run.join("/"));
     config.data_folder = data_folder;
     config.work.registry = host.to_owned();
     config.registries.insecure.insert(host.to_owned());
