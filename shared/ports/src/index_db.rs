@@ -64,6 +64,9 @@ pub struct AddReport {
 }
 
 /// Why an operation on an index database failed.
+///
+/// No message shows the path: it is that of a private copy, and users read these messages. Who
+/// knows which image the database is of, names that.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IndexDbError {
@@ -80,13 +83,13 @@ pub enum IndexDbError {
         mode: Mode,
     },
     /// The file is something else.
-    #[error("{} is not an index database", .path.display())]
+    #[error("the file is not an index database: name another image, or build the index again")]
     NotAnIndex {
         /// The file.
         path: PathBuf,
     },
     /// The file is damaged.
-    #[error("index database {} is damaged; use another version of the index", .path.display())]
+    #[error("the index database is damaged: push the index again, or use another version of it")]
     Corrupt {
         /// The file.
         path: PathBuf,
@@ -96,7 +99,7 @@ pub enum IndexDbError {
     },
     /// The file was written by a newer tool.
     #[error(
-        "index database {} has schema {found}; schemas up to {known} are understood", .path.display()
+        "the index database has schema {found}; schemas up to {known} are understood: use a newer version of this service, or an index of an older schema"
     )]
     NewerSchema {
         /// The file.
@@ -107,7 +110,7 @@ pub enum IndexDbError {
         known: i64,
     },
     /// The file system failed.
-    #[error("cannot {action} {}", .path.display())]
+    #[error("the system did not {action} the file of the index database")]
     Io {
         /// The file.
         path: PathBuf,
@@ -118,7 +121,7 @@ pub enum IndexDbError {
         source: io::Error,
     },
     /// The database engine failed for want of space, memory or access.
-    #[error("the database engine cannot work on {}", .path.display())]
+    #[error("the database engine lacks space, memory or access to work on the index database")]
     Unavailable {
         /// The file.
         path: PathBuf,
@@ -127,7 +130,7 @@ pub enum IndexDbError {
         source: Box<dyn Error + Send + Sync>,
     },
     /// The database engine did not take a statement of ours.
-    #[error("unexpected failure of the database engine on {}", .path.display())]
+    #[error("unexpected failure of the database engine on the index database")]
     Engine {
         /// The file.
         path: PathBuf,

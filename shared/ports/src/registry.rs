@@ -123,6 +123,15 @@ pub enum RegistryError {
         /// Status code.
         status: u16,
     },
+    /// The service's own credentials cannot be read; it was not even asked with them.
+    #[error("the service's credentials for {registry} cannot be used")]
+    Credentials {
+        /// The registry.
+        registry: String,
+        /// What is wrong with them, and what to do about it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The registry is overloaded, broken, or cannot be reached; retries did not help.
     #[error("{registry} did not serve {what} after {attempts} attempts")]
     Unavailable {
@@ -198,7 +207,8 @@ impl Classify for RegistryError {
             | Self::Mismatch { .. }
             | Self::TooLarge { .. } => Class::Reject,
             Self::Unavailable { .. } | Self::Source { .. } => Class::Retry,
-            Self::Protocol { .. } => Class::Bug,
+            // Somebody has to mend the service's files; the request is not to blame.
+            Self::Credentials { .. } | Self::Protocol { .. } => Class::Bug,
         }
     }
 }

@@ -21,7 +21,6 @@ use self::credential::Credential;
 pub(crate) use self::credential::Secret;
 pub use self::files::AuthFileError;
 use self::files::AuthFiles;
-use crate::Fault;
 use crate::retry::Failure;
 use crate::target::{Scopes, Target};
 use crate::transport::Transport;
@@ -179,7 +178,7 @@ impl Authorizer {
             .files
             .credential(&target.repository)
             .await
-            .map_err(Fault::Credentials)?;
+            .map_err(|error| target.credentials(error))?;
         let granted = match challenge {
             Challenge::Basic => match credential {
                 Credential::Basic { user, password } => {

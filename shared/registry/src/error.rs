@@ -71,7 +71,4 @@ pub enum Fault {
         /// How long it was waited for.
         after: std::time::Duration,
     },
-    /// The service's own credentials cannot be read. It may pass: somebody mends the file.
-    #[error("the credentials could not be read")]
-    Credentials(#[from] AuthFileError),
 }

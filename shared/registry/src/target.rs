@@ -4,6 +4,8 @@ use iib_oci::{Digest, PullSpec, Reference, Repository};
 use iib_ports::RegistryError;
 use reqwest::StatusCode;
 
+use crate::AuthFileError;
+
 /// What a call needs tokens for, in the form of the token protocol
 /// (`repository:<path>:<actions>`). Sorted, so that equal sets share a token.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +96,13 @@ impl Target {
             registry: self.registry().to_owned(),
             what: self.what.clone(),
             status: status.as_u16(),
+        }
+    }
+
+    pub(crate) fn credentials(&self, error: AuthFileError) -> RegistryError {
+        RegistryError::Credentials {
+            registry: self.registry().to_owned(),
+            source: Box::new(error),
         }
     }
 

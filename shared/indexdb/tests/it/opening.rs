@@ -32,7 +32,7 @@ fn files_that_are_no_index_are_refused_and_left_alone() {
             );
             assert_eq!(
                 error.to_string(),
-                format!("{} is not an index database", db.display())
+                "the file is not an index database: name another image, or build the index again"
             );
             assert_eq!(error.class(), Class::Reject);
         }
@@ -69,10 +69,8 @@ fn a_newer_schema_is_refused() {
         .unwrap();
     assert_eq!(
         SqliteIndex.bundles(&db).unwrap_err().to_string(),
-        format!(
-            "index database {} has schema 14; schemas up to 13 are understood",
-            db.display()
-        )
+        "the index database has schema 14; schemas up to 13 are understood: use a newer version of \
+         this service, or an index of an older schema"
     );
 }
 

@@ -2,7 +2,7 @@ use std::error::Error as _;
 use std::path::PathBuf;
 
 use axum::http::Method;
-use iib_ports::{Registry as _, RegistryError};
+use iib_ports::{Class, Classify as _, Registry as _, RegistryError};
 use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
 use iib_testkit::scripted_registry::{Answer, Login, ScriptedRegistry};
 use tempfile::TempDir;
@@ -307,8 +307,12 @@ async fn a_broken_auth_file_is_named_at_the_start_and_later() {
         .manifest(&image(&registry.host(), "a:v1"))
         .await
         .unwrap_err();
-    let fault = later.source().unwrap();
-    let named = fault.source().unwrap().to_string();
+    assert!(
+        matches!(&later, RegistryError::Credentials { registry: named, .. } if *named == registry.host()),
+        "{later:?}"
+    );
+    assert_eq!(later.class(), Class::Bug);
+    let named = later.source().unwrap().to_string();
     assert!(named.contains(path.to_str().unwrap()), "{named}");
     let started = RegistryClient::new(RegistryConfig {
         auth_files: vec![path.clone()],
