@@ -2,6 +2,8 @@
 
 pub mod contract;
 pub mod docker_registry;
+pub mod function;
+pub mod images;
 pub mod memory;
 pub mod scripted_registry;
 pub mod time;

@@ -1,5 +1,8 @@
-//! The router with stores in memory, asked as clients and the API Gateway ask it.
+//! The router with stores in memory, asked as clients and the API Gateway ask it; and the built
+//! binary.
 
+#[cfg(test)]
+mod binary;
 #[cfg(test)]
 mod broken;
 #[cfg(test)]

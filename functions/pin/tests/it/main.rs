@@ -1,0 +1,6 @@
+//! The built binary under a simulated Lambda Runtime API, over embedded stores.
+
+#[cfg(test)]
+mod binary;
+#[cfg(test)]
+mod machine;
