@@ -52,7 +52,7 @@ pub(crate) async fn run(options: &BenchOptions) -> anyhow::Result<Exit> {
                     host: registry.host.clone(),
                 };
                 let run = stages.run(&images, &bundle, &index).await?;
-                best = Some(best.map_or(run.clone(), |best| best.faster(run)));
+                best = Some(best.map_or(run, |best| best.faster(run)));
             }
             let measured = best.context("no run")?;
             rows.push(Row {

@@ -7,11 +7,7 @@ use crate::Exit;
 use crate::cli::ServeOptions;
 use crate::service::{Service, ServiceOptions};
 
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command speaks to its user"
-)]
+#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
 pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
     if options.print_settings {
         print!("{DEFAULTS}");
@@ -41,7 +37,7 @@ pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
     }
     println!("data      {folder}");
     tokio::select! {
-        () = asked_to_stop() => eprintln!("stopping; running stages may end first"),
+        () = asked_to_stop() => tracing::info!("stopping; running stages may end first"),
         error = service.failed() => return Err(error),
     }
     service.stop().await?;

@@ -1,10 +1,11 @@
 //! The pin function's binary: settings, ports, then events from the Lambda Runtime API.
 
+use iib_edge::StartFailure;
 use iib_edge::telemetry::{self, Detail, LogFormat};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
 #[tokio::main]
-async fn main() -> Result<(), Error> {
+async fn main() -> Result<(), StartFailure> {
     telemetry::init(LogFormat::Json, Detail::Steps);
     let config = iib_edge::Config::from_env()?;
     let local = iib_local::Local::open(&config)?;
@@ -12,5 +13,6 @@ async fn main() -> Result<(), Error> {
     lambda_runtime::run(service_fn(async |event: LambdaEvent<_>| {
         Ok::<_, Error>(iib_pin::handle(deps, event).await)
     }))
-    .await
+    .await?;
+    Ok(())
 }

@@ -28,7 +28,7 @@ pub(super) struct Cost {
 }
 
 /// What a request took.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Measured {
     pub(super) pin: Cost,
     pub(super) mutate: Cost,

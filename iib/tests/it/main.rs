@@ -1,5 +1,12 @@
 //! Tests of the command, and of the workspace as a whole.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy knows tests by their attribute, not the functions they share"
+)]
+
 mod command;
 mod directions;
 mod kill;
