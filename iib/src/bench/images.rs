@@ -184,17 +184,17 @@ pub(super) async fn move_bytes(deps: &Deps, index: &str) -> anyhow::Result<()> {
         file.write_all(&chunk?)?;
     }
     let (database, packed) = (folder.path().join("index.db"), folder.path().join("packed"));
-    let target = packed.clone();
+    let (target, scratch) = (packed.clone(), folder.path().to_owned());
     let descriptor = tokio::task::spawn_blocking(move || {
         let mut sink = File::create(&database)?;
         let wanted = EntryPath::parse(DATABASE.as_bytes())?;
         let threads = Threads::available();
-        let unpacked = unpack(File::open(&compressed)?, &wanted, &mut sink, LIMIT, threads)?;
+        let (input, mut previous) = (File::open(&compressed)?, tempfile::tempfile_in(&scratch)?);
+        let unpacked = unpack(input, &mut previous, &wanted, &mut sink, LIMIT, threads)?;
         ensure!(
             matches!(unpacked.file, Extracted::Found { .. }),
             "no database in the layer"
         );
-        let previous = File::open(&compressed)?;
         let reuse = unpacked.pieces.as_ref().map(|pieces| Reuse {
             pieces,
             layer: &previous,

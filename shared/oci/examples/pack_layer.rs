@@ -32,13 +32,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (database, layer) = (Path::new(&database), Path::new(&layer));
     let first = write_layer(database, None, &mut File::create(layer)?)?;
 
-    let input = File::open(layer)?;
+    let (input, mut copy) = (File::open(layer)?, tempfile::tempfile()?);
     let (wanted, threads) = ("database/index.db".parse()?, Threads::available());
-    let unpacked = unpack(&input, &wanted, &mut io::sink(), 1 << 40, threads)?;
+    let mut sink = io::sink();
+    let unpacked = unpack(&input, &mut copy, &wanted, &mut sink, 1 << 40, threads)?;
     let pieces = unpacked.pieces.ok_or("not a layer of our own form")?;
     let reuse = Reuse {
         pieces: &pieces,
-        layer: &input,
+        layer: &copy,
     };
     let second = write_layer(database, Some(reuse), &mut io::sink())?;
 

@@ -5,13 +5,15 @@
 
 mod bundle_tree;
 mod decode;
+mod deflate;
 mod entries;
 mod entry_path;
 mod error;
 mod extract;
+mod feed;
 #[cfg(test)]
 mod fixture;
-mod member;
+mod form;
 mod ordered;
 mod pack;
 mod pieces;
@@ -22,10 +24,11 @@ mod unpack;
 
 pub use bundle_tree::{BundleContent, BundleLimits, BundleTree};
 pub use decode::Compression;
+pub use deflate::{PIECE_SIZE, PieceFault};
 pub use entry_path::{EntryPath, PathFault};
 pub use error::{LayerError, Refusal, TarFault};
 pub use extract::{Extracted, Rest, extract_file};
-pub use member::{MemberFault, PIECE_SIZE};
+pub use form::FormFault;
 pub use ordered::Threads;
 pub use pack::{PackError, PackedLayer, Reuse, pack};
 pub use pieces::PieceTable;

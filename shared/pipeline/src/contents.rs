@@ -1,7 +1,7 @@
 //! Reading the contents of images: the files of a bundle, the database of an index.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,13 +36,18 @@ pub async fn read_bundle(
         check_size(&name, layer, left)?;
         let doing = format!("Failed to read a layer of the bundle {name}");
         let image = name.clone();
-        (tree, left) =
-            read_blob(registry, bundle.repository(), layer, &doing, move |reader| {
+        (tree, left) = read_blob(
+            registry,
+            bundle.repository(),
+            layer,
+            &doing,
+            move |reader| {
                 let unpacked = apply(&mut tree, reader, left)
                     .map_err(|source| StageError::Layer { image, source })?;
                 Ok((tree, left.saturating_sub(unpacked)))
-            })
-            .await?;
+            },
+        )
+        .await?;
     }
     let content = tree.finish();
     Ok(BundleFiles {
@@ -89,10 +94,15 @@ pub(crate) async fn fetch_database(
     limit: u64,
 ) -> Result<Option<InputLayer>, StageError> {
     let name = index.resolved.to_string();
-    let missing = || StageError::NoDatabase { image: name.clone(), path: index.database.clone() };
-    let wanted = EntryPath::parse(index.database.as_bytes()).map_err(|_| {
-        StageError::DatabasePath { image: name.clone(), path: index.database.clone() }
-    })?;
+    let missing = || StageError::NoDatabase {
+        image: name.clone(),
+        path: index.database.clone(),
+    };
+    let wanted =
+        EntryPath::parse(index.database.as_bytes()).map_err(|_| StageError::DatabasePath {
+            image: name.clone(),
+            path: index.database.clone(),
+        })?;
     let manifest = image::manifest(registry, &index.image).await?;
     for layer in manifest.layers.iter().rev() {
         check_size(&name, layer, limit)?;
@@ -100,19 +110,32 @@ pub(crate) async fn fetch_database(
         let (image, wanted, target) = (name.clone(), wanted.clone(), database.to_owned());
         let copy = database.with_extension("layer");
         let copy_of_layer = copy.clone();
-        let unpacked =
-            read_blob(registry, index.image.repository(), layer, &doing, move |reader| {
+        let unpacked = read_blob(
+            registry,
+            index.image.repository(),
+            layer,
+            &doing,
+            move |reader| {
                 let scratch = |action| move |source| StageError::Scratch { action, source };
                 let mut sink = File::create(&target).map_err(scratch("created"))?;
-                let kept = File::create(&copy_of_layer).map_err(scratch("created"))?;
-                let input = Tee { input: reader, copy: kept };
-                unpack(input, &wanted, &mut sink, limit, Threads::available())
+                let mut copy = File::options()
+                    .read(true)
+                    .write(true)
+                    .create(true)
+                    .truncate(true)
+                    .open(&copy_of_layer)
+                    .map_err(scratch("created"))?;
+                let threads = Threads::available();
+                unpack(reader, &mut copy, &wanted, &mut sink, limit, threads)
                     .map_err(|source| StageError::Layer { image, source })
-            })
-            .await?;
+            },
+        )
+        .await?;
         match unpacked.file {
             Extracted::Found { .. } => {
-                return Ok(unpacked.pieces.map(|pieces| InputLayer { pieces, file: copy }));
+                return Ok(unpacked
+                    .pieces
+                    .map(|pieces| InputLayer { pieces, file: copy }));
             }
             Extracted::WhitedOut => return Err(missing()),
             Extracted::Absent => {}
@@ -138,22 +161,9 @@ pub async fn read_catalog(
     fetch_database(registry, &index, &database, limit).await?;
     let image = index.resolved.to_string();
     blocking(move || {
-        index_db.shape(&database).map_err(|source| StageError::IndexDb { image, source })
+        index_db
+            .shape(&database)
+            .map_err(|source| StageError::IndexDb { image, source })
     })
     .await
-}
-
-/// Keeps a copy of what is read.
-struct Tee<R> {
-    input: R,
-    copy: File,
-}
-
-impl<R: Read> Read for Tee<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.input.read(buffer)?;
-        let (read, _) = buffer.split_at(count);
-        self.copy.write_all(read)?;
-        Ok(count)
-    }
 }

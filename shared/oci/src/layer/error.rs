@@ -2,18 +2,21 @@
 
 use std::io;
 
-use super::{Compression, MemberFault, PathFault};
+use super::{Compression, FormFault, PathFault, PieceFault};
 
 /// A layer that could not be read.
 ///
-/// [`LayerError::Read`] and [`LayerError::Write`] come from outside and may pass (class Retry);
-/// everything else is in the layer's bytes and stays (class Reject).
+/// [`LayerError::Read`], [`LayerError::Copy`] and [`LayerError::Write`] come from outside and may
+/// pass (class Retry); everything else is in the layer's bytes and stays (class Reject).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LayerError {
     /// The compressed bytes stopped coming.
     #[error("the layer's bytes could not be read")]
     Read(#[source] io::Error),
+    /// The copy of the compressed bytes could not be written, or not read again.
+    #[error("the copy of the layer in the scratch folder could not be written or read")]
+    Copy(#[source] io::Error),
     /// The unpacked file could not be written.
     #[error("the file found in the layer could not be written")]
     Write(#[source] io::Error),
@@ -34,13 +37,16 @@ pub enum LayerError {
         /// What the decoder said.
         source: io::Error,
     },
-    /// A gzip member in our own form is broken.
-    #[error("the layer's gzip member at byte {offset} is broken; push the image again")]
-    Member {
-        /// Where the member starts in the compressed layer.
+    /// The layer starts in our own form, but is not in it.
+    #[error("the layer claims to be in IIB's form and is not; push the image again")]
+    Form(#[source] FormFault),
+    /// A piece of a layer in our own form is broken.
+    #[error("the layer's piece at byte {offset} is broken; push the image again")]
+    Piece {
+        /// Where the piece starts in the compressed layer.
         offset: u64,
         /// What is wrong with it.
-        source: MemberFault,
+        source: PieceFault,
     },
     /// The tar archive is malformed.
     #[error("the layer's tar archive is malformed at byte {offset}")]
@@ -142,7 +148,7 @@ impl LayerError {
     /// Whether the same call may succeed later (class Retry). Otherwise the layer itself is at
     /// fault (class Reject).
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Read(_) | Self::Write(_))
+        matches!(self, Self::Read(_) | Self::Copy(_) | Self::Write(_))
     }
 }
 

@@ -7,7 +7,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::entries::BLOCK;
-use super::{EntryPath, LayerReader, PackEntry, Threads, pack};
+use super::{EntryPath, LayerReader, PackEntry, Threads, form, pack};
 
 /// An archive under construction.
 #[derive(Default)]
@@ -68,6 +68,29 @@ pub(super) fn own_layer(path: &str, content: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     pack(&mut entries, None, threads(2), &mut out).unwrap();
     out
+}
+
+/// A layer in our own form around this deflate data.
+pub(super) fn assembled(packed: &[Vec<u8>], checksum: u32, size: u64) -> Vec<u8> {
+    let lengths: Vec<u32> = packed.iter().map(|piece| piece.len() as u32).collect();
+    let mut layer = form::header();
+    layer.extend(packed.iter().flatten());
+    layer.extend_from_slice(&form::tail(checksum, size));
+    let index = layer.len() as u64;
+    layer.extend_from_slice(&form::index_and_footer(&lengths, index));
+    layer
+}
+
+/// Bytes that do not compress.
+pub(super) fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        state.to_be_bytes()[0]
+    };
+    (0..length).map(|_| next()).collect()
 }
 
 /// Bytes that compress, and differ from piece to piece.

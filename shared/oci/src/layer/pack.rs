@@ -1,17 +1,19 @@
 //! Writing a layer: equal content gives equal bytes, on any number of cores.
 //!
 //! The tar archive is cut into pieces of [`PIECE_SIZE`](super::PIECE_SIZE) bytes, each of which
-//! becomes a gzip member of its own (see `member`). Reading, compressing on all cores, and hashing
-//! with writing overlap; only the few pieces under way are in memory.
+//! is deflated on its own (see `form`). Reading, compressing on all cores, and hashing with writing
+//! overlap; only the few pieces under way are in memory.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
+use flate2::Crc;
 use sha2::{Digest as _, Sha256};
 
-use super::member::{MEMBER_LIMIT, Packer};
+use super::deflate::{PACKED_LIMIT, Packer, checksum};
+use super::form;
 use super::ordered::{Results, in_order};
-use super::pieces::Member;
+use super::pieces::Place;
 use super::tar_stream::TarPieces;
 use super::{EntryPath, PackEntry, PieceTable, Threads};
 use crate::{Digest, DigestHasher};
@@ -93,10 +95,10 @@ pub enum PackError {
     /// The compressor needed more space than it had promised.
     #[error("a piece of the layer could not be compressed")]
     Compress,
-    /// The input layer's file does not have the member any more.
+    /// The input layer's file does not have the piece any more.
     #[error("the input layer could not be read at byte {offset} while taking a piece over")]
     Previous {
-        /// Where the member was.
+        /// Where the piece was.
         offset: u64,
         /// Why.
         source: io::Error,
@@ -117,22 +119,23 @@ impl PackError {
     }
 }
 
-/// A piece with its member.
+/// A piece with its deflate data.
 struct Packed<'a> {
     piece: Vec<u8>,
-    member: PackedMember<'a>,
+    checksum: Crc,
+    deflated: Deflated<'a>,
 }
 
-enum PackedMember<'a> {
+enum Deflated<'a> {
     Fresh(Vec<u8>),
     /// To be copied from the input layer.
-    Taken(Member, &'a File),
+    Taken(Place, &'a File),
 }
 
 impl<'a> Reuse<'a> {
-    fn find(self, piece: &[u8]) -> Option<PackedMember<'a>> {
-        let member = self.pieces.find(&Sha256::digest(piece).into())?;
-        Some(PackedMember::Taken(member, self.layer))
+    fn find(self, piece: &[u8]) -> Option<Deflated<'a>> {
+        let place = self.pieces.find(&Sha256::digest(piece).into())?;
+        Some(Deflated::Taken(place, self.layer))
     }
 }
 
@@ -154,60 +157,91 @@ pub fn pack(
     let new_worker = || {
         let mut packer = Packer::new();
         move |piece: Vec<u8>| {
-            let member = match reuse.and_then(|reuse| reuse.find(&piece)) {
+            let deflated = match reuse.and_then(|reuse| reuse.find(&piece)) {
                 Some(taken) => taken,
-                None => PackedMember::Fresh(packer.member(&piece).ok_or(PackError::Compress)?),
+                None => Deflated::Fresh(packer.pack(&piece).ok_or(PackError::Compress)?),
             };
-            Ok(Packed { piece, member })
+            Ok(Packed {
+                checksum: checksum(&piece),
+                piece,
+                deflated,
+            })
         }
     };
     in_order(
         threads,
         || pieces.next(),
         new_worker,
-        |results| write_members(results, out),
+        |results| write_pieces(results, Output::new(out)),
     )
 }
 
-fn write_members(
+fn write_pieces(
     results: &mut Results<Packed<'_>, PackError>,
-    out: &mut impl Write,
+    mut out: Output<'_, impl Write>,
 ) -> Result<PackedLayer, PackError> {
-    let (mut digest, mut diff_id) = (DigestHasher::default(), DigestHasher::default());
-    let (mut size, mut pieces, mut pieces_reused) = (0, 0, 0);
+    let mut diff_id = DigestHasher::default();
+    let (mut checksum, mut unpacked) = (Crc::new(), 0);
+    let (mut packed_lengths, mut pieces_reused) = (Vec::new(), 0);
     let mut copied = Vec::new();
+    out.write(&form::header())?;
     while let Some(result) = results.next() {
-        let Packed { piece, member } = result?;
-        diff_id.update(&piece);
-        pieces += 1;
-        let bytes = match &member {
-            PackedMember::Fresh(bytes) => bytes,
-            PackedMember::Taken(member, layer) => {
+        let packed = result?;
+        diff_id.update(&packed.piece);
+        checksum.combine(&packed.checksum);
+        unpacked += packed.piece.len() as u64;
+        let bytes = match &packed.deflated {
+            Deflated::Fresh(bytes) => bytes,
+            Deflated::Taken(place, layer) => {
                 pieces_reused += 1;
-                read_member(layer, *member, &mut copied).map_err(|source| PackError::Previous {
-                    offset: member.offset,
+                read_piece(layer, *place, &mut copied).map_err(|source| PackError::Previous {
+                    offset: place.offset,
                     source,
                 })?;
                 &copied
             }
         };
-        digest.update(bytes);
-        size += bytes.len() as u64;
-        out.write_all(bytes).map_err(PackError::Write)?;
+        packed_lengths.push(bytes.len() as u32);
+        out.write(bytes)?;
     }
-    out.flush().map_err(PackError::Write)?;
+    out.write(&form::tail(checksum.sum(), unpacked))?;
+    out.write(&form::index_and_footer(&packed_lengths, out.size))?;
+    out.sink.flush().map_err(PackError::Write)?;
     Ok(PackedLayer {
-        digest: digest.finish(),
+        digest: out.digest.finish(),
         diff_id: diff_id.finish(),
-        size,
-        pieces,
+        size: out.size,
+        pieces: packed_lengths.len(),
         pieces_reused,
     })
 }
 
-fn read_member(mut layer: &File, member: Member, bytes: &mut Vec<u8>) -> io::Result<()> {
-    bytes.resize(member.length.min(MEMBER_LIMIT), 0);
-    layer.seek(SeekFrom::Start(member.offset))?;
+/// The compressed side: counted and hashed on its way to the sink.
+struct Output<'o, W> {
+    sink: &'o mut W,
+    digest: DigestHasher,
+    size: u64,
+}
+
+impl<'o, W: Write> Output<'o, W> {
+    fn new(sink: &'o mut W) -> Self {
+        Self {
+            sink,
+            digest: DigestHasher::default(),
+            size: 0,
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), PackError> {
+        self.digest.update(bytes);
+        self.size += bytes.len() as u64;
+        self.sink.write_all(bytes).map_err(PackError::Write)
+    }
+}
+
+fn read_piece(mut layer: &File, place: Place, bytes: &mut Vec<u8>) -> io::Result<()> {
+    bytes.resize(place.length.min(PACKED_LIMIT), 0);
+    layer.seek(SeekFrom::Start(place.offset))?;
     layer.read_exact(bytes)
 }
 

@@ -5,28 +5,29 @@ use std::collections::BTreeMap;
 /// SHA-256 of a piece's unpacked bytes.
 pub(super) type PieceHash = [u8; 32];
 
-/// Where a member lies in the compressed layer.
+/// Where the deflate data of a piece lies in the compressed layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Member {
+pub(super) struct Place {
     pub(super) offset: u64,
     pub(super) length: usize,
 }
 
-/// Which pieces a layer in our form has, and where its members lie in the compressed bytes.
+/// Which pieces a layer in our form has, and where they lie in its compressed bytes.
 ///
 /// Made by [`super::unpack`], used by [`super::pack`]. Pieces are found by content, not by
-/// position: a member depends on its piece alone, so it fits wherever the same piece comes again.
+/// position: deflate data of ours depends on its piece alone, so it fits wherever the same piece
+/// comes again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PieceTable(BTreeMap<PieceHash, Member>);
+pub struct PieceTable(BTreeMap<PieceHash, Place>);
 
 impl PieceTable {
-    /// Notes a member. Of equal pieces the first stays, so that the table does not depend on
-    /// the order of later ones.
-    pub(super) fn insert(&mut self, hash: PieceHash, member: Member) {
-        self.0.entry(hash).or_insert(member);
+    /// Notes a piece. Of equal ones the first stays, so that the table does not depend on the
+    /// order of later ones.
+    pub(super) fn insert(&mut self, hash: PieceHash, place: Place) {
+        self.0.entry(hash).or_insert(place);
     }
 
-    pub(super) fn find(&self, hash: &PieceHash) -> Option<Member> {
+    pub(super) fn find(&self, hash: &PieceHash) -> Option<Place> {
         self.0.get(hash).copied()
     }
 

@@ -2,7 +2,7 @@ use std::io::{self, Read};
 
 use super::*;
 use crate::layer::fixture::{Archive, content, gzip, open, own_layer, zstd};
-use crate::layer::{Compression, MemberFault};
+use crate::layer::{Compression, PieceFault};
 
 fn archive() -> Vec<u8> {
     Archive::default().file("a", &content(300_000)).end()
@@ -141,9 +141,9 @@ fn through_io_read_the_cause_stays_visible() {
 
 #[test]
 fn messages_do_not_repeat_their_source() {
-    let error = LayerError::Member {
+    let error = LayerError::Piece {
         offset: 7,
-        source: MemberFault::Checksum,
+        source: PieceFault::Size,
     };
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(!error.to_string().contains(&source));

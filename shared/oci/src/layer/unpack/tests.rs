@@ -3,9 +3,13 @@ use std::io;
 use proptest::prelude::*;
 
 use super::*;
-use crate::layer::fixture::{Archive, content, entry_path, gzip, own_layer, threads, zstd};
-use crate::layer::member::Packer;
-use crate::layer::{LayerReader, PIECE_SIZE};
+use crate::Digest;
+use crate::layer::deflate::Packer;
+use crate::layer::fixture::{
+    Archive, assembled, content, entry_path, gzip, own_layer, threads, zstd,
+};
+use crate::layer::form::{FOOTER, HEADER};
+use crate::layer::{LayerReader, PIECE_SIZE, PieceFault};
 
 const WANTED: &str = "database/index.db";
 
@@ -15,8 +19,24 @@ fn unpack_all(layer: &[u8]) -> Result<(Unpacked, Vec<u8>), LayerError> {
 
 fn unpack_within(limit: u64, layer: &[u8]) -> Result<(Unpacked, Vec<u8>), LayerError> {
     let mut sink = Vec::new();
-    let unpacked = unpack(layer, &entry_path(WANTED), &mut sink, limit, threads(2))?;
+    let unpacked = unpack_from(layer, &mut sink, limit)?;
     Ok((unpacked, sink))
+}
+
+fn unpack_from(
+    input: impl Read + Send,
+    sink: &mut impl Write,
+    limit: u64,
+) -> Result<Unpacked, LayerError> {
+    let mut copy = tempfile::tempfile().unwrap();
+    unpack(
+        input,
+        &mut copy,
+        &entry_path(WANTED),
+        sink,
+        limit,
+        threads(2),
+    )
 }
 
 /// An input that comes in small parts, as a download does.
@@ -54,15 +74,7 @@ fn own_and_foreign_layers_give_the_file_and_equal_digests() {
 #[test]
 fn an_input_in_small_parts_gives_the_same() {
     let own = own_layer(WANTED, &content(PIECE_SIZE + 1));
-    let mut sink = Vec::new();
-    let unpacked = unpack(
-        Drops(&own),
-        &entry_path(WANTED),
-        &mut sink,
-        1 << 30,
-        threads(1),
-    )
-    .unwrap();
+    let unpacked = unpack_from(Drops(&own), &mut io::sink(), 1 << 30).unwrap();
     assert_eq!(unpacked, unpack_all(&own).unwrap().0);
 }
 
@@ -80,10 +92,14 @@ fn a_layer_cut_anywhere_is_an_error() {
     let own = own_layer(WANTED, &content(PIECE_SIZE + 5000));
     let archive = Archive::default().file(WANTED, &content(5000)).end();
     for layer in [own, gzip(&archive), zstd(&archive)] {
-        for length in [10, 23, 24, 30, layer.len() / 2, layer.len() - 1] {
+        let end = layer.len();
+        for length in [10, 23, 24, 30, end / 2, end - FOOTER, end - 1] {
             let error = unpack_all(&layer[..length]).unwrap_err();
             assert!(
-                matches!(error, LayerError::Truncated(_)),
+                matches!(
+                    error,
+                    LayerError::Truncated(_) | LayerError::Form(FormFault::Footer)
+                ),
                 "{length}: {error:?}"
             );
         }
@@ -100,58 +116,121 @@ fn a_layer_that_unpacks_to_more_than_the_limit_is_refused() {
     }
 }
 
-#[test]
-fn broken_members_are_refused_with_their_place() {
-    let layer = own_layer(WANTED, &content(2 * PIECE_SIZE));
-    let second = stated_length(&layer).unwrap();
-    let end = layer.len();
-    let flip = |at: usize| {
-        let mut damaged = layer.clone();
-        damaged[at] ^= 1;
-        damaged
-    };
-    let mut short = layer.clone();
-    short[second + 16..second + 20].copy_from_slice(&20_u32.to_le_bytes());
-    let mut long = layer.clone();
-    long[second + 16..second + 20].copy_from_slice(&u32::MAX.to_le_bytes());
-    for (layer, fault) in [
-        (flip(second - 8), MemberFault::Checksum),
-        (flip(second - 4), MemberFault::Size),
-        (flip(second + 4), MemberFault::Form),
-        ([&layer[..], &gzip(b"more")].concat(), MemberFault::Form),
-        (short, MemberFault::Length(20)),
-        (long, MemberFault::Length(u32::MAX as usize)),
-    ] {
-        let error = unpack_all(&layer).unwrap_err();
-        let LayerError::Member { offset, source } = error else {
-            panic!("{fault:?}: {error:?}");
-        };
-        assert_eq!(source, fault);
-        assert!([0, second, end].contains(&usize::try_from(offset).unwrap()));
+/// Two pieces of an archive, with what is needed for putting them together wrongly.
+struct Halves {
+    packed: [Vec<u8>; 2],
+    checksum: u32,
+    size: u64,
+}
+
+impl Halves {
+    fn new() -> Self {
+        let archive = Archive::default().file(WANTED, &content(PIECE_SIZE)).end();
+        let (first, second) = archive.split_at(PIECE_SIZE);
+        let mut packer = Packer::new();
+        Self {
+            packed: [packer.pack(first).unwrap(), packer.pack(second).unwrap()],
+            checksum: checksum(&archive).sum(),
+            size: archive.len() as u64,
+        }
+    }
+
+    fn layer(&self) -> Vec<u8> {
+        assembled(&self.packed, self.checksum, self.size)
     }
 }
 
 #[test]
-fn an_empty_member_is_no_end() {
-    let layer = own_layer(WANTED, b"x");
-    let empty = Packer::new().member(b"").unwrap();
-    let with_empty = [&empty[..], &layer, &empty].concat();
-    let (unpacked, sink) = unpack_all(&with_empty).unwrap();
-    assert_eq!(sink, b"x");
-    assert_eq!(unpacked.digests.digest, Digest::of(&with_empty));
+fn a_broken_piece_is_refused_with_its_place() {
+    let mut halves = Halves::new();
+    let second = (HEADER + halves.packed[0].len()) as u64;
+    assert!(unpack_all(&halves.layer()).is_ok());
+    halves.packed[1] = Packer::new().pack(b"shorter").unwrap();
+    let error = unpack_all(&halves.layer()).unwrap_err();
+    let fault = PieceFault::Size;
+    assert!(
+        matches!(error, LayerError::Piece { offset, source } if (offset, source) == (second, fault)),
+        "{error:?}"
+    );
+    assert!(!error.is_transient());
 }
 
 #[test]
-fn a_layer_with_short_pieces_is_read_but_not_taken_over() {
-    let archive = Archive::default().file(WANTED, &content(9000)).end();
-    let mut packer = Packer::new();
-    let layer: Vec<u8> = archive
-        .chunks(700)
-        .flat_map(|piece| packer.member(piece).unwrap())
-        .collect();
-    let (unpacked, sink) = unpack_all(&layer).unwrap();
-    assert!(sink == content(9000));
-    assert_eq!(unpacked.pieces, None);
+fn a_piece_boundary_elsewhere_is_refused() {
+    // The stream is the same to everyone else.
+    let mut halves = Halves::new();
+    let moved = halves.packed[1].remove(0);
+    halves.packed[0].push(moved);
+    let error = unpack_all(&halves.layer()).unwrap_err();
+    assert!(matches!(error, LayerError::Piece { .. }), "{error:?}");
+}
+
+#[test]
+fn a_wrong_checksum_of_the_archive_is_refused() {
+    let mut halves = Halves::new();
+    halves.checksum ^= 1;
+    let error = unpack_all(&halves.layer()).unwrap_err();
+    assert!(
+        matches!(error, LayerError::Form(FormFault::Checksum)),
+        "{error:?}"
+    );
+    let mut halves = Halves::new();
+    halves.packed.swap(0, 1);
+    let error = unpack_all(&halves.layer()).unwrap_err();
+    assert!(matches!(error, LayerError::Piece { .. }), "{error:?}");
+}
+
+#[test]
+fn something_behind_the_layer_is_refused() {
+    let layer = own_layer(WANTED, b"x");
+    for more in [&gzip(b"more")[..], &layer, b"x"] {
+        let error = unpack_all(&[&layer, more].concat()).unwrap_err();
+        assert!(matches!(error, LayerError::Form(_)), "{error:?}");
+    }
+}
+
+#[test]
+fn only_a_layer_of_our_own_form_is_copied() {
+    let own = own_layer(WANTED, &content(5000));
+    let archive = Archive::default().file(WANTED, &content(5000)).end();
+    for (layer, is_copied) in [(&own, true), (&gzip(&archive), false)] {
+        let mut copy = tempfile::tempfile().unwrap();
+        copy.write_all(&[b'?'; 90_000]).unwrap();
+        let wanted = entry_path(WANTED);
+        unpack(
+            &layer[..],
+            &mut copy,
+            &wanted,
+            &mut io::sink(),
+            1 << 30,
+            threads(1),
+        )
+        .unwrap();
+        let mut copied = Vec::new();
+        io::Seek::rewind(&mut copy).unwrap();
+        copy.read_to_end(&mut copied).unwrap();
+        assert_eq!(copied == *layer, is_copied);
+        assert_eq!(copied.len() == 90_000, !is_copied);
+    }
+}
+
+#[test]
+fn a_copy_that_cannot_be_written_is_a_failure_and_not_a_broken_layer() {
+    let layer = own_layer(WANTED, b"x");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut read_only = File::open(file.path()).unwrap();
+    let wanted = entry_path(WANTED);
+    let result = unpack(
+        &layer[..],
+        &mut read_only,
+        &wanted,
+        &mut io::sink(),
+        1 << 30,
+        threads(1),
+    );
+    let error = result.unwrap_err();
+    assert!(matches!(error, LayerError::Copy(_)), "{error:?}");
+    assert!(error.is_transient());
 }
 
 #[test]
@@ -167,14 +246,7 @@ fn a_cut_connection_may_pass() {
     for layer in [own, gzip(&archive), zstd(&archive)] {
         for length in [0, 10, 30, layer.len() / 2, layer.len()] {
             let input = layer[..length].chain(Cut);
-            let result = unpack(
-                input,
-                &entry_path(WANTED),
-                &mut io::sink(),
-                1 << 30,
-                threads(2),
-            );
-            let error = result.unwrap_err();
+            let error = unpack_from(input, &mut io::sink(), 1 << 30).unwrap_err();
             assert!(error.is_transient(), "{length}: {error:?}");
         }
     }
@@ -184,13 +256,7 @@ fn a_cut_connection_may_pass() {
 fn a_sink_that_fails_ends_unpacking() {
     let layer = own_layer(WANTED, &content(20 * PIECE_SIZE));
     let mut room = [0; 1000];
-    let result = unpack(
-        &layer[..],
-        &entry_path(WANTED),
-        &mut &mut room[..],
-        1 << 30,
-        threads(2),
-    );
+    let result = unpack_from(&layer[..], &mut &mut room[..], 1 << 30);
     assert!(matches!(result, Err(LayerError::Write(_))));
 }
 
