@@ -9,7 +9,9 @@ pub const SCRATCH: &str = "scratch";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BinaryImageError {
     /// Neither the request nor the settings name one.
-    #[error("IIB does not have a configured binary_image for distribution_scope : {scope} and ocp_version: {version}. Please specify a binary_image value in the request.")]
+    #[error(
+        "IIB does not have a configured binary_image for distribution_scope : {scope} and ocp_version: {version}. Please specify a binary_image value in the request."
+    )]
     Unconfigured {
         /// The settled scope.
         scope: Scope,
@@ -41,9 +43,10 @@ pub fn settle(
         .map(String::as_str)
         .filter(|image| !image.is_empty());
     match (requested, setting) {
-        (None, None) => {
-            Err(BinaryImageError::Unconfigured { scope, version: version.to_owned() })
-        }
+        (None, None) => Err(BinaryImageError::Unconfigured {
+            scope,
+            version: version.to_owned(),
+        }),
         (None, Some(setting)) => Ok(setting.to_owned()),
         (Some(requested), Some(SCRATCH)) if requested != SCRATCH => {
             Err(BinaryImageError::MustBeScratch(version.to_owned()))
@@ -61,21 +64,42 @@ mod tests {
 
     #[test]
     fn the_request_wins_unless_one_side_wants_no_binary_image() {
-        let images: BinaryImages = serde_json::from_str(
-            r#"{"prod": {"v4.6": "r.example/b:1", "v4.9": "scratch"}}"#,
-        )
-        .unwrap();
+        let images: BinaryImages =
+            serde_json::from_str(r#"{"prod": {"v4.6": "r.example/b:1", "v4.9": "scratch"}}"#)
+                .unwrap();
         let settle = |requested, version| settle(requested, &images, Scope::Prod, version);
-        assert_eq!(settle(Some("r.example/x:1"), "v4.6").unwrap(), "r.example/x:1");
-        assert_eq!(settle(Some("r.example/x:1"), "v1").unwrap(), "r.example/x:1");
+        assert_eq!(
+            settle(Some("r.example/x:1"), "v4.6").unwrap(),
+            "r.example/x:1"
+        );
+        assert_eq!(
+            settle(Some("r.example/x:1"), "v1").unwrap(),
+            "r.example/x:1"
+        );
         assert_eq!(settle(None, "v4.6").unwrap(), "r.example/b:1");
         assert_eq!(settle(None, "v4.9").unwrap(), "scratch");
         assert_eq!(settle(Some("scratch"), "v4.9").unwrap(), "scratch");
         for (requested, version, text) in [
-            (None, "v1", "IIB does not have a configured binary_image for distribution_scope : prod and ocp_version: v1. Please specify a binary_image value in the request."),
-            (Some("r.example/x:1"), "v4.9", "The index image must be built as a binaryless for v4.9."),
-            (Some("scratch"), "v4.6", "The index image should not be binaryless for v4.6."),
-            (Some("scratch"), "v1", "The index image should not be binaryless for v1."),
+            (
+                None,
+                "v1",
+                "IIB does not have a configured binary_image for distribution_scope : prod and ocp_version: v1. Please specify a binary_image value in the request.",
+            ),
+            (
+                Some("r.example/x:1"),
+                "v4.9",
+                "The index image must be built as a binaryless for v4.9.",
+            ),
+            (
+                Some("scratch"),
+                "v4.6",
+                "The index image should not be binaryless for v4.6.",
+            ),
+            (
+                Some("scratch"),
+                "v1",
+                "The index image should not be binaryless for v1.",
+            ),
         ] {
             assert_eq!(settle(requested, version).unwrap_err().to_string(), text);
         }

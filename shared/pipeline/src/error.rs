@@ -1,8 +1,11 @@
 //! Why a stage could not do its work.
 
 use iib_bundle::BundleError;
-use iib_oci::{ArchError, ManifestError, PullSpecError};
-use iib_ports::{ArtifactError, Class, Classify, IndexDbError, QueueError, RegistryError, StoreError};
+use iib_oci::layer::LayerError;
+use iib_oci::{ArchError, ConfigError, ManifestError, PullSpecError};
+use iib_ports::{
+    ArtifactError, Class, Classify, IndexDbError, QueueError, RegistryError, StoreError,
+};
 use iib_request::ScopeError;
 
 use crate::binary_image::BinaryImageError;
@@ -14,6 +17,11 @@ pub enum StageError {
     /// The request asks for work this version does not do.
     #[error("this version of the service does not support {0} yet: send the request without")]
     NotBuilt(String),
+    /// An index without a database, which this version needs.
+    #[error(
+        "this version of the service does not support file-based catalogs yet, and {0} has one: name an index with a database"
+    )]
+    FileBased(String),
     /// An image cannot be looked up. The first sentence is the reference's (worker flows §4).
     #[error("Failed to inspect docker://{image}. Make sure it exists and is accessible to IIB.")]
     Inspect {
@@ -23,13 +31,16 @@ pub enum StageError {
         source: RegistryError,
     },
     /// A text of the request is no pull spec.
-    #[error("the request's {field} is not a pull spec")]
+    #[error("a pull spec in the request's \"{field}\" cannot be used")]
     PullSpec {
         /// The parameter.
         field: &'static str,
         /// What is wrong.
         source: PullSpecError,
     },
+    /// The setting with the name of results gives none.
+    #[error("the setting `image_push_template` does not give the name of an image")]
+    OutputName(#[source] PullSpecError),
     /// A manifest cannot be used.
     #[error("the image {image} cannot be used")]
     Manifest {
@@ -47,8 +58,13 @@ pub enum StageError {
         /// The image.
         image: String,
         /// What is wrong.
-        source: iib_oci::ConfigError,
+        source: ConfigError,
     },
+    /// An image that is in no list and does not say what it runs on.
+    #[error(
+        "the configuration of the image {0} does not name its architecture: build the image again"
+    )]
+    NoArch(String),
     /// An architecture that cannot be part of a tag.
     #[error("the architecture in {image} cannot be built for")]
     Arch {
@@ -60,6 +76,14 @@ pub enum StageError {
     /// Scope rules (worker flows §4.2).
     #[error(transparent)]
     Scope(#[from] ScopeError),
+    /// The index says nothing usable about its scope.
+    #[error("the index {image} cannot be used")]
+    ScopeLabel {
+        /// The index.
+        image: String,
+        /// What is wrong.
+        source: ScopeError,
+    },
     /// Binary image rules (worker flows §4.3).
     #[error(transparent)]
     BinaryImage(#[from] BinaryImageError),
@@ -70,10 +94,14 @@ pub enum StageError {
     #[error("The binary image is not available for the following arches: {0}")]
     MissingArches(String),
     /// `from_index` is no index image.
-    #[error("Index image doesn't have the label specifying its database location: {0} is not an index image with a database (label `operators.operatorframework.io.index.database.v1`)")]
+    #[error(
+        "Index image doesn't have the label specifying its database location: {0} has no label `operators.operatorframework.io.index.database.v1`; name an index image with a database"
+    )]
     NoDatabaseLabel(String),
     /// The label names a path that cannot be in an image.
-    #[error("the database label of {image} is `{path}`, which is not an absolute path to a file: fix the image's label")]
+    #[error(
+        "the database label of {image} is `{path}`, which is not an absolute path to a file: fix the image's label"
+    )]
     DatabasePath {
         /// The image.
         image: String,
@@ -81,7 +109,9 @@ pub enum StageError {
         path: String,
     },
     /// None of the layers holds the database.
-    #[error("the index image {image} has no file {path}, although its label says so: push the index image again")]
+    #[error(
+        "the index image {image} has no file {path}, although its label says so: push the index image again"
+    )]
     NoDatabase {
         /// The image.
         image: String,
@@ -94,10 +124,12 @@ pub enum StageError {
         /// The image.
         image: String,
         /// What is wrong.
-        source: iib_oci::layer::LayerError,
+        source: LayerError,
     },
     /// A layer of the binary image is of a type a Docker manifest cannot hold.
-    #[error("layer {digest} of the binary image {image} is of type {media_type}, which Docker manifests cannot hold: use a binary image with gzip layers")]
+    #[error(
+        "layer {digest} of the binary image {image} is of type {media_type}, which Docker manifests cannot hold: use a binary image with gzip layers"
+    )]
     LayerType {
         /// The image.
         image: String,
@@ -134,7 +166,9 @@ pub enum StageError {
         source: RegistryError,
     },
     /// The binary image for an architecture says it is for another one (worker flows §5.1).
-    #[error("the binary image {image} is listed for {arch} but its label `architecture` is `{label}`: rebuild the binary image")]
+    #[error(
+        "the binary image {image} is listed for {arch} but its label `architecture` is `{label}`: rebuild the binary image"
+    )]
     WrongArch {
         /// The image.
         image: String,
@@ -186,18 +220,28 @@ pub enum StageError {
 }
 
 impl StageError {
-    /// What the user reads: the failure and its causes on one line. Where the reference has a
-    /// text of its own for an image that is not there, it stands alone, because users match it.
+    /// What the user reads, on one line: the failure, its causes, and what to do next unless
+    /// they say so themselves. Where the reference has a text of its own for an image that is not
+    /// there, it stands alone, because users match it.
     pub fn reason(&self) -> String {
-        if let Self::Inspect { source: RegistryError::NotFound { .. }, .. } = self {
+        if let Self::Inspect {
+            source: RegistryError::NotFound { .. },
+            ..
+        } = self
+        {
             return self.to_string();
         }
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
-            text.push_str(": ");
+            // Some texts of the reference are whole sentences.
+            text.push_str(if text.ends_with('.') { " " } else { ": " });
             text.push_str(&error.to_string());
             cause = error.source();
+        }
+        if let Some(next) = self.next_step() {
+            text.push_str("; ");
+            text.push_str(next);
         }
         text
     }
@@ -208,10 +252,13 @@ impl Classify for StageError {
         match self {
             Self::Inspect { source, .. } | Self::Registry { source, .. } => source.class(),
             Self::NotBuilt(_)
+            | Self::FileBased(_)
+            | Self::ScopeLabel { .. }
             | Self::PullSpec { .. }
             | Self::Manifest { .. }
             | Self::EmptyList(_)
             | Self::ImageConfig { .. }
+            | Self::NoArch(_)
             | Self::Arch { .. }
             | Self::Scope(_)
             | Self::BinaryImage(_)
@@ -232,7 +279,9 @@ impl Classify for StageError {
             Self::Store(source) => source.class(),
             Self::Queue(source) => source.class(),
             Self::Scratch { .. } | Self::Timeout(_) => Class::Retry,
-            Self::Incomplete(_) | Self::Write(_) | Self::BrokenOff(_) => Class::Bug,
+            Self::OutputName(_) | Self::Incomplete(_) | Self::Write(_) | Self::BrokenOff(_) => {
+                Class::Bug
+            }
         }
     }
 }

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use futures::TryStreamExt;
-use iib_oci::{Arch, CONFIG_LIMIT, Descriptor, Digest, Manifest, ManifestList, Pinned, PullSpec, RawManifest, Repository, Resolved};
+use iib_oci::{
+    Arch, CONFIG_LIMIT, Descriptor, Digest, Manifest, ManifestList, Pinned, Platform, PullSpec,
+    RawManifest, Repository, Resolved,
+};
 use iib_ports::{Registry, RegistryError};
 
 use crate::StageError;
@@ -34,7 +37,10 @@ pub(crate) async fn resolve(registry: &dyn Registry, spec: &PullSpec) -> Result<
     let (digest, document) = look_up(registry, spec).await?;
     let resolved = spec.pin(digest);
     let variants = match document {
-        Resolved::Image(_) => vec![Variant { arch: None, pinned: resolved.clone() }],
+        Resolved::Image(_) => vec![Variant {
+            arch: None,
+            pinned: resolved.clone(),
+        }],
         Resolved::List(list) => variants(spec, list)?,
     };
     Ok(Image { resolved, variants })
@@ -64,7 +70,10 @@ async fn look_up(
     let raw = registry
         .manifest(spec)
         .await
-        .map_err(|source| StageError::Inspect { image: spec.to_string(), source })?;
+        .map_err(|source| StageError::Inspect {
+            image: spec.to_string(),
+            source,
+        })?;
     let document = read(&raw, spec.as_str())?;
     Ok((raw.digest(), document))
 }
@@ -74,15 +83,23 @@ fn variants(spec: &PullSpec, list: ManifestList) -> Result<Vec<Variant>, StageEr
     let mut variants = Vec::new();
     for entry in list.manifests {
         let platform = entry.platform.as_ref();
-        // Build tools add attestations as entries for an unknown platform.
-        if platform.is_some_and(|p| p.os == "unknown" || p.architecture == "unknown") {
+        // Build tools add attestations as entries for an unknown platform; and where a list has
+        // images for several systems, only those for Linux are built on.
+        let is_linux = |p: &Platform| p.os == "linux" || p.os.is_empty();
+        if platform.is_some_and(|p| !is_linux(p) || p.architecture == "unknown") {
             continue;
         }
         let arch = platform
             .map(|p| p.architecture.parse::<Arch>())
             .transpose()
-            .map_err(|source| StageError::Arch { image: spec.to_string(), source })?;
-        variants.push(Variant { arch, pinned: spec.pin(entry.descriptor.digest) });
+            .map_err(|source| StageError::Arch {
+                image: spec.to_string(),
+                source,
+            })?;
+        variants.push(Variant {
+            arch,
+            pinned: spec.pin(entry.descriptor.digest),
+        });
     }
     if variants.is_empty() {
         return Err(StageError::EmptyList(spec.to_string()));
@@ -116,7 +133,9 @@ impl Image {
                 Some(arch) => arch.clone(),
                 None => {
                     let (_, config) = config(registry, &variant.pinned).await?;
-                    let name = config.architecture().unwrap_or_default();
+                    let name = config
+                        .architecture()
+                        .ok_or_else(|| StageError::NoArch(variant.pinned.to_string()))?;
                     name.parse().map_err(|source| StageError::Arch {
                         image: variant.pinned.to_string(),
                         source,
@@ -130,7 +149,10 @@ impl Image {
 }
 
 fn read(raw: &RawManifest, image: &str) -> Result<Resolved, StageError> {
-    raw.read().map_err(|source| StageError::Manifest { image: image.to_owned(), source })
+    raw.read().map_err(|source| StageError::Manifest {
+        image: image.to_owned(),
+        source,
+    })
 }
 
 /// Reads the manifest of a single image.
@@ -144,7 +166,10 @@ pub(crate) async fn manifest(
     let raw = registry
         .manifest(&image.to_pull_spec())
         .await
-        .map_err(|source| StageError::Inspect { image: image.to_string(), source })?;
+        .map_err(|source| StageError::Inspect {
+            image: image.to_string(),
+            source,
+        })?;
     match read(&raw, &image.to_string())? {
         Resolved::Image(manifest) => Ok(manifest),
         Resolved::List(_) => Err(StageError::Manifest {
@@ -169,8 +194,10 @@ pub(crate) async fn config(
             doing: format!("Failed to read the configuration of {image}"),
             source,
         })?;
-    let config = iib_oci::ImageConfig::read(&bytes)
-        .map_err(|source| StageError::ImageConfig { image: image.to_string(), source })?;
+    let config = iib_oci::ImageConfig::read(&bytes).map_err(|source| StageError::ImageConfig {
+        image: image.to_string(),
+        source,
+    })?;
     Ok((manifest, config))
 }
 

@@ -7,6 +7,7 @@ mod error;
 mod image;
 pub mod intake;
 pub mod mutate;
+mod next_step;
 pub mod pin;
 pub mod push;
 mod stage;

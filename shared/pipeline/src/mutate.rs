@@ -11,7 +11,7 @@ use iib_bundle::{Bundle, BundleFiles};
 use iib_catalog::{AddOptions, AlphaFeatures, Mode, Overwrite};
 use iib_oci::layer::{EntryPath, PackEntry, Reuse, Threads, pack};
 use iib_oci::{Descriptor, Digest, MediaType, Pinned, PullSpec};
-use iib_ports::{ArtifactKey, PresentBundle};
+use iib_ports::{ArtifactKey, IndexDbError, PresentBundle};
 use iib_request::{Built, Kind, PinnedBundle, Plan, Scope, Stage, Task, Update};
 
 use crate::contents::{InputLayer, fetch_database, read_bundle};
@@ -47,7 +47,11 @@ impl Work for MutateWork {
 }
 
 async fn mutate_add(job: &mut Job<'_>) -> Result<Update, StageError> {
-    let plan = job.record.plan.clone().ok_or(StageError::Incomplete("pin"))?;
+    let plan = job
+        .record
+        .plan
+        .clone()
+        .ok_or(StageError::Incomplete("pin"))?;
     if plan.from_index.is_some() {
         let doing = "Checking if bundles are already present in index image";
         job.update(Update::doing(doing)).await?;
@@ -55,7 +59,10 @@ async fn mutate_add(job: &mut Job<'_>) -> Result<Update, StageError> {
     let folder = tempfile::Builder::new()
         .prefix("iib-mutate-")
         .tempdir_in(&job.deps.scratch)
-        .map_err(|source| StageError::Scratch { action: "created", source })?;
+        .map_err(|source| StageError::Scratch {
+            action: "created",
+            source,
+        })?;
     let database = folder.path().join("index.db");
     let wanted = distinct(&plan.bundles);
     let (input, contents) = futures::try_join!(
@@ -67,7 +74,8 @@ async fn mutate_add(job: &mut Job<'_>) -> Result<Update, StageError> {
     let mut bundles = Vec::new();
     for (pinned, content) in wanted.iter().zip(contents) {
         if present.contains(pinned.digest()) {
-            job.log(format!("{pinned} is in the index already and is left out")).await;
+            job.log(format!("{pinned} is in the index already and is left out"))
+                .await;
             continue;
         }
         bundles.push(read(pinned, &content?)?);
@@ -112,7 +120,10 @@ async fn read_bundles(
     let limit = deps.work.max_bundle_bytes;
     let registry = &*deps.registry;
     let specs: Vec<PullSpec> = wanted.iter().map(Pinned::to_pull_spec).collect();
-    let reads: Vec<_> = specs.iter().map(|spec| read_bundle(registry, spec, limit)).collect();
+    let reads: Vec<_> = specs
+        .iter()
+        .map(|spec| read_bundle(registry, spec, limit))
+        .collect();
     Ok(stream::iter(reads).buffered(READS).collect().await)
 }
 
@@ -122,11 +133,15 @@ async fn present_digests(
     plan: &Plan,
     database: &Path,
 ) -> Result<BTreeSet<Digest>, StageError> {
-    let Some(index) = &plan.from_index else { return Ok(BTreeSet::new()) };
+    let Some(index) = &plan.from_index else {
+        return Ok(BTreeSet::new());
+    };
     let (index_db, database) = (job.deps.index_db.clone(), database.to_owned());
     let image = index.resolved.to_string();
     let bundles: Vec<PresentBundle> = blocking(move || {
-        index_db.bundles(&database).map_err(|source| StageError::IndexDb { image, source })
+        index_db
+            .bundles(&database)
+            .map_err(|source| StageError::IndexDb { image, source })
     })
     .await?;
     Ok(bundles
@@ -151,16 +166,34 @@ async fn add(
         Scope::Prod => Overwrite::Refuse,
         Scope::Stage | Scope::Dev => Overwrite::Latest,
     };
-    let options = AddOptions { mode: Mode::Replaces, overwrite, alpha: AlphaFeatures::On };
+    let options = AddOptions {
+        mode: Mode::Replaces,
+        overwrite,
+        alpha: AlphaFeatures::On,
+    };
+    let image = plan
+        .from_index
+        .as_ref()
+        .map(|index| index.resolved.to_string());
     let (index_db, database) = (job.deps.index_db.clone(), database.to_owned());
     let report = blocking(move || {
-        index_db.add(&database, &bundles, &options).map_err(StageError::Add)
+        index_db
+            .add(&database, &bundles, &options)
+            .map_err(|source| not_added(source, image))
     })
     .await?;
     for line in report.changes.to_string().lines() {
         job.log(line).await;
     }
     Ok(())
+}
+
+/// Bundles that do not fit are the bundles' fault; anything else is the database's.
+fn not_added(source: IndexDbError, image: Option<String>) -> StageError {
+    match (source, image) {
+        (source @ IndexDbError::Refused(_), _) | (source, None) => StageError::Add(source),
+        (source, Some(image)) => StageError::IndexDb { image, source },
+    }
 }
 
 /// Packs the database into the index layer and stores it, in one pass.
@@ -172,20 +205,29 @@ async fn write_layer(
     let key = ArtifactKey::layer(job.record.id);
     let path: PathBuf = database.to_owned();
     let (layer, stored) = write_artifact(&*job.deps.artifacts, &key, move |out| {
-        let scratch = |source| StageError::Scratch { action: "read", source };
+        let scratch = |source| StageError::Scratch {
+            action: "read",
+            source,
+        };
         let mut content = File::open(&path).map_err(scratch)?;
         let size = content.metadata().map_err(scratch)?.len();
         let previous = match &input {
             Some(input) => Some((File::open(&input.file).map_err(scratch)?, &input.pieces)),
             None => None,
         };
-        let reuse = previous.as_ref().map(|(layer, pieces)| Reuse { pieces, layer });
+        let reuse = previous
+            .as_ref()
+            .map(|(layer, pieces)| Reuse { pieces, layer });
         let parse = |path: &str| {
             EntryPath::parse(path.as_bytes()).map_err(|_| StageError::Incomplete("pack"))
         };
         let mut entries = [
             PackEntry::directory(parse("database")?),
-            PackEntry::file(parse(DATABASE_PATH.trim_start_matches('/'))?, size, &mut content),
+            PackEntry::file(
+                parse(DATABASE_PATH.trim_start_matches('/'))?,
+                size,
+                &mut content,
+            ),
         ];
         pack(&mut entries, reuse, Threads::available(), out).map_err(StageError::Pack)
     })

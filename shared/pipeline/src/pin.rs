@@ -8,7 +8,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use iib_oci::{Arch, ImageConfig, Pinned, PullSpec};
 use iib_ports::Registry;
 use iib_request::{
-    AddRequest, IndexToRead, Kind, PinnedBundle, Plan, Scope, Stage, State, Task, Update,
+    AddRequest, IndexToRead, Kind, PinnedBundle, Plan, Scope, ScopeError, Stage, State, Task,
+    Update,
 };
 
 use crate::binary_image::{self, SCRATCH};
@@ -65,7 +66,8 @@ async fn pin_add(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, StageErr
     job.update(Update::doing("Resolving the bundles")).await?;
     let mut bundles = resolve_bundles(&*registry, &add.bundles).await?;
 
-    job.update(Update::doing("Resolving the container images")).await?;
+    job.update(Update::doing("Resolving the container images"))
+        .await?;
     let index = match &add.from_index {
         Some(text) => Some(look_at_index(&*registry, &pull_spec("from_index", text)?).await?),
         None => None,
@@ -73,14 +75,23 @@ async fn pin_add(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, StageErr
     let (label, version) = index.as_ref().map_or((None, DEFAULT_VERSION), |index| {
         (index.scope.as_deref(), index.version.as_str())
     });
-    let scope = Scope::settle(label, add.distribution_scope)?;
+    let scope = Scope::settle(label, add.distribution_scope).map_err(|source| match &index {
+        Some(index) if matches!(source, ScopeError::Unknown(_)) => StageError::ScopeLabel {
+            image: index.read.resolved.to_string(),
+            source,
+        },
+        _ => StageError::Scope(source),
+    })?;
     let binary_image = binary_image::settle(
         add.binary_image.as_deref(),
         &job.deps.work.binary_images,
         scope,
         version,
     )?;
-    let index_arches = index.as_ref().map(|index| index.arches.clone()).unwrap_or_default();
+    let index_arches = index
+        .as_ref()
+        .map(|index| index.arches.clone())
+        .unwrap_or_default();
     let (binary_image_resolved, binary_images) =
         find_binary_images(&*registry, &binary_image, index_arches, &add.add_arches).await?;
     label_bundles(&*registry, &mut bundles).await?;
@@ -94,7 +105,10 @@ async fn pin_add(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, StageErr
         bundle_mapping: Some(mapping(&bundles)).filter(|mapping| !mapping.is_empty()),
         ..Update::state(
             State::InProgress,
-            format!("Building the index image for the following arches: {}", arches.join(", ")),
+            format!(
+                "Building the index image for the following arches: {}",
+                arches.join(", ")
+            ),
         )
     };
     job.record.plan = Some(Plan {
@@ -112,15 +126,25 @@ async fn resolve_bundles(
     registry: &dyn Registry,
     texts: &[String],
 ) -> Result<Vec<PinnedBundle>, StageError> {
-    let lookups: Vec<_> = texts.iter().map(|text| resolve_bundle(registry, text)).collect();
+    let lookups: Vec<_> = texts
+        .iter()
+        .map(|text| resolve_bundle(registry, text))
+        .collect();
     stream::iter(lookups).buffered(LOOKUPS).try_collect().await
 }
 
 async fn resolve_bundle(registry: &dyn Registry, text: &str) -> Result<PinnedBundle, StageError> {
     let image = image::resolve(registry, &pull_spec("bundles", text)?).await?;
     // A list stands for its first entry, as in the reference (worker flows §4).
-    let first = image.variants.first().ok_or_else(|| StageError::EmptyList(text.to_owned()))?;
-    Ok(PinnedBundle { requested: text.to_owned(), pinned: first.pinned.clone(), package: None })
+    let first = image
+        .variants
+        .first()
+        .ok_or_else(|| StageError::EmptyList(text.to_owned()))?;
+    Ok(PinnedBundle {
+        requested: text.to_owned(),
+        pinned: first.pinned.clone(),
+        package: None,
+    })
 }
 
 /// Reads the package label of each bundle.
@@ -128,10 +152,14 @@ async fn label_bundles(
     registry: &dyn Registry,
     bundles: &mut [PinnedBundle],
 ) -> Result<(), StageError> {
-    let lookups: Vec<_> =
-        bundles.iter().map(|bundle| package_label(registry, &bundle.pinned)).collect();
-    let packages: Vec<Option<String>> =
-        stream::iter(lookups).buffered(LOOKUPS).try_collect().await?;
+    let lookups: Vec<_> = bundles
+        .iter()
+        .map(|bundle| package_label(registry, &bundle.pinned))
+        .collect();
+    let packages: Vec<Option<String>> = stream::iter(lookups)
+        .buffered(LOOKUPS)
+        .try_collect()
+        .await?;
     for (bundle, package) in bundles.iter_mut().zip(packages) {
         bundle.package = package.filter(|package| !package.is_empty());
     }
@@ -151,7 +179,10 @@ fn mapping(bundles: &[PinnedBundle]) -> BTreeMap<String, Vec<String>> {
     let mut mapping: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for bundle in bundles {
         if let Some(package) = &bundle.package {
-            mapping.entry(package.clone()).or_default().push(bundle.requested.clone());
+            mapping
+                .entry(package.clone())
+                .or_default()
+                .push(bundle.requested.clone());
         }
     }
     mapping
@@ -177,7 +208,7 @@ pub(crate) async fn look_at_index(
     let (_, config) = image::config(registry, &variant.pinned).await?;
     let Some(path) = label(&config, DATABASE_LABEL) else {
         return Err(match label(&config, CONFIGS_LABEL) {
-            Some(_) => StageError::NotBuilt(format!("\"from_index\" {text} with a file-based catalog")),
+            Some(_) => StageError::FileBased(text.to_owned()),
             None => StageError::NoDatabaseLabel(text.to_owned()),
         });
     };
@@ -188,7 +219,9 @@ pub(crate) async fn look_at_index(
             database: database_path(text, path)?,
         },
         arches,
-        version: label(&config, VERSION_LABEL).unwrap_or(DEFAULT_VERSION).to_owned(),
+        version: label(&config, VERSION_LABEL)
+            .unwrap_or(DEFAULT_VERSION)
+            .to_owned(),
         scope: label(&config, SCOPE_LABEL).map(ToOwned::to_owned),
     })
 }
@@ -200,7 +233,10 @@ fn database_path(image: &str, path: &str) -> Result<String, StageError> {
     if relative.split('/').all(plain) {
         return Ok(relative.to_owned());
     }
-    Err(StageError::DatabasePath { image: image.to_owned(), path: path.to_owned() })
+    Err(StageError::DatabasePath {
+        image: image.to_owned(),
+        path: path.to_owned(),
+    })
 }
 
 /// The binary image pinned, and the image of each architecture to build on.
@@ -235,7 +271,10 @@ async fn find_binary_images(
         return Err(StageError::MissingArches(missing.join(", ")));
     }
     available.retain(|arch, _| wanted.contains(arch));
-    let images = available.into_iter().map(|(arch, pinned)| (arch, Some(pinned))).collect();
+    let images = available
+        .into_iter()
+        .map(|(arch, pinned)| (arch, Some(pinned)))
+        .collect();
     Ok((image.resolved.to_string(), images))
 }
 
@@ -244,5 +283,6 @@ fn label<'a>(config: &'a ImageConfig, name: &str) -> Option<&'a str> {
 }
 
 fn pull_spec(field: &'static str, text: &str) -> Result<PullSpec, StageError> {
-    text.parse().map_err(|source| StageError::PullSpec { field, source })
+    text.parse()
+        .map_err(|source| StageError::PullSpec { field, source })
 }

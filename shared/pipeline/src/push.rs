@@ -11,7 +11,9 @@ use iib_oci::{
     Arch, ConfigEdit, Descriptor, Digest, ImageConfig, Manifest, ManifestList, ManifestListEntry,
     MediaType, Pinned, Platform, PullSpec, RawManifest, Reference, Repository, RunSettings,
 };
-use iib_ports::{ArtifactKey, Artifacts, BlobSource, BlobStream, InMemory, Registry, RegistryError};
+use iib_ports::{
+    ArtifactKey, Artifacts, BlobSource, BlobStream, InMemory, Registry, RegistryError,
+};
 use iib_request::{AddRequest, Built, Kind, Plan, Stage, State, Task, Update};
 
 use crate::mutate::DATABASE_PATH;
@@ -45,8 +47,16 @@ impl Work for PushWork {
 }
 
 async fn push_index(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, StageError> {
-    let plan = job.record.plan.clone().ok_or(StageError::Incomplete("pin"))?;
-    let built = job.record.built.clone().ok_or(StageError::Incomplete("mutate"))?;
+    let plan = job
+        .record
+        .plan
+        .clone()
+        .ok_or(StageError::Incomplete("pin"))?;
+    let built = job
+        .record
+        .built
+        .clone()
+        .ok_or(StageError::Incomplete("mutate"))?;
     let registry = job.deps.registry.clone();
     let output = output(job, &job.record.id.to_string())?;
 
@@ -57,7 +67,8 @@ async fn push_index(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, Stage
     push_blobs(job, output.repository(), &images, &built).await?;
     push_images(&*registry, &output, &images).await?;
 
-    job.update(Update::doing("Creating the manifest list")).await?;
+    job.update(Update::doing("Creating the manifest list"))
+        .await?;
     let list = manifest_list(&images).map_err(StageError::Write)?;
     let mut targets = vec![output.clone()];
     for tag in &add.build_tags {
@@ -101,7 +112,7 @@ fn output(job: &Job<'_>, tag: &str) -> Result<PullSpec, StageError> {
         .image_push_template
         .replace("{registry}", &work.registry)
         .replace("{request_id}", tag);
-    text.parse().map_err(|source| StageError::PullSpec { field: "output name", source })
+    text.parse().map_err(StageError::OutputName)
 }
 
 /// The result as users are to see it (worker flows §6): the first mention of our registry is
@@ -153,10 +164,12 @@ async fn assemble(
         // Without a binary image there is no program to run.
         run: base.map(|_| RunSettings::serve_database()),
     };
-    let config = base_config.with_layer(base_layers.len(), &edit).map_err(|source| {
-        let image = base.map_or_else(|| "scratch".to_owned(), ToString::to_string);
-        StageError::ImageConfig { image, source }
-    })?;
+    let config = base_config
+        .with_layer(base_layers.len(), &edit)
+        .map_err(|source| {
+            let image = base.map_or_else(|| "scratch".to_owned(), ToString::to_string);
+            StageError::ImageConfig { image, source }
+        })?;
     let config_bytes = Bytes::from(config.to_bytes().map_err(StageError::Write)?);
     let config = Descriptor {
         media_type: MediaType::new(MediaType::DOCKER_CONFIG),
@@ -164,7 +177,9 @@ async fn assemble(
         digest: Digest::of(&config_bytes),
     };
     let layers = base_layers.iter().chain([&built.layer]).cloned().collect();
-    let manifest = Manifest::docker(config.clone(), layers).to_raw().map_err(StageError::Write)?;
+    let manifest = Manifest::docker(config.clone(), layers)
+        .to_raw()
+        .map_err(StageError::Write)?;
     Ok(IndexImage {
         arch: arch.clone(),
         variant: base_config.variant().map(ToOwned::to_owned),
@@ -195,7 +210,10 @@ fn docker_layers(base: &Pinned, layers: Vec<Descriptor>) -> Result<Vec<Descripto
     layers
         .into_iter()
         .map(|layer| match layer.media_type.as_docker_layer() {
-            Some(media_type) => Ok(Descriptor { media_type, ..layer }),
+            Some(media_type) => Ok(Descriptor {
+                media_type,
+                ..layer
+            }),
             None => Err(StageError::LayerType {
                 image: base.to_string(),
                 digest: layer.digest.to_string(),
@@ -212,21 +230,34 @@ async fn push_blobs(
     images: &[IndexImage],
     built: &Built,
 ) -> Result<(), StageError> {
-    let layer = Layer { artifacts: job.deps.artifacts.clone(), key: ArtifactKey::layer(job.record.id) };
+    let layer = Layer {
+        artifacts: job.deps.artifacts.clone(),
+        key: ArtifactKey::layer(job.record.id),
+    };
     let mut blobs: BTreeMap<&Digest, Blob<'_>> = BTreeMap::new();
     for image in images {
         for layer in &image.base_layers {
             if let Some(from) = &image.base {
-                blobs.entry(&layer.digest).or_insert(Blob::Base(layer, from));
+                blobs
+                    .entry(&layer.digest)
+                    .or_insert(Blob::Base(layer, from));
             }
         }
-        blobs.insert(&image.config.digest, Blob::Config(&image.config, &image.config_bytes));
+        blobs.insert(
+            &image.config.digest,
+            Blob::Config(&image.config, &image.config_bytes),
+        );
     }
     blobs.insert(&built.layer.digest, Blob::Index(&built.layer, &layer));
     let registry = &job.deps.registry;
-    let uploads: Vec<_> =
-        blobs.into_values().map(|blob| push_blob(registry, to, blob)).collect();
-    stream::iter(uploads).buffer_unordered(UPLOADS).try_collect().await
+    let uploads: Vec<_> = blobs
+        .into_values()
+        .map(|blob| push_blob(registry, to, blob))
+        .collect();
+    stream::iter(uploads)
+        .buffer_unordered(UPLOADS)
+        .try_collect()
+        .await
 }
 
 async fn push_blob(
@@ -234,10 +265,12 @@ async fn push_blob(
     to: &Repository,
     blob: Blob<'_>,
 ) -> Result<(), StageError> {
-    provide(registry, to, &blob).await.map_err(|source| StageError::Registry {
-        doing: format!("Failed to push blob {} to {to}", blob.descriptor().digest),
-        source,
-    })
+    provide(registry, to, &blob)
+        .await
+        .map_err(|source| StageError::Registry {
+            doing: format!("Failed to push blob {} to {to}", blob.descriptor().digest),
+            source,
+        })
 }
 
 /// A blob and where its content is.
@@ -280,7 +313,9 @@ async fn provide(
             registry.push_blob(to, descriptor, &elsewhere).await
         }
         Blob::Config(_, bytes) => {
-            registry.push_blob(to, descriptor, &InMemory((*bytes).clone())).await
+            registry
+                .push_blob(to, descriptor, &InMemory((*bytes).clone()))
+                .await
         }
         Blob::Index(_, layer) => registry.push_blob(to, descriptor, *layer).await,
     }
@@ -300,7 +335,11 @@ impl BlobSource for Layer {
             what: format!("artifact {key}"),
             source: Box::new(error),
         };
-        let stream = self.artifacts.get(&self.key).await.map_err(failed.clone())?;
+        let stream = self
+            .artifacts
+            .get(&self.key)
+            .await
+            .map_err(failed.clone())?;
         Ok(Box::pin(stream.map_err(failed)))
     }
 }
@@ -325,9 +364,14 @@ async fn push_images(
     output: &PullSpec,
     images: &[IndexImage],
 ) -> Result<(), StageError> {
-    let pushes: Vec<_> =
-        images.iter().map(|image| push_image(registry, output, image)).collect();
-    stream::iter(pushes).buffer_unordered(UPLOADS).try_collect().await
+    let pushes: Vec<_> = images
+        .iter()
+        .map(|image| push_image(registry, output, image))
+        .collect();
+    stream::iter(pushes)
+        .buffer_unordered(UPLOADS)
+        .try_collect()
+        .await
 }
 
 async fn push_image(
@@ -337,7 +381,9 @@ async fn push_image(
 ) -> Result<(), StageError> {
     let arch = &image.arch;
     let tag = Reference::Tag(format!("{}-{arch}", output.reference()));
-    let pushed = registry.push_manifest(output.repository(), &tag, &image.manifest).await;
+    let pushed = registry
+        .push_manifest(output.repository(), &tag, &image.manifest)
+        .await;
     pushed.map_err(|source| StageError::Registry {
         doing: format!(
             "Failed to push the container image to docker://{output}-{arch} for the arch {arch}"
@@ -353,7 +399,10 @@ fn manifest_list(images: &[IndexImage]) -> Result<RawManifest, serde_json::Error
             size: image.manifest.bytes.len() as u64,
             digest: image.manifest.digest(),
         },
-        platform: Some(Platform { variant: image.variant.clone(), ..Platform::linux(&image.arch) }),
+        platform: Some(Platform {
+            variant: image.variant.clone(),
+            ..Platform::linux(&image.arch)
+        }),
     });
     ManifestList::docker(entries.collect()).to_raw()
 }

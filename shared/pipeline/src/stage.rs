@@ -140,7 +140,7 @@ async fn attempt(
         Claim::Exhausted => {
             let reason = format!(
                 "The stage {stage} was begun {} times and never ended. Send the request again; if that does not help, ask the operators of this service.",
-                record.attempts
+                record.attempts + record.interruptions
             );
             Job { deps, record }.fail(reason).await?;
             return Ok(Verdict::Done);

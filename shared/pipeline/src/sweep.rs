@@ -27,7 +27,11 @@ pub async fn sweep(deps: &Deps, idle: SignedDuration) -> Result<usize, StoreErro
         if leased || now.duration_since(touched) < idle {
             continue;
         }
-        let stage = if record.stage == Stage::Queued { Stage::Pin } else { record.stage };
+        let stage = if record.stage == Stage::Queued {
+            Stage::Pin
+        } else {
+            record.stage
+        };
         match deps.queue.send(&Task::new(record.id, stage)).await {
             Ok(()) => sent += 1,
             Err(error) => {

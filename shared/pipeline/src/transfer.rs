@@ -58,10 +58,20 @@ pub(crate) async fn read_blob<T: Send + 'static>(
     doing: &str,
     work: impl FnOnce(ChunkReader) -> Result<T, StageError> + Send + 'static,
 ) -> Result<T, StageError> {
-    let failed = |source| StageError::Registry { doing: doing.to_owned(), source };
-    let mut blob = registry.blob(repository, descriptor).await.map_err(failed)?;
+    let failed = |source| StageError::Registry {
+        doing: doing.to_owned(),
+        source,
+    };
+    let mut blob = registry
+        .blob(repository, descriptor)
+        .await
+        .map_err(failed)?;
     let (sender, parts) = mpsc::channel(CHUNKS);
-    let reader = ChunkReader { parts, current: Bytes::new(), ended: false };
+    let reader = ChunkReader {
+        parts,
+        current: Bytes::new(),
+        ended: false,
+    };
     let worker = tokio::task::spawn_blocking(move || work(reader));
     while let Some(chunk) = blob.next().await {
         let chunk = chunk.map_err(failed)?;
@@ -82,7 +92,9 @@ pub(crate) async fn read_blob<T: Send + 'static>(
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StageError> + Send + 'static,
 ) -> Result<T, StageError> {
-    tokio::task::spawn_blocking(work).await.map_err(StageError::BrokenOff)?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(StageError::BrokenOff)?
 }
 
 /// An upload as `impl Write`.
@@ -93,7 +105,9 @@ pub(crate) struct ChunkWriter {
 
 impl ChunkWriter {
     fn send(&self, chunk: Bytes) -> io::Result<()> {
-        self.sender.blocking_send(Ok(chunk)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.sender
+            .blocking_send(Ok(chunk))
+            .map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 
@@ -109,7 +123,11 @@ impl Write for ChunkWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         let chunk = self.pending.split().freeze();
-        if chunk.is_empty() { Ok(()) } else { self.send(chunk) }
+        if chunk.is_empty() {
+            Ok(())
+        } else {
+            self.send(chunk)
+        }
     }
 }
 
@@ -133,10 +151,16 @@ pub(crate) async fn write_artifact<T: Send + 'static>(
         source: Box::from("its content could not be made"),
     };
     let worker = tokio::task::spawn_blocking(move || {
-        let mut writer = ChunkWriter { sender, pending: BytesMut::with_capacity(2 * CHUNK) };
+        let mut writer = ChunkWriter {
+            sender,
+            pending: BytesMut::with_capacity(2 * CHUNK),
+        };
         let result = work(&mut writer).and_then(|value| match writer.flush() {
             Ok(()) => Ok(value),
-            Err(source) => Err(StageError::Scratch { action: "sent to the artifact store", source }),
+            Err(source) => Err(StageError::Scratch {
+                action: "sent to the artifact store",
+                source,
+            }),
         });
         if result.is_err() {
             // The stream must not look complete; a store that is gone already is fine too.
@@ -151,7 +175,11 @@ pub(crate) async fn write_artifact<T: Send + 'static>(
         (Ok(_), Err(error)) => Err(error.into()),
         (Err(error @ (StageError::Pack(_) | StageError::Scratch { .. })), Err(store_error)) => {
             // A broken pipe on our side is only the echo of the store's failure.
-            Err(if is_broken_pipe(&error) { store_error.into() } else { error })
+            Err(if is_broken_pipe(&error) {
+                store_error.into()
+            } else {
+                error
+            })
         }
         (Err(error), _) => Err(error),
     }

@@ -1,0 +1,213 @@
+//! A process that dies between two calls to the world.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use iib_oci::{Descriptor, Digest, PullSpec, RawManifest, Reference, Repository};
+use iib_pipeline::Deps;
+use iib_ports::{
+    ArtifactError, ArtifactKey, Artifacts, BlobSource, BlobStream, Bytestream, NewRequest, Page,
+    PageQuery, Queue, QueueError, Registry, RegistryError, Requests, StoreError, Stored,
+};
+use iib_request::{Record, RequestId, Task};
+
+/// What becomes of the call during which the process dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LastCall {
+    /// It is never made.
+    Lost,
+    /// It takes effect, and nobody hears of it.
+    Unanswered,
+}
+
+/// Lets a number of calls through, over all ports together, and none after them. What the
+/// process would still do can then reach nothing, as if it were dead.
+pub(crate) struct Crash {
+    deps: Deps,
+    left: AtomicUsize,
+    last: AtomicBool,
+}
+
+const DEAD: &str = "the process is dead";
+
+impl Crash {
+    /// Ports that die during the call that comes after so many others.
+    pub(crate) fn after(calls: usize, last: LastCall, deps: &Deps) -> (Deps, Arc<Self>) {
+        let crash = Arc::new(Self {
+            deps: deps.clone(),
+            left: AtomicUsize::new(calls),
+            last: AtomicBool::new(last == LastCall::Unanswered),
+        });
+        let dying = Deps {
+            requests: crash.clone(),
+            queue: crash.clone(),
+            artifacts: crash.clone(),
+            registry: crash.clone(),
+            ..deps.clone()
+        };
+        (dying, crash)
+    }
+
+    /// Whether there are calls left.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.left.load(Ordering::SeqCst) > 0
+    }
+
+    /// Makes a call, as far as there is life left.
+    async fn call<T, E>(
+        &self,
+        call: impl Future<Output = Result<T, E>>,
+        dead: impl FnOnce() -> E,
+    ) -> Result<T, E> {
+        let step = |left: usize| left.checked_sub(1);
+        let alive = self
+            .left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, step)
+            .is_ok();
+        if alive {
+            return call.await;
+        }
+        if self.last.swap(false, Ordering::SeqCst) {
+            call.await?;
+        }
+        Err(dead())
+    }
+}
+
+fn no_store() -> StoreError {
+    StoreError::Unavailable {
+        action: "answer",
+        source: DEAD.into(),
+    }
+}
+
+fn no_artifacts(key: &ArtifactKey) -> ArtifactError {
+    ArtifactError::Unavailable {
+        key: key.clone(),
+        action: "reached",
+        source: DEAD.into(),
+    }
+}
+
+fn no_registry(what: &impl ToString) -> RegistryError {
+    RegistryError::Unavailable {
+        registry: "all registries".to_owned(),
+        what: what.to_string(),
+        attempts: 1,
+        source: DEAD.into(),
+    }
+}
+
+#[async_trait]
+impl Requests for Crash {
+    async fn create(&self, new: NewRequest) -> Result<Record, StoreError> {
+        self.call(self.deps.requests.create(new), no_store).await
+    }
+
+    async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
+        self.call(self.deps.requests.get(id), no_store).await
+    }
+
+    async fn replace(&self, record: Record) -> Result<Record, StoreError> {
+        self.call(self.deps.requests.replace(record), no_store)
+            .await
+    }
+
+    async fn list(&self, query: PageQuery) -> Result<Page, StoreError> {
+        self.call(self.deps.requests.list(query), no_store).await
+    }
+
+    async fn live(&self, limit: u32) -> Result<Vec<Record>, StoreError> {
+        self.call(self.deps.requests.live(limit), no_store).await
+    }
+}
+
+#[async_trait]
+impl Queue for Crash {
+    async fn send(&self, task: &Task) -> Result<(), QueueError> {
+        let dead = || QueueError {
+            request_id: task.request_id,
+            stage: task.stage,
+            source: DEAD.into(),
+        };
+        self.call(self.deps.queue.send(task), dead).await
+    }
+}
+
+#[async_trait]
+impl Artifacts for Crash {
+    async fn put(&self, key: &ArtifactKey, content: Bytestream) -> Result<Stored, ArtifactError> {
+        let put = self.deps.artifacts.put(key, content);
+        self.call(put, || no_artifacts(key)).await
+    }
+
+    async fn get(&self, key: &ArtifactKey) -> Result<Bytestream, ArtifactError> {
+        let get = self.deps.artifacts.get(key);
+        self.call(get, || no_artifacts(key)).await
+    }
+
+    async fn delete(&self, key: &ArtifactKey) -> Result<(), ArtifactError> {
+        let delete = self.deps.artifacts.delete(key);
+        self.call(delete, || no_artifacts(key)).await
+    }
+}
+
+#[async_trait]
+impl Registry for Crash {
+    async fn manifest(&self, image: &PullSpec) -> Result<RawManifest, RegistryError> {
+        let manifest = self.deps.registry.manifest(image);
+        self.call(manifest, || no_registry(image)).await
+    }
+
+    async fn blob(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+    ) -> Result<BlobStream, RegistryError> {
+        let blob = self.deps.registry.blob(repository, descriptor);
+        self.call(blob, || no_registry(&descriptor.digest)).await
+    }
+
+    async fn has_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<bool, RegistryError> {
+        let has = self.deps.registry.has_blob(repository, digest);
+        self.call(has, || no_registry(digest)).await
+    }
+
+    async fn mount_blob(
+        &self,
+        to: &Repository,
+        from: &Repository,
+        digest: &Digest,
+    ) -> Result<bool, RegistryError> {
+        let mount = self.deps.registry.mount_blob(to, from, digest);
+        self.call(mount, || no_registry(digest)).await
+    }
+
+    async fn push_blob(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        source: &dyn BlobSource,
+    ) -> Result<(), RegistryError> {
+        let push = self.deps.registry.push_blob(repository, descriptor, source);
+        self.call(push, || no_registry(&descriptor.digest)).await
+    }
+
+    async fn push_manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        manifest: &RawManifest,
+    ) -> Result<(), RegistryError> {
+        let push = self
+            .deps
+            .registry
+            .push_manifest(repository, reference, manifest);
+        self.call(push, || no_registry(reference)).await
+    }
+}

@@ -1,0 +1,148 @@
+//! The process dies at every place where it can, and another one takes the request over.
+
+use iib_pipeline::{Verdict, sweep};
+use iib_ports::Queue as _;
+use iib_request::{AddRequest, RequestId, State};
+use jiff::SignedDuration;
+
+use crate::crash::{Crash, LastCall};
+use crate::samples;
+use crate::world::{World, deliver};
+
+/// More calls than a request takes, so that a loop which never ends is noticed.
+const MANY: usize = 500;
+
+async fn world_and_request() -> (World, AddRequest) {
+    let mut world = World::new().await;
+    world.deps.work.max_attempts = 1000;
+    let first = world.push_bundle("lantern", "0.1.0").await;
+    let bundle = world.push_bundle("lantern", "0.2.0").await;
+    let database = samples::database(&[(
+        "lantern",
+        "0.1.0",
+        &first
+            .pin(samples::bundle("lantern", "0.1.0").manifest().digest())
+            .to_pull_spec(),
+    )]);
+    let index = samples::index_image(&database);
+    let index = world.push("index/lantern:v1", &index).await;
+    let request = AddRequest {
+        from_index: Some(index.to_string()),
+        binary_image: Some(world.push_binary(&["amd64", "arm64"]).await.to_string()),
+        add_arches: vec!["arm64".to_owned()],
+        build_tags: vec!["extra".to_owned()],
+        ..world.add(&bundle).await
+    };
+    (world, request)
+}
+
+/// Lets a process work on the request and die after so many calls. Tells whether it died before
+/// its work was done.
+async fn dies_after(calls: usize, last: LastCall, world: &World) -> bool {
+    let (dying, crash) = Crash::after(calls, last, &world.deps);
+    while let Some(task) = world.queue.take_next() {
+        if deliver(&dying, &task).await == Verdict::Again {
+            assert!(!crash.is_alive(), "{task:?} went back without a crash");
+            // Its message was not acknowledged, so the queue still has it.
+            world.queue.send(&task).await.unwrap();
+            return true;
+        }
+    }
+    // It may have died in the very last calls, whose failure changes nothing any more.
+    !crash.is_alive()
+}
+
+/// Checks the end of a request, and gives the digest of its list.
+async fn outcome(world: &World, id: RequestId, repository: &str) -> String {
+    let record = world.record(id).await;
+    assert_eq!(record.state(), State::Complete, "{}", record.state_reason());
+    let completed = record.history.iter().filter(|e| e.state == State::Complete);
+    assert_eq!(completed.count(), 1, "{:#?}", record.history);
+    let mut reasons: Vec<_> = record.history.iter().map(|e| &e.state_reason).collect();
+    let told = reasons.len();
+    reasons.sort();
+    reasons.dedup();
+    assert_eq!(reasons.len(), told, "told twice: {:#?}", record.history);
+    let tags: Vec<String> = world.tags(repository).await.into_iter().collect();
+    let own = |arch| format!("{id}-{arch}");
+    assert_eq!(
+        tags,
+        [id.to_string(), own("amd64"), own("arm64"), "extra".into()]
+    );
+    for tag in [id.to_string(), "extra".to_owned()] {
+        let spec = world.spec(&format!("{repository}:{tag}"));
+        let manifest = world.deps.registry.manifest(&spec).await.unwrap();
+        let resolved = record.outputs.index_image_resolved.as_deref().unwrap();
+        assert!(resolved.ends_with(manifest.digest().as_str()), "{tag}");
+    }
+    let resolved = record.outputs.index_image_resolved.unwrap();
+    resolved.rsplit_once('@').unwrap().1.to_owned()
+}
+
+/// A repository of its own for each request, so that no request finds the blobs of another.
+fn repository(world: &mut World, name: &str) -> String {
+    let repository = format!("out/{name}");
+    world.deps.work.image_push_template = format!("{{registry}}/{repository}:{{request_id}}");
+    repository
+}
+
+fn lease_ends(world: &World) {
+    let seconds = i64::from(world.deps.work.stage_timeout_seconds);
+    world.clock.advance(SignedDuration::from_secs(seconds + 1));
+}
+
+/// Dies after every number of calls there can be, and lets a good process take over each time.
+async fn crash_everywhere(last: LastCall) {
+    let (mut world, request) = world_and_request().await;
+    let to = repository(&mut world, "reference");
+    let id = world.submit(request.clone()).await;
+    world.run_queue().await;
+    let expected = outcome(&world, id, &to).await;
+    let mut calls = 0;
+    loop {
+        let to = repository(&mut world, &format!("crash-{calls}"));
+        let id = world.submit(request.clone()).await;
+        let died = dies_after(calls, last, &world).await;
+        lease_ends(&world);
+        world.run_queue().await;
+        assert_eq!(outcome(&world, id, &to).await, expected, "{calls} calls");
+        if !died {
+            break;
+        }
+        calls += 1;
+        assert!(calls < MANY, "the work never ends");
+    }
+    // Three stages with their claims, results and messages, and the calls to the registry.
+    assert!(calls > 30, "only {calls} calls were seen");
+}
+
+#[tokio::test]
+async fn a_crash_between_any_two_calls_changes_nothing_but_the_time_it_takes() {
+    crash_everywhere(LastCall::Lost).await;
+}
+
+#[tokio::test]
+async fn nor_does_a_crash_before_the_answer_to_a_call() {
+    crash_everywhere(LastCall::Unanswered).await;
+}
+
+#[tokio::test]
+async fn a_request_whose_message_is_lost_is_found_by_the_sweep() {
+    let (mut world, request) = world_and_request().await;
+    let idle = SignedDuration::from_mins(10);
+    for calls in (0..MANY).step_by(5) {
+        let to = repository(&mut world, &format!("lost-{calls}"));
+        let id = world.submit(request.clone()).await;
+        dies_after(calls, LastCall::Lost, &world).await;
+        while world.queue.take_next().is_some() {}
+        if world.record(id).await.state() == State::Complete {
+            return;
+        }
+        lease_ends(&world);
+        world.clock.advance(idle);
+        assert_eq!(sweep(&world.deps, idle).await.unwrap(), 1, "{calls} calls");
+        world.run_queue().await;
+        outcome(&world, id, &to).await;
+    }
+    panic!("the work never ends");
+}

@@ -1,0 +1,23 @@
+//! Add requests from end to end, over stores in memory, the real registry client and the real
+//! index database: good input, bad input, and things that break on the way.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "in helpers of tests, which clippy does not take for tests"
+)]
+
+mod binary_images;
+mod bundles;
+mod crash;
+mod crashes;
+mod denied;
+mod faults;
+mod image;
+mod indexes;
+mod outcome;
+mod pull_specs;
+mod repeats;
+mod samples;
+mod tar_file;
+mod world;

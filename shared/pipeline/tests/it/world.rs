@@ -1,0 +1,401 @@
+//! A service with all its parts, in one process.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use iib_catalog::CatalogShape;
+use iib_embedded::registry::{Auth, RegistryStore, serve};
+use iib_indexdb::SqliteIndex;
+use iib_oci::{Descriptor, MediaType, PullSpec, RawManifest, Reference, Repository};
+use iib_pipeline::intake::{IntakeDeps, submit_add};
+use iib_pipeline::{Deps, Verdict, mutate, pin, push, read_catalog};
+use iib_ports::{InMemory, Queue as _, Registry, Requests as _};
+use iib_registry::{RegistryClient, RegistryConfig};
+use iib_request::{AddRequest, ApiSettings, Record, RequestId, Stage, State, Task, WorkSettings};
+use iib_testkit::memory::{
+    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, RecordingNotifier,
+};
+use iib_testkit::scripted_registry::ScriptedRegistry;
+use iib_testkit::time::ManualClock;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::image::{Family, Image, list};
+use crate::samples;
+
+/// Unpacked bytes of a bundle that are read at most, in these tests.
+pub(crate) const BUNDLE_LIMIT: u64 = 2 * 1024 * 1024;
+/// Unpacked bytes of an index layer that are read at most, in these tests.
+pub(crate) const INDEX_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// Far more than any delivery takes; what is slower hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The repository of results, see `image_push_template`.
+pub(crate) const OUTPUT: &str = "iib-build";
+
+/// A service, and the registry it works with.
+pub(crate) struct World {
+    pub(crate) host: String,
+    pub(crate) deps: Deps,
+    pub(crate) queue: Arc<MemoryQueue>,
+    pub(crate) requests: Arc<MemoryRequests>,
+    pub(crate) artifacts: Arc<MemoryArtifacts>,
+    pub(crate) clock: Arc<ManualClock>,
+    server: Server,
+    scratch: TempDir,
+}
+
+/// Where images are.
+#[derive(Clone)]
+enum Server {
+    Embedded(Arc<EmbeddedServer>),
+    Scripted(Arc<ScriptedRegistry>),
+}
+
+struct EmbeddedServer {
+    host: String,
+    serving: JoinHandle<std::io::Result<()>>,
+    _folder: TempDir,
+}
+
+impl EmbeddedServer {
+    /// Asks the registry itself; the port has no listing.
+    async fn tags(&self, repository: &str) -> BTreeSet<String> {
+        let host = &self.host;
+        let mut stream = TcpStream::connect(host).await.unwrap();
+        let call = format!(
+            "GET /v2/{repository}/tags/list?n=1000 HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(call.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        if head.starts_with("HTTP/1.1 404 ") {
+            return BTreeSet::new();
+        }
+        let document: serde_json::Value = serde_json::from_str(body).unwrap();
+        serde_json::from_value(document["tags"].clone()).unwrap()
+    }
+}
+
+impl Drop for EmbeddedServer {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl World {
+    /// A world with the embedded registry, which refuses what real ones refuse.
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = RegistryStore::open(folder.path()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let serving = tokio::spawn(serve(listener, store, Auth::None, CancellationToken::new()));
+        let server = EmbeddedServer {
+            host: host.clone(),
+            serving,
+            _folder: folder,
+        };
+        Self::over(host, Server::Embedded(Arc::new(server)))
+    }
+
+    /// A world with the scripted registry, which takes everything and fails as it is told.
+    pub(crate) async fn scripted() -> Self {
+        let registry = ScriptedRegistry::start().await;
+        Self::over(registry.host(), Server::Scripted(Arc::new(registry)))
+    }
+
+    /// A second service with stores of its own, at the same registry.
+    pub(crate) fn beside(&self) -> Self {
+        Self::over(self.host.clone(), self.server.clone())
+    }
+
+    /// The settings of the registry client: waits too short to notice.
+    pub(crate) fn client_settings(host: &str) -> RegistryConfig {
+        RegistryConfig {
+            insecure_registries: BTreeSet::from([host.to_owned()]),
+            attempts: 3,
+            backoff_base: Duration::from_millis(1),
+            backoff_cap: Duration::from_millis(1),
+            retry_after_cap: Duration::from_millis(1),
+            ..RegistryConfig::default()
+        }
+    }
+
+    fn over(host: String, server: Server) -> Self {
+        let client = RegistryClient::new(Self::client_settings(&host));
+        let queue = Arc::new(MemoryQueue::default());
+        let requests = Arc::new(MemoryRequests::default());
+        let artifacts = Arc::new(MemoryArtifacts::default());
+        let clock = Arc::new(ManualClock::default());
+        let scratch = tempfile::tempdir().unwrap();
+        let deps = Deps {
+            requests: requests.clone(),
+            queue: queue.clone(),
+            logs: Arc::new(MemoryLogs::default()),
+            artifacts: artifacts.clone(),
+            registry: Arc::new(client.unwrap()),
+            index_db: Arc::new(SqliteIndex),
+            clock: clock.clone(),
+            notifier: Arc::new(RecordingNotifier::default()),
+            api: ApiSettings::default(),
+            work: WorkSettings {
+                registry: host.clone(),
+                max_bundle_bytes: BUNDLE_LIMIT,
+                max_index_bytes: INDEX_LIMIT,
+                ..WorkSettings::default()
+            },
+            scratch: scratch.path().to_owned(),
+        };
+        Self {
+            host,
+            deps,
+            queue,
+            requests,
+            artifacts,
+            clock,
+            server,
+            scratch,
+        }
+    }
+
+    /// The scripted registry of a world that has one.
+    pub(crate) fn script(&self) -> &ScriptedRegistry {
+        match &self.server {
+            Server::Scripted(registry) => registry,
+            Server::Embedded(_) => panic!("this world has no scripted registry"),
+        }
+    }
+
+    // --- images ---
+
+    pub(crate) fn spec(&self, rest: &str) -> PullSpec {
+        format!("{}/{rest}", self.host).parse().unwrap()
+    }
+
+    fn registry(&self) -> &dyn Registry {
+        &*self.deps.registry
+    }
+
+    /// Pushes an image as `name`, which is `repository:tag`.
+    pub(crate) async fn push(&self, name: &str, image: &Image) -> PullSpec {
+        let spec = self.spec(name);
+        self.push_blobs(spec.repository(), image).await;
+        self.push_manifest(name, &image.manifest()).await
+    }
+
+    async fn push_blobs(&self, repository: &Repository, image: &Image) {
+        let layers = image
+            .layers
+            .iter()
+            .map(|layer| (layer.digest(), layer.bytes.clone()));
+        let config = image.config_bytes();
+        let config = [(iib_oci::Digest::of(&config), config)];
+        for (digest, bytes) in layers.chain(config) {
+            let descriptor = Descriptor {
+                media_type: MediaType::new(MediaType::DOCKER_LAYER),
+                size: bytes.len() as u64,
+                digest,
+            };
+            self.registry()
+                .push_blob(repository, &descriptor, &InMemory(bytes.into()))
+                .await
+                .unwrap();
+        }
+    }
+
+    /// Pushes a manifest alone.
+    pub(crate) async fn push_manifest(&self, name: &str, manifest: &RawManifest) -> PullSpec {
+        let spec = self.spec(name);
+        self.registry()
+            .push_manifest(spec.repository(), spec.reference(), manifest)
+            .await
+            .unwrap();
+        spec
+    }
+
+    /// Pushes images, each for the architecture said beside it, and a list over them.
+    pub(crate) async fn push_list(
+        &self,
+        name: &str,
+        family: Family,
+        images: &[(&str, Image)],
+    ) -> PullSpec {
+        let repository = self.spec(name).repository().clone();
+        let mut entries = Vec::new();
+        for (arch, image) in images {
+            self.push_blobs(&repository, image).await;
+            let manifest = image.manifest();
+            let digest = Reference::Digest(manifest.digest());
+            self.registry()
+                .push_manifest(&repository, &digest, &manifest)
+                .await
+                .unwrap();
+            entries.push((*arch, manifest));
+        }
+        let entries: Vec<_> = entries.iter().map(|(arch, m)| (*arch, m)).collect();
+        self.push_manifest(name, &list(family, &entries)).await
+    }
+
+    /// Pushes an example bundle as `bundles/<operator>:v<version>`.
+    pub(crate) async fn push_bundle(&self, operator: &str, version: &str) -> PullSpec {
+        let name = format!("bundles/{operator}:v{version}");
+        self.push(&name, &samples::bundle(operator, version)).await
+    }
+
+    /// Pushes a binary image for these architectures, as a list.
+    pub(crate) async fn push_binary(&self, arches: &[&str]) -> PullSpec {
+        let images: Vec<_> = arches
+            .iter()
+            .map(|arch| (*arch, samples::binary(arch)))
+            .collect();
+        let name = format!("base/binary:{}", arches.join("-"));
+        self.push_list(&name, Family::Docker, &images).await
+    }
+
+    /// The request that adds a bundle to nothing, for amd64, on a good binary image.
+    pub(crate) async fn add(&self, bundle: &PullSpec) -> AddRequest {
+        AddRequest {
+            bundles: vec![bundle.to_string()],
+            binary_image: Some(self.push_binary(&["amd64"]).await.to_string()),
+            add_arches: vec!["amd64".to_owned()],
+            ..AddRequest::default()
+        }
+    }
+
+    // --- requests ---
+
+    pub(crate) async fn submit(&self, request: AddRequest) -> RequestId {
+        let intake = IntakeDeps::from(self.deps.clone());
+        submit_add(&intake, None, request).await.unwrap().id
+    }
+
+    pub(crate) async fn record(&self, id: RequestId) -> Record {
+        self.requests.get(id).await.unwrap().unwrap()
+    }
+
+    /// Hands a message to its stage, as the queue does.
+    pub(crate) async fn deliver(&self, task: &Task) -> Verdict {
+        deliver(&self.deps, task).await
+    }
+
+    /// Delivers messages, those that go back again and again, until none is left.
+    pub(crate) async fn run_queue(&self) {
+        for _ in 0..100 {
+            let Some(task) = self.queue.take_next() else {
+                return;
+            };
+            if self.deliver(&task).await == Verdict::Again {
+                self.queue.send(&task).await.unwrap();
+            }
+        }
+        panic!("messages go back for ever: {:?}", self.queue.waiting());
+    }
+
+    /// Submits a request and works on it until it has ended. No file of ours is left then.
+    pub(crate) async fn run(&self, request: AddRequest) -> Record {
+        let id = self.submit(request).await;
+        self.run_queue().await;
+        let record = self.record(id).await;
+        assert_eq!(record.stage, Stage::Done, "{record:#?}");
+        assert_eq!(self.artifacts.keys(), [], "{}", record.state_reason());
+        let left = std::fs::read_dir(self.scratch.path()).unwrap().count();
+        assert_eq!(left, 0, "{}", record.state_reason());
+        record
+    }
+
+    /// Runs a request that has to succeed.
+    pub(crate) async fn completes(&self, request: AddRequest) -> Record {
+        let record = self.run(request).await;
+        assert_eq!(record.state(), State::Complete, "{}", record.state_reason());
+        record
+    }
+
+    /// Runs a request that has to fail, without a trace in the registry, and gives the reason.
+    pub(crate) async fn fails(&self, request: AddRequest) -> String {
+        let before = self.tags(OUTPUT).await;
+        let record = self.run(request).await;
+        let reason = record.state_reason().to_owned();
+        assert_eq!(record.state(), State::Failed, "{reason}");
+        assert_eq!(self.tags(OUTPUT).await, before, "{reason}");
+        let scratch = self.scratch.path().to_string_lossy();
+        assert!(!reason.contains(&*scratch), "a path of ours: {reason}");
+        assert_eq!(record.outputs.index_image, None, "{reason}");
+        reason
+    }
+
+    /// Runs a request that has to fail for a reason with all these parts.
+    pub(crate) async fn fails_saying(&self, request: AddRequest, parts: &[&str]) {
+        let reason = self.fails(request).await;
+        for part in parts {
+            assert!(reason.contains(part), "no `{part}` in: {reason}");
+        }
+    }
+
+    // --- results ---
+
+    /// The tags of a repository.
+    pub(crate) async fn tags(&self, repository: &str) -> BTreeSet<String> {
+        match &self.server {
+            Server::Embedded(server) => server.tags(repository).await,
+            Server::Scripted(registry) => {
+                // It lists none, but it tells what was written.
+                let place = format!("/v2/{repository}/manifests/");
+                let written = registry.seen().into_iter().filter_map(|seen| {
+                    let written = seen.method.as_str() == "PUT";
+                    let tag = seen.target.strip_prefix(&place)?.to_owned();
+                    (written && registry.manifest(repository, &tag).is_some()).then_some(tag)
+                });
+                written.collect()
+            }
+        }
+    }
+
+    /// The catalog of an index.
+    pub(crate) async fn catalog(&self, index: &str) -> CatalogShape {
+        let folder = tempfile::tempdir().unwrap();
+        read_catalog(
+            self.registry(),
+            self.deps.index_db.clone(),
+            &index.parse().unwrap(),
+            folder.path(),
+            INDEX_LIMIT,
+        )
+        .await
+        .unwrap()
+    }
+
+    /// The bundles of the catalog that a request made.
+    pub(crate) async fn bundles(&self, record: &Record) -> Vec<String> {
+        let index = record.outputs.index_image.clone().unwrap();
+        let catalog = self.catalog(&index).await;
+        let packages = catalog.packages.into_values();
+        packages.flat_map(|package| package.bundles).collect()
+    }
+
+    pub(crate) async fn log(&self, id: RequestId) -> String {
+        self.deps.logs.read(id).await.unwrap().unwrap_or_default()
+    }
+}
+
+/// Hands a message to its stage. Panics of the stage are panics here, and it may not hang.
+pub(crate) async fn deliver(deps: &Deps, task: &Task) -> Verdict {
+    let work = async {
+        match task.stage {
+            Stage::Pin => pin::run(deps, task).await,
+            Stage::Mutate => mutate::run(deps, task).await,
+            Stage::Push => push::run(deps, task).await,
+            Stage::Queued | Stage::Done => panic!("{} has no queue", task.stage),
+        }
+    };
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(verdict) => verdict,
+        Err(_) => panic!("{task:?} hangs"),
+    }
+}
