@@ -237,7 +237,11 @@ impl StageError {
             // Some texts of the reference are whole sentences.
             text.push_str(if text.ends_with('.') { " " } else { ": " });
             text.push_str(&error.to_string());
-            cause = error.source();
+            // What the database engine says is about statements and pages of ours; it is logged.
+            cause = match error.downcast_ref::<IndexDbError>() {
+                Some(_) => None,
+                None => error.source(),
+            };
         }
         if let Some(next) = self.next_step() {
             text.push_str("; ");

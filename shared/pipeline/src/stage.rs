@@ -183,15 +183,15 @@ async fn conclude(
     let class = error.class();
     match class {
         Class::Reject => {
-            info!(request.id = id.0, %stage, reason = error.reason(), "request rejected");
+            info!(request.id = id.0, %stage, reason = %chain(&error), "request rejected");
             job.fail(error.reason()).await?;
             Ok(Verdict::Done)
         }
         Class::Retry | Class::Bug if job.record.attempts < job.deps.work.max_attempts => {
             if class == Class::Bug {
-                error!(request.id = id.0, %stage, error = error.reason(), "attempt failed, our fault");
+                error!(request.id = id.0, %stage, error = %chain(&error), "attempt failed, our fault");
             } else {
-                warn!(request.id = id.0, %stage, error = error.reason(), "attempt failed");
+                warn!(request.id = id.0, %stage, error = %chain(&error), "attempt failed");
             }
             job.log(format!(
                 "attempt {} of {} failed and will be repeated: {}",
@@ -204,7 +204,7 @@ async fn conclude(
             Ok(Verdict::Again)
         }
         Class::Retry | Class::Bug => {
-            error!(request.id = id.0, %stage, error = error.reason(), "attempts used up");
+            error!(request.id = id.0, %stage, error = %chain(&error), "attempts used up");
             let reason = format!(
                 "{}. It was tried {} times; send the request again later.",
                 error.reason(),

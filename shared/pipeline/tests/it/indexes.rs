@@ -45,6 +45,20 @@ fn altered(database: &[u8], sql: &str) -> Vec<u8> {
     std::fs::read(&db).unwrap()
 }
 
+/// A database in which the first page of a table is garbage; the others can be read.
+fn with_page_spoiled(database: &[u8], table: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("index.db");
+    std::fs::write(&db, database).unwrap();
+    let connection = Connection::open(&db).unwrap();
+    let read = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, usize>(0));
+    let root = format!("SELECT rootpage FROM sqlite_master WHERE name = '{table}'");
+    let (root, size) = (read(&root).unwrap(), read("PRAGMA page_size").unwrap());
+    let mut bytes = database.to_vec();
+    bytes[(root - 1) * size..root * size].fill(0xa5);
+    bytes
+}
+
 #[tokio::test]
 async fn images_that_are_no_index_are_refused_with_their_name_and_the_label() {
     let (world, database, request) = world_and_request().await;
@@ -156,6 +170,14 @@ async fn databases_that_cannot_be_used_are_refused_with_the_image_and_what_to_do
     };
     let mut spoiled = database.clone();
     spoiled[4096..].fill(0xa5);
+    let bare = altered(
+        &database,
+        "PRAGMA foreign_keys = OFF; DROP TABLE channel_entry; DROP TABLE properties",
+    );
+    let other_columns = altered(
+        &database,
+        "ALTER TABLE operatorbundle RENAME COLUMN bundlepath TO picture",
+    );
     let cut = database[..database.len() / 2 / 4096 * 4096].to_vec();
     let half_page = database[..6000].to_vec();
     for (name, content, says) in [
@@ -167,6 +189,22 @@ async fn databases_that_cannot_be_used_are_refused_with_the_image_and_what_to_do
         ("cut", cut, "damaged"),
         ("half-page", half_page, "damaged"),
         ("newer", newer, "has schema 99"),
+        ("bare", bare, "is not an index database"),
+        (
+            "other-columns",
+            other_columns,
+            "failure of the database engine",
+        ),
+        (
+            "spoiled-table",
+            with_page_spoiled(&database, "properties"),
+            "damaged",
+        ),
+        (
+            "spoiled-related-images",
+            with_page_spoiled(&database, "related_image"),
+            "damaged",
+        ),
     ] {
         let spec = world
             .push(&format!("bad/{name}:v1"), &index_image(&content))
@@ -174,10 +212,18 @@ async fn databases_that_cannot_be_used_are_refused_with_the_image_and_what_to_do
         let reason = world.fails(from(&spec, &request)).await;
         assert!(reason.contains(&format!("bad/{name}@sha256:")), "{reason}");
         assert!(reason.contains(says), "{name}: {reason}");
+        // What the engine says is for the log.
+        assert!(!reason.contains("SELECT"), "{name}: {reason}");
+        assert!(!reason.contains("disk image"), "{name}: {reason}");
         assert!(
-            ["push the", "another", "use a newer"]
-                .iter()
-                .any(|next| reason.contains(next)),
+            [
+                "push the",
+                "another",
+                "use a newer",
+                "send the request again"
+            ]
+            .iter()
+            .any(|next| reason.contains(next)),
             "{name} does not say what to do: {reason}"
         );
     }
