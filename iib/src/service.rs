@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use axum::Router;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use iib_edge::Config;
@@ -35,6 +36,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How long running stages may go on after a stop was asked for. What is cut off begins again
 /// at the next start.
 const GRACE: Duration = Duration::from_secs(20);
+/// How long open calls to the API may go on after that.
+const CALL_GRACE: Duration = Duration::from_secs(5);
 
 /// How local mode is started.
 #[derive(Debug, Clone)]
@@ -56,8 +59,26 @@ pub struct Service {
     pub api: SocketAddr,
     /// Where the small registry is, if it runs.
     pub registry: Option<SocketAddr>,
+    work: Part,
+    servers: Part,
+}
+
+/// Tasks that end together.
+#[derive(Debug, Default)]
+struct Part {
     stop: CancellationToken,
     tasks: JoinSet<anyhow::Result<()>>,
+}
+
+impl Part {
+    /// Asks the tasks to end and waits for them.
+    async fn end(mut self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            ended??;
+        }
+        Ok(())
+    }
 }
 
 impl Service {
@@ -73,8 +94,7 @@ impl Service {
             registry_listen,
             registry_login,
         } = options;
-        let stop = CancellationToken::new();
-        let mut tasks = JoinSet::new();
+        let (mut work, mut servers) = (Part::default(), Part::default());
         let mut small_registry = None;
         let mut listener = None;
         if config.work.registry.is_empty() {
@@ -105,8 +125,8 @@ impl Service {
                 None => Auth::None,
             };
             let store = local.folder.registry()?;
-            let stopped = stop.clone();
-            tasks.spawn(async move {
+            let stopped = servers.stop.clone();
+            servers.tasks.spawn(async move {
                 registry::serve(listener, store, auth, stopped).await?;
                 Ok(())
             });
@@ -114,33 +134,26 @@ impl Service {
         let bound = bind(listen).await?;
         let api = bound.local_addr()?;
         let router = iib_intake::router(local.deps.clone());
-        let stopped = stop.clone();
-        tasks.spawn(async move {
-            axum::serve(bound, router)
-                .with_graceful_shutdown(stopped.cancelled_owned())
-                .await?;
-            Ok(())
-        });
-        start_stages(&local, &stop, &mut tasks);
-        start_sweep(local.deps.clone(), stop.clone(), &mut tasks).await?;
+        let stopped = servers.stop.clone();
+        servers.tasks.spawn(serve_api(bound, router, stopped));
+        start_stages(&local, &mut work);
+        start_sweep(local.deps.clone(), &mut work).await?;
         Ok(Self {
             api,
             registry: small_registry,
-            stop,
-            tasks,
+            work,
+            servers,
         })
     }
 
-    /// Stops taking in work, lets running stages end, and returns when all is over.
+    /// Stops taking in work, lets running stages end, and returns when all is over. The stages
+    /// end first: what they work on may need the small registry.
     ///
     /// # Errors
     /// The first failure of one of its parts.
-    pub async fn stop(mut self) -> anyhow::Result<()> {
-        self.stop.cancel();
-        while let Some(ended) = self.tasks.join_next().await {
-            ended??;
-        }
-        Ok(())
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.work.end().await?;
+        self.servers.end().await
     }
 
     /// Waits until a part of the service ends by itself, which is always a failure.
@@ -148,11 +161,34 @@ impl Service {
     /// # Errors
     /// That failure.
     pub async fn failed(&mut self) -> anyhow::Error {
-        match self.tasks.join_next().await {
+        let ended = tokio::select! {
+            ended = self.work.tasks.join_next() => ended,
+            ended = self.servers.tasks.join_next() => ended,
+        };
+        match ended {
             Some(Ok(Ok(()))) | None => anyhow::anyhow!("a part of the service ended"),
             Some(Ok(Err(error))) => error,
             Some(Err(error)) => error.into(),
         }
+    }
+}
+
+/// Serves the API until `stop`; calls that are still open then are cut off after a moment, so
+/// that a client which never ends its call cannot keep the service.
+async fn serve_api(
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let cut_off = async {
+        stop.cancelled().await;
+        tokio::time::sleep(CALL_GRACE).await;
+    };
+    let serving =
+        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    tokio::select! {
+        served = serving.into_future() => Ok(served?),
+        () = cut_off => Ok(()),
     }
 }
 
@@ -171,10 +207,8 @@ fn write_login(path: &Path, registry: &str, login: &Login) -> std::io::Result<()
     file.open(path)?.write_all(document.to_string().as_bytes())
 }
 
-type Tasks = JoinSet<anyhow::Result<()>>;
-
 /// Feeds each stage's queue to its function's handler, with the batch sizes of the template.
-fn start_stages(local: &Local, stop: &CancellationToken, tasks: &mut Tasks) {
+fn start_stages(local: &Local, work: &mut Part) {
     let deps = Arc::new(local.deps.clone());
     for (stage, batch_size, concurrency) in [
         (Stage::Pin, 10, 2),
@@ -191,8 +225,8 @@ fn start_stages(local: &Local, stop: &CancellationToken, tasks: &mut Tasks) {
         };
         let deps = deps.clone();
         let handler = move |event| invoke(deps.clone(), stage, event);
-        let (queue, stop) = (local.queue.clone(), stop.clone());
-        tasks.spawn(async move {
+        let (queue, stop) = (local.queue.clone(), work.stop.clone());
+        work.tasks.spawn(async move {
             run_stage(queue, settings, handler, stop).await;
             Ok(())
         });
@@ -226,10 +260,11 @@ async fn invoke(deps: Arc<Deps>, stage: Stage, event: Value) -> BatchFailures {
 
 /// Sends messages for requests that have none: all of them at the start, because a crash may
 /// have come between a write and its message; later those that nobody touched for long.
-async fn start_sweep(deps: Deps, stop: CancellationToken, tasks: &mut Tasks) -> anyhow::Result<()> {
+async fn start_sweep(deps: Deps, work: &mut Part) -> anyhow::Result<()> {
     iib_pipeline::sweep(&deps, SignedDuration::ZERO).await?;
     let idle = SignedDuration::from_secs(2 * i64::from(deps.work.stage_timeout_seconds));
-    tasks.spawn(async move {
+    let stop = work.stop.clone();
+    work.tasks.spawn(async move {
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
         ticks.tick().await;
         loop {

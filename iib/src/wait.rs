@@ -12,8 +12,6 @@ use crate::client::Client;
 
 /// How often the service is asked. Requests take seconds; a person does not notice less.
 const POLL: Duration = Duration::from_millis(200);
-/// Calls that may fail one after another: the service may be restarted meanwhile.
-const FAILURES: u32 = 50;
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,21 +42,20 @@ pub(crate) async fn wait(
     let mut view = View::new(show);
     let mut ticks = interval(POLL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut failures = 0;
     loop {
-        if timeout_at(deadline, ticks.tick()).await.is_err() {
-            view.clear();
-            return Ok(Waited::TimedOut);
-        }
-        let (document, log) = match look(client, id).await {
-            Ok(seen) => seen,
-            Err(error) if failures + 1 >= FAILURES => return Err(error),
+        let seen = timeout_at(deadline, async {
+            ticks.tick().await;
+            look(client, id).await
+        });
+        let (document, log) = match seen.await {
+            Ok(Ok(seen)) => seen,
+            // The service may be restarting; the request goes on, and so does the waiting.
+            Ok(Err(_)) => continue,
             Err(_) => {
-                failures += 1;
-                continue;
+                view.clear();
+                return Ok(Waited::TimedOut);
             }
         };
-        failures = 0;
         view.update(&document, &log);
         let state = document.get("state").and_then(Value::as_str);
         if matches!(state, Some("complete" | "failed")) {

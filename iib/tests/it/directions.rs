@@ -92,7 +92,10 @@ fn ports_use_cases_and_adapters_point_inwards() {
     let allowed: BTreeMap<&str, Vec<&str>> = [
         ("iib-ports", PURE.to_vec()),
         ("iib-pipeline", [&PURE[..], &["iib-ports"]].concat()),
-        ("iib-edge", vec!["iib-request", "iib-ports", "iib-pipeline"]),
+        (
+            "iib-edge",
+            [&PURE[..], &["iib-ports", "iib-pipeline"]].concat(),
+        ),
     ]
     .into_iter()
     .chain(ADAPTERS.map(|adapter| (adapter, [&PURE[..], &["iib-ports"]].concat())))

@@ -2,16 +2,34 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use crate::command::demo_folder;
-use crate::process::{Server, run};
+use crate::process::Server;
 
-/// How often the service is killed, each time at another moment of a request.
-const RUNS: u32 = 10;
+/// Bundles of each run: other content each time, so that no run finds its layer in the registry.
+const RUNS: [&[&str]; 10] = [
+    &["lantern:v0.1.0"],
+    &["kettle:v1.0.0"],
+    &["lantern:v0.1.0", "lantern:v0.2.0"],
+    &["kettle:v1.0.0", "kettle:v1.1.0"],
+    &["lantern:v0.1.0", "lantern:v0.3.0"],
+    &["lantern:v0.1.0", "kettle:v1.0.0"],
+    &["lantern:v0.1.0", "lantern:v0.2.0", "lantern:v0.3.0"],
+    &["lantern:v0.1.0", "kettle:v1.0.0", "kettle:v1.1.0"],
+    &["lantern:v0.1.0", "lantern:v0.3.0", "kettle:v1.0.0"],
+    &[
+        "lantern:v0.1.0",
+        "lantern:v0.2.0",
+        "lantern:v0.3.0",
+        "kettle:v1.0.0",
+        "kettle:v1.1.0",
+    ],
+];
 
-/// Longer than a request takes, so that a request that got stuck is told from a slow machine.
-const PATIENCE: &str = "120s";
+/// Long after a request that got stuck is told from a slow machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
 fn a_request_survives_the_death_of_the_service_at_any_moment() {
@@ -20,126 +38,121 @@ fn a_request_survives_the_death_of_the_service_at_any_moment() {
     // The same addresses after a restart: pull specs in stored requests name the registry.
     let address = |url: &str| url.trim_start_matches("http://").to_owned();
     let (api, registry) = (address(&server.api), address(&server.registry));
-    let whole = Instant::now();
-    let expected = add(&server, &registry, "whole");
-    let span = whole.elapsed();
-    let mut server = Some(server);
+    let span = duration(&finished(
+        &server,
+        submit(&server, &registry, &["lantern:v0.1.0"], "x"),
+    ));
+    let mut server = server;
+    let mut interrupted = 0;
 
-    for n in 0..RUNS {
+    for (n, bundles) in RUNS.iter().enumerate() {
         let tag = format!("run-{n}");
-        let running = server
-            .take()
-            .unwrap_or_else(|| Server::start(folder.path(), &api, &registry));
-        let id = submit(&running, &registry, &tag);
-        // Moments spread over the time a whole request takes; what is meant is the moment.
-        std::thread::park_timeout(span * n / RUNS);
-        running.kill();
-        let restarted = Server::start(folder.path(), &api, &registry);
-        let document = finished(&restarted, id);
+        let id = submit(&server, &registry, bundles, &tag);
+        // Moments spread over the time a request takes: it is the moment that is meant.
+        std::thread::park_timeout(span * u32::try_from(n).unwrap() / 10);
+        server.kill();
+        let killed = now();
+        server = Server::start(folder.path(), &api, &registry);
+        let document = finished(&server, id);
         assert_eq!(document["state"], "complete", "run {n}: {document}");
-        let resolved = document["index_image_resolved"].as_str().unwrap();
-        assert_eq!(digest(resolved), digest(&expected), "run {n}");
-        let completions = document["state_history"]
-            .as_array()
-            .unwrap()
+        if ended(&document) > killed {
+            interrupted += 1;
+        }
+        let completions = states(&document)
             .iter()
             .filter(|entry| entry["state"] == "complete")
             .count();
         assert_eq!(completions, 1, "run {n}: {document}");
+
+        let again = finished(&server, submit(&server, &registry, bundles, "again"));
+        let expected = digest(&again);
+        assert_eq!(digest(&document), expected, "run {n}");
         for tag in [&tag, &id.to_string()] {
-            assert_eq!(
-                tag_digest(&registry, tag),
-                digest(&expected),
-                "run {n}: tag {tag}"
-            );
+            assert_eq!(tag_digest(&registry, tag), expected, "run {n}: tag {tag}");
         }
-        server = Some(restarted);
     }
-}
-
-fn words<'a>(server: &'a Server, bundle: &'a str, binary: &'a str, tag: &'a str) -> Vec<&'a str> {
-    vec![
-        "add",
-        "--url",
-        &server.api,
-        "--bundle",
-        bundle,
-        "--binary-image",
-        binary,
-        "--arch",
-        "amd64",
-        "--arch",
-        "arm64",
-        "--build-tag",
-        tag,
-    ]
-}
-
-fn submit(server: &Server, registry: &str, tag: &str) -> u64 {
-    let bundle = format!("{registry}/examples/lantern:v0.1.0");
-    let binary = format!("{registry}/examples/binary:v1");
-    let output = run(&words(server, &bundle, &binary, tag));
+    // Otherwise the moments missed the requests, and nothing was tested.
     assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
+        interrupted >= 3,
+        "only {interrupted} requests were interrupted"
     );
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap()
 }
 
-fn add(server: &Server, registry: &str, tag: &str) -> String {
-    let bundle = format!("{registry}/examples/lantern:v0.1.0");
-    let binary = format!("{registry}/examples/binary:v1");
-    let mut words = words(server, &bundle, &binary, tag);
-    words.extend(["--wait", "--timeout", PATIENCE]);
-    let output = run(&words);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compared with the times of another process"
+)]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+fn submit(server: &Server, registry: &str, bundles: &[&str], tag: &str) -> u64 {
+    let image = |name: &str| format!("{registry}/examples/{name}");
+    let bundles: Vec<String> = bundles.iter().map(|bundle| image(bundle)).collect();
+    let body = json!({
+        "bundles": bundles,
+        "binary_image": image("binary:v1"),
+        "add_arches": ["amd64", "arm64"],
+        "build_tags": [tag],
+    });
+    let answer = call(reqwest::Client::new().post(url(server, "add")).json(&body));
+    serde_json::from_str::<Value>(&answer).unwrap()["id"]
+        .as_u64()
+        .unwrap()
 }
 
 /// Asks until the request is final.
 fn finished(server: &Server, id: u64) -> Value {
     let started = Instant::now();
     loop {
-        let text = get(&format!("{}/api/v1/builds/{id}", server.api));
+        let text = call(reqwest::Client::new().get(url(server, &id.to_string())));
         let document: Value = serde_json::from_str(&text).unwrap();
         if document["state"] != "in_progress" {
             return document;
         }
-        assert!(
-            started.elapsed() < Duration::from_secs(120),
-            "stuck: {document}"
-        );
-        std::thread::park_timeout(Duration::from_millis(50));
+        assert!(started.elapsed() < PATIENCE, "stuck: {document}");
+        std::thread::park_timeout(Duration::from_millis(10));
     }
 }
 
-fn digest(pull_spec: &str) -> String {
-    pull_spec.rsplit_once('@').unwrap().1.to_owned()
+fn url(server: &Server, path: &str) -> String {
+    format!("{}/api/v1/builds/{path}", server.api)
+}
+
+fn states(document: &Value) -> &[Value] {
+    document["state_history"].as_array().unwrap()
+}
+
+fn ended(document: &Value) -> Timestamp {
+    document["updated"].as_str().unwrap().parse().unwrap()
+}
+
+/// From the first state to the last.
+fn duration(document: &Value) -> Duration {
+    let first: Timestamp = states(document).last().unwrap()["updated"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    ended(document).duration_since(first).try_into().unwrap()
+}
+
+fn digest(document: &Value) -> String {
+    let resolved = document["index_image_resolved"].as_str().unwrap();
+    resolved.rsplit_once('@').unwrap().1.to_owned()
 }
 
 /// Digest of what a tag names, as the registry says.
 fn tag_digest(registry: &str, tag: &str) -> String {
-    let body = get(&format!("http://{registry}/v2/iib-build/manifests/{tag}"));
+    let url = format!("http://{registry}/v2/iib-build/manifests/{tag}");
+    let accept = iib_oci::MediaType::DOCKER_LIST;
+    let body = call(reqwest::Client::new().get(url).header("Accept", accept));
     iib_oci::Digest::of(body.as_bytes()).to_string()
 }
 
-fn get(url: &str) -> String {
+fn call(request: reqwest::RequestBuilder) -> String {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let answer = reqwest::Client::new()
-            .get(url)
-            .header("Accept", iib_oci::MediaType::DOCKER_LIST)
-            .send()
-            .await
-            .unwrap();
+        let answer = request.send().await.unwrap();
         answer.error_for_status().unwrap().text().await.unwrap()
     })
 }

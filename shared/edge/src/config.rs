@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use iib_oci::PullSpec;
 use iib_request::{ApiSettings, WorkSettings};
 use serde::Deserialize;
 
@@ -163,12 +164,7 @@ impl Config {
 
     /// Collects settings that cannot work.
     fn check(&self, faults: &mut Vec<String>) {
-        let template = &self.work.image_push_template;
-        if !template.contains("{request_id}") {
-            faults.push(format!(
-                "work.image_push_template is `{template}`; it must contain {{request_id}}"
-            ));
-        }
+        self.check_template(faults);
         for (name, value) in [
             ("work.max_attempts", self.work.max_attempts),
             (
@@ -187,6 +183,35 @@ impl Config {
                     "work.binary_images has the scope `{scope}`; use prod, stage or dev"
                 ));
             }
+        }
+    }
+}
+
+impl Config {
+    /// The name of a result has to be a pull spec whose tag is told by the request, whatever the
+    /// request; that is seen here and not after a request's work is done.
+    fn check_template(&self, faults: &mut Vec<String>) {
+        let template = &self.work.image_push_template;
+        // Without a registry in the settings, the small one of local mode is used.
+        let registry = match self.work.registry.as_str() {
+            "" => "localhost:1",
+            registry => registry,
+        };
+        let name = |id: &str| {
+            template
+                .replace("{registry}", registry)
+                .replace("{request_id}", id)
+                .parse::<PullSpec>()
+        };
+        match (name("1"), name("2")) {
+            (Ok(one), Ok(two))
+                if one.repository() == two.repository() && one.reference() != two.reference() => {}
+            (Ok(_), Ok(_)) => faults.push(format!(
+                "work.image_push_template is `{template}`; its tag must contain {{request_id}}, and nothing else may"
+            )),
+            (Err(error), _) | (_, Err(error)) => faults.push(format!(
+                "work.image_push_template is `{template}` and work.registry `{registry}`: {error}"
+            )),
         }
     }
 }
@@ -320,6 +345,24 @@ mod tests {
             "BINARY_IMAGE",
         ] {
             assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_results_that_cannot_work_is_refused() {
+        for (registry, template) in [
+            ("r.example", "{registry}/iib-build"),
+            ("r.example", "{registry}/iib-build:latest"),
+            ("r.example", "{registry}/iib/{request_id}:latest"),
+            ("r.example", "{registry}/{request_id}:{request_id}"),
+            ("not a registry", "{registry}/iib-build:{request_id}"),
+        ] {
+            let vars = vars(&[
+                ("IIB_REGISTRY", registry),
+                ("IIB_IMAGE_PUSH_TEMPLATE", template),
+            ]);
+            let text = Config::load(None, &vars).unwrap_err().to_string();
+            assert!(text.contains("image_push_template"), "{text}");
         }
     }
 

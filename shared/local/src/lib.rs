@@ -8,6 +8,7 @@ use std::sync::Arc;
 use iib_edge::Config;
 use iib_embedded::{DataFolder, EmbeddedError, SqliteQueue, SystemClock};
 use iib_indexdb::SqliteIndex;
+use iib_oci::Digest;
 use iib_pipeline::Deps;
 use iib_ports::{Clock, Notifier};
 use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
@@ -92,21 +93,23 @@ impl Local {
     }
 }
 
-/// The scratch folder: the one of the settings, else one inside the data folder, which is on the
-/// same disk as the artifacts. What a killed process left in the latter is removed.
+/// The scratch folder: inside the one of the settings, else inside the data folder, which is on
+/// the same disk as the artifacts. It is named after the data folder, which is locked, so what a
+/// killed process left there is nobody's and is removed.
 fn scratch(config: &Config, folder: &DataFolder) -> Result<PathBuf, LocalError> {
-    let own = config.scratch.as_os_str().is_empty();
-    let path = if own {
+    let path = if config.scratch.as_os_str().is_empty() {
         folder.path().join("scratch")
     } else {
-        config.scratch.clone()
+        let owner = Digest::of(folder.path().as_os_str().as_encoded_bytes());
+        config.scratch.join(format!("iib-{}", owner.hex()))
     };
     let failed = |source| LocalError::Scratch {
         path: path.clone(),
         source,
     };
-    if own && path.exists() {
-        std::fs::remove_dir_all(&path).map_err(failed)?;
+    match std::fs::remove_dir_all(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        Ok(()) | Err(_) => {}
     }
     std::fs::create_dir_all(&path).map_err(failed)?;
     Ok(path)
