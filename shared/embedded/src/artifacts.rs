@@ -11,13 +11,15 @@ use iib_ports::{ArtifactError, ArtifactKey, Artifacts, Bytestream, Stored};
 use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
 
+use crate::durable::place;
 use crate::file_stream::{HashedFile, HashingWriter, read_stream};
 use crate::folder::FolderLock;
 
 /// Artifacts as files under a folder, named by their keys.
 ///
-/// A file is written under another name and then renamed. Nothing is flushed to the disk: after
-/// `kill -9` the system still holds what was written, and after a power cut the stage runs again.
+/// A file is written under another name, flushed to the disk and then renamed. Once a stage has
+/// stored its artifacts, the record says that it need not run again, and outlives a power cut; so
+/// must they.
 #[derive(Debug, Clone)]
 pub struct FileArtifacts {
     folder: PathBuf,
@@ -41,7 +43,7 @@ impl FileArtifacts {
     async fn write(&self, path: PathBuf, mut content: Bytestream) -> Result<Stored, WriteFault> {
         let incoming = Self::incoming(&self.folder);
         let temporary = blocking(move || NamedTempFile::new_in(incoming)).await?;
-        let file = temporary.as_file().try_clone()?;
+        let (file, temporary) = temporary.into_parts();
         let mut writer = HashingWriter::new(Box::new(HashedFile::new(file)));
         while let Some(bytes) = content.next().await {
             writer.write(bytes.map_err(WriteFault::Content)?).await?;
@@ -51,7 +53,7 @@ impl FileArtifacts {
             size: written.size(),
             digest: written.digest(),
         };
-        blocking(move || move_into_place(temporary, &path)).await?;
+        blocking(move || place(&written, temporary, &path)).await?;
         Ok(stored)
     }
 }
@@ -116,25 +118,6 @@ impl Artifacts for FileArtifacts {
         removed
             .await
             .map_err(|error| unavailable(key, "removed", error))
-    }
-}
-
-/// Gives a finished file its name. The folder may be removed between its creation and the
-/// renaming, when another artifact of the request is deleted; one more round is then enough.
-fn move_into_place(file: NamedTempFile, path: &Path) -> io::Result<()> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    match file.persist(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.error.kind() == io::ErrorKind::NotFound => {
-            if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent)?;
-            }
-            error.file.persist(path)?;
-            Ok(())
-        }
-        Err(error) => Err(error.into()),
     }
 }
 

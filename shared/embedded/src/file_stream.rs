@@ -49,6 +49,11 @@ impl HashedFile {
         self.file.set_len(self.size)
     }
 
+    /// Waits until the disk has everything that was taken in.
+    pub(crate) fn flush_to_disk(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
     fn append(&mut self, pieces: &[Bytes]) -> io::Result<()> {
         // Not where the file stands but where the last whole piece ended.
         self.file.seek(SeekFrom::Start(self.size))?;

@@ -11,6 +11,7 @@ use iib_ports::Clock;
 use tokio::sync::Notify;
 
 use crate::database::Database;
+use crate::durable;
 use crate::registry::RegistryStore;
 use crate::{EmbeddedError, FileArtifacts, FileLogs, SqliteQueue, SqliteRequests};
 pub(crate) use lock::FolderLock;
@@ -134,9 +135,9 @@ pub(crate) fn empty_folder(path: &Path) -> Result<(), EmbeddedError> {
     }
 }
 
-/// Creates a folder and those above it.
+/// Creates a folder and those above it, if it is not there.
 pub(crate) fn create_folder(path: &Path) -> Result<(), EmbeddedError> {
-    std::fs::create_dir_all(path).map_err(|source| EmbeddedError::File {
+    durable::create_folder(path).map_err(|source| EmbeddedError::File {
         path: path.to_owned(),
         action: "created",
         source,

@@ -3,6 +3,7 @@
 mod artifacts;
 mod clock;
 mod database;
+mod durable;
 mod error;
 mod file_stream;
 mod folder;

@@ -25,6 +25,9 @@ pub(super) use uploads::{Upload, UploadState};
 /// Layout of `registry.db`, see [`Database::open`].
 const LAYOUT: [&str; 1] = [include_str!("store/registry.sql")];
 
+/// Where the content of blobs is, in the registry's folder.
+const BLOBS: &str = "blobs/sha256";
+
 /// The content of a registry. Clones are the same one.
 #[derive(Debug, Clone)]
 pub struct RegistryStore {
@@ -46,6 +49,8 @@ impl RegistryStore {
         let lock = FolderLock::take(folder)?;
         let uploads = folder.join("uploads");
         empty_folder(&uploads)?;
+        // What is above the blobs' folders must not depend on who stores the first blob.
+        create_folder(&folder.join(BLOBS))?;
         let database = Database::open(&folder.join("registry.db"), &LAYOUT)?;
         Ok(Self {
             folder: folder.into(),
@@ -60,7 +65,7 @@ impl RegistryStore {
     fn blob_path(&self, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
         let prefix = hex.get(..2).unwrap_or_default();
-        self.folder.join("blobs/sha256").join(prefix).join(hex)
+        self.folder.join(BLOBS).join(prefix).join(hex)
     }
 
     async fn query<T, W>(&self, action: &'static str, work: W) -> Result<T, Fault>

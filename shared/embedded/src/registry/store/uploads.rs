@@ -1,7 +1,6 @@
 //! Uploads under way.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +10,7 @@ use tempfile::TempPath;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::{RegistryStore, blocking};
+use crate::durable::place;
 use crate::file_stream::{HashedFile, HashingWriter};
 use crate::registry::fault::Fault;
 use crate::registry::name::Name;
@@ -180,11 +180,10 @@ impl RegistryStore {
         let (file, target) = (upload.file, self.blob_path(digest));
         blocking("store a blob", move || {
             file.trim()?;
-            if let Some(parent) = target.parent() {
-                fs::create_dir_all(parent)?;
-            }
-            // Renaming is all or nothing, and a blob that is there already has the same bytes.
-            session.path.persist(target).map_err(std::io::Error::from)
+            // A blob that is there already has the same bytes. The database learns of the blob
+            // only when it is on the disk: one that a power cut took would be missing for good,
+            // because clients that ask are told it is there and do not push it again.
+            place(&file, session.path, &target)
         })
         .await?;
         self.add_blob(&name, digest, size).await
