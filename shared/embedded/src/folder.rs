@@ -20,7 +20,10 @@ pub use recovery::Freed;
 
 /// Layout of `state.db`, see [`Database::open`]. Steps are never edited once released; a change
 /// is a further step.
-const LAYOUT: [&str; 1] = [include_str!("folder/state.sql")];
+const LAYOUT: [&str; 2] = [
+    include_str!("folder/state.sql"),
+    include_str!("folder/waiting.sql"),
+];
 
 /// A data folder that this process owns. The lock is held until the folder and every store that
 /// came from it are gone.

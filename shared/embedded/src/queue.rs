@@ -24,6 +24,13 @@ pub use receiving::Received;
 pub use worker::{BatchFailures, StageSettings, Stopped, run_stage};
 
 /// The queues of all stages. Clones are the same queues.
+///
+/// A message is not stored while one that says the same waits to be received, now or after a
+/// delay: a message only tells a stage to look at the record, and who receives the waiting one
+/// later sees everything that was written before the send. Without this, every message the sweep
+/// sends too many would be forwarded from stage to stage. A message that was handed out does not
+/// count, because its receiver may have read an older record; nor does one without deliveries
+/// left, because nobody will receive it.
 #[derive(Clone)]
 pub struct SqliteQueue {
     database: Database,
@@ -97,15 +104,23 @@ impl SqliteQueue {
         };
         let body = serde_json::to_string(task)?;
         let now = self.clock.now().as_microsecond();
+        let max_receive_count = self.max_receive_count;
         self.run("take a message in", move |db| {
             let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let number = count_up(&transaction, "message")?;
-            transaction
+            let stored = transaction
                 .prepare_cached(
                     "INSERT INTO messages (number, stage, body, sent_at, visible_at)
-                     VALUES (?1, ?2, ?3, ?4, ?4)",
+                     SELECT ?1, ?2, ?3, ?4, ?4 WHERE NOT EXISTS (
+                         SELECT 1 FROM messages
+                         WHERE stage = ?2 AND body = ?3 AND receipt IS NULL
+                           AND receive_count < ?5)",
                 )?
-                .execute(params![number, stage, body, now])?;
+                .execute(params![number, stage, body, now, max_receive_count])?;
+            if stored == 0 {
+                // The number was not used.
+                return transaction.rollback();
+            }
             transaction.commit()
         })
         .await?;

@@ -9,7 +9,8 @@ use crate::{Class, Classify};
 /// source mapping on AWS, the local queue's worker on one machine).
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// Sends a task to the queue of its stage.
+    /// Sends a task to the queue of its stage. It arrives at least once after this call began; a
+    /// queue may let an equal task that nobody has received yet stand for it.
     ///
     /// # Errors
     /// [`QueueError`], class Retry; the message may or may not have been stored.

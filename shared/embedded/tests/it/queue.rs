@@ -77,6 +77,77 @@ async fn a_message_given_back_waits_for_its_delay() {
     assert_eq!(counts(&queue).await, [2]);
 }
 
+/// Messages that wait to be received, now or later.
+async fn waiting(queue: &SqliteQueue, clock: &ManualClock) -> usize {
+    clock.advance(SignedDuration::from_hours(1));
+    counts(queue).await.len()
+}
+
+#[tokio::test]
+async fn a_message_that_waits_already_is_not_stored_again() {
+    let (_place, clock, queue) = queue(9);
+    for _ in 0..3 {
+        send(&queue, 1).await;
+    }
+    let other_stage = Task::new(RequestId(1), Stage::Mutate);
+    queue.send(&other_stage).await.unwrap();
+    send(&queue, 2).await;
+    let received = queue.receive(Stage::Pin, 10, MINUTE).await.unwrap();
+    assert_eq!(received.len(), 2, "one for each request");
+    let mutate = queue.receive(Stage::Mutate, 10, MINUTE).await.unwrap();
+    assert_eq!(mutate.len(), 1, "the other stage's queue is its own");
+    assert_eq!(waiting(&queue, &clock).await, 2, "nothing else is there");
+}
+
+#[tokio::test]
+async fn a_message_whose_like_is_handed_out_is_stored_once() {
+    let (_place, clock, queue) = queue(9);
+    send(&queue, 1).await;
+    let first = queue.receive(Stage::Pin, 10, MINUTE).await.unwrap();
+    for _ in 0..2 {
+        send(&queue, 1).await;
+    }
+    let second = queue.receive(Stage::Pin, 10, MINUTE * 9).await.unwrap();
+    assert_eq!(second.len(), 1);
+    assert_ne!(second[0].message_id, first[0].message_id);
+    // Its time is over, but its slow receiver may still end it.
+    clock.advance(MINUTE);
+    send(&queue, 1).await;
+    assert!(queue.delete(&first[0].receipt_handle).await.unwrap());
+    assert_eq!(counts(&queue).await, [1]);
+}
+
+#[tokio::test]
+async fn a_message_that_waits_for_its_delay_keeps_it() {
+    let (_place, clock, queue) = queue(9);
+    send(&queue, 1).await;
+    let first = queue.receive(Stage::Pin, 1, MINUTE).await.unwrap();
+    let receipt = &first[0].receipt_handle;
+    assert!(queue.return_after(receipt, SECOND * 5).await.unwrap());
+    send(&queue, 1).await;
+    clock.advance(SECOND * 4);
+    assert_eq!(counts(&queue).await, [0_u32; 0]);
+    clock.advance(SECOND);
+    assert_eq!(counts(&queue).await, [2]);
+}
+
+#[tokio::test]
+async fn a_message_without_deliveries_left_does_not_stand_for_a_new_one() {
+    let (_place, _clock, queue) = queue(1);
+    send(&queue, 1).await;
+    let first = queue.receive(Stage::Pin, 1, MINUTE).await.unwrap();
+    let receipt = &first[0].receipt_handle;
+    assert!(
+        queue
+            .return_after(receipt, SignedDuration::ZERO)
+            .await
+            .unwrap()
+    );
+    send(&queue, 1).await;
+    assert_eq!(counts(&queue).await, [1]);
+    assert_eq!(queue.dead_letters(10).await.unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn messages_come_oldest_first_and_never_more_than_asked_for() {
     let (_place, clock, queue) = queue(3);

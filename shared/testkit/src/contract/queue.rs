@@ -20,7 +20,7 @@ pub async fn queue<Q: Queue + 'static, I: Inbox>(make: impl AsyncFn() -> (Arc<Q>
     let (queue, inbox) = make().await;
     a_task_arrives_unchanged_at_its_stage_only(&*queue, &*inbox).await;
     let (queue, inbox) = make().await;
-    a_task_sent_twice_arrives_twice(&*queue, &*inbox).await;
+    a_task_sent_again_arrives_after_each_send(&*queue, &*inbox).await;
     let (queue, inbox) = make().await;
     tasks_sent_at_once_all_arrive(queue, &*inbox).await;
     let (queue, inbox) = make().await;
@@ -45,11 +45,18 @@ async fn a_task_arrives_unchanged_at_its_stage_only(queue: &dyn Queue, inbox: &d
     }
 }
 
-async fn a_task_sent_twice_arrives_twice(queue: &dyn Queue, inbox: &dyn Inbox) {
+/// How often is left to the queue while nobody receives: a platform's queue keeps every message,
+/// one of ours need not.
+async fn a_task_sent_again_arrives_after_each_send(queue: &dyn Queue, inbox: &dyn Inbox) {
     let task = Task::new(RequestId(1), Stage::Pin);
-    queue.send(&task).await.unwrap();
-    queue.send(&task).await.unwrap();
-    assert_eq!(inbox.take_all(Stage::Pin).await, [task.clone(), task]);
+    for sends in [1, 2, 1] {
+        for _ in 0..sends {
+            queue.send(&task).await.unwrap();
+        }
+        let arrived = inbox.take_all(Stage::Pin).await;
+        assert!((1..=sends).contains(&arrived.len()), "{sends}: {arrived:?}");
+        assert!(arrived.iter().all(|other| *other == task), "{arrived:?}");
+    }
 }
 
 async fn tasks_sent_at_once_all_arrive(queue: Arc<dyn Queue>, inbox: &dyn Inbox) {

@@ -9,7 +9,8 @@ use iib_request::{Stage, Task};
 use super::lock;
 use crate::contract::Inbox;
 
-/// What was sent, in order. Nothing is delivered by itself: a test takes the tasks out and
+/// What was sent, in order, equal tasks as often as they were sent: stages must cope with
+/// platforms' queues, which keep them all. Nothing is delivered by itself: a test takes the tasks out and
 /// hands them to the stage it tests, once, twice, or never.
 #[derive(Debug, Default)]
 pub struct MemoryQueue {
