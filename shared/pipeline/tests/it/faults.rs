@@ -314,9 +314,6 @@ async fn credentials_that_cannot_be_read_are_named_as_the_services_own() {
     places[0].answer(&world, &challenge, TRIES);
     let whose = format!("the service's credentials for {}", world.host);
     world
-        .fails_saying(
-            request,
-            &[&whose, "auth.json", "log in again", "tried 3 times"],
-        )
+        .fails_saying(request, &[&whose, "It was tried 3 times; send"])
         .await;
 }

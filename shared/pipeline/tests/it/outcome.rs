@@ -1,8 +1,10 @@
 //! What comes out: the same bytes from the same input, and the rules about bundles that are in
 //! the index already.
 
+use axum::http::Method;
 use iib_oci::{Digest, PullSpec};
 use iib_request::{AddRequest, Record, Scope, State};
+use iib_testkit::scripted_registry::Answer;
 
 use crate::samples::{self, SCOPE_LABEL, bundle_files, bundle_image, csv_path};
 use crate::world::World;
@@ -109,12 +111,31 @@ async fn a_bundle_that_is_in_the_index_under_another_name_is_left_out() {
     };
     let record = world.completes(request).await;
     assert_eq!(world.bundles(&record).await, ["lantern.v0.1.0"]);
-    // That a bundle in the index cannot be read any more does not matter.
+}
+
+#[tokio::test]
+async fn a_bundle_that_is_in_the_index_need_not_be_readable_any_more() {
+    let world = World::scripted().await;
+    let image = samples::bundle("lantern", "0.1.0");
+    let spec = world.push("bundles/lantern:v0.1.0", &image).await;
+    let first = world.completes(world.add(&spec).await).await;
+    let layer = format!("/bundles/lantern/blobs/{}", image.layers[0].digest());
+    let gone = vec![Answer::Status(404); 2];
+    world.script().on(Method::GET, &layer, gone);
+    let request = AddRequest {
+        from_index: first.outputs.index_image.clone(),
+        ..world.add(&spec).await
+    };
+    let record = world.completes(request).await;
+    assert_eq!(world.bundles(&record).await, ["lantern.v0.1.0"]);
+    // It matters for an index that lacks the bundle.
+    let reason = world.fails(world.add(&spec).await).await;
+    assert!(reason.contains("does not exist"), "{reason}");
 }
 
 #[tokio::test]
 async fn a_bundle_given_by_tag_and_by_digest_counts_once() {
-    let world = World::new().await;
+    let world = World::scripted().await;
     let image = samples::bundle("lantern", "0.1.0");
     let tag = world.push("bundles/lantern:v0.1.0", &image).await;
     let digest = tag.pin(image.manifest().digest()).to_string();
@@ -124,6 +145,9 @@ async fn a_bundle_given_by_tag_and_by_digest_counts_once() {
     };
     let once = world.completes(world.add(&tag).await).await;
     let twice = world.completes(request).await;
+    // Both requests together read it twice, so neither read it more than once.
+    let layer = format!("/blobs/{}", image.layers[0].digest());
+    assert_eq!(world.script().count(&Method::GET, &layer), 2);
     assert_eq!(world.bundles(&twice).await, ["lantern.v0.1.0"]);
     assert_eq!(
         twice.outputs.bundle_mapping["lantern"],
