@@ -58,20 +58,8 @@ fn run_op(
     };
     match op::run(db, op, &|reference| images.read(reference)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => complain(&chain(&failure), failure.exit_code()),
+        Err(failure) => complain(&iib_ports::chain(&failure), failure.exit_code()),
     }
-}
-
-/// A failure and its causes on one line.
-fn chain(failure: &dyn std::error::Error) -> String {
-    let mut text = failure.to_string();
-    let mut cause = failure.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// The last line a suite reads.

@@ -273,7 +273,10 @@ async fn start_sweep(deps: Deps, work: &mut Part) -> anyhow::Result<()> {
                 _ = ticks.tick() => {}
             }
             if let Err(error) = iib_pipeline::sweep(&deps, idle).await {
-                warn!(%error, "could not look for waiting requests");
+                warn!(
+                    error = iib_ports::chain(&error),
+                    "could not look for waiting requests"
+                );
             }
         }
     });

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use iib_pipeline::intake::IntakeError;
-use iib_ports::StoreError;
+use iib_ports::{StoreError, chain};
 use iib_request::Refusal;
 use serde_json::json;
 use tracing::error;
@@ -115,18 +115,6 @@ impl IntoResponse for Problem {
         }
         (self.status, Json(json!({ "error": self.text }))).into_response()
     }
-}
-
-/// An error and its causes on one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -214,6 +214,17 @@ pub enum StageError {
     /// A value of ours could not be written as JSON.
     #[error("a manifest could not be written")]
     Write(#[source] serde_json::Error),
+    /// More bundle content than one request may hold in memory.
+    #[error(
+        "the bundles of the request have more than {limit} bytes together, the limit set for a request: add them in several requests"
+    )]
+    BundlesTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The work panicked; the process's log has where.
+    #[error("the work broke off by a fault of this service")]
+    Panicked,
     /// A blocking task ended without a result.
     #[error("a computation broke off")]
     BrokenOff(#[source] tokio::task::JoinError),
@@ -273,6 +284,7 @@ impl Classify for StageError {
             | Self::NoDatabase { .. }
             | Self::LayerType { .. }
             | Self::WrongArch { .. }
+            | Self::BundlesTooLarge { .. }
             | Self::Bundle { .. } => Class::Reject,
             Self::Layer { source, .. } if source.is_transient() => Class::Retry,
             Self::Layer { .. } => Class::Reject,
@@ -283,9 +295,11 @@ impl Classify for StageError {
             Self::Store(source) => source.class(),
             Self::Queue(source) => source.class(),
             Self::Scratch { .. } | Self::Timeout(_) => Class::Retry,
-            Self::OutputName(_) | Self::Incomplete(_) | Self::Write(_) | Self::BrokenOff(_) => {
-                Class::Bug
-            }
+            Self::OutputName(_)
+            | Self::Incomplete(_)
+            | Self::Write(_)
+            | Self::Panicked
+            | Self::BrokenOff(_) => Class::Bug,
         }
     }
 }

@@ -146,7 +146,7 @@ async fn not_scheduled(
         // The client is told the truth anyway; the sweep will send the message again.
         Err(error) => warn!(
             request.id = id.0,
-            error = &error as &dyn std::error::Error,
+            error = iib_ports::chain(&error),
             "request could not be marked as failed"
         ),
     }

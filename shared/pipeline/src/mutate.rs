@@ -71,15 +71,22 @@ async fn mutate_add(job: &mut Job<'_>) -> Result<Update, StageError> {
     )?;
 
     let present = present_digests(job, &plan, &database).await?;
-    let mut bundles = Vec::new();
-    for (pinned, content) in wanted.iter().zip(contents) {
+    let mut missing = Vec::new();
+    for (pinned, content) in wanted.into_iter().zip(contents) {
         if present.contains(pinned.digest()) {
             job.log(format!("{pinned} is in the index already and is left out"))
                 .await;
             continue;
         }
-        bundles.push(read(pinned, &content?)?);
+        missing.push((pinned, content?));
     }
+    let bundles = blocking(move || {
+        missing
+            .iter()
+            .map(|(pinned, files)| read(pinned, files))
+            .collect()
+    })
+    .await?;
     add(job, &plan, &database, bundles).await?;
     job.record.built = Some(write_layer(job, &database, input).await?);
     Ok(Update::default())
@@ -112,7 +119,8 @@ async fn fetch_input(
 type Contents = Vec<Result<BundleFiles, StageError>>;
 
 /// Reads all bundles while the index still downloads. One that cannot be read matters only if
-/// it turns out not to be in the index already, so failures are kept, not returned.
+/// it turns out not to be in the index already, so failures are kept, not returned. All that is
+/// kept together has the limit of a single bundle, because it is in memory at the same time.
 async fn read_bundles(
     deps: &Deps,
     wanted: &[Pinned],
@@ -124,7 +132,29 @@ async fn read_bundles(
         .iter()
         .map(|spec| read_bundle(registry, spec, limit))
         .collect();
-    Ok(stream::iter(reads).buffered(READS).collect().await)
+    let mut reads = stream::iter(reads).buffered(READS);
+    let (mut held, mut contents) = (0, Vec::new());
+    while let Some(read) = reads.next().await {
+        contents.push(read.and_then(|files| {
+            held += size(&files);
+            if held > limit {
+                Err(StageError::BundlesTooLarge { limit })
+            } else {
+                Ok(files)
+            }
+        }));
+    }
+    Ok(contents)
+}
+
+fn size(files: &BundleFiles) -> u64 {
+    let metadata = files.metadata.iter().flat_map(|files| files.values());
+    files
+        .manifests
+        .values()
+        .chain(metadata)
+        .map(|content| content.len() as u64)
+        .sum()
 }
 
 /// Digests of the bundles in the index, whatever name they are under (worker flows §7.4).

@@ -45,6 +45,7 @@ impl StageError {
             | Self::NoDatabase { .. }
             | Self::LayerType { .. }
             | Self::WrongArch { .. }
+            | Self::BundlesTooLarge { .. }
             | Self::Add(_)
             | Self::IndexDb { .. } => None,
             // They may pass, or are nothing a user can do anything about.
@@ -58,6 +59,7 @@ impl StageError {
             | Self::Timeout(_)
             | Self::Incomplete(_)
             | Self::Write(_)
+            | Self::Panicked
             | Self::BrokenOff(_) => None,
         }
     }

@@ -5,10 +5,12 @@
 //! same outcome is decided here (architecture §2.5).
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use iib_ports::{ArtifactKey, Class, Classify, StoreError};
+use futures::FutureExt;
+use iib_ports::{ArtifactKey, Class, Classify, StoreError, chain};
 use iib_request::{Claim, Outcome, Record, Stage, State, Task, Transition, Update};
 use jiff::SignedDuration;
 use tracing::{error, info, warn};
@@ -149,9 +151,21 @@ async fn attempt(
             deps.queue.send(&Task::new(id, waiting)).await?;
             return Ok(Verdict::Done);
         }
-        Claim::Past(None) | Claim::Early => return Ok(Verdict::Done),
+        Claim::Past(None) => {
+            if record.stage == Stage::Done {
+                // The crash may have come just before this.
+                clean_up(deps, &record).await;
+            }
+            return Ok(Verdict::Done);
+        }
+        Claim::Early => return Ok(Verdict::Done),
     };
-    let result = in_time(deps, work.run(&mut job)).await;
+    // A panic must not leave the lease behind: it is an attempt that failed, like others.
+    let attempt = AssertUnwindSafe(in_time(deps, work.run(&mut job)));
+    let result = attempt
+        .catch_unwind()
+        .await
+        .unwrap_or(Err(StageError::Panicked));
     conclude(&mut job, result).await
 }
 
@@ -245,16 +259,4 @@ async fn clean_up(deps: &Deps, record: &Record) {
     {
         warn!(request.id = record.id.0, error = %chain(&error), "layer left behind");
     }
-}
-
-/// An error and its causes on one line, for logs.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

@@ -1,4 +1,6 @@
-//! What to do about an error.
+//! What to do about an error, and how it is told.
+
+use std::error::Error;
 
 /// The class of an error decides what its stage does (architecture §2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,4 +17,16 @@ pub enum Class {
 pub trait Classify {
     /// The class; decided by an exhaustive match in every implementation.
     fn class(&self) -> Class;
+}
+
+/// An error and its causes on one line, for logs: `Display` of an error never repeats its source.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
 }

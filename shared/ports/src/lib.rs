@@ -11,7 +11,7 @@ mod registry;
 mod requests;
 
 pub use artifacts::{ArtifactError, ArtifactKey, Artifacts, Bytestream, Stored};
-pub use class::{Class, Classify};
+pub use class::{Class, Classify, chain};
 pub use clock::Clock;
 pub use index_db::*;
 pub use logs::Logs;

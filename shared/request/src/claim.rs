@@ -128,7 +128,10 @@ mod tests {
             record = granted(&record, Stage::Pin, i64::from(n));
             record.release();
         }
-        assert_eq!(record.claim(Stage::Pin, at(1000), LEASE, 3), Claim::Exhausted);
+        assert_eq!(
+            record.claim(Stage::Pin, at(1000), LEASE, 3),
+            Claim::Exhausted
+        );
     }
 
     #[test]

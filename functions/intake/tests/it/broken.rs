@@ -46,7 +46,7 @@ impl Requests for Broken {
         self.fail()
     }
 
-    async fn live(&self, _: u32) -> Result<Vec<Record>, StoreError> {
+    async fn live(&self, _: Option<RequestId>, _: u32) -> Result<Vec<Record>, StoreError> {
         self.fail()
     }
 }

@@ -333,3 +333,26 @@ async fn every_form_of_a_bundle_image_that_registries_hold_works() {
         assert_eq!(world.bundles(&record).await, ["lantern.v0.1.0"], "{spec}");
     }
 }
+
+#[tokio::test]
+async fn bundles_that_are_too_large_together_are_refused_before_they_fill_the_memory() {
+    let world = World::scripted().await;
+    let mut request = world
+        .add(&world.push_bundle("lantern", "0.1.0").await)
+        .await;
+    request.bundles.clear();
+    for n in 0..3 {
+        // Each is within the limit of a bundle (2 MiB unpacked), all three are not.
+        let mut files = bundle_files("lantern", "0.1.0");
+        files.insert(
+            "manifests/large.yaml".to_owned(),
+            format!("a: {n}{}", "x".repeat(900 * 1024)).into_bytes(),
+        );
+        let image = bundle_image("lantern", &files);
+        let spec = world.push(&format!("large/{n}:v1"), &image).await;
+        request.bundles.push(spec.to_string());
+    }
+    world
+        .fails_saying(request, &["2097152 bytes together", "several requests"])
+        .await;
+}

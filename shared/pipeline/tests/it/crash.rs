@@ -118,8 +118,9 @@ impl Requests for Crash {
         self.call(self.deps.requests.list(query), no_store).await
     }
 
-    async fn live(&self, limit: u32) -> Result<Vec<Record>, StoreError> {
-        self.call(self.deps.requests.live(limit), no_store).await
+    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Record>, StoreError> {
+        self.call(self.deps.requests.live(after, limit), no_store)
+            .await
     }
 }
 

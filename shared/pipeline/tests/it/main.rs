@@ -16,6 +16,7 @@ mod faults;
 mod image;
 mod indexes;
 mod outcome;
+mod panics;
 mod pull_specs;
 mod repeats;
 mod samples;
