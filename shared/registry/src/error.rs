@@ -63,6 +63,16 @@ pub enum Fault {
         /// The failure, without the URL (which can hold a signature).
         source: reqwest::Error,
     },
+    /// An answer without a length ended before all of it had come.
+    #[error("{host} ended its answer after {received} of {size} bytes")]
+    EndedEarly {
+        /// The other end.
+        host: String,
+        /// Bytes that came, over all tries so far.
+        received: u64,
+        /// Bytes there should be.
+        size: u64,
+    },
     /// Nothing came or went for too long.
     #[error("{host} was silent for {} ms", .after.as_millis())]
     Silent {

@@ -9,7 +9,8 @@ use iib_ports::{BlobStream, RegistryError};
 use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Method, Response, StatusCode};
 
-use crate::body::next_chunk;
+use crate::Fault;
+use crate::body::{host_of, next_chunk};
 use crate::call::Caller;
 use crate::refusal;
 use crate::retry::Failure;
@@ -94,9 +95,18 @@ impl Download {
                         return Ok(Some((chunk, self)));
                     }
                 }
-                Ok(None) => return self.end(),
                 // Everything had come; that the connection ended badly changes nothing.
-                Err(_) if self.received == self.size => return self.end(),
+                Ok(None) | Err(_) if self.received == self.size => return self.end(),
+                // Of an answer without a length, a registry that stops in the middle looks like
+                // one that has come to its end.
+                Ok(None) => {
+                    let fault = Fault::EndedEarly {
+                        host: host_of(&response),
+                        received: self.received,
+                        size: self.size,
+                    };
+                    self.wait_after(fault.into()).await?;
+                }
                 Err(fault) => self.wait_after(fault.into()).await?,
             }
         }
@@ -122,9 +132,6 @@ impl Download {
     }
 
     fn end(mut self) -> Result<Option<(Bytes, Self)>, RegistryError> {
-        if self.received < self.size {
-            return Err(size_mismatch(&self.target, self.size, self.received));
-        }
         self.compare()?;
         Ok(None)
     }

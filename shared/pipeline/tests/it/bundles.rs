@@ -276,7 +276,7 @@ async fn a_layer_that_is_not_what_its_digest_says_is_refused() {
     let spec = world.push("bundles/lantern:v1", &image).await;
     let request = world.add(&spec).await;
     let digest = image.layers[0].digest();
-    for answer in [Answer::Altered, Answer::Longer, Answer::Shorter] {
+    for answer in [Answer::Altered, Answer::Longer] {
         world
             .script()
             .on(Method::GET, &format!("/blobs/{digest}"), vec![answer; 9]);
