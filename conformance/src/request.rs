@@ -198,11 +198,12 @@ impl Requests for OneRequest {
         })
     }
 
-    async fn live(&self, _limit: u32) -> Result<Vec<Record>, StoreError> {
+    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Record>, StoreError> {
         Ok(self
             .read()
             .into_iter()
-            .filter(|record| record.stage != Stage::Done)
+            .filter(|record| record.stage != Stage::Done && Some(record.id) > after)
+            .take(limit as usize)
             .collect())
     }
 }

@@ -135,14 +135,17 @@ impl Requests for SqliteRequests {
         Ok(Page { items, total })
     }
 
-    async fn live(&self, limit: u32) -> Result<Vec<Record>, StoreError> {
+    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Record>, StoreError> {
+        // Ids begin at 1, and none is beyond SQLite's integers.
+        let after = after.map_or(0, |id| i64::try_from(id.0).unwrap_or(i64::MAX));
         let rows = self
             .run("list the live requests", move |db| {
                 let transaction = db.transaction()?;
                 rows(
                     &transaction,
-                    "SELECT id, record FROM requests WHERE done = 0 ORDER BY id LIMIT ?1",
-                    params![limit],
+                    "SELECT id, record FROM requests WHERE done = 0 AND id > ?1
+                     ORDER BY id LIMIT ?2",
+                    params![after, limit],
                 )
             })
             .await?;

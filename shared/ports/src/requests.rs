@@ -65,11 +65,12 @@ pub trait Requests: Send + Sync {
     /// [`StoreError`].
     async fn list(&self, query: PageQuery) -> Result<Page, StoreError>;
 
-    /// Requests that are not done, oldest first, at most `limit`.
+    /// Requests that are not done, by id, oldest first: those with ids greater than `after`, or
+    /// all, at most `limit`. Fewer than `limit` means that there are no more.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn live(&self, limit: u32) -> Result<Vec<Record>, StoreError>;
+    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Record>, StoreError>;
 }
 
 /// The store failed, or refused a write.

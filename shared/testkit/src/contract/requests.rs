@@ -177,9 +177,20 @@ async fn live_requests_come_oldest_first_until_they_are_done(store: &dyn Request
         record.conclude(Outcome::Rejected);
         store.replace(record).await.unwrap();
     }
-    for (limit, expected) in [(10, vec![1, 3, 5]), (2, vec![1, 3]), (0, vec![])] {
-        let live = store.live(limit).await.unwrap();
+    for (after, limit, expected) in [
+        (None, 10, vec![1, 3, 5]),
+        (None, 2, vec![1, 3]),
+        (None, 0, vec![]),
+        (Some(0), 10, vec![1, 3, 5]),
+        (Some(1), 10, vec![3, 5]),
+        (Some(1), 1, vec![3]),
+        (Some(2), 10, vec![3, 5]),
+        (Some(3), 2, vec![5]),
+        (Some(5), 10, vec![]),
+        (Some(u64::MAX), 10, vec![]),
+    ] {
+        let live = store.live(after.map(RequestId), limit).await.unwrap();
         let ids: Vec<u64> = live.iter().map(|record| record.id.0).collect();
-        assert_eq!(ids, expected, "limit {limit}");
+        assert_eq!(ids, expected, "{limit} after {after:?}");
     }
 }

@@ -61,9 +61,11 @@ impl Requests for MemoryRequests {
         })
     }
 
-    async fn live(&self, limit: u32) -> Result<Vec<Record>, StoreError> {
+    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Record>, StoreError> {
         let records = lock(&self.records);
-        let live = records.iter().filter(|record| record.stage != Stage::Done);
+        let live = records
+            .iter()
+            .filter(|record| record.stage != Stage::Done && Some(record.id) > after);
         Ok(live.take(limit as usize).cloned().collect())
     }
 }
