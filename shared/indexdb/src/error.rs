@@ -6,6 +6,8 @@ use iib_catalog::{Mode, Refusal, Refusals};
 use iib_ports::IndexDbError;
 use rusqlite::ErrorCode;
 
+use crate::damage::Damage;
+
 /// A failure inside a transaction, before it is known which file it is about.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
@@ -19,6 +21,8 @@ pub(crate) enum Fault {
     NewerSchema(i64),
     #[error("not an index database")]
     NotAnIndex,
+    #[error(transparent)]
+    Damaged(#[from] Damage),
 }
 
 impl From<Refusal> for Fault {
@@ -38,6 +42,20 @@ impl Fault {
                 path,
                 found,
                 known: crate::schema::VERSION,
+            },
+            Self::Damaged(damage) => IndexDbError::Corrupt {
+                path,
+                source: Box::new(damage),
+            },
+            // Values of another type than their column's are the file's fault.
+            Self::Sql(
+                error @ (rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::Utf8Error(..)),
+            ) => IndexDbError::Corrupt {
+                path,
+                source: Box::new(error),
             },
             Self::Sql(error) => {
                 let code = error.sqlite_error_code();

@@ -46,6 +46,63 @@ pub(crate) fn copy(connection: &Connection, old: &Path, version: i64) -> Result<
     Ok(())
 }
 
+/// The tables of an older schema and their columns, as far as they are copied.
+pub(crate) fn copied(version: i64) -> Vec<(&'static str, Vec<&'static str>)> {
+    const OWNER: [&str; 3] = [
+        "operatorbundle_name",
+        "operatorbundle_version",
+        "operatorbundle_path",
+    ];
+    let mut bundle = vec!["name", "csv", "bundle"];
+    for (since, columns) in [
+        (2, &["bundlepath"][..]),
+        (5, &["skiprange", "version"]),
+        (7, &["replaces", "skips"]),
+        (11, &["substitutesfor"]),
+    ] {
+        if version >= since {
+            bundle.extend(columns);
+        }
+    }
+    let mut api = vec!["group_name", "version", "kind"];
+    if version >= 6 {
+        api.extend(OWNER);
+    } else {
+        api.push("channel_entry_id");
+    }
+    let typed = [&["type", "value"][..], &OWNER].concat();
+    let entry = [
+        "entry_id",
+        "channel_name",
+        "package_name",
+        "operatorbundle_name",
+        "replaces",
+        "depth",
+    ];
+    let channel = ["name", "package_name", "head_operatorbundle_name"];
+    [
+        (i64::MIN, "operatorbundle", bundle),
+        (i64::MIN, "package", vec!["name", "default_channel"]),
+        (i64::MIN, "channel", channel.to_vec()),
+        (i64::MIN, "channel_entry", entry.to_vec()),
+        (
+            i64::MIN,
+            "api",
+            vec!["group_name", "version", "kind", "plural"],
+        ),
+        (i64::MIN, "api_provider", api.clone()),
+        (1, "related_image", vec!["image", "operatorbundle_name"]),
+        (3, "api_requirer", api),
+        (8, "dependencies", typed.clone()),
+        (9, "properties", typed),
+        (12, "deprecated", vec!["operatorbundle_name"]),
+    ]
+    .into_iter()
+    .filter(|(since, ..)| version >= *since)
+    .map(|(_, table, columns)| (table, columns))
+    .collect()
+}
+
 /// The statements that copy an index of a schema, in order.
 fn statements(version: i64) -> Vec<String> {
     let mut statements = vec![

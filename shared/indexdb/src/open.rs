@@ -4,17 +4,31 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use iib_ports::IndexDbError;
-use rusqlite::{Connection, OpenFlags, Transaction};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
 
+use crate::damage::Damage;
 use crate::error::Fault;
-use crate::migrate;
 use crate::schema::{self, Found};
+use crate::{migrate, objects};
+
+#[cfg(test)]
+mod tests;
 
 /// Page cache of a connection in KiB. Rows other than contents of bundles fit in it for the
 /// largest indexes known; the contents are written past it.
 const CACHE_KIB: i64 = 16 * 1024;
+
+/// Time for one call. The largest indexes known take seconds; a file that takes this long was made
+/// to, or is damaged in a way that sends the engine in circles. Less than the 5 min a stage has, so
+/// that the request fails with a reason.
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(120);
+
+/// Instructions of the engine between two looks at the clock: well below a millisecond.
+const INSTRUCTIONS_PER_LOOK: i32 = 10_000;
 
 /// How a connection is used.
 #[derive(Clone, Copy, PartialEq)]
@@ -24,48 +38,61 @@ enum Access {
 }
 
 /// Reads an index. Files with an older schema are brought up to date in a copy.
+///
+/// # Errors
+/// Besides what the work meets: the file is no index database, holds what none does, or `limit` is
+/// over.
 pub(crate) fn read<T>(
     db: &Path,
+    limit: Duration,
     work: impl FnOnce(&Connection) -> Result<T, Fault>,
 ) -> Result<T, IndexDbError> {
-    match look(db)? {
+    let call = Call::start(db, limit);
+    match call.look()? {
         // An empty index is read like any other.
         None => {
             let connection = Connection::open_in_memory();
-            let connection = connection.map_err(|error| Fault::from(error).on(db))?;
-            schema::create(&connection).map_err(|error| Fault::from(error).on(db))?;
-            work(&connection).map_err(|fault| fault.on(db))
+            let connection = connection.map_err(|error| call.failed(error.into()))?;
+            schema::create(&connection).map_err(|error| call.failed(error.into()))?;
+            work(&connection)
         }
-        Some(schema::VERSION) => open(db, Access::Read)
-            .and_then(|connection| work(&connection))
-            .map_err(|fault| fault.on(db)),
+        Some(schema::VERSION) => call
+            .open(db, Access::Read)
+            .and_then(|connection| work(&connection)),
         Some(older) => {
             let scratch = Scratch::beside(db)?;
-            open(&scratch.path, Access::Write)
+            call.open(&scratch.path, Access::Write)
                 .and_then(|connection| {
                     migrate::copy(&connection, db, older)?;
                     work(&connection)
                 })
-                .map_err(|fault| fault.on(db))
         }
     }
+    .map_err(|fault| call.failed(fault))
 }
 
 /// Changes an index in one transaction. After a failure the file's content is what it was: the
 /// transaction is rolled back, and files that are absent, empty or of an older schema are left alone
 /// until a new file takes their place at the end.
+///
+/// # Errors
+/// As of [`read`].
 pub(crate) fn change<T>(
     db: &Path,
+    limit: Duration,
     work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
 ) -> Result<T, IndexDbError> {
-    let found = look(db)?;
+    let call = Call::start(db, limit);
+    let found = call.look()?;
     if found == Some(schema::VERSION) {
-        return open(db, Access::Write)
+        return call
+            .open(db, Access::Write)
             .and_then(|mut connection| in_transaction(&mut connection, work))
-            .map_err(|fault| fault.on(db));
+            .map_err(|fault| call.failed(fault));
     }
     let scratch = Scratch::beside(db)?;
-    let done = open(&scratch.path, Access::Write)
+    let done = call
+        .open(&scratch.path, Access::Write)
         .and_then(|mut connection| {
             match found {
                 None => schema::create(&connection)?,
@@ -73,7 +100,7 @@ pub(crate) fn change<T>(
             }
             in_transaction(&mut connection, work)
         })
-        .map_err(|fault| fault.on(db))?;
+        .map_err(|fault| call.failed(fault))?;
     fs::rename(&scratch.path, db).map_err(|source| io_error(db, "replace", source))?;
     Ok(done)
 }
@@ -89,51 +116,114 @@ fn in_transaction<T>(
     Ok(done)
 }
 
-/// The schema of a file; `None` when it is absent or holds nothing.
-fn look(db: &Path) -> Result<Option<i64>, IndexDbError> {
-    let mut file = match File::open(db) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io_error(db, "open", error)),
-    };
-    let mut head = Vec::new();
-    file.by_ref()
-        .take(16)
-        .read_to_end(&mut head)
-        .map_err(|error| io_error(db, "read", error))?;
-    if head.is_empty() {
-        return Ok(None);
+/// One call on an index.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    db: &'a Path,
+    begun: Instant,
+    limit: Duration,
+}
+
+impl<'a> Call<'a> {
+    fn start(db: &'a Path, limit: Duration) -> Self {
+        Self {
+            db,
+            begun: Instant::now(),
+            limit,
+        }
     }
-    if head != b"SQLite format 3\0" {
-        return Err(IndexDbError::NotAnIndex {
-            path: db.to_owned(),
-        });
+
+    /// The schema of the file; `None` when it is absent or holds nothing. What the file holds is
+    /// looked at here, before any other statement meets it: nobody else changes it meanwhile.
+    fn look(&self) -> Result<Option<i64>, IndexDbError> {
+        let db = self.db;
+        let mut file = match File::open(db) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io_error(db, "open", error)),
+        };
+        let mut head = Vec::new();
+        file.by_ref()
+            .take(16)
+            .read_to_end(&mut head)
+            .map_err(|error| io_error(db, "read", error))?;
+        if head.is_empty() {
+            return Ok(None);
+        }
+        if head != b"SQLite format 3\0" {
+            return Err(IndexDbError::NotAnIndex {
+                path: db.to_owned(),
+            });
+        }
+        let found = self
+            .open(db, Access::Read)
+            .and_then(|connection| objects::inspect(&connection));
+        match found.map_err(|fault| self.failed(fault))? {
+            Found::Nothing => Ok(None),
+            Found::Schema(version) => Ok(Some(version)),
+        }
     }
-    let found = open(db, Access::Read).and_then(|connection| schema::found(&connection));
-    match found.map_err(|fault| fault.on(db))? {
-        Found::Nothing => Ok(None),
-        Found::Schema(version) => Ok(Some(version)),
+
+    fn open(&self, path: &Path, access: Access) -> Result<Connection, Fault> {
+        let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | match access {
+                Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+                Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+            };
+        let mut connection = Connection::open_with_flags(path, flags)?;
+        let Self { begun, limit, .. } = *self;
+        connection.progress_handler(
+            INSTRUCTIONS_PER_LOOK,
+            Some(move || begun.elapsed() >= limit),
+        )?;
+        distrust(&connection, access)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        // Much of what the tables do on deletion is foreign-key cascade (spec §2).
+        connection.pragma_update(None, "foreign_keys", true)?;
+        if access == Access::Write {
+            // The file is a private copy of the caller: it need not survive a crash of this
+            // process, only a rollback.
+            connection.query_row("PRAGMA journal_mode = MEMORY", [], |_| Ok(()))?;
+            connection.pragma_update(None, "synchronous", false)?;
+            connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+        }
+        Ok(connection)
+    }
+
+    /// The failure of the call; only its time limit interrupts the engine.
+    fn failed(&self, fault: Fault) -> IndexDbError {
+        let fault = match fault {
+            Fault::Sql(error)
+                if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) =>
+            {
+                Damage::Endless { limit: self.limit }.into()
+            }
+            fault => fault,
+        };
+        fault.on(self.db)
     }
 }
 
-fn open(path: &Path, access: Access) -> Result<Connection, Fault> {
-    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | match access {
-            Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
-            Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-        };
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    // Much of what the tables do on deletion is foreign-key cascade (spec §2).
-    connection.pragma_update(None, "foreign_keys", true)?;
-    if access == Access::Write {
-        // The file is a private copy of the caller: it need not survive a crash of this process,
-        // only a rollback.
-        connection.query_row("PRAGMA journal_mode = MEMORY", [], |_| Ok(()))?;
-        connection.pragma_update(None, "synchronous", false)?;
-        connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+/// Settings for files of strangers, as SQLite's own advice on them has it. Objects are looked at as
+/// well ([`objects::inspect`]); these hold should one be overlooked.
+fn distrust(connection: &Connection, access: Access) -> Result<(), Fault> {
+    for (setting, on) in [
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+        (
+            DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER,
+            access == Access::Write,
+        ),
+        // Files of older schemas are attached, and only read.
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_CREATE, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_WRITE, false),
+    ] {
+        connection.set_db_config(setting, on)?;
     }
-    Ok(connection)
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "mmap_size", 0)?;
+    Ok(())
 }
 
 fn io_error(path: &Path, action: &'static str, source: io::Error) -> IndexDbError {

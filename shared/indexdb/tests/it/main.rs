@@ -1,7 +1,12 @@
 //! Index databases through the port.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod adding;
+mod hostile;
 mod made;
 mod migration;
 mod opening;
