@@ -89,7 +89,9 @@ pub enum IndexDbError {
         path: PathBuf,
     },
     /// The file is damaged.
-    #[error("the index database is damaged: push the index again, or use another version of it")]
+    #[error(
+        "the index database is damaged or altered: push the index again, or use another version of it"
+    )]
     Corrupt {
         /// The file.
         path: PathBuf,

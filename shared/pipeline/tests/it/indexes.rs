@@ -190,20 +190,16 @@ async fn databases_that_cannot_be_used_are_refused_with_the_image_and_what_to_do
         ("half-page", half_page, "damaged"),
         ("newer", newer, "has schema 99"),
         ("bare", bare, "is not an index database"),
-        (
-            "other-columns",
-            other_columns,
-            "failure of the database engine",
-        ),
+        ("other-columns", other_columns, "damaged or altered"),
         (
             "spoiled-table",
             with_page_spoiled(&database, "properties"),
-            "damaged",
+            "damaged or altered",
         ),
         (
             "spoiled-related-images",
             with_page_spoiled(&database, "related_image"),
-            "damaged",
+            "damaged or altered",
         ),
     ] {
         let spec = world
