@@ -1,25 +1,21 @@
 //! The last stage: an image for each architecture, a manifest list over them, the tags (worker
 //! flows §5 and §6).
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod assemble;
+mod blobs;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use iib_oci::{
-    Arch, ConfigEdit, Descriptor, Digest, ImageConfig, Manifest, ManifestList, ManifestListEntry,
-    MediaType, Pinned, Platform, PullSpec, RawManifest, Reference, Repository, RunSettings,
+    Descriptor, ManifestList, ManifestListEntry, Platform, PullSpec, RawManifest, Reference,
 };
-use iib_ports::{
-    ArtifactKey, Artifacts, BlobSource, BlobStream, InMemory, Registry, RegistryError,
-};
-use iib_request::{AddRequest, Built, Kind, Plan, Stage, State, Task, Update};
+use iib_ports::Registry;
+use iib_request::{AddRequest, Kind, Stage, State, Task, Update};
 
-use crate::mutate::DATABASE_PATH;
-use crate::pin::{DATABASE_LABEL, SCOPE_LABEL, VERSION_LABEL};
 use crate::stage::{self, Job, Verdict, Work};
-use crate::{Deps, StageError, image};
+use crate::{Deps, StageError};
+use assemble::{IndexImage, assemble};
+use blobs::push_blobs;
 
 /// Blobs moved at the same time: layers of a few architectures side by side, without flooding
 /// the registry.
@@ -123,241 +119,6 @@ fn shown_name(internal: &str, job: &Job<'_>) -> String {
         None => internal.to_owned(),
     }
 }
-
-/// An image ready to be pushed.
-struct IndexImage {
-    arch: Arch,
-    variant: Option<String>,
-    manifest: RawManifest,
-    config: Descriptor,
-    config_bytes: Bytes,
-    /// Layers of the binary image and where they are.
-    base_layers: Vec<Descriptor>,
-    base: Option<Repository>,
-}
-
-/// Puts configuration and manifest of one architecture together: the layers of the binary
-/// image, and the index layer on top.
-async fn assemble(
-    registry: &dyn Registry,
-    arch: &Arch,
-    base: Option<&Pinned>,
-    plan: &Plan,
-    built: &Built,
-) -> Result<IndexImage, StageError> {
-    let (base_layers, base_config) = match base {
-        Some(base) => {
-            let (manifest, config) = image::config(registry, base).await?;
-            check_arch_label(base, arch, &config)?;
-            (docker_layers(base, manifest.layers)?, config)
-        }
-        None => (Vec::new(), ImageConfig::scratch(arch)),
-    };
-    let edit = ConfigEdit {
-        diff_id: built.diff_id.clone(),
-        layer_content: DATABASE_PATH.to_owned(),
-        labels: BTreeMap::from([
-            (DATABASE_LABEL.to_owned(), DATABASE_PATH.to_owned()),
-            (VERSION_LABEL.to_owned(), plan.version.clone()),
-            (SCOPE_LABEL.to_owned(), plan.scope.to_string()),
-        ]),
-        // Without a binary image there is no program to run.
-        run: base.map(|_| RunSettings::serve_database()),
-    };
-    let config = base_config
-        .with_layer(base_layers.len(), &edit)
-        .map_err(|source| {
-            let image = base.map_or_else(|| "scratch".to_owned(), ToString::to_string);
-            StageError::ImageConfig { image, source }
-        })?;
-    let config_bytes = Bytes::from(config.to_bytes().map_err(StageError::Write)?);
-    let config = Descriptor {
-        media_type: MediaType::new(MediaType::DOCKER_CONFIG),
-        size: config_bytes.len() as u64,
-        digest: Digest::of(&config_bytes),
-    };
-    let layers = base_layers.iter().chain([&built.layer]).cloned().collect();
-    let manifest = Manifest::docker(config.clone(), layers)
-        .to_raw()
-        .map_err(StageError::Write)?;
-    Ok(IndexImage {
-        arch: arch.clone(),
-        variant: base_config.variant().map(ToOwned::to_owned),
-        manifest,
-        config,
-        config_bytes,
-        base_layers,
-        base: base.map(|base| base.repository().clone()),
-    })
-}
-
-/// The binary image's own word on its architecture, if it has one (worker flows §5.1).
-fn check_arch_label(base: &Pinned, arch: &Arch, config: &ImageConfig) -> Result<(), StageError> {
-    match config.labels().get("architecture") {
-        Some(label) if label != arch.label_name() && label != arch.as_str() => {
-            Err(StageError::WrongArch {
-                image: base.to_string(),
-                arch: arch.clone(),
-                label: label.clone(),
-            })
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// The layers of the binary image as a Docker manifest names them.
-fn docker_layers(base: &Pinned, layers: Vec<Descriptor>) -> Result<Vec<Descriptor>, StageError> {
-    layers
-        .into_iter()
-        .map(|layer| match layer.media_type.as_docker_layer() {
-            Some(media_type) => Ok(Descriptor {
-                media_type,
-                ..layer
-            }),
-            None => Err(StageError::LayerType {
-                image: base.to_string(),
-                digest: layer.digest.to_string(),
-                media_type: layer.media_type.to_string(),
-            }),
-        })
-        .collect()
-}
-
-/// Makes every blob of the images available in the output repository, each once.
-async fn push_blobs(
-    job: &Job<'_>,
-    to: &Repository,
-    images: &[IndexImage],
-    built: &Built,
-) -> Result<(), StageError> {
-    let layer = Layer {
-        artifacts: job.deps.artifacts.clone(),
-        key: ArtifactKey::layer(job.record.id),
-    };
-    let mut blobs: BTreeMap<&Digest, Blob<'_>> = BTreeMap::new();
-    for image in images {
-        for layer in &image.base_layers {
-            if let Some(from) = &image.base {
-                blobs
-                    .entry(&layer.digest)
-                    .or_insert(Blob::Base(layer, from));
-            }
-        }
-        blobs.insert(
-            &image.config.digest,
-            Blob::Config(&image.config, &image.config_bytes),
-        );
-    }
-    blobs.insert(&built.layer.digest, Blob::Index(&built.layer, &layer));
-    let registry = &job.deps.registry;
-    let uploads: Vec<_> = blobs
-        .into_values()
-        .map(|blob| push_blob(registry, to, blob))
-        .collect();
-    stream::iter(uploads)
-        .buffer_unordered(UPLOADS)
-        .try_collect()
-        .await
-}
-
-async fn push_blob(
-    registry: &Arc<dyn Registry>,
-    to: &Repository,
-    blob: Blob<'_>,
-) -> Result<(), StageError> {
-    provide(registry, to, &blob)
-        .await
-        .map_err(|source| StageError::Registry {
-            doing: format!("Failed to push blob {} to {to}", blob.descriptor().digest),
-            source,
-        })
-}
-
-/// A blob and where its content is.
-enum Blob<'a> {
-    Base(&'a Descriptor, &'a Repository),
-    Config(&'a Descriptor, &'a Bytes),
-    Index(&'a Descriptor, &'a Layer),
-}
-
-impl Blob<'_> {
-    fn descriptor(&self) -> &Descriptor {
-        match self {
-            Self::Base(descriptor, _)
-            | Self::Config(descriptor, _)
-            | Self::Index(descriptor, _) => descriptor,
-        }
-    }
-}
-
-/// Asks first, mounts second, moves bytes last.
-async fn provide(
-    registry: &Arc<dyn Registry>,
-    to: &Repository,
-    blob: &Blob<'_>,
-) -> Result<(), RegistryError> {
-    let descriptor = blob.descriptor();
-    if registry.has_blob(to, &descriptor.digest).await? {
-        return Ok(());
-    }
-    match blob {
-        Blob::Base(_, from) => {
-            if registry.mount_blob(to, from, &descriptor.digest).await? {
-                return Ok(());
-            }
-            let elsewhere = Elsewhere {
-                registry: registry.clone(),
-                repository: (*from).clone(),
-                descriptor: descriptor.clone(),
-            };
-            registry.push_blob(to, descriptor, &elsewhere).await
-        }
-        Blob::Config(_, bytes) => {
-            registry
-                .push_blob(to, descriptor, &InMemory((*bytes).clone()))
-                .await
-        }
-        Blob::Index(_, layer) => registry.push_blob(to, descriptor, *layer).await,
-    }
-}
-
-/// The index layer in the artifact store.
-struct Layer {
-    artifacts: Arc<dyn Artifacts>,
-    key: ArtifactKey,
-}
-
-#[async_trait]
-impl BlobSource for Layer {
-    async fn open(&self) -> Result<BlobStream, RegistryError> {
-        let key = self.key.clone();
-        let failed = move |error| RegistryError::Source {
-            what: format!("artifact {key}"),
-            source: Box::new(error),
-        };
-        let stream = self
-            .artifacts
-            .get(&self.key)
-            .await
-            .map_err(failed.clone())?;
-        Ok(Box::pin(stream.map_err(failed)))
-    }
-}
-
-/// A layer of the binary image, read from where it is.
-struct Elsewhere {
-    registry: Arc<dyn Registry>,
-    repository: Repository,
-    descriptor: Descriptor,
-}
-
-#[async_trait]
-impl BlobSource for Elsewhere {
-    async fn open(&self) -> Result<BlobStream, RegistryError> {
-        self.registry.blob(&self.repository, &self.descriptor).await
-    }
-}
-
 /// Pushes each image under `<output>-<arch>`.
 async fn push_images(
     registry: &dyn Registry,

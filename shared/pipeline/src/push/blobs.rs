@@ -1,0 +1,153 @@
+//! Making every blob of the images available in the output repository.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use iib_oci::{Descriptor, Digest, Repository};
+use iib_ports::{
+    ArtifactKey, Artifacts, BlobSource, BlobStream, InMemory, Registry, RegistryError,
+};
+use iib_request::Built;
+
+use super::UPLOADS;
+use super::assemble::IndexImage;
+use crate::StageError;
+use crate::stage::Job;
+
+/// Makes every blob of the images available in the output repository, each once.
+pub(super) async fn push_blobs(
+    job: &Job<'_>,
+    to: &Repository,
+    images: &[IndexImage],
+    built: &Built,
+) -> Result<(), StageError> {
+    let layer = Layer {
+        artifacts: job.deps.artifacts.clone(),
+        key: ArtifactKey::layer(job.record.id),
+    };
+    let mut blobs: BTreeMap<&Digest, Blob<'_>> = BTreeMap::new();
+    for image in images {
+        for layer in &image.base_layers {
+            if let Some(from) = &image.base {
+                blobs
+                    .entry(&layer.digest)
+                    .or_insert(Blob::Base(layer, from));
+            }
+        }
+        blobs.insert(
+            &image.config.digest,
+            Blob::Config(&image.config, &image.config_bytes),
+        );
+    }
+    blobs.insert(&built.layer.digest, Blob::Index(&built.layer, &layer));
+    let registry = &job.deps.registry;
+    let uploads: Vec<_> = blobs
+        .into_values()
+        .map(|blob| push_blob(registry, to, blob))
+        .collect();
+    stream::iter(uploads)
+        .buffer_unordered(UPLOADS)
+        .try_collect()
+        .await
+}
+
+async fn push_blob(
+    registry: &Arc<dyn Registry>,
+    to: &Repository,
+    blob: Blob<'_>,
+) -> Result<(), StageError> {
+    provide(registry, to, &blob)
+        .await
+        .map_err(|source| StageError::Registry {
+            doing: format!("Failed to push blob {} to {to}", blob.descriptor().digest),
+            source,
+        })
+}
+
+/// A blob and where its content is.
+enum Blob<'a> {
+    Base(&'a Descriptor, &'a Repository),
+    Config(&'a Descriptor, &'a Bytes),
+    Index(&'a Descriptor, &'a Layer),
+}
+
+impl Blob<'_> {
+    fn descriptor(&self) -> &Descriptor {
+        match self {
+            Self::Base(descriptor, _)
+            | Self::Config(descriptor, _)
+            | Self::Index(descriptor, _) => descriptor,
+        }
+    }
+}
+
+/// Asks first, mounts second, moves bytes last.
+async fn provide(
+    registry: &Arc<dyn Registry>,
+    to: &Repository,
+    blob: &Blob<'_>,
+) -> Result<(), RegistryError> {
+    let descriptor = blob.descriptor();
+    if registry.has_blob(to, &descriptor.digest).await? {
+        return Ok(());
+    }
+    match blob {
+        Blob::Base(_, from) => {
+            if registry.mount_blob(to, from, &descriptor.digest).await? {
+                return Ok(());
+            }
+            let elsewhere = Elsewhere {
+                registry: registry.clone(),
+                repository: (*from).clone(),
+                descriptor: descriptor.clone(),
+            };
+            registry.push_blob(to, descriptor, &elsewhere).await
+        }
+        Blob::Config(_, bytes) => {
+            registry
+                .push_blob(to, descriptor, &InMemory((*bytes).clone()))
+                .await
+        }
+        Blob::Index(_, layer) => registry.push_blob(to, descriptor, *layer).await,
+    }
+}
+
+/// The index layer in the artifact store.
+struct Layer {
+    artifacts: Arc<dyn Artifacts>,
+    key: ArtifactKey,
+}
+
+#[async_trait]
+impl BlobSource for Layer {
+    async fn open(&self) -> Result<BlobStream, RegistryError> {
+        let key = self.key.clone();
+        let failed = move |error| RegistryError::Source {
+            what: format!("artifact {key}"),
+            source: Box::new(error),
+        };
+        let stream = self
+            .artifacts
+            .get(&self.key)
+            .await
+            .map_err(failed.clone())?;
+        Ok(Box::pin(stream.map_err(failed)))
+    }
+}
+
+/// A layer of the binary image, read from where it is.
+struct Elsewhere {
+    registry: Arc<dyn Registry>,
+    repository: Repository,
+    descriptor: Descriptor,
+}
+
+#[async_trait]
+impl BlobSource for Elsewhere {
+    async fn open(&self) -> Result<BlobStream, RegistryError> {
+        self.registry.blob(&self.repository, &self.descriptor).await
+    }
+}
