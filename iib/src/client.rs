@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
 /// How long one call may take; the API answers at once.
@@ -30,48 +30,32 @@ impl Client {
     /// Submits a request; gives the document of the new request.
     pub(crate) async fn submit(&self, kind: &str, body: &Value) -> anyhow::Result<Value> {
         let url = self.base.join(&format!("builds/{kind}"))?;
-        let answer = self
-            .http
-            .post(url)
-            .json(body)
-            .send()
-            .await
-            .with_context(|| self.unreachable())?;
-        document(answer).await
+        document(self.answer(self.http.post(url).json(body)).await?).await
     }
 
     /// The document of a request.
     pub(crate) async fn get(&self, id: u64) -> anyhow::Result<Value> {
         let url = self.base.join(&format!("builds/{id}"))?;
-        let answer = self
-            .http
-            .get(url)
-            .send()
-            .await
-            .with_context(|| self.unreachable())?;
-        document(answer).await
+        document(self.answer(self.http.get(url)).await?).await
     }
 
     /// The log of a request as far as it goes.
     pub(crate) async fn live_log(&self, id: u64) -> anyhow::Result<String> {
         let url = self.base.join(&format!("builds/{id}/logs?live=true"))?;
-        let answer = self
-            .http
-            .get(url)
-            .send()
-            .await
-            .with_context(|| self.unreachable())?;
+        let answer = self.answer(self.http.get(url)).await?;
         if answer.status() == StatusCode::NOT_FOUND {
             return Ok(String::new());
         }
         Ok(answer.error_for_status()?.text().await?)
     }
 
-    fn unreachable(&self) -> String {
-        format!(
-            "the service at {} cannot be reached; is `iib serve` running?",
-            self.base
-        )
+    async fn answer(&self, call: RequestBuilder) -> anyhow::Result<Response> {
+        call.send().await.with_context(|| {
+            format!(
+                "the service at {} cannot be reached; is `iib serve` running?",
+                self.base
+            )
+        })
     }
 }
 
