@@ -14,8 +14,8 @@ use tracing::warn;
 
 use crate::Deps;
 
-/// What intake works with: fewer ports than [`Deps`] has, so that the function which faces the
-/// world holds no registry credentials and starts without the machinery of the build.
+/// What intake works with: fewer ports than [`Deps`] has. Taking a request in needs neither a
+/// registry nor an index database, and cannot reach one from here.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "ports have nothing to show")]
 pub struct IntakeDeps {

@@ -41,7 +41,6 @@ impl Work for MutateWork {
     async fn run(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
         match job.record.kind.clone() {
             Kind::Add(_) => mutate_add(job).await,
-            _ => Err(StageError::NotBuilt("this kind of request".to_owned())),
         }
     }
 }

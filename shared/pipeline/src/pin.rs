@@ -51,7 +51,6 @@ impl Work for PinWork {
     async fn run(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
         match job.record.kind.clone() {
             Kind::Add(add) => pin_add(job, &add).await,
-            _ => Err(StageError::NotBuilt("this kind of request".to_owned())),
         }
     }
 }

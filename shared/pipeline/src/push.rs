@@ -37,7 +37,6 @@ impl Work for PushWork {
     async fn run(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
         match job.record.kind.clone() {
             Kind::Add(add) => push_index(job, &add).await,
-            _ => Err(StageError::NotBuilt("this kind of request".to_owned())),
         }
     }
 }

@@ -14,7 +14,6 @@ use crate::{
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request_type", rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum Kind {
     /// Add bundles to an index.
     Add(AddRequest),
