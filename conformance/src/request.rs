@@ -6,16 +6,21 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use aws_lambda_events::event::sqs::SqsEvent;
 use iib_edge::Config;
 use iib_local::Local;
-use iib_ports::{NewRequest, Notifier, Page, PageQuery, Queue, QueueError, Requests, StoreError};
+use iib_ports::{
+    Created, Delivery, NewRequest, Notifier, Page, PageQuery, Queue, QueueError, Requests,
+    StoreError,
+};
 use iib_request::{
     AddRequest, BatchId, BinaryImages, Record, RequestId, Stage, State, Task, Update,
 };
+use jiff::Timestamp;
 use lambda_runtime::{Context, LambdaEvent};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -141,6 +146,15 @@ impl Queue for InProcess {
         self.put(task.clone());
         Ok(())
     }
+
+    async fn put_off(
+        &self,
+        _delivery: &Delivery,
+        _delay: Duration,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        // The runner puts failed messages back itself, at once.
+        Ok(())
+    }
 }
 
 /// The store of the one request, under the number the driver chose.
@@ -167,10 +181,10 @@ impl OneRequest {
 
 #[async_trait]
 impl Requests for OneRequest {
-    async fn create(&self, new: NewRequest) -> Result<Record, StoreError> {
-        let record = Record::new(self.id, BatchId(self.id.0), new.user, new.kind, new.now);
+    async fn create(&self, new: NewRequest) -> Result<Created, StoreError> {
+        let record = new.into_record(self.id, BatchId(self.id.0));
         *self.record.lock().unwrap_or_else(PoisonError::into_inner) = Some(record.clone());
-        Ok(record)
+        Ok(Created::New(record))
     }
 
     async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
@@ -205,5 +219,10 @@ impl Requests for OneRequest {
             .filter(|record| record.stage != Stage::Done && Some(record.id) > after)
             .take(limit as usize)
             .collect())
+    }
+
+    async fn ended_before(&self, _time: Timestamp, _limit: u32) -> Result<Vec<Record>, StoreError> {
+        // The runner is over before anything expires.
+        Ok(Vec::new())
     }
 }

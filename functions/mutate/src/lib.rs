@@ -13,7 +13,7 @@ const CONCURRENCY: usize = 1;
 pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
     Batch::from(event)
         .for_each(
-            &*deps.clock,
+            (&*deps.clock, &*deps.queue),
             Stage::Mutate,
             CONCURRENCY,
             |task: Task| async move { iib_pipeline::mutate::run(deps, &task).await },

@@ -13,7 +13,7 @@ const CONCURRENCY: usize = 8;
 pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
     Batch::from(event)
         .for_each(
-            &*deps.clock,
+            (&*deps.clock, &*deps.queue),
             Stage::Pin,
             CONCURRENCY,
             |task: Task| async move { iib_pipeline::pin::run(deps, &task).await },

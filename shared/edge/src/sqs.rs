@@ -2,11 +2,12 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{FutureExt, StreamExt, stream};
 use iib_pipeline::Verdict;
-use iib_ports::Clock;
+use iib_ports::{Clock, Delivery, Queue, chain};
 use iib_request::{Stage, Task};
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::LambdaEvent;
@@ -41,7 +42,7 @@ impl Batch {
     /// back. A message that cannot be read, or whose handling panics, fails alone.
     pub async fn for_each<H, F>(
         self,
-        clock: &dyn Clock,
+        (clock, queue): (&dyn Clock, &dyn Queue),
         stage: Stage,
         concurrency: usize,
         handle: H,
@@ -52,7 +53,7 @@ impl Batch {
     {
         let (deadline, handle) = (self.deadline, &handle);
         let records: Vec<_> = (self.messages.into_iter())
-            .map(|message| handle_one(message, deadline, clock, stage, handle))
+            .map(|message| handle_one(message, deadline, (clock, queue), stage, handle))
             .collect();
         let failed: Vec<Option<String>> = stream::iter(records)
             .buffer_unordered(concurrency.max(1))
@@ -68,7 +69,7 @@ impl Batch {
 async fn handle_one<H, F>(
     message: SqsMessage,
     deadline: Option<Timestamp>,
-    clock: &dyn Clock,
+    (clock, queue): (&dyn Clock, &dyn Queue),
     stage: Stage,
     handle: &H,
 ) -> Option<String>
@@ -97,7 +98,11 @@ where
         .await;
     match outcome {
         Ok(Verdict::Done) => None,
-        Ok(Verdict::Again) => Some(id),
+        Ok(Verdict::Again(after)) => {
+            let receipt = message.receipt_handle.unwrap_or_default();
+            put_off(queue, &Delivery { stage, receipt }, after, &id).await;
+            Some(id)
+        }
         Err(_) => {
             error!(
                 message.id = id,
@@ -105,6 +110,19 @@ where
             );
             Some(id)
         }
+    }
+}
+
+/// Says when a message is to come back. Without this it comes back when its visibility timeout is
+/// over, which is as long as the slowest stage may take and then some. That is also what happens
+/// if the queue does not answer now.
+async fn put_off(queue: &dyn Queue, delivery: &Delivery, after: Duration, id: &str) {
+    if let Err(error) = queue.put_off(delivery, after).await {
+        warn!(
+            message.id = id,
+            error = chain(error.as_ref()),
+            "the message comes back in its own time"
+        );
     }
 }
 
@@ -129,6 +147,7 @@ fn read(message: &SqsMessage, stage: Stage) -> Option<Task> {
 mod tests {
     use std::sync::Mutex;
 
+    use iib_testkit::memory::MemoryQueue;
     use lambda_runtime::Context;
 
     use super::*;
@@ -145,7 +164,13 @@ mod tests {
         let records: Vec<_> = bodies
             .iter()
             .enumerate()
-            .map(|(n, body)| serde_json::json!({"messageId": n.to_string(), "body": body}))
+            .map(|(n, body)| {
+                serde_json::json!({
+                    "messageId": n.to_string(),
+                    "receiptHandle": format!("receipt {n}"),
+                    "body": body
+                })
+            })
             .collect();
         let payload = serde_json::from_value(serde_json::json!({ "Records": records })).unwrap();
         let mut context = Context::default();
@@ -177,9 +202,10 @@ mod tests {
             PIN_3,
         ];
         let seen = Mutex::new(Vec::new());
+        let queue = MemoryQueue::default();
         let response = event(&bodies, 0)
             .for_each(
-                &At(Timestamp::UNIX_EPOCH),
+                (&At(Timestamp::UNIX_EPOCH), &queue),
                 Stage::Pin,
                 2,
                 async |task: Task| {
@@ -187,20 +213,29 @@ mod tests {
                     match task.request_id.0 {
                         1 => Verdict::Done,
                         2 => panic!("a broken handler"),
-                        _ => Verdict::Again,
+                        _ => Verdict::Again(Duration::from_secs(7)),
                     }
                 },
             )
             .await;
         assert_eq!(failed(&response), ["1", "2", "3", "4"]);
         assert_eq!(seen.into_inner().unwrap(), [1, 2, 3]);
+        // Only the one that asked for it comes back at a time of its own.
+        let delivery = Delivery {
+            stage: Stage::Pin,
+            receipt: "receipt 4".to_owned(),
+        };
+        assert_eq!(queue.put_off(), [(delivery, Duration::from_secs(7))]);
     }
 
     #[tokio::test]
     async fn a_message_without_time_goes_back_untouched() {
         let response = event(&[PIN_1], 10_000)
             .for_each(
-                &At(Timestamp::from_second(6).unwrap()),
+                (
+                    &At(Timestamp::from_second(6).unwrap()),
+                    &MemoryQueue::default(),
+                ),
                 Stage::Pin,
                 1,
                 async |_| panic!("must not begin"),

@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
-use iib_ports::{ArtifactError, ArtifactKey, Artifacts, Bytestream, Stored};
+use iib_ports::{
+    Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, Bytestream, Stored,
+};
+use iib_request::RequestId;
 use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
 
@@ -103,15 +106,19 @@ impl Artifacts for FileArtifacts {
     }
 
     async fn delete(&self, key: &ArtifactKey) -> Result<(), ArtifactError> {
-        let path = self.folder.join(key.as_str());
+        let (folder, path) = (self.folder.clone(), self.folder.join(key.as_str()));
         let removed = blocking(move || {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
             // Empty folders of old requests would pile up; one that is still in use stays.
-            if let Some(parent) = path.parent() {
-                let _ = fs::remove_dir(parent);
+            let mut parent = path.parent();
+            while let Some(empty) = parent.filter(|parent| *parent != folder) {
+                if fs::remove_dir(empty).is_err() {
+                    break;
+                }
+                parent = empty.parent();
             }
             Ok(())
         });
@@ -119,6 +126,67 @@ impl Artifacts for FileArtifacts {
             .await
             .map_err(|error| unavailable(key, "removed", error))
     }
+
+    async fn list(
+        &self,
+        root: ArtifactRoot,
+        request: Option<RequestId>,
+        after: Option<&ArtifactKey>,
+        limit: u32,
+    ) -> Result<Vec<Artifact>, ArtifactError> {
+        let prefix = match request {
+            Some(request) => format!("{}{request}/", root.prefix()),
+            None => root.prefix().to_owned(),
+        };
+        let (folder, after) = (self.folder.clone(), after.cloned());
+        let listed = blocking(move || {
+            let mut found = Vec::new();
+            walk(&folder.join(&prefix), &prefix, &mut found)?;
+            found.retain(|artifact| after.as_ref().is_none_or(|after| artifact.key > *after));
+            found.sort_by(|a, b| a.key.cmp(&b.key));
+            found.truncate(limit as usize);
+            Ok(found)
+        });
+        listed.await.map_err(|source| ArtifactError::Unlisted {
+            root: root.prefix(),
+            source: source.into(),
+        })
+    }
+
+    async fn link(&self, _key: &ArtifactKey) -> Result<Option<String>, ArtifactError> {
+        Ok(None)
+    }
+}
+
+/// Collects the artifacts in a folder and those below. What is removed meanwhile is left out, and
+/// so is what cannot be an artifact.
+fn walk(folder: &Path, prefix: &str, found: &mut Vec<Artifact>) -> io::Result<()> {
+    let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let entries = match fs::read_dir(folder) {
+        Err(error) if gone(&error) => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        let facts = match entry.metadata() {
+            Err(error) if gone(&error) => continue,
+            facts => facts?,
+        };
+        let name = format!("{prefix}{name}");
+        if facts.is_dir() {
+            walk(&entry.path(), &format!("{name}/"), found)?;
+        } else if let (true, Ok(key)) = (facts.is_file(), name.parse()) {
+            found.push(Artifact {
+                key,
+                size: facts.len(),
+                stored: facts.modified()?.try_into().map_err(io::Error::other)?,
+            });
+        }
+    }
+    Ok(())
 }
 
 fn unavailable(key: &ArtifactKey, action: &'static str, source: io::Error) -> ArtifactError {

@@ -13,16 +13,17 @@ use tokio::sync::Notify;
 use crate::database::Database;
 use crate::durable;
 use crate::registry::RegistryStore;
-use crate::{EmbeddedError, FileArtifacts, FileLogs, SqliteQueue, SqliteRequests};
+use crate::{EmbeddedError, FileArtifacts, FileLogs, SqliteQueue, SqliteRequests, SqliteSecrets};
 pub(crate) use lock::FolderLock;
 
 pub use recovery::Freed;
 
 /// Layout of `state.db`, see [`Database::open`]. Steps are never edited once released; a change
 /// is a further step.
-const LAYOUT: [&str; 2] = [
+const LAYOUT: [&str; 3] = [
     include_str!("folder/state.sql"),
     include_str!("folder/waiting.sql"),
+    include_str!("folder/once.sql"),
 ];
 
 /// A data folder that this process owns. The lock is held until the folder and every store that
@@ -107,6 +108,11 @@ impl DataFolder {
     /// The build logs.
     pub fn logs(&self) -> FileLogs {
         FileLogs::new(self.logs_path(), self.lock.clone())
+    }
+
+    /// Secrets of requests.
+    pub fn secrets(&self, clock: Arc<dyn Clock>) -> SqliteSecrets {
+        SqliteSecrets::new(self.database.clone(), clock, self.lock.clone())
     }
 
     /// The registry.

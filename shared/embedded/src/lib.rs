@@ -11,6 +11,7 @@ mod logs;
 mod queue;
 pub mod registry;
 mod requests;
+mod secrets;
 
 pub use artifacts::FileArtifacts;
 pub use clock::SystemClock;
@@ -23,3 +24,4 @@ pub use queue::{
     run_stage,
 };
 pub use requests::SqliteRequests;
+pub use secrets::SqliteSecrets;

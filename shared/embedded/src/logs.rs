@@ -57,6 +57,15 @@ impl Logs for FileLogs {
         let path = self.path(id);
         blocking("read the log", move || read_tail(&path, READ_LIMIT)).await
     }
+
+    async fn remove(&self, id: RequestId) -> Result<(), StoreError> {
+        let path = self.path(id);
+        blocking("remove the log", move || match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        })
+        .await
+    }
 }
 
 /// The log's last `limit` bytes from the beginning of a line, with a note if that is not all.

@@ -7,11 +7,12 @@ mod worker;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use iib_ports::{Class, Classify, Clock, Queue, QueueError};
+use iib_ports::{Class, Classify, Clock, Delivery, Queue, QueueError};
 use iib_request::{Stage, Task};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::Notify;
 
@@ -137,6 +138,16 @@ impl Queue for SqliteQueue {
             stage: task.stage,
             source,
         })
+    }
+
+    async fn put_off(
+        &self,
+        delivery: &Delivery,
+        delay: Duration,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let delay = SignedDuration::try_from(delay)?;
+        self.return_after(&delivery.receipt, delay).await?;
+        Ok(())
     }
 }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use iib_ports::{NewRequest, Page, PageQuery, Requests, StoreError};
+use iib_ports::{Created, NewRequest, Page, PageQuery, Requests, StoreError};
 use iib_request::{BatchId, Record, RequestId, Stage};
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::database::{Database, DatabaseError};
@@ -44,32 +45,16 @@ impl SqliteRequests {
 
 #[async_trait]
 impl Requests for SqliteRequests {
-    async fn create(&self, new: NewRequest) -> Result<Record, StoreError> {
-        self.run("store the new request", move |db| {
-            let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            // The counters roll back with the rest, so a failed creation uses no number up.
-            let record = Record::new(
-                RequestId(count_up(&transaction, "request")?),
-                BatchId(count_up(&transaction, "batch")?),
-                new.user,
-                new.kind,
-                new.now,
-            );
-            transaction
-                .prepare_cached(
-                    "INSERT INTO requests (id, version, done, record) VALUES (?1, ?2, ?3, ?4)",
-                )?
-                .execute(params![
-                    record.id.0,
-                    record.version,
-                    record.stage == Stage::Done,
-                    serde_json::to_string(&record)
-                        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?
-                ])?;
-            transaction.commit()?;
-            Ok(record)
-        })
-        .await
+    async fn create(&self, new: NewRequest) -> Result<Created, StoreError> {
+        let id = self.create_once(new).await?;
+        match id {
+            Made::New(record) => Ok(Created::New(*record)),
+            Made::Before(id) => {
+                // Requests are never deleted.
+                let record = self.get(id).await?.ok_or(StoreError::Conflict(id))?;
+                Ok(Created::Before(record))
+            }
+        }
     }
 
     async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
@@ -95,13 +80,14 @@ impl Requests for SqliteRequests {
         let text = serde_json::to_string(&record)
             .map_err(|source| StoreError::Malformed { id, source })?;
         let (version, done) = (record.version, record.stage == Stage::Done);
+        let ended_at = ended_at(&record);
         let changed = self
             .run("save the request", move |db| {
                 db.prepare_cached(
-                    "UPDATE requests SET version = ?3, done = ?4, record = ?5
+                    "UPDATE requests SET version = ?3, done = ?4, record = ?5, ended_at = ?6
                      WHERE id = ?1 AND version = ?2",
                 )?
-                .execute(params![id.0, before, version, done, text])
+                .execute(params![id.0, before, version, done, text, ended_at])
             })
             .await?;
         if changed == 0 {
@@ -151,6 +137,82 @@ impl Requests for SqliteRequests {
             .await?;
         rows.into_iter().map(parse).collect()
     }
+
+    async fn ended_before(&self, time: Timestamp, limit: u32) -> Result<Vec<Record>, StoreError> {
+        let time = time.as_microsecond();
+        let rows = self
+            .run("list the requests that ended", move |db| {
+                let transaction = db.transaction()?;
+                rows(
+                    &transaction,
+                    "SELECT id, record FROM requests WHERE ended_at < ?1
+                     ORDER BY ended_at, id LIMIT ?2",
+                    params![time, limit],
+                )
+            })
+            .await?;
+        rows.into_iter().map(parse).collect()
+    }
+}
+
+/// What a creation came to.
+enum Made {
+    New(Box<Record>),
+    Before(RequestId),
+}
+
+/// How long a key made a second creation none, microseconds: fourteen days, as long as a queue of
+/// AWS may keep a message.
+const ONCE_LIFE: i64 = 14 * 24 * 60 * 60 * 1_000_000;
+
+impl SqliteRequests {
+    async fn create_once(&self, new: NewRequest) -> Result<Made, StoreError> {
+        self.run("store the new request", move |db| {
+            let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let now = new.now.as_microsecond();
+            if let Some(key) = &new.once {
+                transaction
+                    .prepare_cached("DELETE FROM once WHERE used_at < ?1")?
+                    .execute([now.saturating_sub(ONCE_LIFE)])?;
+                let before = transaction
+                    .prepare_cached("SELECT request FROM once WHERE key = ?1")?
+                    .query_row([key], |row| row.get(0))
+                    .optional()?;
+                if let Some(id) = before {
+                    return Ok(Made::Before(RequestId(id)));
+                }
+            }
+            // The counters roll back with the rest, so a failed creation uses no number up.
+            let id = RequestId(count_up(&transaction, "request")?);
+            let batch = BatchId(count_up(&transaction, "batch")?);
+            if let Some(key) = &new.once {
+                transaction
+                    .prepare_cached("INSERT INTO once (key, request, used_at) VALUES (?1, ?2, ?3)")?
+                    .execute(params![key, id.0, now])?;
+            }
+            let record = new.into_record(id, batch);
+            transaction
+                .prepare_cached(
+                    "INSERT INTO requests (id, version, done, record) VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute(params![
+                    record.id.0,
+                    record.version,
+                    record.stage == Stage::Done,
+                    serde_json::to_string(&record)
+                        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?
+                ])?;
+            transaction.commit()?;
+            Ok(Made::New(Box::new(record)))
+        })
+        .await
+    }
+}
+
+/// When a request ended whose temporary data is still there; nothing for others.
+fn ended_at(record: &Record) -> Option<i64> {
+    let kept = record.stage == Stage::Done && !record.data_removed;
+    kept.then(|| record.updated().as_microsecond())
 }
 
 /// The next number of a sequence.

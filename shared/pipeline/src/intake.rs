@@ -115,12 +115,8 @@ pub async fn submit_add(
     user: Option<String>,
     request: AddRequest,
 ) -> Result<Record, IntakeError> {
-    let new = NewRequest {
-        user,
-        kind: Kind::Add(request),
-        now: deps.clock.now(),
-    };
-    let record = deps.requests.create(new).await?;
+    let new = NewRequest::new(user, Kind::Add(request), deps.clock.now());
+    let record = deps.requests.create(new).await?.into_record();
     let first = Update::state(record.state(), record.state_reason());
     deps.notifier.updated(&record, &first).await;
     match deps.queue.send(&Task::new(record.id, Stage::Pin)).await {

@@ -22,8 +22,22 @@ use crate::{Deps, StageError};
 pub enum Verdict {
     /// It is dealt with, also where the request failed.
     Done,
-    /// It is to come back later.
-    Again,
+    /// It is to come back after this time.
+    Again(Duration),
+}
+
+/// Wait after a failure around the work: a conflict or a store that is busy passes quickly.
+const SOON: Duration = Duration::from_secs(2);
+/// Wait after the first attempt that failed; each further one waits four times as long. The
+/// registry client has already sat out what passes within seconds.
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+/// The longest wait between attempts: a user still looks at the request then.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Wait after attempt number `attempt`.
+fn wait_after(attempt: u32) -> Duration {
+    let factor = 4_u32.saturating_pow(attempt.saturating_sub(1).min(8));
+    FIRST_WAIT.saturating_mul(factor).min(LONGEST_WAIT)
 }
 
 /// A request while a stage works on it.
@@ -110,7 +124,7 @@ pub(crate) async fn run(deps: &Deps, task: &Task, work: &dyn Work) -> Verdict {
         Err(error) => {
             // The store or the queue failed around the work: nothing is decided, so try again.
             warn!(request.id = task.request_id.0, %stage, error = %chain(&error), "message goes back");
-            Verdict::Again
+            Verdict::Again(SOON)
         }
     }
 }
@@ -137,7 +151,10 @@ async fn attempt(
         },
         Claim::Leased(until) => {
             info!(request.id = id.0, %until, "somebody works on it");
-            return Ok(Verdict::Again);
+            let left = until.duration_since(deps.clock.now());
+            return Ok(Verdict::Again(
+                Duration::try_from(left).unwrap_or_default() + SOON,
+            ));
         }
         Claim::Exhausted => {
             let reason = format!(
@@ -190,7 +207,7 @@ async fn conclude(
         Ok(last) => return finish(job, last).await,
         Err(StageError::Store(StoreError::Conflict(_))) => {
             info!(request.id = id.0, %stage, "somebody else took the request over");
-            return Ok(Verdict::Again);
+            return Ok(Verdict::Again(SOON));
         }
         Err(error) => error,
     };
@@ -214,8 +231,9 @@ async fn conclude(
                 error.reason()
             ))
             .await;
+            let wait = wait_after(job.record.attempts);
             job.give_back().await?;
-            Ok(Verdict::Again)
+            Ok(Verdict::Again(wait))
         }
         Class::Retry | Class::Bug => {
             error!(request.id = id.0, %stage, error = %chain(&error), "attempts used up");

@@ -98,12 +98,10 @@ mod tests {
         // A part of a page, whole pages only, and more than that.
         for until in [3, 2 * PAGE as usize, 2 * PAGE as usize + 1] {
             while ids.len() < until {
-                let new = NewRequest {
-                    user: None,
-                    kind: Kind::Add(AddRequest::default()),
-                    now: deps.clock.now(),
-                };
-                ids.insert(deps.requests.create(new).await.unwrap().id);
+                let kind = Kind::Add(AddRequest::default());
+                let new = NewRequest::new(None, kind, deps.clock.now());
+                let created = deps.requests.create(new).await.unwrap();
+                ids.insert(created.into_record().id);
             }
             let sent = sweep(&deps, SignedDuration::ZERO).await.unwrap();
             let told = queue.take(Stage::Pin);

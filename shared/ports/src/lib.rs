@@ -9,13 +9,19 @@ mod notifier;
 mod queue;
 mod registry;
 mod requests;
+mod secrets;
 
-pub use artifacts::{ArtifactError, ArtifactKey, Artifacts, Bytestream, Stored};
+pub use artifacts::{
+    Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, Bytestream, Stored,
+};
 pub use class::{Class, Classify, chain};
 pub use clock::Clock;
 pub use index_db::*;
 pub use logs::Logs;
 pub use notifier::Notifier;
-pub use queue::{Queue, QueueError};
-pub use registry::{BlobSource, BlobStream, InMemory, Registry, RegistryError};
-pub use requests::{NewRequest, Page, PageQuery, Requests, StoreError};
+pub use queue::{Delivery, Queue, QueueError};
+pub use registry::{
+    BlobSource, BlobStream, InMemory, Login, Registry, RegistryError, RegistryLogins, Tags,
+};
+pub use requests::{Created, NewRequest, ONCE_LIMIT, Page, PageQuery, Requests, StoreError};
+pub use secrets::{SECRET_LIMIT, Secret, SecretError, Secrets};

@@ -1,4 +1,5 @@
-//! Build logs: the curated lines that users read.
+//! Build logs: the curated lines that users read, while a request goes on. When it has ended its
+//! log becomes an artifact (`ArtifactKey::log`).
 
 use async_trait::async_trait;
 use iib_request::RequestId;
@@ -19,4 +20,10 @@ pub trait Logs: Send + Sync {
     /// # Errors
     /// [`StoreError::Unavailable`].
     async fn read(&self, id: RequestId) -> Result<Option<String>, StoreError>;
+
+    /// Removes the log; it need not be there.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn remove(&self, id: RequestId) -> Result<(), StoreError>;
 }

@@ -1,7 +1,9 @@
 //! Sending messages between stages.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use iib_request::Task;
+use iib_request::{Stage, Task};
 
 use crate::{Class, Classify};
 
@@ -15,6 +17,36 @@ pub trait Queue: Send + Sync {
     /// # Errors
     /// [`QueueError`], class Retry; the message may or may not have been stored.
     async fn send(&self, task: &Task) -> Result<(), QueueError>;
+
+    /// Sends many tasks with few calls. Gives the failures, one for each task that was not sent;
+    /// the others were.
+    async fn send_all(&self, tasks: &[Task]) -> Vec<QueueError> {
+        let mut failures = Vec::new();
+        for task in tasks {
+            failures.extend(self.send(task).await.err());
+        }
+        failures
+    }
+
+    /// Lets a message that somebody works on come back after `delay`, instead of when the time
+    /// for which it is hidden is over. A delivery that is over already is left alone.
+    ///
+    /// # Errors
+    /// What the queue said, class Retry; the message then comes back in its own time.
+    async fn put_off(
+        &self,
+        delivery: &Delivery,
+        delay: Duration,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+}
+
+/// A message in the hands of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// The stage whose queue it came from.
+    pub stage: Stage,
+    /// Names this delivery to the queue (`receiptHandle`).
+    pub receipt: String,
 }
 
 /// A message could not be handed over.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::Stream;
 use iib_oci::{Descriptor, Digest, PullSpec, RawManifest, Reference, Repository};
 
-use crate::{Class, Classify};
+use crate::{Class, Classify, Secret};
 
 /// A blob as it comes in. Size and digest are checked on the way: the last item is an error if
 /// the content is not what the descriptor promised.
@@ -98,6 +98,39 @@ pub trait Registry: Send + Sync {
         reference: &Reference,
         manifest: &RawManifest,
     ) -> Result<(), RegistryError>;
+}
+
+/// Taking tags away. Apart from [`Registry`] because only cleaning up may do it.
+#[async_trait]
+pub trait Tags: Send + Sync {
+    /// Removes a tag and leaves the manifest it named, which others may refer to by digest. The
+    /// tag need not be there.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    async fn remove_tag(&self, repository: &Repository, tag: &str) -> Result<(), RegistryError>;
+}
+
+/// A user name and password for a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The user.
+    pub user: String,
+    /// The password.
+    pub password: Secret,
+}
+
+/// Logins that are made rather than kept in a file, asked before the auth files.
+#[async_trait]
+pub trait RegistryLogins: Send + Sync {
+    /// The login for a repository; `None` if this is no registry of theirs.
+    ///
+    /// # Errors
+    /// What went wrong while one was made; a call may be tried again.
+    async fn login(
+        &self,
+        repository: &Repository,
+    ) -> Result<Option<Login>, Box<dyn std::error::Error + Send + Sync>>;
 }
 
 /// A call to a registry failed. `what` names the thing as the user knows it: a pull spec, or

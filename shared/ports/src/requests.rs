@@ -1,7 +1,9 @@
 //! The store of requests.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
-use iib_request::{Kind, Record, RequestId};
+use iib_request::{BatchId, Kind, Record, RequestId, SecretRef};
 use jiff::Timestamp;
 
 use crate::{Class, Classify};
@@ -15,6 +17,53 @@ pub struct NewRequest {
     pub kind: Kind,
     /// When.
     pub now: Timestamp,
+    /// References to secrets that came with it, by what they are for.
+    pub secrets: BTreeMap<String, SecretRef>,
+    /// What asked for it, if that may ask twice: an event that is delivered again must not make a
+    /// second request. At most [`ONCE_LIMIT`] bytes.
+    pub once: Option<String>,
+}
+
+impl NewRequest {
+    /// A request without secrets, asked for once.
+    pub fn new(user: Option<String>, kind: Kind, now: Timestamp) -> Self {
+        Self {
+            user,
+            kind,
+            now,
+            secrets: BTreeMap::new(),
+            once: None,
+        }
+    }
+
+    /// The record of this request under its numbers.
+    pub fn into_record(self, id: RequestId, batch: BatchId) -> Record {
+        Record {
+            secrets: self.secrets,
+            ..Record::new(id, batch, self.user, self.kind, self.now)
+        }
+    }
+}
+
+/// Longest [`NewRequest::once`], bytes: an object's key (1024) and what tells its versions apart.
+pub const ONCE_LIMIT: usize = 1536;
+
+/// What [`Requests::create`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// The request is new.
+    New(Record),
+    /// It was made by an earlier call with the same [`NewRequest::once`]; as it stands now.
+    Before(Record),
+}
+
+impl Created {
+    /// The request, new or not.
+    pub fn into_record(self) -> Record {
+        match self {
+            Self::New(record) | Self::Before(record) => record,
+        }
+    }
 }
 
 /// A page of the listing, counted from 1.
@@ -40,11 +89,12 @@ pub struct Page {
 #[async_trait]
 pub trait Requests: Send + Sync {
     /// Stores a new request under the next id, together with a batch of its own. Ids are dense:
-    /// a refused creation uses none up.
+    /// a refused creation uses none up. A second call with the same `once` within fourteen days
+    /// stores nothing, also when both run at the same time.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn create(&self, new: NewRequest) -> Result<Record, StoreError>;
+    async fn create(&self, new: NewRequest) -> Result<Created, StoreError>;
 
     /// Reads a request, as it was last written (never an older version).
     ///
@@ -71,6 +121,13 @@ pub trait Requests: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Record>, StoreError>;
+
+    /// Requests that ended before a time and whose temporary data is still there
+    /// ([`Record::data_removed`]), those that ended longest ago first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn ended_before(&self, time: Timestamp, limit: u32) -> Result<Vec<Record>, StoreError>;
 }
 
 /// The store failed, or refused a write.

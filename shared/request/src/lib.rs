@@ -13,6 +13,7 @@ mod stage;
 mod state;
 mod task;
 mod update;
+mod upload;
 mod view;
 
 pub use add::AddRequest;
@@ -28,4 +29,5 @@ pub use stage::{Outcome, Stage, Transition};
 pub use state::{State, StateEntry};
 pub use task::Task;
 pub use update::Update;
+pub use upload::{NoUploadKind, SecretRef, UploadKind};
 pub use view::{Form, View, log_expiration};

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AddRequest, BatchId, Built, Outcome, Plan, RequestId, Scope, Stage, State, StateEntry,
-    Transition, Update,
+    AddRequest, BatchId, Built, Outcome, Plan, RequestId, Scope, SecretRef, Stage, State,
+    StateEntry, Transition, Update,
 };
 
 /// What a request asks for.
@@ -86,6 +86,12 @@ pub struct Record {
     pub plan: Option<Plan>,
     /// What mutate made.
     pub built: Option<Built>,
+    /// Secrets that came with it, by what they are for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, SecretRef>,
+    /// Whether its log, uploads and intermediate tags are gone, as the settings say they will be.
+    #[serde(default)]
+    pub data_removed: bool,
 }
 
 impl Record {
@@ -122,6 +128,8 @@ impl Record {
             outputs,
             plan: None,
             built: None,
+            secrets: BTreeMap::new(),
+            data_removed: false,
         }
     }
 

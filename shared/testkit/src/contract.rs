@@ -14,9 +14,11 @@ mod logs;
 mod queue;
 mod registry;
 mod requests;
+mod secrets;
 
 pub use artifacts::artifacts;
 pub use logs::logs;
 pub use queue::{Inbox, queue};
 pub use registry::registry;
 pub use requests::requests;
+pub use secrets::secrets;

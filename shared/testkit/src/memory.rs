@@ -6,6 +6,7 @@ mod notifier;
 mod queue;
 mod registry;
 mod requests;
+mod secrets;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +16,7 @@ pub use notifier::RecordingNotifier;
 pub use queue::MemoryQueue;
 pub use registry::MemoryRegistry;
 pub use requests::MemoryRequests;
+pub use secrets::MemorySecrets;
 
 /// Locks also after a panic elsewhere: that one is what the test is to report.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use iib_ports::{NewRequest, Page, PageQuery, Requests, StoreError};
+use iib_ports::{Created, NewRequest, Page, PageQuery, Requests, StoreError};
 use iib_request::{Record, RequestId};
+use jiff::Timestamp;
 
 use crate::service::{Service, good};
 
@@ -30,7 +31,7 @@ impl Broken {
 
 #[async_trait]
 impl Requests for Broken {
-    async fn create(&self, _: NewRequest) -> Result<Record, StoreError> {
+    async fn create(&self, _: NewRequest) -> Result<Created, StoreError> {
         self.fail()
     }
 
@@ -47,6 +48,10 @@ impl Requests for Broken {
     }
 
     async fn live(&self, _: Option<RequestId>, _: u32) -> Result<Vec<Record>, StoreError> {
+        self.fail()
+    }
+
+    async fn ended_before(&self, _: Timestamp, _: u32) -> Result<Vec<Record>, StoreError> {
         self.fail()
     }
 }

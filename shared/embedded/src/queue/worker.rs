@@ -138,9 +138,9 @@ where
     for message in &batch {
         let receipt = &message.receipt_handle;
         let settled = if failed.contains(message.message_id.as_str()) {
-            queue
-                .return_after(receipt, backoff(message.receive_count))
-                .await
+            // A handler that has put its message off itself gave the receipt back with it.
+            let delay = backoff(message.receive_count);
+            queue.return_after(receipt, delay).await.map(|_| true)
         } else {
             queue.delete(receipt).await
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use iib_embedded::{DataFolder, SqliteQueue, SystemClock};
+use iib_ports::{Clock, Delivery};
 use iib_request::{Stage, Task};
 use iib_testkit::contract::{self, Inbox};
 use jiff::SignedDuration;
@@ -38,6 +39,15 @@ impl Inbox for Receiver {
         }
         tasks
     }
+
+    async fn receive(&self, stage: Stage) -> Option<(Task, Delivery)> {
+        let visibility = SignedDuration::from_hours(1);
+        let received = self.0.receive(stage, 1, visibility).await.unwrap();
+        let message = received.into_iter().next()?;
+        let task = serde_json::from_str(&message.body).unwrap();
+        let receipt = message.receipt_handle;
+        Some((task, Delivery { stage, receipt }))
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,4 +76,11 @@ async fn artifacts_in_files_fulfil_the_contract() {
 async fn logs_in_files_fulfil_the_contract() {
     let folders = Folders::default();
     contract::logs(async || Arc::new(folders.next().logs())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_in_sqlite_fulfil_the_contract() {
+    let folders = Folders::default();
+    let make = async || Arc::new(folders.next().secrets(Arc::new(SystemClock)));
+    contract::secrets(make, SystemClock.now()).await;
 }

@@ -17,11 +17,8 @@ use crate::empty_folder;
 const LONG: SignedDuration = SignedDuration::from_hours(1);
 
 fn new_request() -> NewRequest {
-    NewRequest {
-        user: None,
-        kind: Kind::Add(AddRequest::default()),
-        now: Timestamp::constant(1_700_000_000, 0),
-    }
+    let now = Timestamp::constant(1_700_000_000, 0);
+    NewRequest::new(None, Kind::Add(AddRequest::default()), now)
 }
 
 /// The folder as `kill -9` leaves it: nothing was closed, nothing tidied up. What the files
@@ -70,7 +67,12 @@ fn a_second_owner_is_refused_and_told_who_the_first_is() {
 #[tokio::test]
 async fn a_record_that_cannot_be_read_is_named_and_nothing_is_changed() {
     let (place, folder) = empty_folder();
-    folder.requests().create(new_request()).await.unwrap();
+    folder
+        .requests()
+        .create(new_request())
+        .await
+        .unwrap()
+        .into_record();
     let left = as_left_by_a_kill(&place);
     let database = rusqlite::Connection::open(left.join("state.db")).unwrap();
     database
@@ -109,7 +111,12 @@ fn a_path_that_cannot_be_a_folder_is_named() {
 async fn everything_that_was_confirmed_is_there_after_the_owner_is_gone() {
     let (place, folder) = empty_folder();
     let clock = Arc::new(ManualClock::default());
-    let record = folder.requests().create(new_request()).await.unwrap();
+    let record = folder
+        .requests()
+        .create(new_request())
+        .await
+        .unwrap()
+        .into_record();
     let task = Task::new(record.id, Stage::Pin);
     folder.queue(clock.clone(), 3).send(&task).await.unwrap();
     let key = ArtifactKey::layer(record.id);
@@ -126,7 +133,7 @@ async fn everything_that_was_confirmed_is_there_after_the_owner_is_gone() {
     assert_eq!(folder.freed(), Freed::default());
     let requests = folder.requests();
     assert_eq!(requests.get(record.id).await.unwrap(), Some(record.clone()));
-    let next = requests.create(new_request()).await.unwrap();
+    let next = requests.create(new_request()).await.unwrap().into_record();
     assert_eq!(next.id, RequestId(2));
     let messages = folder
         .queue(clock, 3)
@@ -152,8 +159,8 @@ async fn leases_and_messages_of_a_killed_owner_are_freed_and_do_not_count() {
     let clock = Arc::new(ManualClock::default());
     let requests = folder.requests();
     let queue = folder.queue(clock.clone(), 3);
-    let untouched = requests.create(new_request()).await.unwrap();
-    let record = requests.create(new_request()).await.unwrap();
+    let untouched = requests.create(new_request()).await.unwrap().into_record();
+    let record = requests.create(new_request()).await.unwrap().into_record();
     queue.send(&Task::new(record.id, Stage::Pin)).await.unwrap();
     let now = new_request().now;
     let Claim::Granted(leased) = record.claim(Stage::Pin, now, LONG, 3) else {

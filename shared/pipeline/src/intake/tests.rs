@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use async_trait::async_trait;
+use iib_ports::Delivery;
 use iib_testkit::memory::{MemoryLogs, MemoryQueue, MemoryRequests, RecordingNotifier};
 use iib_testkit::time::ManualClock;
 use jiff::SignedDuration;
@@ -112,6 +115,14 @@ impl Queue for SentAfterAll {
             stage: task.stage,
             source: "the answer got lost".into(),
         })
+    }
+
+    async fn put_off(
+        &self,
+        _: &Delivery,
+        _: Duration,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        panic!("intake receives no messages")
     }
 }
 

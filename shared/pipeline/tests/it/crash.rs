@@ -1,16 +1,21 @@
 //! A process that dies between two calls to the world.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use iib_oci::{Descriptor, Digest, PullSpec, RawManifest, Reference, Repository};
 use iib_pipeline::Deps;
 use iib_ports::{
-    ArtifactError, ArtifactKey, Artifacts, BlobSource, BlobStream, Bytestream, NewRequest, Page,
-    PageQuery, Queue, QueueError, Registry, RegistryError, Requests, StoreError, Stored,
+    Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, BlobSource, BlobStream,
+    Bytestream, Created, Delivery, NewRequest, Page, PageQuery, Queue, QueueError, Registry,
+    RegistryError, Requests, StoreError, Stored,
 };
 use iib_request::{Record, RequestId, Task};
+use jiff::Timestamp;
 
 /// What becomes of the call during which the process dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +106,7 @@ fn no_registry(what: &impl ToString) -> RegistryError {
 
 #[async_trait]
 impl Requests for Crash {
-    async fn create(&self, new: NewRequest) -> Result<Record, StoreError> {
+    async fn create(&self, new: NewRequest) -> Result<Created, StoreError> {
         self.call(self.deps.requests.create(new), no_store).await
     }
 
@@ -122,6 +127,11 @@ impl Requests for Crash {
         self.call(self.deps.requests.live(after, limit), no_store)
             .await
     }
+
+    async fn ended_before(&self, time: Timestamp, limit: u32) -> Result<Vec<Record>, StoreError> {
+        let ended = self.deps.requests.ended_before(time, limit);
+        self.call(ended, no_store).await
+    }
 }
 
 #[async_trait]
@@ -133,6 +143,15 @@ impl Queue for Crash {
             source: DEAD.into(),
         };
         self.call(self.deps.queue.send(task), dead).await
+    }
+
+    async fn put_off(
+        &self,
+        delivery: &Delivery,
+        delay: Duration,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let put_off = self.deps.queue.put_off(delivery, delay);
+        self.call(put_off, || DEAD.into()).await
     }
 }
 
@@ -151,6 +170,26 @@ impl Artifacts for Crash {
     async fn delete(&self, key: &ArtifactKey) -> Result<(), ArtifactError> {
         let delete = self.deps.artifacts.delete(key);
         self.call(delete, || no_artifacts(key)).await
+    }
+
+    async fn list(
+        &self,
+        root: ArtifactRoot,
+        request: Option<RequestId>,
+        after: Option<&ArtifactKey>,
+        limit: u32,
+    ) -> Result<Vec<Artifact>, ArtifactError> {
+        let list = self.deps.artifacts.list(root, request, after, limit);
+        let dead = || ArtifactError::Unlisted {
+            root: root.prefix(),
+            source: DEAD.into(),
+        };
+        self.call(list, dead).await
+    }
+
+    async fn link(&self, key: &ArtifactKey) -> Result<Option<String>, ArtifactError> {
+        let link = self.deps.artifacts.link(key);
+        self.call(link, || no_artifacts(key)).await
     }
 }
 

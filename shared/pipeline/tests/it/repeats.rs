@@ -114,7 +114,10 @@ async fn of_two_deliveries_at_the_same_time_one_works_and_the_other_goes_back() 
             continue;
         }
         let both = tokio::join!(world.deliver(&task), world.deliver(&task));
-        assert_eq!(both, (Verdict::Done, Verdict::Again), "{task:?}");
+        assert!(
+            matches!(both, (Verdict::Done, Verdict::Again(_))),
+            "{task:?}: {both:?}"
+        );
         world.queue.send(&task).await.unwrap();
         stages.push(task.stage);
     }
@@ -136,7 +139,7 @@ async fn many_deliveries_on_many_threads_do_the_work_once() {
             .collect();
         let mut again = false;
         for delivery in deliveries {
-            again |= delivery.await.unwrap() == Verdict::Again;
+            again |= delivery.await.unwrap() != Verdict::Done;
         }
         if again {
             world.queue.send(&task).await.unwrap();

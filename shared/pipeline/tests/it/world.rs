@@ -291,7 +291,7 @@ impl World {
             let Some(task) = self.queue.take_next() else {
                 return;
             };
-            if self.deliver(&task).await == Verdict::Again {
+            if self.deliver(&task).await != Verdict::Done {
                 self.queue.send(&task).await.unwrap();
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use iib_oci::Digest;
-use iib_ports::{ArtifactError, ArtifactKey, Artifacts, Bytestream, Stored};
+use iib_ports::{ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, Bytestream, Stored};
 use iib_request::RequestId;
 
 /// Runs the suite; `make` gives a store without artifacts.
@@ -17,6 +17,7 @@ pub async fn artifacts<S: Artifacts + 'static>(make: impl AsyncFn() -> Arc<S>) {
     a_reader_keeps_what_it_opened(&*make().await).await;
     removing_needs_nothing_to_be_there(&*make().await).await;
     readers_see_one_whole_artifact_while_writers_replace_it(make().await).await;
+    the_listing_goes_by_folder_and_request(&*make().await).await;
 }
 
 fn key(request: u64) -> ArtifactKey {
@@ -134,4 +135,48 @@ async fn readers_see_one_whole_artifact_while_writers_replace_it(store: Arc<dyn 
     for writer in writers {
         writer.await.unwrap();
     }
+}
+
+async fn the_listing_goes_by_folder_and_request(store: &dyn Artifacts) {
+    let names = [
+        "inbox/one two.json",
+        "inbox/team/\u{1F980}.json",
+        "kept/1/build.log",
+        "kept/1/logs/x/a.log",
+        "kept/11/build.log",
+        "work/1/layer.tar.gz",
+    ];
+    for (size, name) in (1..).zip(names) {
+        let key: ArtifactKey = name.parse().unwrap();
+        store.put(&key, pieces(&vec![0; size], 2)).await.unwrap();
+    }
+    let list = async |root, request: Option<u64>, after: Option<&str>, limit| {
+        let after = after.map(|after| after.parse().unwrap());
+        let request = request.map(RequestId);
+        let listed = store.list(root, request, after.as_ref(), limit).await;
+        let listed = listed.unwrap().into_iter();
+        listed
+            .map(|artifact| (artifact.key.as_str().to_owned(), artifact.size))
+            .collect::<Vec<_>>()
+    };
+    let expected = |numbers: &[usize]| -> Vec<(String, u64)> {
+        let named = numbers
+            .iter()
+            .map(|n| (names[*n].to_owned(), *n as u64 + 1));
+        named.collect()
+    };
+    use ArtifactRoot::{Inbox, Kept, Results, Work};
+    assert_eq!(list(Inbox, None, None, 10).await, expected(&[0, 1]));
+    assert_eq!(list(Inbox, None, Some(names[0]), 10).await, expected(&[1]));
+    assert_eq!(list(Kept, None, None, 10).await, expected(&[2, 3, 4]));
+    assert_eq!(list(Kept, None, None, 2).await, expected(&[2, 3]));
+    assert_eq!(list(Kept, None, None, 0).await, expected(&[]));
+    assert_eq!(list(Kept, Some(1), None, 10).await, expected(&[2, 3]));
+    assert_eq!(
+        list(Kept, Some(1), Some(names[2]), 10).await,
+        expected(&[3])
+    );
+    assert_eq!(list(Work, Some(2), None, 10).await, expected(&[]));
+    assert_eq!(list(Work, None, None, 10).await, expected(&[5]));
+    assert_eq!(list(Results, None, None, 10).await, expected(&[]));
 }

@@ -11,6 +11,7 @@ pub async fn logs<S: Logs + 'static>(make: impl AsyncFn() -> Arc<S>) {
     lines_come_back_in_order(&*make().await).await;
     each_request_has_its_own_log(&*make().await).await;
     lines_written_together_stay_together(make().await).await;
+    a_log_that_was_removed_is_gone_and_can_begin_anew(&*make().await).await;
 }
 
 fn lines(texts: &[&str]) -> Vec<String> {
@@ -59,4 +60,23 @@ async fn lines_written_together_stay_together(logs: Arc<dyn Logs>) {
     for three in lines.chunks(3) {
         assert!(three[0] == three[1] && three[1] == three[2], "lines mixed");
     }
+}
+
+async fn a_log_that_was_removed_is_gone_and_can_begin_anew(logs: &dyn Logs) {
+    logs.remove(RequestId(1)).await.unwrap();
+    for id in [1, 2] {
+        // More lines than stores remove at once.
+        for n in 0..60 {
+            logs.append(RequestId(id), &[n.to_string()]).await.unwrap();
+        }
+    }
+    logs.remove(RequestId(1)).await.unwrap();
+    assert_eq!(logs.read(RequestId(1)).await.unwrap(), None);
+    let other = logs.read(RequestId(2)).await.unwrap().unwrap();
+    assert_eq!(other.lines().count(), 60);
+    logs.append(RequestId(1), &lines(&["anew"])).await.unwrap();
+    assert_eq!(
+        logs.read(RequestId(1)).await.unwrap().as_deref(),
+        Some("anew\n")
+    );
 }

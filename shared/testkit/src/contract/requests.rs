@@ -1,11 +1,11 @@
 //! The contract of [`iib_ports::Requests`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::join_all;
-use iib_ports::{NewRequest, PageQuery, Requests, StoreError};
-use iib_request::{AddRequest, BatchId, Kind, Outcome, Record, RequestId, Update};
+use iib_ports::{Created, NewRequest, ONCE_LIMIT, PageQuery, Requests, StoreError};
+use iib_request::{AddRequest, BatchId, Kind, Outcome, Record, RequestId, SecretRef, Update};
 use jiff::Timestamp;
 
 /// Runs the suite; `make` gives a store without requests.
@@ -18,35 +18,45 @@ pub async fn requests<S: Requests + 'static>(make: impl AsyncFn() -> Arc<S>) {
     of_writers_at_once_one_wins(make().await).await;
     the_listing_shows_the_newest_first(&*make().await).await;
     live_requests_come_oldest_first_until_they_are_done(&*make().await).await;
+    what_asks_twice_gets_one_request(make().await).await;
+    ended_requests_are_found_until_their_data_is_removed(&*make().await).await;
+    large_requests_are_stored_whole(&*make().await).await;
 }
 
 fn new(user: &str) -> NewRequest {
-    NewRequest {
-        user: Some(user.to_owned()),
-        kind: Kind::Add(AddRequest::default()),
-        now: Timestamp::from_microsecond(1_700_000_000_123_456).unwrap(),
+    let now = Timestamp::from_microsecond(1_700_000_000_123_456).unwrap();
+    NewRequest::new(Some(user.to_owned()), Kind::Add(AddRequest::default()), now)
+}
+
+async fn create(store: &dyn Requests, new: NewRequest) -> Record {
+    match store.create(new).await.unwrap() {
+        Created::New(record) => record,
+        Created::Before(record) => panic!("known: {record:?}"),
     }
 }
 
 async fn created(store: &dyn Requests, count: usize) -> Vec<Record> {
     let mut records = Vec::new();
     for n in 0..count {
-        records.push(store.create(new(&format!("user {n}"))).await.unwrap());
+        records.push(create(store, new(&format!("user {n}"))).await);
     }
     records
 }
 
 async fn a_new_request_is_stored_as_it_is_returned(store: &dyn Requests) {
     let user = "ü\u{1F980}\"'; DROP TABLE requests; --";
-    let record = store.create(new(user)).await.unwrap();
+    let secrets = BTreeMap::from([("token".to_owned(), SecretRef("s".to_owned()))]);
+    let asked = NewRequest {
+        secrets: secrets.clone(),
+        ..new(user)
+    };
+    let record = create(store, asked).await;
     let now = new(user).now;
-    let expected = Record::new(
-        RequestId(1),
-        BatchId(1),
-        Some(user.to_owned()),
-        Kind::Add(AddRequest::default()),
-        now,
-    );
+    let kind = Kind::Add(AddRequest::default());
+    let expected = Record {
+        secrets,
+        ..Record::new(RequestId(1), BatchId(1), Some(user.to_owned()), kind, now)
+    };
     assert_eq!(record, expected);
     assert_eq!(store.get(RequestId(1)).await.unwrap(), Some(record));
 }
@@ -55,7 +65,7 @@ async fn numbers_are_dense_whoever_asks_at_once(store: Arc<dyn Requests>) {
     const MANY: u64 = 50;
     let tasks = (0..MANY).map(|n| {
         let store = store.clone();
-        tokio::spawn(async move { store.create(new(&format!("user {n}"))).await.unwrap() })
+        tokio::spawn(async move { create(&*store, new(&format!("user {n}"))).await })
     });
     let records: Vec<Record> = join_all(tasks)
         .await
@@ -81,7 +91,7 @@ async fn a_request_nobody_created_is_not_there(store: &dyn Requests) {
 }
 
 async fn a_write_counts_the_version_up(store: &dyn Requests) {
-    let mut record = store.create(new("a")).await.unwrap();
+    let mut record = create(&*store, new("a")).await;
     for version in 2..5 {
         record.apply(&Update::doing(format!("step {version}")), new("a").now);
         let mut expected = record.clone();
@@ -93,7 +103,7 @@ async fn a_write_counts_the_version_up(store: &dyn Requests) {
 }
 
 async fn an_older_version_is_not_written(store: &dyn Requests) {
-    let old = store.create(new("a")).await.unwrap();
+    let old = create(&*store, new("a")).await;
     let mut changed = old.clone();
     changed.apply(&Update::doing("changed"), new("a").now);
     let newest = store.replace(changed).await.unwrap();
@@ -123,7 +133,7 @@ async fn an_older_version_is_not_written(store: &dyn Requests) {
 
 async fn of_writers_at_once_one_wins(store: Arc<dyn Requests>) {
     const MANY: usize = 20;
-    let record = store.create(new("a")).await.unwrap();
+    let record = create(&*store, new("a")).await;
     let tasks = (0..MANY).map(|n| {
         let (store, mut record) = (store.clone(), record.clone());
         record.apply(&Update::doing(format!("writer {n}")), new("a").now);
@@ -193,4 +203,102 @@ async fn live_requests_come_oldest_first_until_they_are_done(store: &dyn Request
         let ids: Vec<u64> = live.iter().map(|record| record.id.0).collect();
         assert_eq!(ids, expected, "{limit} after {after:?}");
     }
+}
+
+async fn what_asks_twice_gets_one_request(store: Arc<dyn Requests>) {
+    const MANY: usize = 20;
+    let asks = |key: &str| NewRequest {
+        once: Some(key.to_owned()),
+        ..new("a")
+    };
+    let tasks = (0..MANY).map(|_| {
+        let (store, new) = (store.clone(), asks("inbox/a.json#1"));
+        tokio::spawn(async move { store.create(new).await.unwrap() })
+    });
+    let mut made = 0;
+    for created in join_all(tasks).await {
+        match created.unwrap() {
+            Created::New(record) => {
+                made += 1;
+                assert_eq!(record.id, RequestId(1));
+            }
+            Created::Before(record) => assert_eq!(record.id, RequestId(1)),
+        }
+    }
+    assert_eq!(made, 1);
+    // What was known is given as it stands now, and no number was used up.
+    let mut record = store.get(RequestId(1)).await.unwrap().unwrap();
+    record.apply(&Update::doing("on the way"), new("a").now);
+    let record = store.replace(record).await.unwrap();
+    let again = store.create(asks("inbox/a.json#1")).await.unwrap();
+    assert_eq!(again, Created::Before(record));
+    let long = "\u{1F980}".repeat(ONCE_LIMIT / 4);
+    for (key, id) in [("inbox/a.json#2", 2), (&long, 3)] {
+        let other = create(&*store, asks(key)).await;
+        assert_eq!((other.id, other.batch), (RequestId(id), BatchId(id)));
+        let again = store.create(asks(key)).await.unwrap();
+        assert_eq!(again, Created::Before(other));
+    }
+}
+
+async fn ended_requests_are_found_until_their_data_is_removed(store: &dyn Requests) {
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let found = async |before: i64, limit: u32| -> Vec<u64> {
+        let found = store.ended_before(at(before), limit).await.unwrap();
+        found.iter().map(|record| record.id.0).collect()
+    };
+    let records = created(store, 4).await;
+    // The third ends first; the last one goes on.
+    let later = 1_800_000_000;
+    for (index, second) in [(0, later + 20), (1, later + 30), (2, later + 10)] {
+        let mut record = records[index].clone();
+        record.fail("no", at(second));
+        store.replace(record).await.unwrap();
+    }
+    for (before, limit, expected) in [
+        (later, 10, vec![]),
+        (later + 10, 10, vec![]),
+        (later + 11, 10, vec![3]),
+        (later + 100, 10, vec![3, 1, 2]),
+        (later + 100, 2, vec![3, 1]),
+        (later + 100, 0, vec![]),
+    ] {
+        assert_eq!(
+            found(before, limit).await,
+            expected,
+            "{limit} before {before}"
+        );
+    }
+    let mut removed = store.get(RequestId(3)).await.unwrap().unwrap();
+    removed.data_removed = true;
+    store.replace(removed).await.unwrap();
+    assert_eq!(found(later + 100, 10).await, [1, 2]);
+}
+
+/// The API takes documents of up to a MiB.
+async fn large_requests_are_stored_whole(store: &dyn Requests) {
+    let bundles = (0..9_000)
+        .map(|n| format!("registry.example.com/operators/a-bundle-with-a-long-name/bundle-{n}:v1"));
+    let kind = Kind::Add(AddRequest {
+        bundles: bundles.collect(),
+        ..AddRequest::default()
+    });
+    let asked = NewRequest { kind, ..new("a") };
+    let record = create(store, asked).await;
+    assert_eq!(store.get(record.id).await.unwrap().as_ref(), Some(&record));
+    let mut larger = record;
+    for n in 0..200 {
+        larger.apply(
+            &Update::doing(format!("{n}{}", "x".repeat(2000))),
+            new("a").now,
+        );
+    }
+    let larger = store.replace(larger).await.unwrap();
+    assert_eq!(store.get(larger.id).await.unwrap().as_ref(), Some(&larger));
+    let first = PageQuery {
+        page: 1,
+        per_page: 5,
+    };
+    assert_eq!(store.list(first).await.unwrap().items, [larger.clone()]);
+    assert_eq!(store.live(None, 5).await.unwrap(), [larger]);
 }

@@ -7,7 +7,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use iib_oci::Digest;
-use iib_ports::{ArtifactError, ArtifactKey, Artifacts, Bytestream, Stored};
+use iib_ports::{
+    Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, Bytestream, Stored,
+};
+use iib_request::RequestId;
+use jiff::Timestamp;
 
 use super::lock;
 
@@ -43,5 +47,31 @@ impl Artifacts for MemoryArtifacts {
     async fn delete(&self, key: &ArtifactKey) -> Result<(), ArtifactError> {
         lock(&self.stored).remove(key);
         Ok(())
+    }
+
+    async fn list(
+        &self,
+        root: ArtifactRoot,
+        request: Option<RequestId>,
+        after: Option<&ArtifactKey>,
+        limit: u32,
+    ) -> Result<Vec<Artifact>, ArtifactError> {
+        let stored = lock(&self.stored);
+        let wanted = |key: &ArtifactKey| {
+            key.root() == root
+                && (request.is_none() || key.request() == request)
+                && after.is_none_or(|after| key > after)
+        };
+        let found = stored.iter().filter(|(key, _)| wanted(key));
+        let found = found.map(|(key, bytes)| Artifact {
+            key: key.clone(),
+            size: bytes.len() as u64,
+            stored: Timestamp::UNIX_EPOCH,
+        });
+        Ok(found.take(limit as usize).collect())
+    }
+
+    async fn link(&self, _key: &ArtifactKey) -> Result<Option<String>, ArtifactError> {
+        Ok(None)
     }
 }

@@ -30,4 +30,9 @@ impl Logs for MemoryLogs {
     async fn read(&self, id: RequestId) -> Result<Option<String>, StoreError> {
         Ok(lock(&self.texts).get(&id).cloned())
     }
+
+    async fn remove(&self, id: RequestId) -> Result<(), StoreError> {
+        lock(&self.texts).remove(&id);
+        Ok(())
+    }
 }

@@ -1,9 +1,10 @@
 //! Queues in memory.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use iib_ports::{Queue, QueueError};
+use iib_ports::{Delivery, Queue, QueueError};
 use iib_request::{Stage, Task};
 
 use super::lock;
@@ -21,6 +22,7 @@ pub struct MemoryQueue {
 struct State {
     waiting: Vec<Task>,
     to_refuse: usize,
+    put_off: Vec<(Delivery, Duration)>,
 }
 
 impl MemoryQueue {
@@ -43,6 +45,11 @@ impl MemoryQueue {
             .partition(|task| task.stage == stage);
         state.waiting = left;
         taken
+    }
+
+    /// The deliveries that were put off, and for how long.
+    pub fn put_off(&self) -> Vec<(Delivery, Duration)> {
+        lock(&self.state).put_off.clone()
     }
 
     /// Lets the next `count` sends fail, and loses their tasks.
@@ -69,6 +76,16 @@ impl Queue for MemoryQueue {
             return Err(refused("the test asked for this failure"));
         }
         state.waiting.push(task.clone());
+        Ok(())
+    }
+
+    /// A test that takes a task out decides itself when it comes back.
+    async fn put_off(
+        &self,
+        delivery: &Delivery,
+        delay: Duration,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        lock(&self.state).put_off.push((delivery.clone(), delay));
         Ok(())
     }
 }

@@ -1,10 +1,12 @@
 //! Requests in memory.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use iib_ports::{NewRequest, Page, PageQuery, Requests, StoreError};
+use iib_ports::{Created, NewRequest, Page, PageQuery, Requests, StoreError};
 use iib_request::{BatchId, Record, RequestId, Stage};
+use jiff::Timestamp;
 
 use super::lock;
 
@@ -12,6 +14,7 @@ use super::lock;
 #[derive(Debug, Default)]
 pub struct MemoryRequests {
     records: Mutex<Vec<Record>>,
+    once: Mutex<BTreeMap<String, RequestId>>,
 }
 
 fn place(id: RequestId) -> Option<usize> {
@@ -20,13 +23,20 @@ fn place(id: RequestId) -> Option<usize> {
 
 #[async_trait]
 impl Requests for MemoryRequests {
-    async fn create(&self, new: NewRequest) -> Result<Record, StoreError> {
-        let mut records = lock(&self.records);
+    async fn create(&self, new: NewRequest) -> Result<Created, StoreError> {
+        let (mut records, mut once) = (lock(&self.records), lock(&self.once));
         let number = records.len() as u64 + 1;
         let (id, batch) = (RequestId(number), BatchId(number));
-        let record = Record::new(id, batch, new.user, new.kind, new.now);
+        if let Some(key) = &new.once {
+            let before = once.get(key).copied().and_then(place);
+            if let Some(record) = before.and_then(|place| records.get(place)) {
+                return Ok(Created::Before(record.clone()));
+            }
+            once.insert(key.clone(), id);
+        }
+        let record = new.into_record(id, batch);
         records.push(record.clone());
-        Ok(record)
+        Ok(Created::New(record))
     }
 
     async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
@@ -67,5 +77,16 @@ impl Requests for MemoryRequests {
             .iter()
             .filter(|record| record.stage != Stage::Done && Some(record.id) > after);
         Ok(live.take(limit as usize).cloned().collect())
+    }
+
+    async fn ended_before(&self, time: Timestamp, limit: u32) -> Result<Vec<Record>, StoreError> {
+        let records = lock(&self.records);
+        let ended = |record: &&Record| {
+            record.stage == Stage::Done && !record.data_removed && record.updated() < time
+        };
+        let mut found: Vec<Record> = records.iter().filter(ended).cloned().collect();
+        found.sort_by_key(Record::updated);
+        found.truncate(limit as usize);
+        Ok(found)
     }
 }

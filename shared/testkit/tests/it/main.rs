@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use iib_testkit::contract;
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRequests,
+    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRequests, MemorySecrets,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,4 +38,10 @@ async fn the_registry_in_memory_fulfils_the_contract() {
         (registry, "registry.example:5000".to_owned())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_in_memory_fulfil_the_contract() {
+    let make = async || Arc::new(MemorySecrets::default());
+    contract::secrets(make, jiff::Timestamp::UNIX_EPOCH).await;
 }
