@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
+use iib_ports::{Login, RegistryLogins};
 use oci_client::token_cache::{RegistryToken, RegistryTokenType};
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use tokio::time::Instant;
@@ -21,6 +22,7 @@ use self::credential::Credential;
 pub(crate) use self::credential::Secret;
 pub use self::files::AuthFileError;
 use self::files::AuthFiles;
+use crate::Fault;
 use crate::retry::Failure;
 use crate::target::{Scopes, Target};
 use crate::transport::Transport;
@@ -48,9 +50,9 @@ pub(crate) enum AuthorizationKind {
 }
 
 /// Finds the authorization for a call: challenge, credentials, token.
-#[derive(Debug)]
 pub(crate) struct Authorizer {
     transport: Arc<Transport>,
+    logins: Option<Arc<dyn RegistryLogins>>,
     files: AuthFiles,
     /// What each registry asked for last.
     challenges: Mutex<BTreeMap<String, Challenge>>,
@@ -120,16 +122,27 @@ impl fmt::Debug for Authorization {
     }
 }
 
+impl fmt::Debug for Authorizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorizer")
+            .field("files", &self.files)
+            .field("granted", &self.granted)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Authorizer {
     /// Checks that the files there are can be read; later look-ups read them anew.
     pub(crate) fn new(
         transport: Arc<Transport>,
+        logins: Option<Arc<dyn RegistryLogins>>,
         paths: Vec<std::path::PathBuf>,
     ) -> Result<Self, AuthFileError> {
         let files = AuthFiles::new(paths);
         files.check()?;
         Ok(Self {
             transport,
+            logins,
             files,
             challenges: Mutex::default(),
             granted: Mutex::default(),
@@ -169,16 +182,29 @@ impl Authorizer {
         self.fetch(target, &challenge).await
     }
 
+    /// Logins that are made come before those in files: where there are any, the files hold at
+    /// best an old one.
+    async fn credential(&self, target: &Target) -> Result<Credential, Failure> {
+        if let Some(logins) = &self.logins {
+            let made = logins.login(&target.repository).await;
+            let made = made.map_err(|error| Failure::Passing {
+                fault: Fault::Login(error),
+                after: None,
+            })?;
+            if let Some(Login { user, password }) = made {
+                return Ok(Credential::Basic { user, password });
+            }
+        }
+        let found = self.files.credential(&target.repository).await;
+        Ok(found.map_err(|error| target.credentials(error))?)
+    }
+
     async fn fetch(
         &self,
         target: &Target,
         challenge: &Challenge,
     ) -> Result<Option<Authorization>, Failure> {
-        let credential = self
-            .files
-            .credential(&target.repository)
-            .await
-            .map_err(|error| target.credentials(error))?;
+        let credential = self.credential(target).await?;
         let granted = match challenge {
             Challenge::Basic => match credential {
                 Credential::Basic { user, password } => {

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use iib_ports::RegistryLogins;
 
 /// How often a call is tried in all. Five tries with the waits below ride out a registry that
 /// restarts or throttles for some seconds; what lasts longer is the queue's to wait for.
@@ -27,11 +30,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Settings of a [`RegistryClient`](crate::RegistryClient).
-#[derive(Debug, Clone)]
+#[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "ports have nothing to show")]
 pub struct RegistryConfig {
     /// Registries spoken to over plain HTTP, each exactly as pull specs name it: `host` or
     /// `host:port`. Everything else is spoken to over TLS.
     pub insecure_registries: BTreeSet<String>,
+    /// Logins that are made rather than kept in a file, asked first.
+    pub logins: Option<Arc<dyn RegistryLogins>>,
     /// Docker or podman auth files, the most important first. The first that knows the
     /// repository decides; files that do not exist are passed over.
     pub auth_files: Vec<PathBuf>,
@@ -53,6 +59,7 @@ impl Default for RegistryConfig {
     fn default() -> Self {
         Self {
             insecure_registries: BTreeSet::new(),
+            logins: None,
             auth_files: Vec::new(),
             attempts: ATTEMPTS,
             backoff_base: BACKOFF_BASE,

@@ -73,6 +73,9 @@ pub enum Fault {
         /// Bytes there should be.
         size: u64,
     },
+    /// A login could not be made.
+    #[error("no login for the registry could be made")]
+    Login(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Nothing came or went for too long.
     #[error("{host} was silent for {} ms", .after.as_millis())]
     Silent {

@@ -19,6 +19,6 @@ mod secrets;
 pub use artifacts::artifacts;
 pub use logs::logs;
 pub use queue::{Inbox, queue};
-pub use registry::registry;
+pub use registry::{lenient_registry, registry};
 pub use requests::requests;
 pub use secrets::secrets;

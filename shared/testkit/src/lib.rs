@@ -5,5 +5,6 @@ pub mod docker_registry;
 pub mod function;
 pub mod images;
 pub mod memory;
+pub mod ministack;
 pub mod scripted_registry;
 pub mod time;

@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+
+mod artifacts;
+mod clients;
+mod ecr;
+mod failure;
+mod logs;
+mod operations;
+mod queue;
+mod requests;
+pub mod rights;
+mod secrets;
+mod table;
+
+pub use artifacts::S3Artifacts;
+pub use clients::Clients;
+pub use ecr::{Ecr, EcrRegistry, EcrSettings};
+pub use logs::DynamoLogs;
+pub use queue::{QueueUrls, SqsQueue};
+pub use requests::DynamoRequests;
+pub use secrets::KmsSecrets;

@@ -1,0 +1,109 @@
+//! A record as an item of the table, and back.
+
+use iib_ports::StoreError;
+use iib_request::{Record, RequestId, Stage};
+
+use super::DynamoRequests;
+use crate::table::{Item, PHASE, RANK, as_number, as_text, key, number, text, unique};
+
+/// The record as JSON.
+pub(super) const RECORD: &str = "record";
+/// Where the record is, if it is too large for the item.
+pub(super) const OVERFLOW: &str = "overflow";
+/// Names the write, so that a writer whose answer was lost knows its own.
+pub(super) const WRITTEN: &str = "written";
+
+/// Largest record that is part of its item, bytes. DynamoDB's limit is 400 KB for an item with
+/// all its names; what is left is far more than they take.
+const INLINE: usize = 360 * 1024;
+
+/// The phase of requests that go on, ranked by id.
+pub(super) const LIVE: &str = "live";
+/// The phase of requests that ended and whose data is kept, ranked by when they ended.
+pub(super) const KEPT: &str = "kept";
+
+pub(super) fn place(id: RequestId) -> Item {
+    key(format!("REQUEST#{id}"), "RECORD")
+}
+
+impl DynamoRequests {
+    /// The item of a record. A large record is stored beside it first, under a name of its own.
+    pub(super) async fn item(&self, record: &Record) -> Result<Item, StoreError> {
+        let id = record.id;
+        let json =
+            serde_json::to_string(record).map_err(|source| StoreError::Malformed { id, source })?;
+        let mark = unique();
+        let mut item = place(id);
+        item.insert("version".to_owned(), number(record.version));
+        if let Some((phase, rank)) = phase(record) {
+            item.insert(PHASE.to_owned(), text(phase));
+            item.insert(RANK.to_owned(), number(rank));
+        }
+        if json.len() > INLINE {
+            let name = self.overflow.store(record, &mark, json).await?;
+            item.insert(OVERFLOW.to_owned(), text(name));
+        } else {
+            item.insert(RECORD.to_owned(), text(json));
+        }
+        item.insert(WRITTEN.to_owned(), text(mark));
+        Ok(item)
+    }
+
+    /// The record of an item; `None` if its large record was replaced meanwhile, and the item is
+    /// to be read again.
+    pub(super) async fn record(
+        &self,
+        id: RequestId,
+        item: &Item,
+    ) -> Result<Option<Record>, StoreError> {
+        let parse = |json: &str| {
+            serde_json::from_str(json).map_err(|source| StoreError::Malformed { id, source })
+        };
+        match (as_text(item, RECORD), as_text(item, OVERFLOW)) {
+            (Some(json), _) => parse(json).map(Some),
+            (None, Some(name)) => match self.overflow.read(name).await? {
+                Some(json) => parse(&json).map(Some),
+                None => Ok(None),
+            },
+            (None, None) => parse("").map(Some),
+        }
+    }
+}
+
+/// Where a record stands in the index `phase`; nothing if nobody looks for it there.
+fn phase(record: &Record) -> Option<(&'static str, i64)> {
+    if record.stage != Stage::Done {
+        return Some((LIVE, i64::try_from(record.id.0).unwrap_or(i64::MAX)));
+    }
+    (!record.data_removed).then(|| (KEPT, record.updated().as_microsecond()))
+}
+
+/// The id in a key.
+pub(super) fn id_of(item: &Item) -> Option<RequestId> {
+    as_text(item, crate::table::PK)?
+        .strip_prefix("REQUEST#")?
+        .parse()
+        .ok()
+}
+
+/// The counters: how many requests and batches there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counter {
+    pub(super) requests: u64,
+    pub(super) batches: u64,
+}
+
+impl Counter {
+    pub(super) fn place() -> Item {
+        key("COUNTER", "COUNTER")
+    }
+
+    /// From an item; one that is not there counts from zero.
+    pub(super) fn of(item: Option<&Item>) -> Self {
+        let count = |name| item.and_then(|item| as_number(item, name)).unwrap_or(0);
+        Self {
+            requests: count("requests"),
+            batches: count("batches"),
+        }
+    }
+}

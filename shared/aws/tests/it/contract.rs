@@ -1,0 +1,67 @@
+//! The adapters fulfil the contracts of their ports.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use iib_aws::EcrRegistry;
+use iib_ports::Clock as _;
+use iib_testkit::contract;
+
+use crate::ecr_client;
+use crate::stack::{Now, Stack};
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs ministack"]
+async fn requests_in_dynamodb_fulfil_the_contract() {
+    let stack = Stack::start().await;
+    contract::requests(async || stack.requests().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs ministack"]
+async fn queues_of_sqs_fulfil_the_contract() {
+    let stack = Stack::start().await;
+    contract::queue(async || stack.queue().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs ministack"]
+async fn artifacts_in_s3_fulfil_the_contract() {
+    let stack = Stack::start().await;
+    contract::artifacts(async || stack.artifacts().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs ministack"]
+async fn logs_in_dynamodb_fulfil_the_contract() {
+    let stack = Stack::start().await;
+    contract::logs(async || stack.logs().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs ministack"]
+async fn secrets_under_kms_fulfil_the_contract() {
+    let stack = Stack::start().await;
+    contract::secrets(async || stack.secrets().await, Now.now()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs ministack"]
+async fn the_registry_of_ecr_fulfils_the_contract() {
+    // Its registry has one account only, so every rule gets an emulator of its own.
+    let stacks = RefCell::new(Vec::new());
+    contract::lenient_registry(async || {
+        let stack = Stack::start().await;
+        let made = ecr_of(&stack).await;
+        stacks.borrow_mut().push(stack);
+        made
+    })
+    .await;
+}
+
+/// A client of the emulator's registry, and its host.
+async fn ecr_of(stack: &Stack) -> (Arc<EcrRegistry>, String) {
+    let host = stack.emulator.host().to_owned();
+    let client = ecr_client(stack.clients().await, &host);
+    (Arc::new(client), host)
+}

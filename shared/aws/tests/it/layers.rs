@@ -1,0 +1,197 @@
+//! Large layers through ECR's own calls.
+//!
+//! The emulator takes parts of layers and drops them, so the other end here is a server of ours
+//! that does what ECR's reference says of these calls.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use axum::Json;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use iib_oci::{Descriptor, Digest, MediaType, Repository};
+use iib_ports::{BlobSource, BlobStream, Registry as _, RegistryError};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::ecr_client;
+use crate::stack::clients_at;
+
+const MIB: usize = 1024 * 1024;
+
+#[derive(Default)]
+struct Server {
+    repositories: BTreeSet<String>,
+    layers: BTreeSet<String>,
+    /// What came in the upload that is open, part by part.
+    parts: Vec<Vec<u8>>,
+    /// Calls that are still to be answered with a fault that passes.
+    faults: usize,
+}
+
+type Shared = Arc<Mutex<Server>>;
+
+fn refuse(code: &str) -> (StatusCode, Json<Value>) {
+    let body = json!({"__type": code, "message": "as ECR would say"});
+    (StatusCode::BAD_REQUEST, Json(body))
+}
+
+impl Server {
+    fn answer(&mut self, operation: &str, call: &Value) -> (StatusCode, Json<Value>) {
+        if self.faults > 0 {
+            self.faults -= 1;
+            let body = json!({"__type": "ServerException", "message": "it passes"});
+            return (StatusCode::INTERNAL_SERVER_ERROR, Json(body));
+        }
+        let name = call["repositoryName"].as_str().unwrap_or_default();
+        if operation == "CreateRepository" {
+            return match self.repositories.insert(name.to_owned()) {
+                true => (StatusCode::OK, Json(json!({}))),
+                false => refuse("RepositoryAlreadyExistsException"),
+            };
+        }
+        if !self.repositories.contains(name) {
+            return refuse("RepositoryNotFoundException");
+        }
+        match operation {
+            "InitiateLayerUpload" => {
+                self.parts.clear();
+                let begun = json!({"uploadId": "one", "partSize": 10 * MIB});
+                (StatusCode::OK, Json(begun))
+            }
+            "UploadLayerPart" => self.part(call),
+            "CompleteLayerUpload" => self.complete(call),
+            other => panic!("{other}"),
+        }
+    }
+
+    fn part(&mut self, call: &Value) -> (StatusCode, Json<Value>) {
+        let bytes = STANDARD.decode(call["layerPartBlob"].as_str().unwrap());
+        let (bytes, had) = (bytes.unwrap(), self.parts.concat().len());
+        let (first, last) = (&call["partFirstByte"], &call["partLastByte"]);
+        if (first, last) != (&json!(had), &json!(had + bytes.len() - 1)) {
+            return refuse("InvalidLayerPartException");
+        }
+        // Only the last part may be small, and none may be large.
+        let small = self.parts.last().is_some_and(|part| part.len() < 5 * MIB);
+        if small || bytes.len() > 20 * MIB {
+            return refuse("LayerPartTooSmallException");
+        }
+        self.parts.push(bytes);
+        (StatusCode::OK, Json(json!({"uploadId": "one"})))
+    }
+
+    fn complete(&mut self, call: &Value) -> (StatusCode, Json<Value>) {
+        let wanted = call["layerDigests"][0].as_str().unwrap();
+        if Digest::of(&self.parts.concat()).as_str() != wanted {
+            return refuse("InvalidLayerException");
+        }
+        match self.layers.insert(wanted.to_owned()) {
+            true => (StatusCode::OK, Json(json!({"layerDigest": wanted}))),
+            false => refuse("LayerAlreadyExistsException"),
+        }
+    }
+}
+
+async fn serve() -> (Shared, String) {
+    let server = Shared::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let answer = async |State(server): State<Shared>, headers: HeaderMap, body: Bytes| {
+        let target = headers["x-amz-target"].to_str().unwrap();
+        let operation = target.rsplit_once('.').unwrap().1.to_owned();
+        let call: Value = serde_json::from_slice(&body).unwrap();
+        server.lock().unwrap().answer(&operation, &call)
+    };
+    let router = axum::Router::new()
+        .route("/", post(answer))
+        .layer(DefaultBodyLimit::disable())
+        .with_state(server.clone());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (server, host)
+}
+
+/// Bytes that no compression hides, in pieces that fit no part.
+struct Layer(Vec<u8>);
+
+impl Layer {
+    fn of(size: usize) -> Self {
+        let mut state = 1_u32;
+        let byte = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        Self(std::iter::repeat_with(byte).take(size).collect())
+    }
+
+    fn descriptor(&self) -> Descriptor {
+        Descriptor {
+            media_type: MediaType::new(MediaType::DOCKER_LAYER),
+            size: self.0.len() as u64,
+            digest: Digest::of(&self.0),
+        }
+    }
+}
+
+#[async_trait]
+impl BlobSource for Layer {
+    async fn open(&self) -> Result<BlobStream, RegistryError> {
+        let pieces: Vec<_> = (self.0.chunks(777_777))
+            .map(|piece| Ok(Bytes::copy_from_slice(piece)))
+            .collect();
+        Ok(stream::iter(pieces).boxed())
+    }
+}
+
+#[tokio::test]
+async fn a_large_layer_goes_in_parts_and_is_whole() {
+    let (server, host) = serve().await;
+    let client = ecr_client(clients_at(&format!("http://{host}")).await, &host);
+    let repository = Repository::new(&host, "iib-build").unwrap();
+    // A part and some more; whole parts; one byte over.
+    for (size, parts) in [(11_000_000, 2), (20 * MIB, 2), (10 * MIB + 1, 2)] {
+        let layer = Layer::of(size);
+        let descriptor = layer.descriptor();
+        server.lock().unwrap().faults = 2;
+        // A second time, as after a crash.
+        for _ in 0..2 {
+            let pushed = client.push_blob(&repository, &descriptor, &layer).await;
+            pushed.unwrap();
+            let server = server.lock().unwrap();
+            assert_eq!(server.parts.len(), parts);
+            assert!(server.parts.concat() == layer.0, "{size}");
+            assert!(server.layers.contains(descriptor.digest.as_str()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_layer_that_is_not_as_promised_never_becomes_one() {
+    let (server, host) = serve().await;
+    let client = ecr_client(clients_at(&format!("http://{host}")).await, &host);
+    let repository = Repository::new(&host, "iib-build").unwrap();
+    let layer = Layer::of(11_000_000);
+    let right = layer.descriptor();
+    let other_digest = Descriptor {
+        digest: Digest::of(b"another"),
+        ..right.clone()
+    };
+    let other_size = Descriptor {
+        size: right.size + 1,
+        ..right
+    };
+    for promised in [other_digest, other_size] {
+        let refused = client.push_blob(&repository, &promised, &layer).await;
+        assert!(
+            matches!(refused, Err(RegistryError::Mismatch { .. })),
+            "{refused:?}"
+        );
+        assert_eq!(server.lock().unwrap().layers, BTreeSet::new());
+    }
+}

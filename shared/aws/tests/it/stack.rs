@@ -1,0 +1,207 @@
+//! Stores in an emulator: a table, a bucket and queues for each, as `template.yaml` has them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType,
+};
+use iib_aws::{Clients, DynamoLogs, DynamoRequests, KmsSecrets, QueueUrls, S3Artifacts, SqsQueue};
+use iib_ports::{Clock, Delivery};
+use iib_request::{Stage, Task};
+use iib_testkit::contract::Inbox;
+use iib_testkit::ministack::Ministack;
+use jiff::Timestamp;
+
+/// The clock of the machine.
+pub(crate) struct Now;
+
+impl Clock for Now {
+    #[expect(clippy::disallowed_methods, reason = "a clock for tests")]
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// Clients of an emulator.
+pub(crate) async fn clients_at(endpoint: &str) -> Clients {
+    let settings = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .endpoint_url(endpoint)
+        .load()
+        .await;
+    Clients::with(settings)
+}
+
+/// An emulator, and how many names were given out in it.
+pub(crate) struct Stack {
+    pub(crate) emulator: Ministack,
+    names: AtomicU64,
+}
+
+impl Stack {
+    pub(crate) async fn start() -> Self {
+        Self {
+            emulator: Ministack::start().await,
+            names: AtomicU64::new(0),
+        }
+    }
+
+    fn name(&self) -> String {
+        format!("iib-{}", self.names.fetch_add(1, Ordering::SeqCst))
+    }
+
+    pub(crate) async fn clients(&self) -> Clients {
+        clients_at(self.emulator.endpoint()).await
+    }
+
+    pub(crate) async fn requests(&self) -> Arc<DynamoRequests> {
+        let (clients, table) = self.table().await;
+        let bucket = self.bucket(&clients).await;
+        let requests = DynamoRequests::new(clients.dynamodb(), table, clients.s3(), bucket);
+        Arc::new(requests)
+    }
+
+    pub(crate) async fn logs(&self) -> Arc<DynamoLogs> {
+        let (clients, table) = self.table().await;
+        Arc::new(DynamoLogs::new(clients.dynamodb(), table, Arc::new(Now)))
+    }
+
+    pub(crate) async fn secrets(&self) -> Arc<KmsSecrets> {
+        let (clients, table) = self.table().await;
+        let kms = clients.kms();
+        let key = kms.create_key().send().await.unwrap();
+        let key = key.key_metadata.unwrap().key_id;
+        let dynamodb = clients.dynamodb();
+        Arc::new(KmsSecrets::new(kms, dynamodb, key, table, Arc::new(Now)))
+    }
+
+    pub(crate) async fn artifacts(&self) -> Arc<S3Artifacts> {
+        let clients = self.clients().await;
+        let bucket = self.bucket(&clients).await;
+        Arc::new(S3Artifacts::new(clients.s3(), bucket))
+    }
+
+    pub(crate) async fn queue(&self) -> (Arc<SqsQueue>, Arc<Receiver>) {
+        let client = self.clients().await.sqs();
+        let mut urls = Vec::new();
+        for _ in 0..3 {
+            let created = client.create_queue().queue_name(self.name());
+            urls.push(created.send().await.unwrap().queue_url.unwrap());
+        }
+        let urls = QueueUrls {
+            pin: urls[0].clone(),
+            mutate: urls[1].clone(),
+            push: urls[2].clone(),
+        };
+        let queue = SqsQueue::new(client.clone(), urls.clone());
+        (Arc::new(queue), Arc::new(Receiver { client, urls }))
+    }
+
+    async fn bucket(&self, clients: &Clients) -> String {
+        let name = self.name();
+        let create = clients.s3().create_bucket().bucket(&name);
+        create.send().await.unwrap();
+        name
+    }
+
+    async fn table(&self) -> (Clients, String) {
+        let (clients, name) = (self.clients().await, self.name());
+        let attribute = |name: &str, kind| {
+            let attribute = AttributeDefinition::builder().attribute_name(name);
+            attribute.attribute_type(kind).build().unwrap()
+        };
+        let key = |name: &str, kind| {
+            let key = KeySchemaElement::builder().attribute_name(name);
+            key.key_type(kind).build().unwrap()
+        };
+        let keys_only = Projection::builder().projection_type(ProjectionType::KeysOnly);
+        let phase = GlobalSecondaryIndex::builder()
+            .index_name("phase")
+            .key_schema(key("phase", KeyType::Hash))
+            .key_schema(key("rank", KeyType::Range))
+            .projection(keys_only.build())
+            .build()
+            .unwrap();
+        let dynamodb = clients.dynamodb();
+        dynamodb
+            .create_table()
+            .table_name(&name)
+            .billing_mode(BillingMode::PayPerRequest)
+            .attribute_definitions(attribute("pk", ScalarAttributeType::S))
+            .attribute_definitions(attribute("sk", ScalarAttributeType::S))
+            .attribute_definitions(attribute("phase", ScalarAttributeType::S))
+            .attribute_definitions(attribute("rank", ScalarAttributeType::N))
+            .key_schema(key("pk", KeyType::Hash))
+            .key_schema(key("sk", KeyType::Range))
+            .global_secondary_indexes(phase)
+            .send()
+            .await
+            .unwrap();
+        (clients, name)
+    }
+}
+
+/// The receiving half of queues.
+pub(crate) struct Receiver {
+    client: aws_sdk_sqs::Client,
+    urls: QueueUrls,
+}
+
+impl Receiver {
+    fn url(&self, stage: Stage) -> &str {
+        match stage {
+            Stage::Pin => &self.urls.pin,
+            Stage::Mutate => &self.urls.mutate,
+            Stage::Push => &self.urls.push,
+            Stage::Queued | Stage::Done => panic!("{stage} has no queue"),
+        }
+    }
+
+    async fn receive(&self, stage: Stage, most: i32) -> Vec<(Task, String)> {
+        let received = self
+            .client
+            .receive_message()
+            .queue_url(self.url(stage))
+            .max_number_of_messages(most)
+            .visibility_timeout(3600)
+            .send()
+            .await
+            .unwrap();
+        let messages = received.messages.unwrap_or_default().into_iter();
+        messages
+            .map(|message| {
+                let task = serde_json::from_str(&message.body.unwrap()).unwrap();
+                (task, message.receipt_handle.unwrap())
+            })
+            .collect()
+    }
+}
+
+#[async_trait]
+impl Inbox for Receiver {
+    async fn take_all(&self, stage: Stage) -> Vec<Task> {
+        let mut tasks = Vec::new();
+        loop {
+            let batch = self.receive(stage, 10).await;
+            if batch.is_empty() {
+                return tasks;
+            }
+            for (task, receipt) in batch {
+                let delete = self.client.delete_message().queue_url(self.url(stage));
+                delete.receipt_handle(receipt).send().await.unwrap();
+                tasks.push(task);
+            }
+        }
+    }
+
+    async fn receive(&self, stage: Stage) -> Option<(Task, Delivery)> {
+        let (task, receipt) = Receiver::receive(self, stage, 1).await.pop()?;
+        Some((task, Delivery { stage, receipt }))
+    }
+}
