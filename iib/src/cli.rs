@@ -93,6 +93,18 @@ pub struct DemoOptions {
     /// Folder for what the demo makes [default: a new folder among the temporary files]
     #[arg(long)]
     pub data_folder: Option<PathBuf>,
+    /// Use a service that runs already, instead of starting one
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "registry",
+        conflicts_with = "data_folder"
+    )]
+    pub url: Option<String>,
+    /// The registry the examples are pushed to, which that service has to reach; credentials and
+    /// plain HTTP are set as for `iib serve`
+    #[arg(long, value_name = "HOST", requires = "url")]
+    pub registry: Option<String>,
 }
 
 /// Options of `iib serve`.

@@ -26,10 +26,15 @@ use crate::wait::{Show, Waited, wait};
 
 /// Far more than the demo's requests take on the slowest machine.
 const LIMIT: Duration = Duration::from_secs(300);
+/// Far more than the demo's catalog has, bytes.
+const CATALOG_LIMIT: u64 = 64 * 1024 * 1024;
 
 #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
 pub(crate) async fn run(options: &DemoOptions) -> anyhow::Result<Exit> {
     telemetry::init(LogFormat::Text, Detail::Errors);
+    if let (Some(url), Some(registry)) = (&options.url, &options.registry) {
+        return Demo::at(url, registry)?.run().await;
+    }
     let folder = match &options.data_folder {
         Some(folder) => folder.clone(),
         None => tempfile::Builder::new()
@@ -51,7 +56,7 @@ pub(crate) async fn run(options: &DemoOptions) -> anyhow::Result<Exit> {
     println!(
         "  iib serve --data-folder {} --listen {} --registry-listen {}",
         folder.display(),
-        demo.api,
+        demo.api.trim_start_matches("http://"),
         demo.host
     );
     Ok(Exit::Done)
@@ -62,7 +67,6 @@ async fn start(folder: PathBuf) -> anyhow::Result<(Service, Demo)> {
     // Settings of the environment are for the real service; the demo is the same everywhere.
     let mut config = Config::load(None, &std::collections::BTreeMap::new())?;
     config.data_folder = folder;
-    let limit = config.work.max_index_bytes;
     let service = Service::start(ServiceOptions {
         config,
         listen: free_port,
@@ -74,16 +78,11 @@ async fn start(folder: PathBuf) -> anyhow::Result<(Service, Demo)> {
         .registry
         .context("the service runs without its registry")?
         .to_string();
-    let demo = Demo {
-        client: Client::new(&format!("http://{}", service.api))?,
-        registry: RegistryClient::new(RegistryConfig {
-            insecure_registries: [host.clone()].into(),
-            ..RegistryConfig::default()
-        })?,
-        api: service.api,
-        host,
-        limit,
+    let registries = RegistryConfig {
+        insecure_registries: [host.clone()].into(),
+        ..RegistryConfig::default()
     };
+    let demo = Demo::new(&format!("http://{}", service.api), &host, registries)?;
     Ok((service, demo))
 }
 
@@ -91,15 +90,34 @@ async fn start(folder: PathBuf) -> anyhow::Result<(Service, Demo)> {
 struct Demo {
     client: Client,
     registry: RegistryClient,
-    api: SocketAddr,
+    api: String,
     host: String,
-    limit: u64,
 }
 
 impl Demo {
+    /// The demo of a service that runs already. How the registry is spoken to, the settings say.
+    fn at(url: &str, registry: &str) -> anyhow::Result<Self> {
+        let registries = Config::from_env()?.registries;
+        let registries = RegistryConfig {
+            insecure_registries: registries.insecure,
+            auth_files: registries.auth_files,
+            ..RegistryConfig::default()
+        };
+        Self::new(url, registry, registries)
+    }
+
+    fn new(url: &str, registry: &str, registries: RegistryConfig) -> anyhow::Result<Self> {
+        Ok(Self {
+            client: Client::new(url)?,
+            registry: RegistryClient::new(registries)?,
+            api: url.to_owned(),
+            host: registry.to_owned(),
+        })
+    }
+
     #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
     async fn run(&self) -> anyhow::Result<Exit> {
-        println!("  api       http://{}/api/v1", self.api);
+        println!("  api       {}/api/v1", self.api.trim_end_matches('/'));
         println!("  registry  {}\n", self.host);
         println!("Pushing a binary image for amd64 and arm64, and five small bundles …");
         let binary_image = images::push_binary_image(&self.registry, &self.host).await?;
@@ -191,10 +209,8 @@ impl Demo {
     async fn catalog(&self, index: &PullSpec) -> anyhow::Result<CatalogShape> {
         let scratch = tempfile::tempdir()?;
         let index_db = std::sync::Arc::new(SqliteIndex);
-        let shape =
-            iib_pipeline::read_catalog(&self.registry, index_db, index, scratch.path(), self.limit)
-                .await
-                .map_err(|error| anyhow::anyhow!(error.reason()))?;
-        Ok(shape)
+        let (registry, scratch) = (&self.registry, scratch.path());
+        let shape = iib_pipeline::read_catalog(registry, index_db, index, scratch, CATALOG_LIMIT);
+        shape.await.map_err(|error| anyhow::anyhow!(error.reason()))
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use aws_sdk_ecr::Client;
+use aws_sdk_ecr::operation::create_repository::CreateRepositoryError;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use iib_oci::{Descriptor, Digest, PullSpec, RawManifest, Reference, Repository};
@@ -141,7 +142,7 @@ impl Ecr {
             Err(error)
                 if !error
                     .as_service_error()
-                    .is_some_and(|error| error.is_repository_already_exists_exception()) =>
+                    .is_some_and(CreateRepositoryError::is_repository_already_exists_exception) =>
             {
                 return Err(layer::failed(
                     repository,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_kms::operation::decrypt::DecryptError;
 use iib_ports::{Clock, SECRET_LIMIT, Secret, SecretError, Secrets};
 use iib_request::SecretRef;
 use jiff::Timestamp;
@@ -135,7 +136,7 @@ impl Secrets for KmsSecrets {
             Err(error)
                 if error
                     .as_service_error()
-                    .is_some_and(|error| error.is_invalid_ciphertext_exception()) =>
+                    .is_some_and(DecryptError::is_invalid_ciphertext_exception) =>
             {
                 return Err(SecretError::Altered);
             }

@@ -30,6 +30,10 @@ pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "numbers are copied; a reference would only be noise at every call"
+)]
 pub(crate) fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }

@@ -24,6 +24,44 @@ pub struct Config {
     pub work: WorkSettings,
     /// How registries are spoken to.
     pub registries: Registries,
+    /// Names of what the functions use on AWS.
+    pub aws: Aws,
+}
+
+/// Names of what the functions use on AWS. The template sets them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Aws {
+    /// The DynamoDB table.
+    pub table: String,
+    /// The S3 bucket.
+    pub bucket: String,
+    /// URL of the queue of pin.
+    pub pin_queue_url: String,
+    /// URL of the queue of mutate.
+    pub mutate_queue_url: String,
+    /// URL of the queue of push.
+    pub push_queue_url: String,
+    /// The KMS key for secrets of requests: id, ARN or alias.
+    pub secret_key: String,
+    /// Registries that are ECR although their names do not say so: an emulator's.
+    pub ecr_registries: BTreeSet<String>,
+    /// Whether a missing repository of ECR is created when something is pushed to it.
+    pub ecr_create_repositories: bool,
+}
+
+impl Aws {
+    /// What has to be set on AWS, with the variable that sets it.
+    fn required(&self) -> [(&'static str, &str); 6] {
+        [
+            ("IIB_TABLE", &self.table),
+            ("IIB_BUCKET", &self.bucket),
+            ("IIB_PIN_QUEUE_URL", &self.pin_queue_url),
+            ("IIB_MUTATE_QUEUE_URL", &self.mutate_queue_url),
+            ("IIB_PUSH_QUEUE_URL", &self.push_queue_url),
+            ("IIB_SECRET_KEY", &self.secret_key),
+        ]
+    }
 }
 
 /// How registries are spoken to.
@@ -80,6 +118,28 @@ impl Config {
         let environment = environment();
         let file = environment.get("IIB_CONFIG").map(PathBuf::from);
         Self::load(file.as_deref(), &environment)
+    }
+
+    /// Settings of a function on AWS: what local mode has defaults for must be set there.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every fault at once.
+    pub fn for_aws() -> Result<Self, ConfigError> {
+        Self::from_env()?.checked_for_aws()
+    }
+
+    fn checked_for_aws(self) -> Result<Self, ConfigError> {
+        let required = self.aws.required().into_iter();
+        let required = required.chain([("IIB_REGISTRY", self.work.registry.as_str())]);
+        let missing: Vec<String> = required
+            .filter(|(_, value)| value.is_empty())
+            .map(|(name, _)| format!("{name} is not set; on AWS it must be"))
+            .collect();
+        if missing.is_empty() {
+            Ok(self)
+        } else {
+            Err(ConfigError::Faults(missing))
+        }
     }
 
     /// Settings from a file and an environment.
@@ -152,6 +212,18 @@ impl Config {
                     .push(format!("IIB_BINARY_IMAGE_CONFIG: {error}")),
             }
         }
+        let aws = &mut self.aws;
+        vars.parsed("IIB_TABLE", &mut aws.table);
+        vars.parsed("IIB_BUCKET", &mut aws.bucket);
+        vars.parsed("IIB_PIN_QUEUE_URL", &mut aws.pin_queue_url);
+        vars.parsed("IIB_MUTATE_QUEUE_URL", &mut aws.mutate_queue_url);
+        vars.parsed("IIB_PUSH_QUEUE_URL", &mut aws.push_queue_url);
+        vars.parsed("IIB_SECRET_KEY", &mut aws.secret_key);
+        vars.list("IIB_ECR_REGISTRIES", &mut aws.ecr_registries);
+        vars.parsed(
+            "IIB_ECR_CREATE_REPOSITORIES",
+            &mut aws.ecr_create_repositories,
+        );
         vars.list("IIB_INSECURE_REGISTRIES", &mut self.registries.insecure);
         if let Some(path) = vars.get("IIB_AUTH_FILE") {
             self.registries.auth_files = vec![path.into()];
@@ -363,6 +435,20 @@ mod tests {
             ]);
             let text = Config::load(None, &vars).unwrap_err().to_string();
             assert!(text.contains("image_push_template"), "{text}");
+        }
+    }
+
+    #[test]
+    fn on_aws_everything_the_template_sets_has_to_be_set() {
+        let config = Config::load(None, &Environment::new()).unwrap();
+        let text = config.checked_for_aws().unwrap_err().to_string();
+        for name in [
+            "IIB_TABLE",
+            "IIB_BUCKET",
+            "IIB_PUSH_QUEUE_URL",
+            "IIB_REGISTRY",
+        ] {
+            assert!(text.contains(name), "{name} in {text}");
         }
     }
 

@@ -20,7 +20,7 @@ pub enum Detail {
     Errors,
 }
 
-const STEPS: &str = "warn,iib=info,iib_pipeline=info,iib_embedded=info,iib_registry=info,iib_intake=info,iib_edge=info,iib_local=info";
+const STEPS: &str = "warn,iib=info,iib_pipeline=info,iib_embedded=info,iib_registry=info,iib_intake=info,iib_edge=info,iib_local=info,iib_aws=info,iib_cloud=info";
 
 /// Sends log lines to standard error. A second call changes nothing, so that a test which calls
 /// two entry points does not fail.

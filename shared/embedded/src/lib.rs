@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod artifacts;
-mod clock;
 mod database;
 mod durable;
 mod error;
@@ -14,7 +13,6 @@ mod requests;
 mod secrets;
 
 pub use artifacts::FileArtifacts;
-pub use clock::SystemClock;
 pub use database::DatabaseError;
 pub use error::EmbeddedError;
 pub use folder::{DataFolder, Freed};

@@ -1,19 +1,15 @@
 #![doc = include_str!("../README.md")]
 
-mod notifier;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use iib_edge::Config;
-use iib_embedded::{DataFolder, EmbeddedError, SqliteQueue, SystemClock};
+use iib_edge::{Config, LogNotifier};
+use iib_embedded::{DataFolder, EmbeddedError, SqliteQueue};
 use iib_indexdb::SqliteIndex;
 use iib_oci::Digest;
 use iib_pipeline::Deps;
-use iib_ports::{Clock, Notifier};
+use iib_ports::{Clock, Notifier, SystemClock};
 use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
-
-pub use notifier::LogNotifier;
 
 /// Deliveries after which a message goes to the dead letters. A record gives up long before
 /// (its attempts are counted in it); this only ends messages that cannot be read at all.

@@ -10,6 +10,7 @@ mod queue;
 mod registry;
 mod requests;
 mod secrets;
+mod system_clock;
 
 pub use artifacts::{
     Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, Bytestream, Stored,
@@ -25,3 +26,4 @@ pub use registry::{
 };
 pub use requests::{Created, NewRequest, ONCE_LIMIT, Page, PageQuery, Requests, StoreError};
 pub use secrets::{SECRET_LIMIT, Secret, SecretError, Secrets};
+pub use system_clock::SystemClock;

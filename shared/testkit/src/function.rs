@@ -79,6 +79,16 @@ impl Function {
         self.process.kill().await.unwrap();
     }
 
+    /// Without the settings that the template makes, the process has to end before it takes an
+    /// event, and to say which are missing.
+    pub async fn assert_that_missing_settings_are_named(self) {
+        let (status, log) = self.refusal().await;
+        assert!(!status.success(), "{log}");
+        for name in ["IIB_TABLE", "IIB_BUCKET", "IIB_REGISTRY"] {
+            assert!(log.contains(name), "no {name} in: {log}");
+        }
+    }
+
     /// Waits until the process ends by itself and gives what it wrote. An event that waits for
     /// it must still wait then.
     pub async fn refusal(mut self) -> (ExitStatus, String) {

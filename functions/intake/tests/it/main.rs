@@ -1,12 +1,14 @@
 //! The router with stores in memory, asked as clients and the API Gateway ask it; and the built
 //! binary.
 
-#[cfg(test)]
+#[cfg(all(test, feature = "aws"))]
 mod binary;
 #[cfg(test)]
 mod broken;
 #[cfg(test)]
 mod gateway;
+#[cfg(test)]
+mod handler;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! The built binary under a simulated Lambda Runtime API, over embedded stores.
+//! The handler over embedded stores, and the start of the binary.
 
-#[cfg(test)]
+#[cfg(all(test, feature = "aws"))]
 mod binary;
+#[cfg(test)]
+mod handler;
 #[cfg(test)]
 #[path = "../../../pin/tests/it/machine.rs"]
 mod machine;

@@ -1,70 +1,11 @@
-//! The binary does its stage.
+//! The binary under a simulated Lambda Runtime API.
 
-use iib_request::{Stage, State, Task};
-use serde_json::{Value, json};
-
-use crate::machine::{Machine, assert_that_bad_settings_are_named, log_of, record, waiting};
-
-const BINARY: &str = env!("CARGO_BIN_EXE_pin");
-
-fn event() -> Value {
-    serde_json::from_str(include_str!("../../../../events/sqs-pin.json")).unwrap()
-}
-
-#[tokio::test]
-async fn the_function_pins_the_images_of_a_request() {
-    let machine = Machine::before(Stage::Pin).await;
-    let response = machine.run(BINARY, &event()).await;
-    assert_eq!(response, json!({"batchItemFailures": []}));
-
-    let local = machine.open();
-    let record = record(&local).await;
-    assert_eq!(
-        (record.stage, record.state()),
-        (Stage::Mutate, State::InProgress)
-    );
-    assert_eq!(
-        record.state_reason(),
-        "Building the index image for the following arches: amd64, arm64"
-    );
-    let plan = record.plan.unwrap();
-    let digest = async |name: &str| {
-        let spec = format!("{}/examples/{name}", machine.host).parse().unwrap();
-        local.deps.registry.manifest(&spec).await.unwrap().digest()
-    };
-    let bundle = &plan.bundles[0];
-    assert_eq!(plan.bundles.len(), 1);
-    assert_eq!(bundle.pinned.digest(), &digest("lantern:v0.2.0").await);
-    assert_eq!(bundle.package.as_deref(), Some("lantern"));
-    let index = plan.from_index.unwrap();
-    assert_eq!(index.resolved.digest(), &digest("index:v1").await);
-    assert_eq!(index.database, "database/index.db");
-    assert_eq!(plan.version, "v4.6");
-    let arches: Vec<_> = plan.binary_images.keys().map(ToString::to_string).collect();
-    assert_eq!(arches, ["amd64", "arm64"]);
-
-    let next = Task::new(record.id, Stage::Mutate);
-    assert_eq!(waiting(&local, Stage::Mutate).await, [next]);
-    assert_eq!(
-        log_of(&local, Stage::Pin).await,
-        [
-            "Resolving the bundles",
-            "Resolving the container images",
-            "Building the index image for the following arches: amd64, arm64",
-        ]
-    );
-}
-
-#[tokio::test]
-async fn messages_fail_alone() {
-    let machine = Machine::before(Stage::Pin).await;
-    machine
-        .assert_that_messages_fail_alone(BINARY, event(), Stage::Mutate)
-        .await;
-    assert_eq!(record(&machine.open()).await.stage, Stage::Mutate);
-}
+use iib_testkit::function::Function;
 
 #[tokio::test]
 async fn bad_settings_are_named_before_the_first_event() {
-    assert_that_bad_settings_are_named(BINARY).await;
+    Function::start(env!("CARGO_BIN_EXE_pin"), &[])
+        .await
+        .assert_that_missing_settings_are_named()
+        .await;
 }

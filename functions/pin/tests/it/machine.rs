@@ -2,6 +2,7 @@
 //!
 //! The tests of pin, mutate and push share this file.
 
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use iib_bundle::Bundle;
 use iib_catalog::AddOptions;
 use iib_edge::Config;
@@ -10,9 +11,9 @@ use iib_local::Local;
 use iib_oci::{Arch, PullSpec};
 use iib_pipeline::{Deps, Verdict, intake, mutate, pin, read_bundle};
 use iib_request::{AddRequest, Record, RequestId, Stage, Task};
-use iib_testkit::function::Function;
 use iib_testkit::images;
 use jiff::SignedDuration;
+use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -23,6 +24,11 @@ const REQUEST: RequestId = RequestId(1);
 
 /// A bundle that takes far less.
 const BUNDLE_LIMIT: u64 = 1 << 20;
+
+/// The handler of a stage.
+pub(crate) trait Handler: AsyncFn(&Deps, LambdaEvent<SqsEvent>) -> SqsBatchResponse {}
+
+impl<H: AsyncFn(&Deps, LambdaEvent<SqsEvent>) -> SqsBatchResponse> Handler for H {}
 
 pub(crate) struct Machine {
     data_folder: TempDir,
@@ -86,8 +92,8 @@ impl Machine {
         }
     }
 
-    /// What the binary is told by its environment.
-    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+    /// What a process is told by its environment.
+    fn settings(&self) -> Vec<(&'static str, String)> {
         let folder = self.data_folder.path().to_str().unwrap();
         vec![
             ("IIB_DATA_FOLDER", folder.to_owned()),
@@ -104,18 +110,19 @@ impl Machine {
         Local::open(&config).unwrap()
     }
 
-    /// Runs the binary on one event, to its end.
-    pub(crate) async fn run(&self, binary: &str, event: &Value) -> Value {
-        let mut function = Function::start(binary, &self.settings()).await;
-        let response = function.invoke(event).await;
-        function.stop().await;
-        response
+    /// Hands an event to the handler, as a process that begins with it and ends after it.
+    pub(crate) async fn run(&self, handle: impl Handler, event: &Value) -> Value {
+        let local = self.open();
+        let event = serde_json::from_value(event.clone()).unwrap();
+        let event = LambdaEvent::new(event, Context::default());
+        let response = handle(&local.deps, event).await;
+        serde_json::to_value(response).unwrap()
     }
 
-    /// Runs the binary on the event's message and two that no such function can do.
+    /// Runs the handler on the event's message and two that no such function can do.
     pub(crate) async fn assert_that_messages_fail_alone(
         &self,
-        binary: &str,
+        handle: impl Handler,
         mut event: Value,
         other: Stage,
     ) {
@@ -131,22 +138,13 @@ impl Machine {
             // Before the good one, which must be reached all the same.
             records.insert(0, bad);
         }
-        let response = self.run(binary, &event).await;
+        let response = self.run(handle, &event).await;
         let mut failed: Vec<_> = (response["batchItemFailures"].as_array().unwrap().iter())
             .map(|failure| failure["itemIdentifier"].as_str().unwrap())
             .collect();
         failed.sort_unstable();
         assert_eq!(failed, ["misdirected", "unreadable"]);
     }
-}
-
-/// Bad settings end the binary before it takes an event, and what it writes names them.
-pub(crate) async fn assert_that_bad_settings_are_named(binary: &str) {
-    let settings = [("IIB_MAX_ATTEMPTS", "none".to_owned())];
-    let function = Function::start(binary, &settings).await;
-    let (status, log) = function.refusal().await;
-    assert!(!status.success(), "{log}");
-    assert!(log.contains("IIB_MAX_ATTEMPTS"), "{log}");
 }
 
 /// Request 1 as it is stored.

@@ -1,6 +1,8 @@
-//! The built binary under a simulated Lambda Runtime API, over embedded stores.
+//! The handler over embedded stores, and the start of the binary.
 
-#[cfg(test)]
+#[cfg(all(test, feature = "aws"))]
 mod binary;
+#[cfg(test)]
+mod handler;
 #[cfg(test)]
 mod machine;

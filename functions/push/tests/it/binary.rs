@@ -1,102 +1,11 @@
-//! The binary does its stage.
+//! The binary under a simulated Lambda Runtime API.
 
-use std::sync::Arc;
-
-use iib_indexdb::SqliteIndex;
-use iib_oci::{PullSpec, Resolved};
-use iib_ports::{ArtifactError, ArtifactKey};
-use iib_request::{Stage, State, Task};
-use serde_json::{Value, json};
-
-use crate::machine::{Machine, assert_that_bad_settings_are_named, log_of, record, waiting};
-
-const BINARY: &str = env!("CARGO_BIN_EXE_push");
-
-/// The index of the test takes far less.
-const INDEX_LIMIT: u64 = 1 << 24;
-
-fn event() -> Value {
-    serde_json::from_str(include_str!("../../../../events/sqs-push.json")).unwrap()
-}
-
-#[tokio::test]
-async fn the_function_pushes_the_index_of_a_request() {
-    let machine = Machine::before(Stage::Push).await;
-    let response = machine.run(BINARY, &event()).await;
-    assert_eq!(response, json!({"batchItemFailures": []}));
-
-    let local = machine.open();
-    let registry = &*local.deps.registry;
-    let record = record(&local).await;
-    assert_eq!(
-        (record.stage, record.state()),
-        (Stage::Done, State::Complete)
-    );
-    let manifest = async |tag: &str| {
-        let spec: PullSpec = format!("{}/iib-build:{tag}", machine.host).parse().unwrap();
-        registry.manifest(&spec).await.unwrap()
-    };
-    let list = manifest("1").await;
-    assert_eq!(manifest("nightly").await, list);
-    let pinned = format!("{}/iib-build@{}", machine.host, list.digest());
-    assert_eq!(record.outputs.index_image_resolved, Some(pinned));
-    let Resolved::List(list) = list.read().unwrap() else {
-        panic!("the result is one image")
-    };
-    let listed: Vec<_> = list
-        .manifests
-        .iter()
-        .map(|entry| &entry.descriptor.digest)
-        .collect();
-    let images = [
-        manifest("1-amd64").await.digest(),
-        manifest("1-arm64").await.digest(),
-    ];
-    assert_eq!(listed, images.each_ref());
-
-    let index = record.outputs.index_image.unwrap().parse().unwrap();
-    let scratch = tempfile::tempdir().unwrap();
-    let catalog = iib_pipeline::read_catalog(
-        registry,
-        Arc::new(SqliteIndex),
-        &index,
-        scratch.path(),
-        INDEX_LIMIT,
-    )
-    .await
-    .unwrap();
-    let bundles: Vec<_> = catalog.packages["lantern"].bundles.iter().collect();
-    assert_eq!(bundles, ["lantern.v0.1.0", "lantern.v0.2.0"]);
-
-    let left = local
-        .deps
-        .artifacts
-        .get(&ArtifactKey::layer(record.id))
-        .await;
-    assert!(matches!(left, Err(ArtifactError::Missing(_))));
-    // Only what mutate sent: nothing comes after this stage.
-    let sent = Task::new(record.id, Stage::Push);
-    assert_eq!(waiting(&local, Stage::Push).await, [sent]);
-    let log = log_of(&local, Stage::Push).await;
-    assert_eq!(
-        log,
-        [
-            "Creating the manifest list",
-            "The operator bundle(s) were successfully added to the index image"
-        ]
-    );
-}
-
-#[tokio::test]
-async fn messages_fail_alone() {
-    let machine = Machine::before(Stage::Push).await;
-    machine
-        .assert_that_messages_fail_alone(BINARY, event(), Stage::Pin)
-        .await;
-    assert_eq!(record(&machine.open()).await.stage, Stage::Done);
-}
+use iib_testkit::function::Function;
 
 #[tokio::test]
 async fn bad_settings_are_named_before_the_first_event() {
-    assert_that_bad_settings_are_named(BINARY).await;
+    Function::start(env!("CARGO_BIN_EXE_push"), &[])
+        .await
+        .assert_that_missing_settings_are_named()
+        .await;
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 
 use aws_sdk_ecr::Client;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ecr::operation::complete_layer_upload::CompleteLayerUploadError;
 use aws_sdk_ecr::primitives::Blob;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
@@ -176,7 +177,7 @@ pub(super) async fn upload(
         Err(error)
             if error
                 .as_service_error()
-                .is_some_and(|error| error.is_layer_already_exists_exception()) =>
+                .is_some_and(CompleteLayerUploadError::is_layer_already_exists_exception) =>
         {
             Ok(())
         }

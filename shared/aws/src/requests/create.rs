@@ -117,9 +117,8 @@ impl DynamoRequests {
             .set_transact_items(Some(writes))
             .send()
             .await;
-        let error = match written {
-            Ok(_) => return Ok(Ok(record)),
-            Err(error) => error,
+        let Err(error) = written else {
+            return Ok(Ok(record));
         };
         let miss = miss(&error).ok_or_else(|| unavailable(ACTION)(error))?;
         self.overflow.remove(overflow.as_deref()).await;

@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use iib_aws::EcrRegistry;
-use iib_ports::Clock as _;
+use iib_ports::{Clock as _, SystemClock};
 use iib_testkit::contract;
 
 use crate::ecr_client;
-use crate::stack::{Now, Stack};
+use crate::stack::Stack;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs ministack"]
@@ -42,7 +42,7 @@ async fn logs_in_dynamodb_fulfil_the_contract() {
 #[ignore = "needs ministack"]
 async fn secrets_under_kms_fulfil_the_contract() {
     let stack = Stack::start().await;
-    contract::secrets(async || stack.secrets().await, Now.now()).await;
+    contract::secrets(async || stack.secrets().await, SystemClock.now()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,8 @@ use std::sync::Arc;
 #[cfg(test)]
 use iib_aws::{Clients, Ecr, EcrRegistry, EcrSettings};
 #[cfg(test)]
+use iib_ports::SystemClock;
+#[cfg(test)]
 use iib_registry::{RegistryClient, RegistryConfig};
 
 /// A client that takes a host for ECR.
@@ -22,7 +24,7 @@ fn ecr_client(clients: Clients, host: &str) -> EcrRegistry {
         hosts: [host.to_owned()].into(),
         create_repositories: true,
     };
-    let ecr = Ecr::new(clients, settings, Arc::new(stack::Now));
+    let ecr = Ecr::new(clients, settings, Arc::new(SystemClock));
     let client = RegistryClient::new(RegistryConfig {
         insecure_registries: [host.to_owned()].into(),
         logins: Some(Arc::new(ecr.clone())),

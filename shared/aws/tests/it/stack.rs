@@ -11,21 +11,10 @@ use aws_sdk_dynamodb::types::{
     ProjectionType, ScalarAttributeType,
 };
 use iib_aws::{Clients, DynamoLogs, DynamoRequests, KmsSecrets, QueueUrls, S3Artifacts, SqsQueue};
-use iib_ports::{Clock, Delivery};
+use iib_ports::{Delivery, SystemClock};
 use iib_request::{Stage, Task};
 use iib_testkit::contract::Inbox;
 use iib_testkit::ministack::Ministack;
-use jiff::Timestamp;
-
-/// The clock of the machine.
-pub(crate) struct Now;
-
-impl Clock for Now {
-    #[expect(clippy::disallowed_methods, reason = "a clock for tests")]
-    fn now(&self) -> Timestamp {
-        Timestamp::now()
-    }
-}
 
 /// Clients of an emulator.
 pub(crate) async fn clients_at(endpoint: &str) -> Clients {
@@ -69,7 +58,11 @@ impl Stack {
 
     pub(crate) async fn logs(&self) -> Arc<DynamoLogs> {
         let (clients, table) = self.table().await;
-        Arc::new(DynamoLogs::new(clients.dynamodb(), table, Arc::new(Now)))
+        Arc::new(DynamoLogs::new(
+            clients.dynamodb(),
+            table,
+            Arc::new(SystemClock),
+        ))
     }
 
     pub(crate) async fn secrets(&self) -> Arc<KmsSecrets> {
@@ -78,7 +71,13 @@ impl Stack {
         let key = kms.create_key().send().await.unwrap();
         let key = key.key_metadata.unwrap().key_id;
         let dynamodb = clients.dynamodb();
-        Arc::new(KmsSecrets::new(kms, dynamodb, key, table, Arc::new(Now)))
+        Arc::new(KmsSecrets::new(
+            kms,
+            dynamodb,
+            key,
+            table,
+            Arc::new(SystemClock),
+        ))
     }
 
     pub(crate) async fn artifacts(&self) -> Arc<S3Artifacts> {

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use iib_embedded::{DataFolder, SqliteQueue, SystemClock};
+use iib_embedded::{DataFolder, SqliteQueue};
+use iib_ports::SystemClock;
 use iib_ports::{Clock, Delivery};
 use iib_request::{Stage, Task};
 use iib_testkit::contract::{self, Inbox};

@@ -1,7 +1,8 @@
 //! The machine's clock.
 
-use iib_ports::Clock;
 use jiff::Timestamp;
+
+use crate::Clock;
 
 /// The clock of the machine, cut to microseconds.
 #[derive(Debug, Clone, Copy, Default)]

@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+"""Deploys the SAM template to an emulator of AWS, as `sam deploy` does to AWS.
+
+Puts the functions' zip files and the template into a bucket, creates the stack or updates it by a
+change set, waits, and prints the stack's outputs as a JSON object. Everything else goes to standard
+error. Exit code 1: it did not work, and why. Needs boto3.
+
+Credentials and region come from the environment; without any, `test` and `us-east-1` are used.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+CODE_URI = re.compile(r"^(?P<key>\s+CodeUri:\s+)target/lambda/(?P<name>[a-z0-9-]+)/?\s*$", re.MULTILINE)
+CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
+POLL_SECONDS = 0.3
+
+
+class Failure(Exception):
+    """Something that the caller has to be told; the text is all there is to say."""
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    try:
+        outputs = deploy(arguments)
+    except (Failure, BotoCoreError, ClientError, OSError) as error:
+        print(f"deploy: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(outputs, indent=2, sort_keys=True))
+    return 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--endpoint", required=True, help="URL of the emulator, e.g. http://127.0.0.1:4566")
+    parser.add_argument("--stack", default="iib", help="name of the stack (default: %(default)s)")
+    parser.add_argument(
+        "--template", type=Path, default=Path(__file__).parents[2] / "template.yaml",
+        help="the template (default: the project's)",
+    )
+    parser.add_argument(
+        "--packages", type=Path, required=True, metavar="FOLDER",
+        help="folder with <name>.zip for each CodeUri target/lambda/<name>/ of the template",
+    )
+    parser.add_argument(
+        "--parameter", action="append", default=[], metavar="KEY=VALUE", type=parse_parameter,
+        help="a parameter of the template; repeat it for more",
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=300, metavar="SECONDS",
+        help="how long to wait for the stack (default: %(default)s)",
+    )
+    return parser.parse_args()
+
+
+def parse_parameter(text: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise argparse.ArgumentTypeError(f"`{text}` is not KEY=VALUE")
+    return key, value
+
+
+def deploy(arguments: argparse.Namespace) -> dict[str, str]:
+    session = boto3.Session(
+        aws_access_key_id=os.environ.get("AWS_ACCESS_KEY_ID", "test"),
+        aws_secret_access_key=os.environ.get("AWS_SECRET_ACCESS_KEY", "test"),
+        region_name=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"),
+    )
+    # An emulator has no host name for each bucket.
+    settings = Config(s3={"addressing_style": "path"})
+    s3 = session.client("s3", endpoint_url=arguments.endpoint, config=settings)
+    cloudformation = session.client("cloudformation", endpoint_url=arguments.endpoint, config=settings)
+
+    template = arguments.template.read_text(encoding="utf-8")
+    bucket = f"{arguments.stack}-packages"
+    make_bucket(s3, bucket)
+    template = upload_packages(s3, bucket, template, arguments.packages)
+    # By URL: inline, a template may have 51,200 bytes only.
+    key = upload(s3, bucket, "template.yaml", template.encode())
+    url = f"{arguments.endpoint.rstrip('/')}/{bucket}/{key}"
+    deadline = time.monotonic() + arguments.timeout
+    apply(cloudformation, arguments.stack, url, arguments.parameter, deadline)
+    mend_mappings(session.client("lambda", endpoint_url=arguments.endpoint), cloudformation, arguments.stack)
+    stack = describe(cloudformation, arguments.stack)
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def make_bucket(s3, bucket: str) -> None:
+    try:
+        region = s3.meta.region_name
+        place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        s3.create_bucket(Bucket=bucket, **place)
+    except s3.exceptions.BucketAlreadyOwnedByYou:
+        pass
+
+
+def upload_packages(s3, bucket: str, template: str, folder: Path) -> str:
+    """Uploads what the template's functions consist of, and gives the template that says where."""
+    names = [match["name"] for match in CODE_URI.finditer(template)]
+    if not names:
+        raise Failure("the template has no `CodeUri: target/lambda/<name>/`")
+    missing = [name for name in names if not (folder / f"{name}.zip").is_file()]
+    if missing:
+        raise Failure(f"{folder} has no {', '.join(f'{name}.zip' for name in missing)}")
+    uris = {}
+    for name in names:
+        key = upload(s3, bucket, f"{name}.zip", (folder / f"{name}.zip").read_bytes())
+        uris[name] = f"s3://{bucket}/{key}"
+    return CODE_URI.sub(lambda match: match["key"] + uris[match["name"]], template)
+
+
+def upload(s3, bucket: str, name: str, content: bytes) -> str:
+    """Stores a file under a key with its digest, so that a change of it is a change of the stack."""
+    key = f"{hashlib.sha256(content).hexdigest()[:16]}/{name}"
+    s3.put_object(Bucket=bucket, Key=key, Body=content)
+    return key
+
+
+def apply(cloudformation, stack: str, url: str, parameters: list[tuple[str, str]], deadline: float) -> None:
+    """Creates or updates the stack and waits until that is done."""
+    present = describe(cloudformation, stack)
+    if present is not None and present["StackStatus"].startswith("ROLLBACK"):
+        raise Failure(f"the stack {stack} was never created ({present['StackStatus']}); delete it first")
+    exists = present is not None and present["StackStatus"] != "REVIEW_IN_PROGRESS"
+    change_set = cloudformation.create_change_set(
+        StackName=stack,
+        ChangeSetName=f"deploy-{time.time_ns()}",
+        ChangeSetType="UPDATE" if exists else "CREATE",
+        TemplateURL=url,
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters],
+        Capabilities=CAPABILITIES,
+    )["Id"]
+    changes = wait_for(
+        deadline, "the change set",
+        lambda: cloudformation.describe_change_set(StackName=stack, ChangeSetName=change_set),
+        lambda answer: not answer["Status"].endswith(("PENDING", "IN_PROGRESS")),
+    )
+    if changes["Status"] == "FAILED":
+        reason = changes.get("StatusReason", "no reason given")
+        cloudformation.delete_change_set(StackName=stack, ChangeSetName=change_set)
+        if exists and ("didn't contain changes" in reason or "No updates" in reason):
+            print(f"deploy: {stack} is as it should be", file=sys.stderr)
+            return
+        raise Failure(f"the change set of {stack} failed: {reason}")
+
+    seen = {event["EventId"] for event in events(cloudformation, stack)} if exists else set()
+    cloudformation.execute_change_set(StackName=stack, ChangeSetName=change_set)
+    done = wait_for(
+        deadline, f"the stack {stack}",
+        lambda: describe(cloudformation, stack),
+        lambda answer: not answer["StackStatus"].endswith("IN_PROGRESS"),
+    )
+    if done["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        raise Failure(f"{stack}: {done['StackStatus']}{failures(cloudformation, stack, seen)}")
+    print(f"deploy: {stack}: {done['StackStatus']}", file=sys.stderr)
+
+
+def mend_mappings(functions, cloudformation, stack: str) -> None:
+    """Sets the queues' concurrency once more, as numbers.
+
+    ministack 1.5.33 keeps a number that comes from a parameter as text, and then takes no message
+    from any queue ("ESM SQS poller error: '>=' not supported"). AWS converts it.
+    """
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+    for resource in (resource for page in pages for resource in page["StackResourceSummaries"]):
+        if resource["ResourceType"] != "AWS::Lambda::EventSourceMapping":
+            continue
+        mapping = functions.get_event_source_mapping(UUID=resource["PhysicalResourceId"])
+        if most := mapping.get("ScalingConfig", {}).get("MaximumConcurrency"):
+            scaling = {"MaximumConcurrency": int(most)}
+            functions.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig=scaling)
+
+
+def describe(cloudformation, stack: str) -> dict | None:
+    """The stack, or nothing if there is none."""
+    try:
+        return cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+    except ClientError as error:
+        if "does not exist" in error.response["Error"]["Message"]:
+            return None
+        raise
+
+
+def wait_for(deadline: float, what: str, ask, is_done):
+    while not is_done(answer := ask()):
+        if time.monotonic() > deadline:
+            raise Failure(f"{what} is not done in time")
+        time.sleep(POLL_SECONDS)
+    return answer
+
+
+def events(cloudformation, stack: str) -> list[dict]:
+    pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
+    return [event for page in pages for event in page["StackEvents"]]
+
+
+def failures(cloudformation, stack: str, seen: set[str]) -> str:
+    """What failed, first things first; events of earlier deployments do not count."""
+    failed = [
+        f"\n  {event['LogicalResourceId']} ({event['ResourceType']}): {event.get('ResourceStatusReason', '')}"
+        for event in reversed(events(cloudformation, stack))
+        if event["EventId"] not in seen and event["ResourceStatus"].endswith("_FAILED")
+    ]
+    return "".join(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

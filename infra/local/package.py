@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""Packs the functions' binaries for a deployment and holds their sizes against the limits.
+
+For each name the binary of that name goes to target/lambda/<name>/bootstrap, where template.yaml
+has it, and with --packages into <folder>/<name>.zip. Prints a line for each. Exit code 1: a binary
+is missing or too large.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+MIB = 1024 * 1024
+# What a cold start has to load. Lambda itself takes 50 MB zipped; these are ours.
+LIMIT_BINARY = 20 * MIB
+LIMIT_ZIP = 10 * MIB
+# The same bytes give the same package, and an unchanged function is not deployed again.
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--binaries", type=Path, required=True, help="folder with the binaries")
+    parser.add_argument("--packages", type=Path, help="folder for the zip files")
+    parser.add_argument("--no-limits", action="store_true", help="for builds that are not deployed")
+    parser.add_argument("names", nargs="+", metavar="FUNCTION")
+    arguments = parser.parse_args()
+    root = Path(__file__).parents[2] / "target" / "lambda"
+    too_large = []
+    for name in arguments.names:
+        binary = arguments.binaries / name
+        if not binary.is_file():
+            print(f"package: there is no {binary}; build it first", file=sys.stderr)
+            return 1
+        size, zipped = pack(name, binary, root / name / "bootstrap", arguments.packages)
+        print(f"{name:12} {size / MIB:6.2f} MiB stripped, {zipped / MIB:5.2f} MiB zipped")
+        if size > LIMIT_BINARY or zipped > LIMIT_ZIP:
+            too_large.append(name)
+    if too_large and not arguments.no_limits:
+        limits = f"{LIMIT_BINARY // MIB} MiB stripped and {LIMIT_ZIP // MIB} MiB zipped"
+        print(f"package: larger than {limits}: {', '.join(too_large)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def pack(name: str, binary: Path, bootstrap: Path, packages: Path | None) -> tuple[int, int]:
+    bootstrap.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(binary, bootstrap)
+    # Binaries of other profiles are not stripped by their build.
+    if shutil.which("strip"):
+        subprocess.run(["strip", str(bootstrap)], check=False, stderr=subprocess.DEVNULL)
+    bootstrap.chmod(0o755)
+    folder = packages or bootstrap.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    package = folder / f"{name}.zip"
+    entry = zipfile.ZipInfo("bootstrap", EPOCH)
+    entry.external_attr = 0o100755 << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr(entry, bootstrap.read_bytes(), compresslevel=9)
+    sizes = bootstrap.stat().st_size, package.stat().st_size
+    if packages is None:
+        os.remove(package)
+    return sizes
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+#![doc = include_str!("../README.md")]
+
+mod stage;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use iib_aws::{
+    Clients, DynamoLogs, DynamoRequests, Ecr, EcrRegistry, EcrSettings, KmsSecrets, QueueUrls,
+    S3Artifacts, SqsQueue,
+};
+use iib_edge::{Config, LogNotifier};
+use iib_indexdb::SqliteIndex;
+use iib_pipeline::Deps;
+use iib_pipeline::intake::IntakeDeps;
+use iib_ports::{Artifacts, Clock, Logs, Queue, Requests, Secrets, SystemClock};
+use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
+
+pub use stage::serve_stage;
+
+/// What a process on AWS can put its ports together from. Connections come about when they are
+/// first used.
+#[expect(missing_debug_implementations, reason = "ports have nothing to show")]
+pub struct Cloud {
+    config: Config,
+    clients: Clients,
+    clock: Arc<dyn Clock>,
+}
+
+/// The ports could not be put together.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CloudError {
+    /// The registry client cannot be set up.
+    #[error(transparent)]
+    Registry(#[from] RegistryInitError),
+    /// The scratch folder cannot be used.
+    #[error("the scratch folder {} cannot be used", path.display())]
+    Scratch {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl Cloud {
+    /// Takes these settings, and the SDK's own from the environment.
+    pub async fn new(config: Config) -> Self {
+        Self {
+            config,
+            clients: Clients::from_env().await,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// The ports of intake.
+    pub fn intake(&self) -> IntakeDeps {
+        IntakeDeps {
+            requests: self.requests(),
+            queue: self.queue(),
+            logs: self.logs(),
+            clock: self.clock.clone(),
+            notifier: Arc::new(LogNotifier),
+            api: self.config.api.clone(),
+            binary_images: self.config.work.binary_images.clone(),
+        }
+    }
+
+    /// The ports of a stage.
+    ///
+    /// # Errors
+    /// [`CloudError`].
+    pub fn stage(&self) -> Result<Deps, CloudError> {
+        let settings = EcrSettings {
+            hosts: self.config.aws.ecr_registries.clone(),
+            create_repositories: self.config.aws.ecr_create_repositories,
+        };
+        let ecr = Ecr::new(self.clients.clone(), settings, self.clock.clone());
+        let client = RegistryClient::new(RegistryConfig {
+            insecure_registries: self.config.registries.insecure.clone(),
+            auth_files: self.config.registries.auth_files.clone(),
+            logins: Some(Arc::new(ecr.clone())),
+            ..RegistryConfig::default()
+        })?;
+        Ok(Deps {
+            requests: self.requests(),
+            queue: self.queue(),
+            logs: self.logs(),
+            artifacts: self.artifacts(),
+            registry: Arc::new(EcrRegistry::new(Arc::new(client), ecr)),
+            index_db: Arc::new(SqliteIndex),
+            clock: self.clock.clone(),
+            notifier: Arc::new(LogNotifier),
+            api: self.config.api.clone(),
+            work: self.config.work.clone(),
+            scratch: self.scratch()?,
+        })
+    }
+
+    fn requests(&self) -> Arc<dyn Requests> {
+        let (table, bucket) = (&self.config.aws.table, &self.config.aws.bucket);
+        let (dynamodb, s3) = (self.clients.dynamodb(), self.clients.s3());
+        Arc::new(DynamoRequests::new(dynamodb, table, s3, bucket))
+    }
+
+    fn queue(&self) -> Arc<dyn Queue> {
+        let urls = QueueUrls {
+            pin: self.config.aws.pin_queue_url.clone(),
+            mutate: self.config.aws.mutate_queue_url.clone(),
+            push: self.config.aws.push_queue_url.clone(),
+        };
+        Arc::new(SqsQueue::new(self.clients.sqs(), urls))
+    }
+
+    fn logs(&self) -> Arc<dyn Logs> {
+        let table = &self.config.aws.table;
+        Arc::new(DynamoLogs::new(
+            self.clients.dynamodb(),
+            table,
+            self.clock.clone(),
+        ))
+    }
+
+    fn artifacts(&self) -> Arc<dyn Artifacts> {
+        let bucket = &self.config.aws.bucket;
+        Arc::new(S3Artifacts::new(self.clients.s3(), bucket))
+    }
+
+    #[expect(dead_code, reason = "intake keeps secrets in the next commit")]
+    fn secrets(&self) -> Arc<dyn Secrets> {
+        let aws = &self.config.aws;
+        Arc::new(KmsSecrets::new(
+            self.clients.kms(),
+            self.clients.dynamodb(),
+            &aws.secret_key,
+            &aws.table,
+            self.clock.clone(),
+        ))
+    }
+
+    /// The scratch folder of the settings, or the one disk a function has.
+    fn scratch(&self) -> Result<PathBuf, CloudError> {
+        let path = match self.config.scratch.as_os_str().is_empty() {
+            true => PathBuf::from("/tmp"),
+            false => self.config.scratch.clone(),
+        };
+        std::fs::create_dir_all(&path).map_err(|source| CloudError::Scratch {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(path)
+    }
+}
