@@ -11,6 +11,7 @@ use iib_ports::PageQuery;
 use iib_request::{Form, Listing, Meta, RequestId, View};
 use serde::Serialize;
 
+use crate::answer;
 use crate::problem::Problem;
 use crate::public_url::BuildsUrl;
 
@@ -60,5 +61,5 @@ pub(crate) async fn list(
     let meta = listing.meta(page.total, &builds)?;
     let view = |record| View::new(record, listing.form, &builds, &deps.api);
     let items = page.items.iter().map(view).collect();
-    Ok(Json(Requests { items, meta }).into_response())
+    answer::within_limit(&Requests { items, meta })
 }

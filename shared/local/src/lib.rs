@@ -77,6 +77,7 @@ impl Local {
             queue: Arc::new(queue.clone()),
             logs: Arc::new(folder.logs()),
             artifacts: Arc::new(folder.artifacts()),
+            secrets: Arc::new(folder.secrets(clock.clone())),
             registry: Arc::new(registry),
             index_db: Arc::new(SqliteIndex),
             clock,

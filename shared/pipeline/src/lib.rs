@@ -3,6 +3,7 @@
 pub mod binary_image;
 mod contents;
 mod deps;
+mod ending;
 mod error;
 mod image;
 pub mod intake;

@@ -72,7 +72,8 @@ mod tests {
     use iib_ports::NewRequest;
     use iib_request::{AddRequest, ApiSettings, Kind, WorkSettings};
     use iib_testkit::memory::{
-        MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRequests, RecordingNotifier,
+        MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRequests, MemorySecrets,
+        RecordingNotifier,
     };
     use iib_testkit::time::ManualClock;
 
@@ -86,6 +87,7 @@ mod tests {
             queue: queue.clone(),
             logs: Arc::new(MemoryLogs::default()),
             artifacts: Arc::new(MemoryArtifacts::default()),
+            secrets: Arc::new(MemorySecrets::default()),
             registry: Arc::new(MemoryRegistry::default()),
             index_db: Arc::new(SqliteIndex),
             clock: Arc::new(ManualClock::default()),

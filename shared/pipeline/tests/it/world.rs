@@ -8,13 +8,13 @@ use iib_catalog::CatalogShape;
 use iib_embedded::registry::{Auth, RegistryStore, serve};
 use iib_indexdb::SqliteIndex;
 use iib_oci::{Descriptor, MediaType, PullSpec, RawManifest, Reference, Repository};
-use iib_pipeline::intake::{IntakeDeps, submit_add};
+use iib_pipeline::intake::{IntakeDeps, LogContent, LogPart, Submission, logs, submit_add};
 use iib_pipeline::{Deps, Verdict, mutate, pin, push, read_catalog};
-use iib_ports::{InMemory, Queue as _, Registry, Requests as _};
+use iib_ports::{ArtifactKey, InMemory, Queue as _, Registry, Requests as _};
 use iib_registry::{RegistryClient, RegistryConfig};
 use iib_request::{AddRequest, ApiSettings, Record, RequestId, Stage, State, Task, WorkSettings};
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, RecordingNotifier,
+    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingNotifier,
 };
 use iib_testkit::scripted_registry::ScriptedRegistry;
 use iib_testkit::time::ManualClock;
@@ -45,6 +45,7 @@ pub(crate) struct World {
     pub(crate) queue: Arc<MemoryQueue>,
     pub(crate) requests: Arc<MemoryRequests>,
     pub(crate) artifacts: Arc<MemoryArtifacts>,
+    pub(crate) secrets: Arc<MemorySecrets>,
     pub(crate) clock: Arc<ManualClock>,
     server: Server,
     scratch: TempDir,
@@ -133,6 +134,7 @@ impl World {
         let queue = Arc::new(MemoryQueue::default());
         let requests = Arc::new(MemoryRequests::default());
         let artifacts = Arc::new(MemoryArtifacts::default());
+        let secrets = Arc::new(MemorySecrets::default());
         let clock = Arc::new(ManualClock::default());
         let scratch = tempfile::tempdir().unwrap();
         let deps = Deps {
@@ -140,6 +142,7 @@ impl World {
             queue: queue.clone(),
             logs: Arc::new(MemoryLogs::default()),
             artifacts: artifacts.clone(),
+            secrets: secrets.clone(),
             registry: Arc::new(client.unwrap()),
             index_db: Arc::new(SqliteIndex),
             clock: clock.clone(),
@@ -159,6 +162,7 @@ impl World {
             queue,
             requests,
             artifacts,
+            secrets,
             clock,
             server,
             scratch,
@@ -271,7 +275,7 @@ impl World {
 
     // --- requests ---
 
-    pub(crate) async fn submit(&self, request: AddRequest) -> RequestId {
+    pub(crate) async fn submit(&self, request: impl Into<Submission>) -> RequestId {
         let intake = IntakeDeps::from(self.deps.clone());
         submit_add(&intake, None, request).await.unwrap().id
     }
@@ -304,7 +308,8 @@ impl World {
         self.run_queue().await;
         let record = self.record(id).await;
         assert_eq!(record.stage, Stage::Done, "{record:#?}");
-        assert_eq!(self.artifacts.keys(), [], "{}", record.state_reason());
+        // Of what was stored only the log is left, and it is nowhere else.
+        self.assert_cleaned_up(id).await;
         let left = std::fs::read_dir(self.scratch.path()).unwrap().count();
         assert_eq!(left, 0, "{}", record.state_reason());
         record
@@ -379,8 +384,24 @@ impl World {
         packages.flat_map(|package| package.bundles).collect()
     }
 
+    /// The log of a request, wherever it is.
     pub(crate) async fn log(&self, id: RequestId) -> String {
-        self.deps.logs.read(id).await.unwrap().unwrap_or_default()
+        let intake = IntakeDeps::from(self.deps.clone());
+        match logs(&intake, id, LogPart::SoFar).await.unwrap() {
+            LogContent::Text(text) => text,
+            LogContent::At(url) => panic!("this store has no links, and gave {url}"),
+        }
+    }
+
+    /// Checks that of a request that is done nothing is left but its log, which is sealed.
+    pub(crate) async fn assert_cleaned_up(&self, id: RequestId) {
+        let of_request = |key: &ArtifactKey| key.request() == Some(id);
+        let left: Vec<_> = (self.artifacts.keys().into_iter())
+            .filter(of_request)
+            .collect();
+        assert_eq!(left, [ArtifactKey::log(id)]);
+        assert_eq!(self.deps.logs.read(id).await.unwrap(), None);
+        assert_eq!(self.secrets.count(), 0);
     }
 }
 
