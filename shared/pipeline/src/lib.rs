@@ -10,13 +10,12 @@ pub mod intake;
 pub mod mutate;
 mod next_step;
 pub mod pin;
+pub mod prune;
 pub mod push;
 mod stage;
-mod sweep;
 mod transfer;
 
 pub use contents::{read_bundle, read_catalog};
 pub use deps::Deps;
 pub use error::StageError;
 pub use stage::Verdict;
-pub use sweep::sweep;

@@ -1,7 +1,8 @@
 //! The process dies at every place where it can, and another one takes the request over.
 
+use iib_pipeline::Verdict;
 use iib_pipeline::intake::Submission;
-use iib_pipeline::{Verdict, sweep};
+use iib_pipeline::prune::sweep;
 use iib_ports::{Queue as _, Secret};
 use iib_request::{AddRequest, RequestId, State};
 use jiff::SignedDuration;
@@ -154,7 +155,8 @@ async fn a_request_whose_message_is_lost_is_found_by_the_sweep() {
         }
         lease_ends(&world);
         world.clock.advance(idle);
-        assert_eq!(sweep(&world.deps, idle).await.unwrap(), 1, "{calls} calls");
+        let swept = sweep(&world.prune(), idle).await.unwrap();
+        assert_eq!(swept.sent, 1, "{calls} calls");
         world.run_queue().await;
         outcome(&world, id, &to).await;
     }

@@ -12,6 +12,7 @@ mod bundles;
 mod crash;
 mod crashes;
 mod denied;
+mod expiry;
 mod faults;
 mod image;
 mod indexes;

@@ -9,12 +9,14 @@ use iib_embedded::registry::{Auth, RegistryStore, serve};
 use iib_indexdb::SqliteIndex;
 use iib_oci::{Descriptor, MediaType, PullSpec, RawManifest, Reference, Repository};
 use iib_pipeline::intake::{IntakeDeps, LogContent, LogPart, Submission, logs, submit_add};
+use iib_pipeline::prune::PruneDeps;
 use iib_pipeline::{Deps, Verdict, mutate, pin, push, read_catalog};
 use iib_ports::{ArtifactKey, InMemory, Queue as _, Registry, Requests as _};
 use iib_registry::{RegistryClient, RegistryConfig};
 use iib_request::{AddRequest, ApiSettings, Record, RequestId, Stage, State, Task, WorkSettings};
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingNotifier,
+    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingGauges,
+    RecordingNotifier,
 };
 use iib_testkit::scripted_registry::ScriptedRegistry;
 use iib_testkit::time::ManualClock;
@@ -47,6 +49,7 @@ pub(crate) struct World {
     pub(crate) artifacts: Arc<MemoryArtifacts>,
     pub(crate) secrets: Arc<MemorySecrets>,
     pub(crate) clock: Arc<ManualClock>,
+    client: Arc<RegistryClient>,
     server: Server,
     scratch: TempDir,
 }
@@ -130,7 +133,7 @@ impl World {
     }
 
     fn over(host: String, server: Server) -> Self {
-        let client = RegistryClient::new(Self::client_settings(&host));
+        let client = Arc::new(RegistryClient::new(Self::client_settings(&host)).unwrap());
         let queue = Arc::new(MemoryQueue::default());
         let requests = Arc::new(MemoryRequests::default());
         let artifacts = Arc::new(MemoryArtifacts::default());
@@ -143,7 +146,7 @@ impl World {
             logs: Arc::new(MemoryLogs::default()),
             artifacts: artifacts.clone(),
             secrets: secrets.clone(),
-            registry: Arc::new(client.unwrap()),
+            registry: client.clone(),
             index_db: Arc::new(SqliteIndex),
             clock: clock.clone(),
             notifier: Arc::new(RecordingNotifier::default()),
@@ -164,6 +167,7 @@ impl World {
             artifacts,
             secrets,
             clock,
+            client,
             server,
             scratch,
         }
@@ -174,6 +178,23 @@ impl World {
         match &self.server {
             Server::Scripted(registry) => registry,
             Server::Embedded(_) => panic!("this world has no scripted registry"),
+        }
+    }
+
+    /// What clearing up works with.
+    pub(crate) fn prune(&self) -> PruneDeps {
+        let deps = self.deps.clone();
+        PruneDeps {
+            requests: deps.requests,
+            queue: deps.queue,
+            logs: deps.logs,
+            artifacts: deps.artifacts,
+            secrets: deps.secrets,
+            tags: self.client.clone(),
+            gauges: Arc::new(RecordingGauges::default()),
+            clock: deps.clock,
+            api: deps.api,
+            work: deps.work,
         }
     }
 
