@@ -6,6 +6,7 @@ pub mod cli;
 mod client;
 mod demo;
 mod exit;
+mod schedule;
 mod serve;
 pub mod service;
 mod wait;

@@ -1,9 +1,13 @@
 #![doc = include_str!("../README.md")]
 
 pub mod config;
+mod deadline;
+mod gauges;
 pub mod sqs;
 mod start;
 pub mod telemetry;
 
 pub use config::{Config, ConfigError};
+pub use deadline::deadline;
+pub use gauges::EmfGauges;
 pub use start::StartFailure;

@@ -13,6 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::LambdaEvent;
 use tracing::{Instrument, error, info_span, warn};
 
+use crate::deadline;
+
 /// Time kept back at the end of an invocation for the answer. A record that has not begun by
 /// then goes back to the queue, instead of being cut off in the middle.
 const RESERVE: SignedDuration = SignedDuration::from_secs(5);
@@ -26,13 +28,9 @@ pub struct Batch {
 
 impl From<LambdaEvent<SqsEvent>> for Batch {
     fn from(event: LambdaEvent<SqsEvent>) -> Self {
-        let deadline = i64::try_from(event.context.deadline)
-            .ok()
-            .filter(|millis| *millis > 0)
-            .and_then(|millis| Timestamp::from_millisecond(millis).ok());
         Self {
+            deadline: deadline(&event.context),
             messages: event.payload.records,
-            deadline,
         }
     }
 }

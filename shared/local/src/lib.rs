@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod gauges;
 mod notifier;
 
 use std::path::PathBuf;
@@ -10,9 +11,11 @@ use iib_embedded::{DataFolder, EmbeddedError, SqliteQueue, SystemClock};
 use iib_indexdb::SqliteIndex;
 use iib_oci::Digest;
 use iib_pipeline::Deps;
+use iib_pipeline::prune::PruneDeps;
 use iib_ports::{Clock, Notifier};
 use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
 
+pub use gauges::LogGauges;
 pub use notifier::LogNotifier;
 
 /// Deliveries after which a message goes to the dead letters. A record gives up long before
@@ -28,6 +31,8 @@ pub struct Local {
     pub queue: SqliteQueue,
     /// What the use cases work with.
     pub deps: Deps,
+    /// What clearing up works with.
+    pub prune: PruneDeps,
 }
 
 /// The ports could not be put together.
@@ -67,18 +72,18 @@ impl Local {
         let folder = DataFolder::open(&config.data_folder)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let queue = folder.queue(clock.clone(), MAX_RECEIVE_COUNT);
-        let registry = RegistryClient::new(RegistryConfig {
+        let registry = Arc::new(RegistryClient::new(RegistryConfig {
             insecure_registries: config.registries.insecure.clone(),
             auth_files: config.registries.auth_files.clone(),
             ..RegistryConfig::default()
-        })?;
+        })?);
         let deps = Deps {
             requests: Arc::new(folder.requests()),
             queue: Arc::new(queue.clone()),
             logs: Arc::new(folder.logs()),
             artifacts: Arc::new(folder.artifacts()),
             secrets: Arc::new(folder.secrets(clock.clone())),
-            registry: Arc::new(registry),
+            registry: registry.clone(),
             index_db: Arc::new(SqliteIndex),
             clock,
             notifier,
@@ -86,10 +91,23 @@ impl Local {
             work: config.work.clone(),
             scratch: scratch(config, &folder)?,
         };
+        let prune = PruneDeps {
+            requests: deps.requests.clone(),
+            queue: deps.queue.clone(),
+            logs: deps.logs.clone(),
+            artifacts: deps.artifacts.clone(),
+            secrets: deps.secrets.clone(),
+            tags: registry,
+            gauges: Arc::new(LogGauges),
+            clock: deps.clock.clone(),
+            api: deps.api.clone(),
+            work: deps.work.clone(),
+        };
         Ok(Self {
             folder,
             queue,
             deps,
+            prune,
         })
     }
 }
