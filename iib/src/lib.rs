@@ -4,6 +4,7 @@ mod add;
 mod bench;
 pub mod cli;
 mod client;
+mod dead_letters;
 mod demo;
 mod exit;
 mod schedule;

@@ -2,6 +2,7 @@
 
 pub mod binary_image;
 mod contents;
+pub mod dead_letter;
 mod deps;
 mod ending;
 mod error;
