@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod artifact;
 pub mod binary_image;
 mod contents;
 pub mod dead_letter;

@@ -22,4 +22,5 @@ mod pull_specs;
 mod repeats;
 mod samples;
 mod tar_file;
+mod uploads;
 mod world;
