@@ -105,7 +105,7 @@ impl From<IntakeError> for Problem {
         match &error {
             IntakeError::NotFound(_) | IntakeError::NoLog(_) => Self::not_found(),
             IntakeError::NotFinished(_) => Self::new(StatusCode::BAD_REQUEST, error.to_string()),
-            IntakeError::LogExpired(_) => Self::new(StatusCode::GONE, error.to_string()),
+            IntakeError::Expired(_) => Self::new(StatusCode::GONE, error.to_string()),
             IntakeError::Schedule { .. } => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).caused_by(error)
             }

@@ -1,5 +1,6 @@
 //! Showing requests.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -23,8 +24,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        let id = path.ok().and_then(|Path(text)| text.parse().ok());
+        // By its name: some paths have more in them.
+        let path = Path::<BTreeMap<String, String>>::from_request_parts(parts, state).await;
+        let id = path
+            .ok()
+            .and_then(|Path(names)| names.get("id")?.parse().ok());
         id.map(Self).ok_or_else(Problem::not_found)
     }
 }

@@ -12,9 +12,11 @@ use crate::Deps;
 
 mod log;
 mod submit;
+mod uploads;
 
 pub use log::{LogContent, LogPart, logs};
 pub use submit::{Submission, read_add, submit_add};
+pub use uploads::{Upload, UploadContent, upload, uploads};
 
 /// What intake works with: fewer ports than [`Deps`] has. Taking a request in needs neither a
 /// registry nor an index database, and cannot reach one from here.
@@ -70,9 +72,9 @@ pub enum IntakeError {
         "The request {0} is not complete yet. logs will be available once the request is complete."
     )]
     NotFinished(RequestId),
-    /// The log is gone, as announced.
+    /// The log, or all that belongs to the request, is gone, as announced.
     #[error("The data for the build request {0} no longer exist")]
-    LogExpired(RequestId),
+    Expired(RequestId),
     /// The request has no log.
     #[error("The requested resource was not found")]
     NoLog(RequestId),
@@ -98,7 +100,7 @@ pub enum IntakeError {
 impl Classify for IntakeError {
     fn class(&self) -> Class {
         match self {
-            Self::NotFound(_) | Self::NotFinished(_) | Self::LogExpired(_) | Self::NoLog(_) => {
+            Self::NotFound(_) | Self::NotFinished(_) | Self::Expired(_) | Self::NoLog(_) => {
                 Class::Reject
             }
             Self::Schedule { source, .. } => source.class(),

@@ -17,3 +17,7 @@ mod requests;
 mod routing;
 #[cfg(test)]
 mod service;
+#[cfg(test)]
+mod store;
+#[cfg(test)]
+mod uploads;

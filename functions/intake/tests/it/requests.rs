@@ -1,15 +1,12 @@
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use iib_ports::{
-    Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, Bytestream, Logs, Stored,
-};
+use iib_ports::{ArtifactKey, Logs};
 use iib_request::{RequestId, Stage, Task};
-use iib_testkit::memory::MemoryArtifacts;
 use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::service::{Service, good};
+use crate::store::Linking;
 
 const BUILDS: &str = "http://iib.example:8080/api/v1/builds";
 
@@ -114,38 +111,6 @@ async fn a_log_that_is_gone_says_so() {
     answer.assert_error(410, "The data for the build request 1 no longer exist");
 }
 
-/// A store that gives out links, as a bucket does.
-struct Linking(MemoryArtifacts);
-
-#[async_trait]
-impl Artifacts for Linking {
-    async fn put(&self, key: &ArtifactKey, content: Bytestream) -> Result<Stored, ArtifactError> {
-        self.0.put(key, content).await
-    }
-
-    async fn get(&self, key: &ArtifactKey) -> Result<Bytestream, ArtifactError> {
-        self.0.get(key).await
-    }
-
-    async fn delete(&self, key: &ArtifactKey) -> Result<(), ArtifactError> {
-        self.0.delete(key).await
-    }
-
-    async fn list(
-        &self,
-        root: ArtifactRoot,
-        request: Option<RequestId>,
-        after: Option<&ArtifactKey>,
-        limit: u32,
-    ) -> Result<Vec<Artifact>, ArtifactError> {
-        self.0.list(root, request, after, limit).await
-    }
-
-    async fn link(&self, key: &ArtifactKey) -> Result<Option<String>, ArtifactError> {
-        Ok(Some(format!("https://bucket.example/{key}?signature=x")))
-    }
-}
-
 async fn seal(service: &Service, log: String) {
     let content = Box::pin(futures::stream::iter([Ok(log.into())]));
     let key = ArtifactKey::log(RequestId(1));
@@ -155,7 +120,7 @@ async fn seal(service: &Service, log: String) {
 #[tokio::test]
 async fn a_log_too_large_for_an_answer_is_sent_for_elsewhere() {
     let mut service = Service::new();
-    service.deps.artifacts = Arc::new(Linking(MemoryArtifacts::default()));
+    service.deps.artifacts = Arc::new(Linking::default());
     service.add(good()).await;
     service.end(1).await;
     let log = "/api/v1/builds/1/logs";

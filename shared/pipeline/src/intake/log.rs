@@ -57,7 +57,7 @@ pub async fn logs(
         Some(log) => Ok(LogContent::Text(end_of(log, WHOLE_LIMIT))),
         None if !ended => Ok(LogContent::Text(String::new())),
         None if record.data_removed || deps.clock.now() > log_expiration(&record, &deps.api) => {
-            Err(IntakeError::LogExpired(id))
+            Err(IntakeError::Expired(id))
         }
         None => Err(IntakeError::NoLog(id)),
     }

@@ -30,6 +30,6 @@ async fn the_result_outlives_the_log_and_the_intermediate_tags() {
     assert_eq!(world.bundles(&record).await, ["lantern.v0.1.0"]);
     let intake = IntakeDeps::from(world.deps.clone());
     let gone = logs(&intake, record.id, LogPart::Whole).await;
-    assert!(matches!(gone, Err(IntakeError::LogExpired(_))), "{gone:?}");
+    assert!(matches!(gone, Err(IntakeError::Expired(_))), "{gone:?}");
     assert_eq!(world.artifacts.keys(), []);
 }
