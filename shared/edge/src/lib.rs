@@ -3,6 +3,7 @@
 pub mod config;
 mod deadline;
 mod gauges;
+pub mod s3;
 pub mod sqs;
 mod start;
 pub mod telemetry;
