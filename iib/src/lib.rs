@@ -11,6 +11,7 @@ mod schedule;
 mod serve;
 pub mod service;
 mod wait;
+mod watch;
 
 pub use exit::Exit;
 

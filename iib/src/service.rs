@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::cli::Login;
-use crate::{dead_letters, schedule};
+use crate::{dead_letters, schedule, watch};
 
 /// How long running stages may go on after a stop was asked for. What is cut off begins again
 /// at the next start.
@@ -148,6 +148,8 @@ impl Service {
         iib_pipeline::prune::sweep(&local.prune, SignedDuration::ZERO).await?;
         let clearing = schedule::clear_up(local.prune.clone(), work.stop.clone());
         work.spawn(clearing);
+        let watching = watch::watch(local.deps.clone().into(), work.stop.clone());
+        work.spawn(watching);
         let (queue, deps) = (local.queue.clone(), local.deps.clone().into());
         work.spawn(dead_letters::deal_with(queue, deps, work.stop.clone()));
         Ok(Self {

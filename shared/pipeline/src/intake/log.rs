@@ -49,18 +49,25 @@ pub async fn logs(
     if !ended && part == LogPart::Whole {
         return Err(IntakeError::NotFinished(id));
     }
-    if ended && let Some(log) = sealed(deps, &ArtifactKey::log(id)).await? {
+    let key = ArtifactKey::log(id);
+    if ended && let Some(log) = sealed(deps, &key).await? {
         return Ok(log);
     }
     // A request that goes on, or whose log is not moved yet.
-    match deps.logs.read(id).await? {
-        Some(log) => Ok(LogContent::Text(end_of(log, WHOLE_LIMIT))),
-        None if !ended => Ok(LogContent::Text(String::new())),
-        None if record.data_removed || deps.clock.now() > log_expiration(&record, &deps.api) => {
-            Err(IntakeError::Expired(id))
-        }
-        None => Err(IntakeError::NoLog(id)),
+    if let Some(log) = deps.logs.read(id).await? {
+        return Ok(LogContent::Text(end_of(log, WHOLE_LIMIT)));
     }
+    if !ended {
+        return Ok(LogContent::Text(String::new()));
+    }
+    // It may have been moved between the two looks.
+    if let Some(log) = sealed(deps, &key).await? {
+        return Ok(log);
+    }
+    if record.data_removed || deps.clock.now() > log_expiration(&record, &deps.api) {
+        return Err(IntakeError::Expired(id));
+    }
+    Err(IntakeError::NoLog(id))
 }
 
 /// The log in the store of artifacts; `None` if there is none.
