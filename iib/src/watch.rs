@@ -88,7 +88,8 @@ impl Watch {
             return *before;
         }
         let event = LambdaEvent::new(event(file), Context::default());
-        let deliveries = match iib_artifact::handle(&self.deps, event).await {
+        let handling = Box::pin(iib_artifact::handle(&self.deps, event));
+        let deliveries = match handling.await {
             // If it is there all the same, nothing more is to be done with it.
             Ok(()) => DELIVERIES,
             Err(_) => before.deliveries + 1,

@@ -18,9 +18,9 @@ struct Meta {
     name: Field,
 }
 
-/// Everything that is wrong with a fragment, each with the number of its document, counted from
-/// 1. As in `opm`, a text that begins with a brace is JSON, any other YAML; empty documents of
-/// the latter do not count.
+/// Everything that is wrong with a fragment, each with the number of its document, the first
+/// being number one. As in `opm`, a text that begins with a brace is JSON, any other YAML; empty
+/// documents of the latter do not count.
 pub(super) fn faults(bytes: &[u8]) -> Vec<String> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
