@@ -6,6 +6,7 @@ use std::time::Duration;
 use iib_embedded::{DeadLetter, QueueStoreError, SqliteQueue, dead_letter_event};
 use iib_pipeline::dead_letter::DeadLetterDeps;
 use lambda_runtime::{Context, LambdaEvent};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -19,6 +20,8 @@ const BATCH: u32 = 10;
 pub(crate) async fn deal_with(queue: SqliteQueue, deps: DeadLetterDeps, stop: CancellationToken) {
     let rounds = async {
         let mut ticks = tokio::time::interval(EVERY);
+        // A long round is followed by a pause, not by those that were missed.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             if let Err(error) = round(&queue, &deps).await {

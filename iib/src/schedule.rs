@@ -5,6 +5,7 @@ use std::time::Duration;
 use iib_pipeline::prune::PruneDeps;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -17,6 +18,8 @@ const EVERY: Duration = Duration::from_secs(60);
 pub(crate) async fn clear_up(deps: PruneDeps, stop: CancellationToken) {
     let runs = async {
         let mut ticks = tokio::time::interval(EVERY);
+        // A long round is followed by a pause, not by those that were missed.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             let event = LambdaEvent::new(event(&deps), Context::default());

@@ -8,6 +8,7 @@ use iib_ports::{Artifact, ArtifactError, ArtifactKey, ArtifactRoot, chain};
 use jiff::Timestamp;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -27,6 +28,8 @@ pub(crate) async fn watch(deps: ArtifactDeps, stop: CancellationToken) {
     let rounds = async {
         let mut watch = Watch::new(deps);
         let mut ticks = tokio::time::interval(EVERY);
+        // A long round is followed by a pause, not by those that were missed.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             if let Err(error) = watch.round().await {

@@ -44,7 +44,8 @@ fn object(record: S3EventRecord) -> Option<ObjectCreated> {
         bucket: record.s3.bucket.name.unwrap_or_default(),
         key: decode(&object.key.unwrap_or_default()),
         size: object.size.and_then(|size| u64::try_from(size).ok()),
-        version: version.unwrap_or_default(),
+        // Without any of them, two events at least differ in their time.
+        version: version.unwrap_or_else(|| record.event_time.to_string()),
     })
 }
 
