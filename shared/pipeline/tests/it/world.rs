@@ -183,7 +183,11 @@ impl World {
 
     /// What clearing up works with.
     pub(crate) fn prune(&self) -> PruneDeps {
-        let deps = self.deps.clone();
+        self.prune_over(self.deps.clone())
+    }
+
+    /// The same over other stores.
+    pub(crate) fn prune_over(&self, deps: Deps) -> PruneDeps {
         PruneDeps {
             requests: deps.requests,
             queue: deps.queue,
