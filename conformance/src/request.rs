@@ -13,13 +13,12 @@ use async_trait::async_trait;
 use aws_lambda_events::event::sqs::SqsEvent;
 use iib_edge::Config;
 use iib_local::Local;
+use iib_pipeline::intake::{read_add, submit_add};
 use iib_ports::{
     Created, Delivery, NewRequest, Notifier, Page, PageQuery, Queue, QueueError, Requests,
     StoreError,
 };
-use iib_request::{
-    AddRequest, BatchId, BinaryImages, Record, RequestId, Stage, State, Task, Update,
-};
+use iib_request::{BatchId, BinaryImages, Record, RequestId, Stage, State, Task, Update};
 use jiff::Timestamp;
 use lambda_runtime::{Context, LambdaEvent};
 use serde::Deserialize;
@@ -70,12 +69,13 @@ async fn run_case(case: Case) -> anyhow::Result<()> {
     config.registries.insecure = case.insecure_registries;
     config.registries.auth_files = vec![case.docker_config];
 
-    let add = AddRequest::read(&case.request, &config.api, &config.work.binary_images, None)?;
     let mut local = Local::with_notifier(&config, Arc::new(Printer))?;
     let queue = Arc::new(InProcess::default());
     local.deps.requests = Arc::new(OneRequest::new(RequestId(case.request_id)));
     local.deps.queue = queue.clone();
-    let record = iib_pipeline::intake::submit_add(&local.deps.clone().into(), None, add).await?;
+    let intake = local.deps.clone().into();
+    let submission = read_add(&intake, &case.request, None)?;
+    let record = submit_add(&intake, None, submission).await?;
     while let Some(task) = queue.take() {
         let event: SqsEvent = serde_json::from_value(json!({
             "Records": [{ "messageId": "1", "body": serde_json::to_string(&task)? }]

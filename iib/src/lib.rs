@@ -4,11 +4,14 @@ mod add;
 mod bench;
 pub mod cli;
 mod client;
+mod dead_letters;
 mod demo;
 mod exit;
+mod schedule;
 mod serve;
 pub mod service;
 mod wait;
+mod watch;
 
 pub use exit::Exit;
 

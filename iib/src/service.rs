@@ -30,9 +30,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::cli::Login;
+use crate::{dead_letters, schedule, watch};
 
-/// How often requests without a message are looked for.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How long running stages may go on after a stop was asked for. What is cut off begins again
 /// at the next start.
 const GRACE: Duration = Duration::from_secs(20);
@@ -71,6 +70,14 @@ struct Part {
 }
 
 impl Part {
+    /// Begins a task that ends well once it is asked to.
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(async {
+            task.await;
+            Ok(())
+        });
+    }
+
     /// Asks the tasks to end and waits for them.
     async fn end(mut self) -> anyhow::Result<()> {
         self.stop.cancel();
@@ -137,7 +144,14 @@ impl Service {
         let stopped = servers.stop.clone();
         servers.tasks.spawn(serve_api(bound, router, stopped));
         start_stages(&local, &mut work);
-        start_sweep(local.deps.clone(), &mut work).await?;
+        // All that wait: a crash may have come between a write and its message.
+        iib_pipeline::prune::sweep(&local.prune, SignedDuration::ZERO).await?;
+        let clearing = schedule::clear_up(local.prune.clone(), work.stop.clone());
+        work.spawn(clearing);
+        let watching = watch::watch(local.deps.clone().into(), work.stop.clone());
+        work.spawn(watching);
+        let (queue, deps) = (local.queue.clone(), local.deps.clone().into());
+        work.spawn(dead_letters::deal_with(queue, deps, work.stop.clone()));
         Ok(Self {
             api,
             registry: small_registry,
@@ -226,9 +240,8 @@ fn start_stages(local: &Local, work: &mut Part) {
         let deps = deps.clone();
         let handler = move |event| invoke(deps.clone(), stage, event);
         let (queue, stop) = (local.queue.clone(), work.stop.clone());
-        work.tasks.spawn(async move {
+        work.spawn(async move {
             run_stage(queue, settings, handler, stop).await;
-            Ok(())
         });
     }
 }
@@ -256,29 +269,4 @@ async fn invoke(deps: Arc<Deps>, stage: Stage, event: Value) -> BatchFailures {
             .map(|item| item.item_identifier)
             .collect(),
     )
-}
-
-/// Sends messages for requests that have none: all of them at the start, because a crash may
-/// have come between a write and its message; later those that nobody touched for long.
-async fn start_sweep(deps: Deps, work: &mut Part) -> anyhow::Result<()> {
-    iib_pipeline::sweep(&deps, SignedDuration::ZERO).await?;
-    let idle = SignedDuration::from_secs(2 * i64::from(deps.work.stage_timeout_seconds));
-    let stop = work.stop.clone();
-    work.tasks.spawn(async move {
-        let mut ticks = tokio::time::interval(SWEEP_EVERY);
-        ticks.tick().await;
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                _ = ticks.tick() => {}
-            }
-            if let Err(error) = iib_pipeline::sweep(&deps, idle).await {
-                warn!(
-                    error = iib_ports::chain(&error),
-                    "could not look for waiting requests"
-                );
-            }
-        }
-    });
-    Ok(())
 }

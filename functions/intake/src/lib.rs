@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod answer;
 mod caller;
 mod frame;
 mod gateway;
@@ -10,6 +11,7 @@ mod problem;
 mod public_url;
 mod show;
 mod submit;
+mod uploads;
 
 use std::sync::Arc;
 
@@ -37,6 +39,11 @@ pub fn router(deps: impl Into<IntakeDeps>) -> Router {
         .route("/api/v1/builds/add", post(submit::add))
         .route("/api/v1/builds/{id}", get(show::one))
         .route("/api/v1/builds/{id}/logs", get(logs::read))
+        .route("/api/v1/builds/{id}/uploads", get(uploads::list))
+        .route(
+            "/api/v1/builds/{id}/uploads/{kind}/{digest}/{name}",
+            get(uploads::download),
+        )
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))

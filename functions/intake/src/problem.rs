@@ -7,10 +7,12 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use iib_pipeline::intake::IntakeError;
-use iib_ports::{StoreError, chain};
+use iib_ports::{SecretError, StoreError, chain};
 use iib_request::Refusal;
 use serde_json::json;
 use tracing::error;
+
+use crate::answer::ANSWER_LIMIT;
 
 /// An answer that is an error: `{"error": "<text>"}`. Clients compare these objects as a whole,
 /// so there is nothing else in them (spec rest-api §1).
@@ -49,6 +51,15 @@ impl Problem {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "The server could not verify that you are authorized to access the URL requested. You either supplied the wrong credentials (e.g. a bad password), or your browser doesn't understand how to supply the credentials required.",
+        )
+    }
+
+    pub(crate) fn answer_too_large() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!(
+                "The answer would be larger than {ANSWER_LIMIT} bytes: ask for a smaller \"per_page\", or without \"verbose\"."
+            ),
         )
     }
 
@@ -94,11 +105,16 @@ impl From<IntakeError> for Problem {
         match &error {
             IntakeError::NotFound(_) | IntakeError::NoLog(_) => Self::not_found(),
             IntakeError::NotFinished(_) => Self::new(StatusCode::BAD_REQUEST, error.to_string()),
-            IntakeError::LogExpired(_) => Self::new(StatusCode::GONE, error.to_string()),
+            IntakeError::Expired(_) => Self::new(StatusCode::GONE, error.to_string()),
             IntakeError::Schedule { .. } => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).caused_by(error)
             }
-            IntakeError::Store(_) => Self::internal().caused_by(error),
+            IntakeError::Secret(SecretError::TooLarge { .. }) => {
+                Self::new(StatusCode::BAD_REQUEST, error.to_string())
+            }
+            IntakeError::Store(_) | IntakeError::Secret(_) | IntakeError::Artifact(_) => {
+                Self::internal().caused_by(error)
+            }
         }
     }
 }

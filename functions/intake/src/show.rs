@@ -1,5 +1,6 @@
 //! Showing requests.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -11,6 +12,7 @@ use iib_ports::PageQuery;
 use iib_request::{Form, Listing, Meta, RequestId, View};
 use serde::Serialize;
 
+use crate::answer;
 use crate::problem::Problem;
 use crate::public_url::BuildsUrl;
 
@@ -22,8 +24,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        let id = path.ok().and_then(|Path(text)| text.parse().ok());
+        // By its name: some paths have more in them.
+        let path = Path::<BTreeMap<String, String>>::from_request_parts(parts, state).await;
+        let id = path
+            .ok()
+            .and_then(|Path(names)| names.get("id")?.parse().ok());
         id.map(Self).ok_or_else(Problem::not_found)
     }
 }
@@ -60,5 +65,5 @@ pub(crate) async fn list(
     let meta = listing.meta(page.total, &builds)?;
     let view = |record| View::new(record, listing.form, &builds, &deps.api);
     let items = page.items.iter().map(view).collect();
-    Ok(Json(Requests { items, meta }).into_response())
+    answer::within_limit(&Requests { items, meta })
 }

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use iib_pipeline::intake::{self, IntakeDeps};
-use iib_request::{AddRequest, Form, View};
+use iib_request::{Form, View};
 
 use crate::caller::Caller;
 use crate::payload::Payload;
@@ -21,9 +21,8 @@ pub(crate) async fn add(
     BuildsUrl(builds): BuildsUrl,
     Payload(payload): Payload,
 ) -> Result<Response, Problem> {
-    let images = &deps.binary_images;
-    let request = AddRequest::read(&payload, &deps.api, images, user.as_deref())?;
-    let record = intake::submit_add(&deps, user, request).await?;
+    let submission = intake::read_add(&deps, &payload, user.as_deref())?;
+    let record = intake::submit_add(&deps, user, submission).await?;
     let view = View::new(&record, Form::Verbose, &builds, &deps.api);
     Ok((StatusCode::CREATED, Json(view)).into_response())
 }

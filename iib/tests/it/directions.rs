@@ -7,7 +7,15 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 /// Crates without input, output, time or chance.
 const PURE: [&str; 4] = ["iib-oci", "iib-catalog", "iib-bundle", "iib-request"];
 const ADAPTERS: [&str; 4] = ["iib-registry", "iib-indexdb", "iib-embedded", "iib-aws"];
-const FUNCTIONS: [&str; 4] = ["iib-intake", "iib-pin", "iib-mutate", "iib-push"];
+const FUNCTIONS: [&str; 7] = [
+    "iib-intake",
+    "iib-pin",
+    "iib-mutate",
+    "iib-push",
+    "iib-prune",
+    "iib-dead-letter",
+    "iib-artifact",
+];
 
 /// What a pure crate must not reach, however deep.
 const IMPURE: [&str; 9] = [

@@ -9,5 +9,6 @@
 
 mod command;
 mod directions;
+mod files;
 mod kill;
 mod process;

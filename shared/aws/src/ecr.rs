@@ -2,6 +2,7 @@
 
 mod host;
 mod layer;
+mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -17,6 +18,8 @@ use iib_ports::{
     BlobSource, BlobStream, Clock, Login, Registry, RegistryError, RegistryLogins, Secret,
 };
 use jiff::{SignedDuration, Timestamp};
+
+pub use self::tags::EcrTags;
 
 use self::host::EcrHost;
 use crate::Clients;

@@ -14,7 +14,7 @@ mod table;
 
 pub use artifacts::S3Artifacts;
 pub use clients::Clients;
-pub use ecr::{Ecr, EcrRegistry, EcrSettings};
+pub use ecr::{Ecr, EcrRegistry, EcrSettings, EcrTags};
 pub use logs::DynamoLogs;
 pub use queue::{QueueUrls, SqsQueue};
 pub use requests::DynamoRequests;

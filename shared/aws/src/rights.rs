@@ -19,6 +19,7 @@ pub const ACTIONS: &[(&str, &str, &[&str])] = &[
         "TransactWriteItems",
         &["dynamodb:PutItem", "dynamodb:UpdateItem"],
     ),
+    ("ECR", "BatchDeleteImage", &["ecr:BatchDeleteImage"]),
     ("ECR", "CompleteLayerUpload", &["ecr:CompleteLayerUpload"]),
     ("ECR", "CreateRepository", &["ecr:CreateRepository"]),
     (

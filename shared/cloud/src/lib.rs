@@ -1,22 +1,25 @@
 #![doc = include_str!("../README.md")]
 
-mod stage;
+mod serve;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use iib_aws::{
-    Clients, DynamoLogs, DynamoRequests, Ecr, EcrRegistry, EcrSettings, KmsSecrets, QueueUrls,
-    S3Artifacts, SqsQueue,
+    Clients, DynamoLogs, DynamoRequests, Ecr, EcrRegistry, EcrSettings, EcrTags, KmsSecrets,
+    QueueUrls, S3Artifacts, SqsQueue,
 };
-use iib_edge::{Config, LogNotifier};
+use iib_edge::{Config, EmfGauges, LogNotifier};
 use iib_indexdb::SqliteIndex;
 use iib_pipeline::Deps;
+use iib_pipeline::artifact::ArtifactDeps;
+use iib_pipeline::dead_letter::DeadLetterDeps;
 use iib_pipeline::intake::IntakeDeps;
+use iib_pipeline::prune::PruneDeps;
 use iib_ports::{Artifacts, Clock, Logs, Queue, Requests, Secrets, SystemClock};
 use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
 
-pub use stage::serve_stage;
+pub use serve::{serve, serve_stage};
 
 /// What a process on AWS can put its ports together from. Connections come about when they are
 /// first used.
@@ -60,6 +63,8 @@ impl Cloud {
             requests: self.requests(),
             queue: self.queue(),
             logs: self.logs(),
+            artifacts: self.artifacts(),
+            secrets: self.secrets(),
             clock: self.clock.clone(),
             notifier: Arc::new(LogNotifier),
             api: self.config.api.clone(),
@@ -72,6 +77,65 @@ impl Cloud {
     /// # Errors
     /// [`CloudError`].
     pub fn stage(&self) -> Result<Deps, CloudError> {
+        let (client, ecr) = self.registry()?;
+        Ok(Deps {
+            requests: self.requests(),
+            queue: self.queue(),
+            logs: self.logs(),
+            artifacts: self.artifacts(),
+            secrets: self.secrets(),
+            registry: Arc::new(EcrRegistry::new(Arc::new(client), ecr)),
+            index_db: Arc::new(SqliteIndex),
+            clock: self.clock.clone(),
+            notifier: Arc::new(LogNotifier),
+            api: self.config.api.clone(),
+            work: self.config.work.clone(),
+            scratch: self.scratch()?,
+        })
+    }
+
+    /// The ports of artifact.
+    pub fn artifact(&self) -> ArtifactDeps {
+        ArtifactDeps {
+            intake: self.intake(),
+            max_bundle_bytes: self.config.work.max_bundle_bytes,
+        }
+    }
+
+    /// The ports of dead-letter.
+    pub fn dead_letter(&self) -> DeadLetterDeps {
+        DeadLetterDeps {
+            requests: self.requests(),
+            logs: self.logs(),
+            artifacts: self.artifacts(),
+            secrets: self.secrets(),
+            clock: self.clock.clone(),
+            notifier: Arc::new(LogNotifier),
+        }
+    }
+
+    /// The ports of prune.
+    ///
+    /// # Errors
+    /// [`CloudError`].
+    pub fn prune(&self) -> Result<PruneDeps, CloudError> {
+        let (client, ecr) = self.registry()?;
+        Ok(PruneDeps {
+            requests: self.requests(),
+            queue: self.queue(),
+            logs: self.logs(),
+            artifacts: self.artifacts(),
+            secrets: self.secrets(),
+            tags: Arc::new(EcrTags::new(Arc::new(client), ecr)),
+            gauges: Arc::new(EmfGauges),
+            clock: self.clock.clone(),
+            api: self.config.api.clone(),
+            work: self.config.work.clone(),
+        })
+    }
+
+    /// The registry client, and the ECR its logins come from.
+    fn registry(&self) -> Result<(RegistryClient, Ecr), CloudError> {
         let settings = EcrSettings {
             hosts: self.config.aws.ecr_registries.clone(),
             create_repositories: self.config.aws.ecr_create_repositories,
@@ -83,19 +147,7 @@ impl Cloud {
             logins: Some(Arc::new(ecr.clone())),
             ..RegistryConfig::default()
         })?;
-        Ok(Deps {
-            requests: self.requests(),
-            queue: self.queue(),
-            logs: self.logs(),
-            artifacts: self.artifacts(),
-            registry: Arc::new(EcrRegistry::new(Arc::new(client), ecr)),
-            index_db: Arc::new(SqliteIndex),
-            clock: self.clock.clone(),
-            notifier: Arc::new(LogNotifier),
-            api: self.config.api.clone(),
-            work: self.config.work.clone(),
-            scratch: self.scratch()?,
-        })
+        Ok((client, ecr))
     }
 
     fn requests(&self) -> Arc<dyn Requests> {
@@ -114,12 +166,8 @@ impl Cloud {
     }
 
     fn logs(&self) -> Arc<dyn Logs> {
-        let table = &self.config.aws.table;
-        Arc::new(DynamoLogs::new(
-            self.clients.dynamodb(),
-            table,
-            self.clock.clone(),
-        ))
+        let (table, clock) = (&self.config.aws.table, self.clock.clone());
+        Arc::new(DynamoLogs::new(self.clients.dynamodb(), table, clock))
     }
 
     fn artifacts(&self) -> Arc<dyn Artifacts> {
@@ -127,16 +175,11 @@ impl Cloud {
         Arc::new(S3Artifacts::new(self.clients.s3(), bucket))
     }
 
-    #[expect(dead_code, reason = "intake keeps secrets in the next commit")]
     fn secrets(&self) -> Arc<dyn Secrets> {
         let aws = &self.config.aws;
-        Arc::new(KmsSecrets::new(
-            self.clients.kms(),
-            self.clients.dynamodb(),
-            &aws.secret_key,
-            &aws.table,
-            self.clock.clone(),
-        ))
+        let (kms, dynamodb) = (self.clients.kms(), self.clients.dynamodb());
+        let (key, clock) = (&aws.secret_key, self.clock.clone());
+        Arc::new(KmsSecrets::new(kms, dynamodb, key, &aws.table, clock))
     }
 
     /// The scratch folder of the settings, or the one disk a function has.

@@ -190,6 +190,7 @@ impl Config {
             "IIB_REQUEST_DATA_DAYS_TO_LIVE",
             &mut self.api.data_days_to_live,
         );
+        vars.parsed("IIB_MAX_BUNDLES", &mut self.api.max_bundles);
         vars.list("IIB_GRAPH_MODE_OPTIONS", &mut self.api.graph_mode_options);
         vars.list(
             "IIB_GRAPH_MODE_INDEX_ALLOW_LIST",
@@ -244,6 +245,7 @@ impl Config {
                 self.work.stage_timeout_seconds,
             ),
             ("api.max_per_page", self.api.max_per_page),
+            ("api.max_bundles", self.api.max_bundles),
         ] {
             if value == 0 {
                 faults.push(format!("{name} is 0; it must be at least 1"));

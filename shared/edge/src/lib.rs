@@ -1,11 +1,16 @@
 #![doc = include_str!("../README.md")]
 
 pub mod config;
+mod deadline;
+mod gauges;
 mod notifier;
+pub mod s3;
 pub mod sqs;
 mod start;
 pub mod telemetry;
 
 pub use config::{Config, ConfigError};
+pub use deadline::deadline;
+pub use gauges::EmfGauges;
 pub use notifier::LogNotifier;
 pub use start::StartFailure;

@@ -7,11 +7,14 @@ use std::time::Duration;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{FutureExt, StreamExt, stream};
 use iib_pipeline::Verdict;
+use iib_pipeline::dead_letter::DeadLetter;
 use iib_ports::{Clock, Delivery, Queue, chain};
 use iib_request::{Stage, Task};
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::LambdaEvent;
 use tracing::{Instrument, error, info_span, warn};
+
+use crate::deadline;
 
 /// Time kept back at the end of an invocation for the answer. A record that has not begun by
 /// then goes back to the queue, instead of being cut off in the middle.
@@ -26,13 +29,9 @@ pub struct Batch {
 
 impl From<LambdaEvent<SqsEvent>> for Batch {
     fn from(event: LambdaEvent<SqsEvent>) -> Self {
-        let deadline = i64::try_from(event.context.deadline)
-            .ok()
-            .filter(|millis| *millis > 0)
-            .and_then(|millis| Timestamp::from_millisecond(millis).ok());
         Self {
+            deadline: deadline(&event.context),
             messages: event.payload.records,
-            deadline,
         }
     }
 }
@@ -51,9 +50,44 @@ impl Batch {
         H: Fn(Task) -> F,
         F: Future<Output = Verdict>,
     {
+        let handle = &handle;
+        self.each(clock, concurrency, |message| async move {
+            let Some(task) = read(&message, stage) else {
+                return Verdict::Again(Duration::ZERO);
+            };
+            let verdict = handle(task).await;
+            if let Verdict::Again(after) = verdict {
+                put_off(queue, message, stage, after).await;
+            }
+            verdict
+        })
+        .await
+    }
+
+    /// Handles every message as one that its queue gave up, in the same way. One that is to come
+    /// back does so when the time for which it is hidden is over.
+    pub async fn for_each_dead_letter<H, F>(
+        self,
+        clock: &dyn Clock,
+        concurrency: usize,
+        handle: H,
+    ) -> SqsBatchResponse
+    where
+        H: Fn(DeadLetter) -> F,
+        F: Future<Output = Verdict>,
+    {
+        self.each(clock, concurrency, |message| handle(dead_letter(message)))
+            .await
+    }
+
+    async fn each<H, F>(self, clock: &dyn Clock, concurrency: usize, handle: H) -> SqsBatchResponse
+    where
+        H: Fn(SqsMessage) -> F,
+        F: Future<Output = Verdict>,
+    {
         let (deadline, handle) = (self.deadline, &handle);
         let records: Vec<_> = (self.messages.into_iter())
-            .map(|message| handle_one(message, deadline, (clock, queue), stage, handle))
+            .map(|message| handle_one(message, deadline, clock, handle))
             .collect();
         let failed: Vec<Option<String>> = stream::iter(records)
             .buffer_unordered(concurrency.max(1))
@@ -69,12 +103,11 @@ impl Batch {
 async fn handle_one<H, F>(
     message: SqsMessage,
     deadline: Option<Timestamp>,
-    (clock, queue): (&dyn Clock, &dyn Queue),
-    stage: Stage,
+    clock: &dyn Clock,
     handle: &H,
 ) -> Option<String>
 where
-    H: Fn(Task) -> F,
+    H: Fn(SqsMessage) -> F,
     F: Future<Output = Verdict>,
 {
     let id = message.message_id.clone().unwrap_or_default();
@@ -82,27 +115,21 @@ where
         warn!(message.id = id, "no time left, the message goes back");
         return Some(id);
     }
-    let Some(task) = read(&message, stage) else {
-        return Some(id);
-    };
+    let task = task_of(&message).ok();
     let span = info_span!(
         "record",
-        request.id = task.request_id.0,
-        stage = %stage,
+        request.id = task.as_ref().map(|task| task.request_id.0),
+        stage = task.as_ref().map(|task| task.stage.as_str()),
         message.id = id,
         receive_count = message.attributes.get("ApproximateReceiveCount")
     );
-    let outcome = AssertUnwindSafe(handle(task))
+    let outcome = AssertUnwindSafe(handle(message))
         .catch_unwind()
         .instrument(span)
         .await;
     match outcome {
         Ok(Verdict::Done) => None,
-        Ok(Verdict::Again(after)) => {
-            let receipt = message.receipt_handle.unwrap_or_default();
-            put_off(queue, &Delivery { stage, receipt }, after, &id).await;
-            Some(id)
-        }
+        Ok(Verdict::Again(_)) => Some(id),
         Err(_) => {
             error!(
                 message.id = id,
@@ -116,21 +143,33 @@ where
 /// Says when a message is to come back. Without this it comes back when its visibility timeout is
 /// over, which is as long as the slowest stage may take and then some. That is also what happens
 /// if the queue does not answer now.
-async fn put_off(queue: &dyn Queue, delivery: &Delivery, after: Duration, id: &str) {
-    if let Err(error) = queue.put_off(delivery, after).await {
+async fn put_off(queue: &dyn Queue, message: SqsMessage, stage: Stage, after: Duration) {
+    let receipt = message.receipt_handle.unwrap_or_default();
+    if let Err(error) = queue.put_off(&Delivery { stage, receipt }, after).await {
         warn!(
-            message.id = id,
             error = chain(error.as_ref()),
             "the message comes back in its own time"
         );
     }
 }
 
+fn dead_letter(message: SqsMessage) -> DeadLetter {
+    let deliveries = message.attributes.get("ApproximateReceiveCount");
+    DeadLetter {
+        deliveries: deliveries.and_then(|text| text.parse().ok()).unwrap_or(0),
+        message_id: message.message_id.unwrap_or_default(),
+        body: message.body.unwrap_or_default(),
+    }
+}
+
+fn task_of(message: &SqsMessage) -> serde_json::Result<Task> {
+    serde_json::from_str(message.body.as_deref().unwrap_or_default())
+}
+
 /// Reads a message's task. What cannot be read goes back until the queue gives it up to its
 /// dead letters, where it can be looked at; dropping it here would lose it.
 fn read(message: &SqsMessage, stage: Stage) -> Option<Task> {
-    let body = message.body.as_deref().unwrap_or_default();
-    match serde_json::from_str::<Task>(body) {
+    match task_of(message) {
         Ok(task) if task.stage == stage => Some(task),
         Ok(task) => {
             error!(message.id = message.message_id, task.stage = %task.stage, "message in the wrong queue");

@@ -112,9 +112,10 @@ impl Artifacts for FileArtifacts {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
-            // Empty folders of old requests would pile up; one that is still in use stays.
+            // Empty folders of old requests would pile up; one that is still in use stays, and so
+            // do those right below, into which people put files.
             let mut parent = path.parent();
-            while let Some(empty) = parent.filter(|parent| *parent != folder) {
+            while let Some(empty) = parent.filter(|parent| parent.parent() != Some(&*folder)) {
                 if fs::remove_dir(empty).is_err() {
                     break;
                 }

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use iib_ports::Clock;
+use iib_ports::{ArtifactRoot, Clock};
 use tokio::sync::Notify;
 
 use crate::database::Database;
@@ -32,8 +32,8 @@ const LAYOUT: [&str; 3] = [
 /// ```text
 /// <folder>/owner.lock   process id of the owner
 /// <folder>/state.db     requests and queues
-/// <folder>/artifacts/   intermediate results
-/// <folder>/logs/        build logs
+/// <folder>/artifacts/   documents, uploads, intermediate results, logs of ended requests
+/// <folder>/logs/        build logs of requests that go on
 /// <folder>/registry/    the registry, if it is used
 /// ```
 #[derive(Debug, Clone)]
@@ -68,6 +68,9 @@ impl DataFolder {
         };
         for sub_folder in [folder.artifacts_path(), folder.logs_path()] {
             create_folder(&sub_folder)?;
+        }
+        for root in ArtifactRoot::ALL {
+            create_folder(&folder.artifacts_path().join(root.prefix()))?;
         }
         empty_folder(&FileArtifacts::incoming(&folder.artifacts_path()))?;
         Ok(folder)

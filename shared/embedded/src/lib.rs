@@ -19,7 +19,7 @@ pub use folder::{DataFolder, Freed};
 pub use logs::FileLogs;
 pub use queue::{
     BatchFailures, DeadLetter, QueueStoreError, Received, SqliteQueue, StageSettings, Stopped,
-    run_stage,
+    dead_letter_event, run_stage,
 };
 pub use requests::SqliteRequests;
 pub use secrets::SqliteSecrets;

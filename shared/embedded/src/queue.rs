@@ -20,7 +20,7 @@ use crate::database::{Database, DatabaseError};
 use crate::folder::FolderLock;
 use crate::requests::count_up;
 
-pub use dead_letters::DeadLetter;
+pub use dead_letters::{DeadLetter, dead_letter_event};
 pub use receiving::Received;
 pub use worker::{BatchFailures, StageSettings, Stopped, run_stage};
 

@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod gauges;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,8 +10,11 @@ use iib_embedded::{DataFolder, EmbeddedError, SqliteQueue};
 use iib_indexdb::SqliteIndex;
 use iib_oci::Digest;
 use iib_pipeline::Deps;
+use iib_pipeline::prune::PruneDeps;
 use iib_ports::{Clock, Notifier, SystemClock};
 use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
+
+pub use gauges::LogGauges;
 
 /// Deliveries after which a message goes to the dead letters. A record gives up long before
 /// (its attempts are counted in it); this only ends messages that cannot be read at all.
@@ -24,6 +29,8 @@ pub struct Local {
     pub queue: SqliteQueue,
     /// What the use cases work with.
     pub deps: Deps,
+    /// What clearing up works with.
+    pub prune: PruneDeps,
 }
 
 /// The ports could not be put together.
@@ -63,17 +70,18 @@ impl Local {
         let folder = DataFolder::open(&config.data_folder)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let queue = folder.queue(clock.clone(), MAX_RECEIVE_COUNT);
-        let registry = RegistryClient::new(RegistryConfig {
+        let registry = Arc::new(RegistryClient::new(RegistryConfig {
             insecure_registries: config.registries.insecure.clone(),
             auth_files: config.registries.auth_files.clone(),
             ..RegistryConfig::default()
-        })?;
+        })?);
         let deps = Deps {
             requests: Arc::new(folder.requests()),
             queue: Arc::new(queue.clone()),
             logs: Arc::new(folder.logs()),
             artifacts: Arc::new(folder.artifacts()),
-            registry: Arc::new(registry),
+            secrets: Arc::new(folder.secrets(clock.clone())),
+            registry: registry.clone(),
             index_db: Arc::new(SqliteIndex),
             clock,
             notifier,
@@ -81,10 +89,23 @@ impl Local {
             work: config.work.clone(),
             scratch: scratch(config, &folder)?,
         };
+        let prune = PruneDeps {
+            requests: deps.requests.clone(),
+            queue: deps.queue.clone(),
+            logs: deps.logs.clone(),
+            artifacts: deps.artifacts.clone(),
+            secrets: deps.secrets.clone(),
+            tags: registry,
+            gauges: Arc::new(LogGauges),
+            clock: deps.clock.clone(),
+            api: deps.api.clone(),
+            work: deps.work.clone(),
+        };
         Ok(Self {
             folder,
             queue,
             deps,
+            prune,
         })
     }
 }

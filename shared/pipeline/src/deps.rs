@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use iib_ports::{Artifacts, Clock, IndexDb, Logs, Notifier, Queue, Registry, Requests};
+use iib_ports::{Artifacts, Clock, IndexDb, Logs, Notifier, Queue, Registry, Requests, Secrets};
 use iib_request::{ApiSettings, WorkSettings};
+
+use crate::ending::Ending;
 
 /// The ports and settings of a process. Built once, when it starts; shared by all requests.
 #[derive(Clone)]
@@ -18,6 +20,8 @@ pub struct Deps {
     pub logs: Arc<dyn Logs>,
     /// Intermediate results.
     pub artifacts: Arc<dyn Artifacts>,
+    /// Secrets that came with requests.
+    pub secrets: Arc<dyn Secrets>,
     /// Image registries.
     pub registry: Arc<dyn Registry>,
     /// Index databases.
@@ -32,4 +36,18 @@ pub struct Deps {
     pub work: WorkSettings,
     /// Folder for files of a running stage. Nothing in it outlives the stage.
     pub scratch: PathBuf,
+}
+
+impl Deps {
+    /// Those that ending a request needs.
+    pub(crate) fn ending(&self) -> Ending<'_> {
+        Ending {
+            requests: &*self.requests,
+            logs: &*self.logs,
+            artifacts: &*self.artifacts,
+            secrets: &*self.secrets,
+            notifier: &*self.notifier,
+            clock: &*self.clock,
+        }
+    }
 }

@@ -1,21 +1,23 @@
 #![doc = include_str!("../README.md")]
 
+pub mod artifact;
 pub mod binary_image;
 mod contents;
+pub mod dead_letter;
 mod deps;
+mod ending;
 mod error;
 mod image;
 pub mod intake;
 pub mod mutate;
 mod next_step;
 pub mod pin;
+pub mod prune;
 pub mod push;
 mod stage;
-mod sweep;
 mod transfer;
 
 pub use contents::{read_bundle, read_catalog};
 pub use deps::Deps;
 pub use error::StageError;
 pub use stage::Verdict;
-pub use sweep::sweep;

@@ -7,10 +7,10 @@ mod blobs;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use iib_oci::{
-    Descriptor, ManifestList, ManifestListEntry, Platform, PullSpec, RawManifest, Reference,
+    Arch, Descriptor, ManifestList, ManifestListEntry, Platform, PullSpec, RawManifest, Reference,
 };
 use iib_ports::Registry;
-use iib_request::{AddRequest, Kind, Stage, State, Task, Update};
+use iib_request::{AddRequest, Kind, Stage, State, Task, Update, WorkSettings};
 
 use crate::stage::{self, Job, Verdict, Work};
 use crate::{Deps, StageError};
@@ -53,7 +53,7 @@ async fn push_index(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, Stage
         .clone()
         .ok_or(StageError::Incomplete("mutate"))?;
     let registry = job.deps.registry.clone();
-    let output = output(job, &job.record.id.to_string())?;
+    let output = output(&job.deps.work, &job.record.id.to_string())?;
 
     let mut images = Vec::new();
     for (arch, base) in &plan.binary_images {
@@ -67,7 +67,7 @@ async fn push_index(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, Stage
     let list = manifest_list(&images).map_err(StageError::Write)?;
     let mut targets = vec![output.clone()];
     for tag in &add.build_tags {
-        targets.push(self::output(job, tag)?);
+        targets.push(self::output(&job.deps.work, tag)?);
     }
     for target in &targets {
         registry
@@ -101,13 +101,17 @@ async fn push_index(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, Stage
 }
 
 /// The result under this tag: the push template filled in (worker flows §5.2).
-fn output(job: &Job<'_>, tag: &str) -> Result<PullSpec, StageError> {
-    let work = &job.deps.work;
+pub(crate) fn output(work: &WorkSettings, tag: &str) -> Result<PullSpec, StageError> {
     let text = work
         .image_push_template
         .replace("{registry}", &work.registry)
         .replace("{request_id}", tag);
     text.parse().map_err(StageError::OutputName)
+}
+
+/// The tag of one architecture's image beside the result.
+pub(crate) fn arch_tag(output: &PullSpec, arch: &Arch) -> String {
+    format!("{}-{arch}", output.reference())
 }
 
 /// The result as users are to see it (worker flows §6): the first mention of our registry is
@@ -118,6 +122,7 @@ fn shown_name(internal: &str, job: &Job<'_>) -> String {
         None => internal.to_owned(),
     }
 }
+
 /// Pushes each image under `<output>-<arch>`.
 async fn push_images(
     registry: &dyn Registry,
@@ -140,7 +145,7 @@ async fn push_image(
     image: &IndexImage,
 ) -> Result<(), StageError> {
     let arch = &image.arch;
-    let tag = Reference::Tag(format!("{}-{arch}", output.reference()));
+    let tag = Reference::Tag(arch_tag(output, arch));
     let pushed = registry
         .push_manifest(output.repository(), &tag, &image.manifest)
         .await;

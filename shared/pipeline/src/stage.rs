@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use iib_ports::{ArtifactKey, Class, Classify, StoreError, chain};
-use iib_request::{Claim, Outcome, Record, Stage, State, Task, Transition, Update};
+use iib_ports::{Class, Classify, StoreError, chain};
+use iib_request::{Claim, Outcome, Record, Stage, Task, Transition, Update};
 use jiff::SignedDuration;
 use tracing::{error, info, warn};
 
@@ -63,37 +63,19 @@ impl Job<'_> {
 
     /// Adds a line to the build log. A log that cannot be written is no reason to fail.
     pub(crate) async fn log(&self, text: impl AsRef<str>) {
-        self.log_as(self.record.stage, text.as_ref()).await;
-    }
-
-    async fn log_as(&self, stage: Stage, text: &str) {
-        let line = format!("{} {stage} {text}", self.deps.clock.now());
-        if let Err(error) = self.deps.logs.append(self.record.id, &[line]).await {
-            warn!(request.id = self.record.id.0, error = %chain(&error), "log line lost");
-        }
+        let Record { id, stage, .. } = self.record;
+        self.deps.ending().log(id, stage, text.as_ref()).await;
     }
 
     /// Tells and logs a change that was stored, made by this stage.
     async fn told(&self, stage: Stage, update: &Update) {
-        self.deps.notifier.updated(&self.record, update).await;
-        if let Some(reason) = &update.state_reason {
-            self.log_as(stage, reason).await;
-        }
+        self.deps.ending().told(&self.record, stage, update).await;
     }
 
-    /// Ends the request in `failed`.
-    async fn fail(&mut self, reason: String) -> Result<(), StoreError> {
-        let mut record = self.record.clone();
-        let update = Update::state(State::Failed, reason);
-        record.fail(
-            update.state_reason.clone().unwrap_or_default(),
-            self.deps.clock.now(),
-        );
-        let stage = self.record.stage;
-        self.record = self.deps.requests.replace(record).await?;
-        self.told(stage, &update).await;
-        clean_up(self.deps, &self.record).await;
-        Ok(())
+    /// Ends the request in `failed` and cleans up.
+    async fn fail(self, reason: String) -> Result<Verdict, StageError> {
+        let record = self.deps.ending().fail(self.record, reason).await?;
+        Ok(clean_up(self.deps, &record).await)
     }
 
     /// Gives the lease back, so that the next delivery can begin at once.
@@ -161,19 +143,18 @@ async fn attempt(
                 "The stage {stage} was begun {} times and never ended. Send the request again; if that does not help, ask the operators of this service.",
                 record.attempts + record.interruptions
             );
-            Job { deps, record }.fail(reason).await?;
-            return Ok(Verdict::Done);
+            return Job { deps, record }.fail(reason).await;
         }
         Claim::Past(Some(waiting)) => {
             deps.queue.send(&Task::new(id, waiting)).await?;
             return Ok(Verdict::Done);
         }
         Claim::Past(None) => {
-            if record.stage == Stage::Done {
+            return Ok(match record.stage {
                 // The crash may have come just before this.
-                clean_up(deps, &record).await;
-            }
-            return Ok(Verdict::Done);
+                Stage::Done => clean_up(deps, &record).await,
+                Stage::Queued | Stage::Pin | Stage::Mutate | Stage::Push => Verdict::Done,
+            });
         }
         Claim::Early => return Ok(Verdict::Done),
     };
@@ -183,7 +164,7 @@ async fn attempt(
         .catch_unwind()
         .await
         .unwrap_or(Err(StageError::Panicked));
-    conclude(&mut job, result).await
+    conclude(job, result).await
 }
 
 /// Runs the work for at most the stage's time; the lease ends with it, so that nobody else can
@@ -199,7 +180,7 @@ async fn in_time(
 }
 
 async fn conclude(
-    job: &mut Job<'_>,
+    mut job: Job<'_>,
     result: Result<Update, StageError>,
 ) -> Result<Verdict, StageError> {
     let (id, stage) = (job.record.id, job.record.stage);
@@ -215,8 +196,7 @@ async fn conclude(
     match class {
         Class::Reject => {
             info!(request.id = id.0, %stage, reason = %chain(&error), "request rejected");
-            job.fail(error.reason()).await?;
-            Ok(Verdict::Done)
+            job.fail(error.reason()).await
         }
         Class::Retry | Class::Bug if job.record.attempts < job.deps.work.max_attempts => {
             if class == Class::Bug {
@@ -242,15 +222,14 @@ async fn conclude(
                 error.reason(),
                 job.record.attempts
             );
-            job.fail(reason).await?;
-            Ok(Verdict::Done)
+            job.fail(reason).await
         }
     }
 }
 
 /// Saves the stage's result together with the move to the next stage in one write, then sends
 /// the next message. A crash in between is healed by the message that is still in the queue.
-async fn finish(job: &mut Job<'_>, last: Update) -> Result<Verdict, StageError> {
+async fn finish(mut job: Job<'_>, last: Update) -> Result<Verdict, StageError> {
     let mut record = job.record.clone();
     record.apply(&last, job.deps.clock.now());
     let transition = record.conclude(Outcome::Completed);
@@ -262,19 +241,21 @@ async fn finish(job: &mut Job<'_>, last: Update) -> Result<Verdict, StageError> 
     match transition {
         Transition::To(next) => {
             job.deps.queue.send(&Task::new(job.record.id, next)).await?;
+            Ok(Verdict::Done)
         }
-        Transition::Finish(_) => clean_up(job.deps, &job.record).await,
-        Transition::Ended => {}
+        Transition::Finish(_) => Ok(clean_up(job.deps, &job.record).await),
+        Transition::Ended => Ok(Verdict::Done),
     }
-    Ok(Verdict::Done)
 }
 
-/// Removes what the stages left for one another. Called after the request is saved as done, so
-/// that a stage which has to run again still finds it.
-async fn clean_up(deps: &Deps, record: &Record) {
-    if record.built.is_some()
-        && let Err(error) = deps.artifacts.delete(&ArtifactKey::layer(record.id)).await
-    {
-        warn!(request.id = record.id.0, error = %chain(&error), "layer left behind");
+/// Puts away what the request leaves behind. Called after it is saved as done, so that a stage
+/// which has to run again still finds it. If that fails, the message comes back for it.
+async fn clean_up(deps: &Deps, record: &Record) -> Verdict {
+    match deps.ending().clean_up(record).await {
+        Ok(()) => Verdict::Done,
+        Err(error) => {
+            warn!(request.id = record.id.0, error = %chain(&error), "to be cleaned up again");
+            Verdict::Again(SOON)
+        }
     }
 }

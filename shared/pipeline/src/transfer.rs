@@ -3,12 +3,14 @@
 use std::io::{self, Read, Write};
 
 use bytes::{Bytes, BytesMut};
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use iib_oci::{Descriptor, Repository};
 use iib_ports::{ArtifactError, ArtifactKey, Artifacts, Bytestream, Registry, Stored};
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 
 use crate::StageError;
+use crate::artifact::ArtifactFault;
 
 /// Chunks under way between two sides: enough that neither waits for the other's scheduling.
 const CHUNKS: usize = 16;
@@ -62,10 +64,35 @@ pub(crate) async fn read_blob<T: Send + 'static>(
         doing: doing.to_owned(),
         source,
     };
-    let mut blob = registry
+    let blob = registry
         .blob(repository, descriptor)
         .await
         .map_err(failed)?;
+    feed(blob, work)
+        .await
+        .map_err(failed)?
+        .map_err(StageError::BrokenOff)?
+}
+
+/// Reads an artifact with `work` on a thread of its own, as [`read_blob`] does.
+///
+/// # Errors
+/// [`ArtifactFault::Artifact`] and [`ArtifactFault::BrokenOff`].
+pub(crate) async fn read_artifact<T: Send + 'static>(
+    content: Bytestream,
+    work: impl FnOnce(ChunkReader) -> T + Send + 'static,
+) -> Result<T, ArtifactFault> {
+    feed(content, work).await?.map_err(ArtifactFault::BrokenOff)
+}
+
+/// Lets `work` read a stream on a thread of its own.
+///
+/// # Errors
+/// That of the stream; inside, that `work` panicked.
+async fn feed<T: Send + 'static, E>(
+    mut content: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    work: impl FnOnce(ChunkReader) -> T + Send + 'static,
+) -> Result<Result<T, JoinError>, E> {
     let (sender, parts) = mpsc::channel(CHUNKS);
     let reader = ChunkReader {
         parts,
@@ -73,16 +100,15 @@ pub(crate) async fn read_blob<T: Send + 'static>(
         ended: false,
     };
     let worker = tokio::task::spawn_blocking(move || work(reader));
-    while let Some(chunk) = blob.next().await {
-        let chunk = chunk.map_err(failed)?;
-        if sender.send(Part::Bytes(chunk)).await.is_err() {
+    while let Some(chunk) = content.next().await {
+        if sender.send(Part::Bytes(chunk?)).await.is_err() {
             // The worker ended before the stream; its result says why.
             break;
         }
     }
     // The worker may be gone already, see above.
     let _gone = sender.send(Part::End).await;
-    worker.await.map_err(StageError::BrokenOff)?
+    Ok(worker.await)
 }
 
 /// Runs a computation on a thread of its own.

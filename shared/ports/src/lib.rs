@@ -3,6 +3,7 @@
 mod artifacts;
 mod class;
 mod clock;
+mod gauges;
 mod index_db;
 mod logs;
 mod notifier;
@@ -17,6 +18,7 @@ pub use artifacts::{
 };
 pub use class::{Class, Classify, chain};
 pub use clock::Clock;
+pub use gauges::{Gauges, ServiceGauges};
 pub use index_db::*;
 pub use logs::Logs;
 pub use notifier::Notifier;

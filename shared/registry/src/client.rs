@@ -50,6 +50,10 @@ impl RegistryClient {
             presence: Arc::new(presence),
         })
     }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
 }
 
 #[async_trait]

@@ -14,6 +14,7 @@ mod pull;
 mod push;
 mod refusal;
 mod retry;
+mod tags;
 mod target;
 mod transport;
 

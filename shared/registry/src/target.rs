@@ -55,6 +55,18 @@ impl Target {
         Self::write(repository, format!("{repository}{separator}{reference}"))
     }
 
+    /// Removing is a right of its own; whoever has it may have to write besides, see
+    /// [`iib_ports::Tags`].
+    pub(crate) fn removal(repository: &Repository, reference: &Reference) -> Self {
+        Self {
+            scopes: Scopes(vec![format!(
+                "repository:{}:delete,pull,push",
+                repository.path()
+            )]),
+            ..Self::image_upload(repository, reference)
+        }
+    }
+
     /// A mount takes from one repository and gives to another; the token must be good for both
     /// (distribution's token scope documentation).
     pub(crate) fn mount(to: &Repository, from: &Repository, digest: &Digest) -> Self {

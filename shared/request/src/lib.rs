@@ -16,7 +16,7 @@ mod update;
 mod upload;
 mod view;
 
-pub use add::AddRequest;
+pub use add::{AddRequest, OVERWRITE_TOKEN};
 pub use claim::Claim;
 pub use ids::{BatchId, RequestId};
 pub use listing::{Listing, Meta};

@@ -70,6 +70,16 @@ pub enum Refusal {
         "\"build_tags\" cannot hold `{0}`: a tag is at most 128 letters, digits and . _ -, and does not begin with . or -"
     )]
     Tag(String),
+    /// More bundles than fit into a stage's time. The reference has no such limit.
+    #[error(
+        "\"bundles\" has {given} entries, at most {limit} are taken at once: split the request into several"
+    )]
+    TooManyBundles {
+        /// How many there are, repeats dropped.
+        given: usize,
+        /// How many there may be.
+        limit: u32,
+    },
     /// There is no such page (§7).
     #[error("The requested resource was not found")]
     NoSuchPage,
@@ -103,6 +113,7 @@ impl Refusal {
             | Self::BinaryImage
             | Self::NoBinaryImage
             | Self::Tag(_)
+            | Self::TooManyBundles { .. }
             | Self::Filter(_) => 400,
         }
     }

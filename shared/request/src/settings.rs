@@ -17,6 +17,8 @@ pub struct ApiSettings {
     pub max_per_page: u32,
     /// Days that logs are kept.
     pub data_days_to_live: u32,
+    /// Most bundles of one request: more would not fit into a stage's time.
+    pub max_bundles: u32,
     /// Values `graph_update_mode` may have.
     pub graph_mode_options: Vec<String>,
     /// Indexes that may be changed with a `graph_update_mode`.
@@ -29,6 +31,7 @@ impl Default for ApiSettings {
             login_disabled: true,
             max_per_page: 20,
             data_days_to_live: 3,
+            max_bundles: 500,
             graph_mode_options: ["replaces", "semver", "semver-skippatch"]
                 .map(Into::into)
                 .into(),

@@ -15,6 +15,7 @@ mod queue;
 mod registry;
 mod requests;
 mod secrets;
+mod tags;
 
 pub use artifacts::artifacts;
 pub use logs::logs;
@@ -22,3 +23,4 @@ pub use queue::{Inbox, queue};
 pub use registry::{lenient_registry, registry};
 pub use requests::requests;
 pub use secrets::secrets;
+pub use tags::tags;

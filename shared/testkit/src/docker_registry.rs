@@ -23,7 +23,7 @@ const CERTIFICATE: &str = "certificate.pem";
 const KEY: &str = "key.pem";
 
 /// Who may use the registry.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Everybody.
     Anonymous,
@@ -36,12 +36,14 @@ pub enum Access {
     },
     /// Everybody who trusts [`DockerRegistry::certificate`]; over TLS, at 127.0.0.2.
     Tls,
+    /// Everybody, and nobody can remove anything: how distribution comes out of the box.
+    NothingRemoved,
 }
 
 impl Access {
     fn address(self) -> &'static str {
         match self {
-            Self::Anonymous | Self::Password { .. } => "127.0.0.1",
+            Self::Anonymous | Self::Password { .. } | Self::NothingRemoved => "127.0.0.1",
             // Set apart from the address that programs take for a registry without TLS.
             Self::Tls => "127.0.0.2",
         }
@@ -137,8 +139,9 @@ fn configuration(folder: &Path, host: &str, access: Access) -> String {
     let storage = folder.join("storage");
     let mut http = format!("addr: '{host}'");
     let mut auth = String::new();
+    let removes = access != Access::NothingRemoved;
     match access {
-        Access::Anonymous => {}
+        Access::Anonymous | Access::NothingRemoved => {}
         Access::Password { user, password } => {
             let passwords = folder.join("htpasswd");
             write(&passwords, &password_line(user, password));
@@ -155,7 +158,7 @@ fn configuration(folder: &Path, host: &str, access: Access) -> String {
     format!(
         "version: 0.1\n\
          log: {{level: error, accesslog: {{disabled: true}}}}\n\
-         storage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\n\
+         storage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: {removes}}}}}\n\
          http: {{{http}}}\n{auth}",
         storage.display()
     )

@@ -1,6 +1,7 @@
 //! Adapters in memory, for tests of the use cases.
 
 mod artifacts;
+mod gauges;
 mod logs;
 mod notifier;
 mod queue;
@@ -11,6 +12,7 @@ mod secrets;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use artifacts::MemoryArtifacts;
+pub use gauges::RecordingGauges;
 pub use logs::MemoryLogs;
 pub use notifier::RecordingNotifier;
 pub use queue::MemoryQueue;

@@ -19,3 +19,7 @@ mod requests;
 mod routing;
 #[cfg(test)]
 mod service;
+#[cfg(test)]
+mod store;
+#[cfg(test)]
+mod uploads;

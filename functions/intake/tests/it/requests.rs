@@ -1,9 +1,12 @@
-use iib_ports::Logs;
+use std::sync::Arc;
+
+use iib_ports::{ArtifactKey, Logs};
 use iib_request::{RequestId, Stage, Task};
 use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::service::{Service, good};
+use crate::store::Linking;
 
 const BUILDS: &str = "http://iib.example:8080/api/v1/builds";
 
@@ -106,4 +109,90 @@ async fn a_log_that_is_gone_says_so() {
     service.clock.advance(SignedDuration::from_hours(73));
     let answer = service.get(log).await;
     answer.assert_error(410, "The data for the build request 1 no longer exist");
+}
+
+async fn seal(service: &Service, log: String) {
+    let content = Box::pin(futures::stream::iter([Ok(log.into())]));
+    let key = ArtifactKey::log(RequestId(1));
+    service.deps.artifacts.put(&key, content).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_log_too_large_for_an_answer_is_sent_for_elsewhere() {
+    let mut service = Service::new();
+    service.deps.artifacts = Arc::new(Linking::default());
+    service.add(good()).await;
+    service.end(1).await;
+    let log = "/api/v1/builds/1/logs";
+    seal(&service, "small\n".to_owned()).await;
+    assert_eq!(service.get(log).await.text, "small\n");
+    seal(&service, "large\n".repeat(1 << 20)).await;
+    let answer = service.get(log).await;
+    assert_eq!(answer.status, 302);
+    assert_eq!(
+        answer.location.unwrap(),
+        "https://bucket.example/kept/1/build.log?signature=x"
+    );
+
+    // Without links it is part of the answer, however large.
+    let service = Service::new();
+    service.add(good()).await;
+    service.end(1).await;
+    seal(&service, "large\n".repeat(1 << 20)).await;
+    assert_eq!(service.get(log).await.text.len(), 6 << 20);
+}
+
+#[tokio::test]
+async fn a_listing_too_large_for_an_answer_says_what_to_do() {
+    let service = Service::new();
+    let tags: Vec<String> = (0..4000).map(|n| format!("{n:0>120}")).collect();
+    let mut large = good();
+    large["build_tags"] = json!(tags);
+    for _ in 0..20 {
+        assert_eq!(service.add(large.clone()).await.status, 201);
+    }
+    let answer = service.get("/api/v1/builds?verbose=true").await;
+    answer.assert_error(
+        413,
+        "The answer would be larger than 5242880 bytes: ask for a smaller \"per_page\", or without \"verbose\".",
+    );
+    let smaller = service.get("/api/v1/builds?verbose=true&per_page=5").await;
+    assert_eq!(smaller.json()["items"].as_array().unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn a_request_with_too_many_bundles_is_refused() {
+    let service = Service::new();
+    let bundles = |count: u32| -> Vec<String> {
+        let bundle = |n| format!("r.example/op:{n}");
+        (0..count).map(bundle).collect()
+    };
+    let mut payload = good();
+    payload["bundles"] = json!(bundles(500));
+    assert_eq!(service.add(payload.clone()).await.status, 201);
+    payload["bundles"] = json!(bundles(501));
+    service.add(payload).await.assert_error(
+        400,
+        "\"bundles\" has 501 entries, at most 500 are taken at once: split the request into several",
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_kept_and_never_shown() {
+    let service = Service::new();
+    let mut payload = good();
+    payload["overwrite_from_index"] = json!(true);
+    payload["overwrite_from_index_token"] = json!("ann:hunter2");
+    let answer = service.add(payload.clone()).await;
+    assert_eq!(answer.status, 201);
+    assert_eq!(service.secrets.count(), 1);
+    let shown = service.get("/api/v1/builds/1").await;
+    for text in [answer.text, shown.text] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    payload["overwrite_from_index_token"] = json!("x".repeat(5000));
+    service.add(payload).await.assert_error(
+        400,
+        "The \"overwrite_from_index_token\" cannot be kept: a secret has 5000 bytes; at most 4096 are kept: send a shorter one",
+    );
 }

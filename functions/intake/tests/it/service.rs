@@ -10,7 +10,9 @@ use iib_intake::{User, router};
 use iib_pipeline::intake::IntakeDeps;
 use iib_ports::{Clock, Requests};
 use iib_request::{ApiSettings, BinaryImages, RequestId};
-use iib_testkit::memory::{MemoryLogs, MemoryQueue, MemoryRequests, RecordingNotifier};
+use iib_testkit::memory::{
+    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingNotifier,
+};
 use iib_testkit::time::ManualClock;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -20,6 +22,7 @@ pub(crate) struct Service {
     pub(crate) requests: Arc<MemoryRequests>,
     pub(crate) queue: Arc<MemoryQueue>,
     pub(crate) logs: Arc<MemoryLogs>,
+    pub(crate) secrets: Arc<MemorySecrets>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) deps: IntakeDeps,
 }
@@ -29,6 +32,7 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) media_type: String,
     pub(crate) allow: Option<String>,
+    pub(crate) location: Option<String>,
     pub(crate) text: String,
 }
 
@@ -51,11 +55,14 @@ impl Service {
         let requests = Arc::new(MemoryRequests::default());
         let queue = Arc::new(MemoryQueue::default());
         let logs = Arc::new(MemoryLogs::default());
+        let secrets = Arc::new(MemorySecrets::default());
         let clock = Arc::new(ManualClock::default());
         let deps = IntakeDeps {
             requests: requests.clone(),
             queue: queue.clone(),
             logs: logs.clone(),
+            artifacts: Arc::new(MemoryArtifacts::default()),
+            secrets: secrets.clone(),
             clock: clock.clone(),
             notifier: Arc::new(RecordingNotifier::default()),
             api: ApiSettings::default(),
@@ -65,6 +72,7 @@ impl Service {
             requests,
             queue,
             logs,
+            secrets,
             clock,
             deps,
         }
@@ -83,11 +91,13 @@ impl Service {
         let status = response.status();
         let media_type = header(header::CONTENT_TYPE).unwrap_or_default();
         let allow = header(header::ALLOW);
+        let location = header(header::LOCATION);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         Answer {
             status,
             media_type,
             allow,
+            location,
             text: String::from_utf8(body.to_vec()).unwrap(),
         }
     }

@@ -9,6 +9,7 @@ use iib_edge::Config;
 use iib_embedded::registry::{Auth, RegistryStore, serve};
 use iib_local::Local;
 use iib_oci::{Arch, PullSpec};
+use iib_pipeline::intake::{LogContent, LogPart};
 use iib_pipeline::{Deps, Verdict, intake, mutate, pin, read_bundle};
 use iib_request::{AddRequest, Record, RequestId, Stage, Task};
 use iib_testkit::images;
@@ -164,7 +165,13 @@ pub(crate) async fn waiting(local: &Local, stage: Stage) -> Vec<Task> {
 
 /// The reasons in the build log, that is its lines of this stage without their times.
 pub(crate) async fn log_of(local: &Local, stage: Stage) -> Vec<String> {
-    let log = local.deps.logs.read(REQUEST).await.unwrap().unwrap();
+    let intake = local.deps.clone().into();
+    let log = intake::logs(&intake, REQUEST, LogPart::SoFar)
+        .await
+        .unwrap();
+    let LogContent::Text(log) = log else {
+        panic!("a folder has no links: {log:?}")
+    };
     let marker = format!(" {stage} ");
     log.lines()
         .filter_map(|line| Some(line.split_once(&marker)?.1.to_owned()))

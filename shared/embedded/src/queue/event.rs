@@ -13,11 +13,20 @@ const ACCOUNT: &str = "000000000000";
 /// Builds the event in the shape SQS sends to Lambda, so that a function cannot tell the
 /// difference (AWS Lambda developer guide, "Using Lambda with Amazon SQS").
 pub(super) fn sqs_event(stage: Stage, messages: &[Received]) -> Value {
-    let records: Vec<Value> = messages.iter().map(|one| record(stage, one)).collect();
+    let records: Vec<Value> = messages
+        .iter()
+        .map(|one| record(stage.as_str(), one))
+        .collect();
     json!({ "Records": records })
 }
 
-fn record(stage: Stage, message: &Received) -> Value {
+/// The name AWS would have for a queue.
+pub(super) fn queue_arn(queue: &str) -> String {
+    format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}")
+}
+
+/// One message of a queue.
+pub(super) fn record(queue: &str, message: &Received) -> Value {
     json!({
         "messageId": message.message_id,
         "receiptHandle": message.receipt_handle,
@@ -32,7 +41,7 @@ fn record(stage: Stage, message: &Received) -> Value {
         "messageAttributes": {},
         "md5OfBody": hex::encode(Md5::digest(message.body.as_bytes())),
         "eventSource": "aws:sqs",
-        "eventSourceARN": format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{stage}"),
+        "eventSourceARN": queue_arn(queue),
         "awsRegion": REGION,
     })
 }

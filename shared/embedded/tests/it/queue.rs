@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use iib_embedded::SqliteQueue;
+use aws_lambda_events::sqs::SqsEvent;
+use iib_embedded::{SqliteQueue, dead_letter_event};
 use iib_ports::Queue;
 use iib_request::{RequestId, Stage, Task};
 use iib_testkit::time::{ManualClock, TimerClock};
@@ -185,6 +186,18 @@ async fn a_message_received_too_often_becomes_a_dead_letter() {
     let task: Task = serde_json::from_str(&dead[0].body).unwrap();
     assert_eq!(task.request_id, RequestId(1));
     assert_ne!(dead[0].message_id, received[0].message_id);
+
+    let event = dead_letter_event(&dead);
+    let event: SqsEvent = serde_json::from_value(event).unwrap();
+    let letter = &event.records[0];
+    assert_eq!(letter.body.as_ref(), Some(&dead[0].body));
+    assert_eq!(letter.attributes["ApproximateReceiveCount"], "2");
+    let source = &letter.attributes["DeadLetterQueueSourceArn"];
+    assert!(source.ends_with(":pin"), "{source}");
+    for _ in 0..2 {
+        queue.delete_dead_letter(&dead[0]).await.unwrap();
+        assert_eq!(queue.dead_letters(10).await.unwrap(), []);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use iib_ports::Delivery;
-use iib_testkit::memory::{MemoryLogs, MemoryQueue, MemoryRequests, RecordingNotifier};
+use iib_ports::{ArtifactKey, Delivery, SECRET_LIMIT, Secret};
+use iib_request::{AddRequest, Stage, State, Task};
+use iib_testkit::memory::{
+    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingNotifier,
+};
 use iib_testkit::time::ManualClock;
 use jiff::SignedDuration;
 
@@ -12,6 +15,7 @@ struct Service {
     requests: Arc<MemoryRequests>,
     queue: Arc<MemoryQueue>,
     logs: Arc<MemoryLogs>,
+    secrets: Arc<MemorySecrets>,
     clock: Arc<ManualClock>,
     notifier: Arc<RecordingNotifier>,
     deps: IntakeDeps,
@@ -22,12 +26,15 @@ impl Service {
         let requests = Arc::new(MemoryRequests::default());
         let queue = Arc::new(MemoryQueue::default());
         let logs = Arc::new(MemoryLogs::default());
+        let secrets = Arc::new(MemorySecrets::default());
         let clock = Arc::new(ManualClock::default());
         let notifier = Arc::new(RecordingNotifier::default());
         let deps = IntakeDeps {
             requests: requests.clone(),
             queue: queue.clone(),
             logs: logs.clone(),
+            artifacts: Arc::new(MemoryArtifacts::default()),
+            secrets: secrets.clone(),
             clock: clock.clone(),
             notifier: notifier.clone(),
             api: ApiSettings::default(),
@@ -37,6 +44,7 @@ impl Service {
             requests,
             queue,
             logs,
+            secrets,
             clock,
             notifier,
             deps,
@@ -139,9 +147,10 @@ async fn a_request_somebody_works_on_by_now_is_not_failed() {
 async fn a_log_is_shown_when_the_request_has_ended() {
     let service = Service::new();
     let id = RequestId(1);
-    let log = async |part| {
-        let log = logs(&service.deps, id, part).await;
-        log.map_err(|error| error.to_string())
+    let log = async |part| match logs(&service.deps, id, part).await {
+        Ok(LogContent::Text(text)) => Ok(text),
+        Ok(LogContent::At(url)) => panic!("{url}"),
+        Err(error) => Err(error.to_string()),
     };
     let absent = Err("The requested resource was not found".to_owned());
     assert_eq!(log(LogPart::Whole).await, absent);
@@ -160,6 +169,12 @@ async fn a_log_is_shown_when_the_request_has_ended() {
     for part in [LogPart::Whole, LogPart::SoFar] {
         assert_eq!(log(part).await, Ok("one\n".to_owned()));
     }
+    // A sealed one counts more than what may still be appended.
+    let sealed = Box::pin(futures::stream::iter([Ok("sealed\n".into())]));
+    let key = ArtifactKey::log(id);
+    service.deps.artifacts.put(&key, sealed).await.unwrap();
+    assert_eq!(log(LogPart::Whole).await, Ok("sealed\n".to_owned()));
+    service.deps.artifacts.delete(&key).await.unwrap();
     // A log that is still there is shown, however old it is.
     service.clock.advance(SignedDuration::from_hours(24 * 30));
     assert_eq!(log(LogPart::Whole).await, Ok("one\n".to_owned()));
@@ -196,4 +211,69 @@ async fn pages_are_read_as_asked() {
     let page = list(&service.deps, query).await.unwrap();
     let ids: Vec<u64> = page.items.iter().map(|record| record.id.0).collect();
     assert_eq!((ids, page.total), (vec![1], 3));
+}
+
+fn with_token(token: &str) -> Submission {
+    Submission {
+        overwrite_token: Some(Secret::new(token)),
+        ..AddRequest::default().into()
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_kept_apart_from_the_request() {
+    let service = Service::new();
+    let submission = with_token("user:hunter2");
+    assert!(!format!("{submission:?}").contains("hunter2"));
+    let record = submit_add(&service.deps, None, submission).await.unwrap();
+    assert_eq!(service.secrets.count(), 1);
+    let reference = &record.secrets["overwrite_from_index_token"];
+    let kept = service.deps.secrets.read(reference).await.unwrap().unwrap();
+    assert_eq!(kept.expose(), "user:hunter2");
+    let stored = service.requests.get(record.id).await.unwrap().unwrap();
+    let json = serde_json::to_string(&stored).unwrap();
+    for text in [json, format!("{stored:?}"), format!("{:?}", service.told())] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_forgotten_where_no_request_needs_it() {
+    let service = Service::new();
+    service.queue.refuse_next(1);
+    let submission = with_token("a:b");
+    submit_add(&service.deps, None, submission)
+        .await
+        .unwrap_err();
+    assert_eq!(service.secrets.count(), 0);
+    let submission = with_token(&"x".repeat(SECRET_LIMIT + 1));
+    let error = submit_add(&service.deps, None, submission).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.class(), Class::Reject);
+    let text = error.to_string();
+    assert!(text.contains("overwrite_from_index_token"), "{text}");
+    assert!(!text.contains("xxxx"), "{text}");
+    assert!(service.requests.get(RequestId(2)).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_asks_twice_makes_one_request() {
+    let service = Service::new();
+    let submit = async || {
+        let submission = Submission {
+            once: Some("bucket/inbox/a.json#1".to_owned()),
+            ..with_token("a:b")
+        };
+        submit_add(&service.deps, None, submission).await.unwrap()
+    };
+    let first = submit().await;
+    assert_eq!(service.queue.take(Stage::Pin).len(), 1);
+    // The message may have been lost with the first answer.
+    assert_eq!(submit().await, first);
+    assert_eq!(service.queue.take(Stage::Pin).len(), 1);
+    assert_eq!(service.secrets.count(), 1);
+    assert_eq!(service.told().len(), 1);
+    service.end(first).await;
+    assert_eq!(submit().await.state(), State::Failed);
+    assert_eq!(service.queue.waiting(), []);
 }

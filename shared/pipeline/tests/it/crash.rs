@@ -11,10 +11,10 @@ use iib_oci::{Descriptor, Digest, PullSpec, RawManifest, Reference, Repository};
 use iib_pipeline::Deps;
 use iib_ports::{
     Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, BlobSource, BlobStream,
-    Bytestream, Created, Delivery, NewRequest, Page, PageQuery, Queue, QueueError, Registry,
-    RegistryError, Requests, StoreError, Stored,
+    Bytestream, Created, Delivery, Logs, NewRequest, Page, PageQuery, Queue, QueueError, Registry,
+    RegistryError, Requests, Secret, SecretError, Secrets, StoreError, Stored,
 };
-use iib_request::{Record, RequestId, Task};
+use iib_request::{Record, RequestId, SecretRef, Task};
 use jiff::Timestamp;
 
 /// What becomes of the call during which the process dies.
@@ -48,6 +48,8 @@ impl Crash {
             requests: crash.clone(),
             queue: crash.clone(),
             artifacts: crash.clone(),
+            logs: crash.clone(),
+            secrets: crash.clone(),
             registry: crash.clone(),
             ..deps.clone()
         };
@@ -82,6 +84,13 @@ impl Crash {
 
 fn no_store() -> StoreError {
     StoreError::Unavailable {
+        action: "answer",
+        source: DEAD.into(),
+    }
+}
+
+fn no_secrets() -> SecretError {
+    SecretError::Unavailable {
         action: "answer",
         source: DEAD.into(),
     }
@@ -190,6 +199,39 @@ impl Artifacts for Crash {
     async fn link(&self, key: &ArtifactKey) -> Result<Option<String>, ArtifactError> {
         let link = self.deps.artifacts.link(key);
         self.call(link, || no_artifacts(key)).await
+    }
+}
+
+#[async_trait]
+impl Logs for Crash {
+    async fn append(&self, id: RequestId, lines: &[String]) -> Result<(), StoreError> {
+        self.call(self.deps.logs.append(id, lines), no_store).await
+    }
+
+    async fn read(&self, id: RequestId) -> Result<Option<String>, StoreError> {
+        self.call(self.deps.logs.read(id), no_store).await
+    }
+
+    async fn remove(&self, id: RequestId) -> Result<(), StoreError> {
+        self.call(self.deps.logs.remove(id), no_store).await
+    }
+}
+
+#[async_trait]
+impl Secrets for Crash {
+    async fn keep(&self, secret: &Secret, expires: Timestamp) -> Result<SecretRef, SecretError> {
+        let keep = self.deps.secrets.keep(secret, expires);
+        self.call(keep, no_secrets).await
+    }
+
+    async fn read(&self, reference: &SecretRef) -> Result<Option<Secret>, SecretError> {
+        self.call(self.deps.secrets.read(reference), no_secrets)
+            .await
+    }
+
+    async fn forget(&self, reference: &SecretRef) -> Result<(), SecretError> {
+        self.call(self.deps.secrets.forget(reference), no_secrets)
+            .await
     }
 }
 

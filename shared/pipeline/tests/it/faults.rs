@@ -185,7 +185,7 @@ async fn faults_that_last_end_each_attempt_and_then_the_request() {
         // What users look for under the request's number is not there.
         let tags = world.tags(OUTPUT).await;
         assert!(!tags.contains("1"), "{}: {tags:?}", place.name);
-        assert_eq!(world.artifacts.keys(), [], "{}", place.name);
+        world.assert_cleaned_up(id).await;
     }
 }
 

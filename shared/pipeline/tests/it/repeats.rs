@@ -46,7 +46,7 @@ async fn assert_complete_once(world: &World, id: RequestId) {
         [id.to_string(), format!("{id}-amd64"), "latest".into()]
     );
     assert_eq!(world.bundles(&record).await, ["lantern.v0.1.0"]);
-    assert_eq!(world.artifacts.keys(), []);
+    world.assert_cleaned_up(id).await;
 }
 
 #[tokio::test]

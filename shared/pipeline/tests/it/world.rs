@@ -8,13 +8,15 @@ use iib_catalog::CatalogShape;
 use iib_embedded::registry::{Auth, RegistryStore, serve};
 use iib_indexdb::SqliteIndex;
 use iib_oci::{Descriptor, MediaType, PullSpec, RawManifest, Reference, Repository};
-use iib_pipeline::intake::{IntakeDeps, submit_add};
+use iib_pipeline::intake::{IntakeDeps, LogContent, LogPart, Submission, logs, submit_add};
+use iib_pipeline::prune::PruneDeps;
 use iib_pipeline::{Deps, Verdict, mutate, pin, push, read_catalog};
-use iib_ports::{InMemory, Queue as _, Registry, Requests as _};
+use iib_ports::{ArtifactKey, InMemory, Queue as _, Registry, Requests as _};
 use iib_registry::{RegistryClient, RegistryConfig};
 use iib_request::{AddRequest, ApiSettings, Record, RequestId, Stage, State, Task, WorkSettings};
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, RecordingNotifier,
+    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingGauges,
+    RecordingNotifier,
 };
 use iib_testkit::scripted_registry::ScriptedRegistry;
 use iib_testkit::time::ManualClock;
@@ -45,7 +47,9 @@ pub(crate) struct World {
     pub(crate) queue: Arc<MemoryQueue>,
     pub(crate) requests: Arc<MemoryRequests>,
     pub(crate) artifacts: Arc<MemoryArtifacts>,
+    pub(crate) secrets: Arc<MemorySecrets>,
     pub(crate) clock: Arc<ManualClock>,
+    client: Arc<RegistryClient>,
     server: Server,
     scratch: TempDir,
 }
@@ -129,10 +133,11 @@ impl World {
     }
 
     fn over(host: String, server: Server) -> Self {
-        let client = RegistryClient::new(Self::client_settings(&host));
+        let client = Arc::new(RegistryClient::new(Self::client_settings(&host)).unwrap());
         let queue = Arc::new(MemoryQueue::default());
         let requests = Arc::new(MemoryRequests::default());
         let artifacts = Arc::new(MemoryArtifacts::default());
+        let secrets = Arc::new(MemorySecrets::default());
         let clock = Arc::new(ManualClock::default());
         let scratch = tempfile::tempdir().unwrap();
         let deps = Deps {
@@ -140,7 +145,8 @@ impl World {
             queue: queue.clone(),
             logs: Arc::new(MemoryLogs::default()),
             artifacts: artifacts.clone(),
-            registry: Arc::new(client.unwrap()),
+            secrets: secrets.clone(),
+            registry: client.clone(),
             index_db: Arc::new(SqliteIndex),
             clock: clock.clone(),
             notifier: Arc::new(RecordingNotifier::default()),
@@ -159,7 +165,9 @@ impl World {
             queue,
             requests,
             artifacts,
+            secrets,
             clock,
+            client,
             server,
             scratch,
         }
@@ -170,6 +178,27 @@ impl World {
         match &self.server {
             Server::Scripted(registry) => registry,
             Server::Embedded(_) => panic!("this world has no scripted registry"),
+        }
+    }
+
+    /// What clearing up works with.
+    pub(crate) fn prune(&self) -> PruneDeps {
+        self.prune_over(self.deps.clone())
+    }
+
+    /// The same over other stores.
+    pub(crate) fn prune_over(&self, deps: Deps) -> PruneDeps {
+        PruneDeps {
+            requests: deps.requests,
+            queue: deps.queue,
+            logs: deps.logs,
+            artifacts: deps.artifacts,
+            secrets: deps.secrets,
+            tags: self.client.clone(),
+            gauges: Arc::new(RecordingGauges::default()),
+            clock: deps.clock,
+            api: deps.api,
+            work: deps.work,
         }
     }
 
@@ -271,7 +300,7 @@ impl World {
 
     // --- requests ---
 
-    pub(crate) async fn submit(&self, request: AddRequest) -> RequestId {
+    pub(crate) async fn submit(&self, request: impl Into<Submission>) -> RequestId {
         let intake = IntakeDeps::from(self.deps.clone());
         submit_add(&intake, None, request).await.unwrap().id
     }
@@ -304,7 +333,8 @@ impl World {
         self.run_queue().await;
         let record = self.record(id).await;
         assert_eq!(record.stage, Stage::Done, "{record:#?}");
-        assert_eq!(self.artifacts.keys(), [], "{}", record.state_reason());
+        // Of what was stored only the log is left, and it is nowhere else.
+        self.assert_cleaned_up(id).await;
         let left = std::fs::read_dir(self.scratch.path()).unwrap().count();
         assert_eq!(left, 0, "{}", record.state_reason());
         record
@@ -379,8 +409,24 @@ impl World {
         packages.flat_map(|package| package.bundles).collect()
     }
 
+    /// The log of a request, wherever it is.
     pub(crate) async fn log(&self, id: RequestId) -> String {
-        self.deps.logs.read(id).await.unwrap().unwrap_or_default()
+        let intake = IntakeDeps::from(self.deps.clone());
+        match logs(&intake, id, LogPart::SoFar).await.unwrap() {
+            LogContent::Text(text) => text,
+            LogContent::At(url) => panic!("this store has no links, and gave {url}"),
+        }
+    }
+
+    /// Checks that of a request that is done nothing is left but its log, which is sealed.
+    pub(crate) async fn assert_cleaned_up(&self, id: RequestId) {
+        let of_request = |key: &ArtifactKey| key.request() == Some(id);
+        let left: Vec<_> = (self.artifacts.keys().into_iter())
+            .filter(of_request)
+            .collect();
+        assert_eq!(left, [ArtifactKey::log(id)]);
+        assert_eq!(self.deps.logs.read(id).await.unwrap(), None);
+        assert_eq!(self.secrets.count(), 0);
     }
 }
 

@@ -72,3 +72,26 @@ async fn the_contract_holds_over_distribution() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn tags_are_taken_away_from_the_embedded_registry() {
+    let folders = Mutex::default();
+    contract::tags(async || {
+        let host = serve_embedded(&folders, Auth::None).await;
+        (Arc::new(RegistryClient::new(config(&host)).unwrap()), host)
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs docker-registry"]
+async fn tags_are_taken_away_from_distribution() {
+    let registries = Mutex::new(Vec::new());
+    contract::tags(async || {
+        let registry = DockerRegistry::start(Access::Anonymous).await;
+        let host = registry.host().to_owned();
+        registries.lock().unwrap().push(registry);
+        (Arc::new(RegistryClient::new(config(&host)).unwrap()), host)
+    })
+    .await;
+}

@@ -1,5 +1,5 @@
 use iib_oci::{Digest, MediaType, RawManifest, Reference};
-use iib_ports::{Registry as _, RegistryError};
+use iib_ports::{Class, Classify as _, Registry as _, RegistryError, Tags as _};
 use iib_registry::{RegistryClient, RegistryConfig};
 use iib_testkit::docker_registry::{Access, DockerRegistry};
 
@@ -150,4 +150,30 @@ async fn a_registry_over_tls_is_used_if_its_certificate_is_trusted() {
     let untrusted = asked(&other.certificate()).await;
     assert!(untrusted.contains("Unavailable"), "{untrusted}");
     assert!(untrusted.contains("InvalidCertificate"), "{untrusted}");
+}
+
+#[tokio::test]
+#[ignore = "needs docker-registry"]
+async fn a_registry_that_removes_nothing_says_so_and_the_tag_stays() {
+    let registry = DockerRegistry::start(Access::NothingRemoved).await;
+    let client = RegistryClient::new(config(registry.host())).unwrap();
+    let a = repository(registry.host(), "team/a");
+    let bytes = content(10);
+    let source = Content::new(bytes.clone());
+    let blob = descriptor(&bytes);
+    client.push_blob(&a, &blob, &source).await.unwrap();
+    let manifest = iib_oci::Manifest::docker(blob.clone(), vec![blob]);
+    let manifest = manifest.to_raw().unwrap();
+    let tag = Reference::Tag("1-amd64".to_owned());
+    client.push_manifest(&a, &tag, &manifest).await.unwrap();
+
+    let error = client.remove_tag(&a, "1-amd64").await.unwrap_err();
+    assert!(
+        matches!(error, RegistryError::Refused { status: 405, .. }),
+        "{error:?}"
+    );
+    assert_eq!(error.class(), Class::Reject);
+    let spec = image(registry.host(), "team/a:1-amd64");
+    assert_eq!(client.manifest(&spec).await.unwrap(), manifest);
+    client.remove_tag(&a, "never-there").await.unwrap();
 }

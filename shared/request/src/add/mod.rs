@@ -9,6 +9,8 @@ mod payload;
 mod read;
 mod shared;
 
+pub use read::OVERWRITE_TOKEN;
+
 /// What `POST /builds/add` asks for, checked and with defaults filled in (spec rest-api §4.3,
 /// §4.4). Images are kept as the texts that were sent, because that is how they are shown.
 /// Tokens are not part of it: they are neither stored nor shown.

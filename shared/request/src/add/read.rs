@@ -2,7 +2,7 @@
 
 use super::AddRequest;
 use super::own::Own;
-use super::payload::{Payload, check_image};
+use super::payload::{Payload, check_image, set};
 use super::shared::{Shared, check_names};
 use crate::{ApiSettings, BinaryImages, Refusal};
 
@@ -21,13 +21,22 @@ const NAMES: [&str; 14] = [
     "graph_update_mode",
     "organization",
     "overwrite_from_index",
-    "overwrite_from_index_token",
+    OVERWRITE_TOKEN,
 ];
 
+/// The parameter whose value is a secret.
+pub const OVERWRITE_TOKEN: &str = "overwrite_from_index_token";
+
 impl AddRequest {
+    /// The secret in a payload that was read; it is no part of the request itself.
+    pub fn overwrite_token(payload: &Payload) -> Option<&str> {
+        set(payload, OVERWRITE_TOKEN)?.as_str()
+    }
+
     /// Reads and checks what `POST /builds/add` was sent. The checks come in the order of the
     /// reference, so that a call with several faults is refused for the same one: the endpoint's
-    /// own parameters, names, shared parameters, images in lists (spec rest-api §4.4).
+    /// own parameters, names, shared parameters, images in lists (spec rest-api §4.4); last comes our
+    /// own limit on bundles.
     ///
     /// `binary_images` are those of the settings; if there are any, a call may leave the binary
     /// image out. A known `user` needs a token to overwrite (§2).
@@ -45,6 +54,11 @@ impl AddRequest {
         let shared = Shared::read(payload, binary_images, user)?;
         for image in own.bundles.iter().chain(&own.deprecation_list) {
             check_image(image)?;
+        }
+        let limit = settings.max_bundles;
+        if own.bundles.len() > limit as usize {
+            let given = own.bundles.len();
+            return Err(Refusal::TooManyBundles { given, limit });
         }
         Ok(Self {
             bundles: own.bundles,

@@ -4,6 +4,7 @@ use iib_oci::Arch;
 use serde_json::Value;
 
 use super::payload::{Payload, check_image, set, texts};
+use super::read::OVERWRITE_TOKEN;
 use crate::{BinaryImages, Refusal, Scope};
 
 /// The shared parameters, checked in the order of spec rest-api §4.3.
@@ -31,9 +32,9 @@ impl Shared {
             Some(Value::Bool(overwrite)) => *overwrite,
             Some(_) => return Err(Refusal::ParameterNotBoolean("overwrite_from_index")),
         };
-        let token = set(payload, "overwrite_from_index_token");
+        let token = set(payload, OVERWRITE_TOKEN);
         if token.is_some_and(|token| !token.is_string()) {
-            return Err(Refusal::ParameterNotString("overwrite_from_index_token"));
+            return Err(Refusal::ParameterNotString(OVERWRITE_TOKEN));
         }
         if token.is_some() && !overwrite_from_index {
             return Err(Refusal::TokenWithoutOverwrite);

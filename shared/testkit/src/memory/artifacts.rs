@@ -1,14 +1,14 @@
 //! Artifacts in memory.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use iib_oci::Digest;
 use iib_ports::{
-    Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, Bytestream, Stored,
+    Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, Bytestream, Clock, Stored,
 };
 use iib_request::RequestId;
 use jiff::Timestamp;
@@ -16,12 +16,22 @@ use jiff::Timestamp;
 use super::lock;
 
 /// Artifacts by name, whole in memory.
-#[derive(Debug, Default)]
+#[derive(Default)]
+#[expect(missing_debug_implementations, reason = "the clock has none")]
 pub struct MemoryArtifacts {
-    stored: Mutex<BTreeMap<ArtifactKey, Bytes>>,
+    stored: Mutex<BTreeMap<ArtifactKey, (Bytes, Timestamp)>>,
+    clock: Option<Arc<dyn Clock>>,
 }
 
 impl MemoryArtifacts {
+    /// A store that knows when artifacts were stored; without a clock all are very old.
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock: Some(clock),
+            ..Self::default()
+        }
+    }
+
     /// Names of what is there.
     pub fn keys(&self) -> Vec<ArtifactKey> {
         lock(&self.stored).keys().cloned().collect()
@@ -34,12 +44,14 @@ impl Artifacts for MemoryArtifacts {
         let pieces: Vec<Bytes> = content.try_collect().await?;
         let bytes = Bytes::from(pieces.concat());
         let (size, digest) = (bytes.len() as u64, Digest::of(&bytes));
-        lock(&self.stored).insert(key.clone(), bytes);
+        let now = self.clock.as_ref().map(|clock| clock.now());
+        let stored = (bytes, now.unwrap_or(Timestamp::UNIX_EPOCH));
+        lock(&self.stored).insert(key.clone(), stored);
         Ok(Stored { size, digest })
     }
 
     async fn get(&self, key: &ArtifactKey) -> Result<Bytestream, ArtifactError> {
-        let bytes = lock(&self.stored).get(key).cloned();
+        let bytes = lock(&self.stored).get(key).map(|(bytes, _)| bytes.clone());
         let bytes = bytes.ok_or_else(|| ArtifactError::Missing(key.clone()))?;
         Ok(stream::iter([Ok(bytes)]).boxed())
     }
@@ -63,10 +75,10 @@ impl Artifacts for MemoryArtifacts {
                 && after.is_none_or(|after| key > after)
         };
         let found = stored.iter().filter(|(key, _)| wanted(key));
-        let found = found.map(|(key, bytes)| Artifact {
+        let found = found.map(|(key, (bytes, stored))| Artifact {
             key: key.clone(),
             size: bytes.len() as u64,
-            stored: Timestamp::UNIX_EPOCH,
+            stored: *stored,
         });
         Ok(found.take(limit as usize).collect())
     }

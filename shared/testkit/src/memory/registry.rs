@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use iib_oci::{Descriptor, Digest, PullSpec, RawManifest, Reference, Repository, Resolved};
-use iib_ports::{BlobSource, BlobStream, Registry, RegistryError};
+use iib_ports::{BlobSource, BlobStream, Registry, RegistryError, Tags};
 
 use super::lock;
 
@@ -184,6 +184,16 @@ impl Registry for MemoryRegistry {
             }
         }
         held.manifests.insert(digest, manifest.clone());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Tags for MemoryRegistry {
+    async fn remove_tag(&self, repository: &Repository, tag: &str) -> Result<(), RegistryError> {
+        if let Some(held) = lock(&self.repositories).get_mut(repository) {
+            held.tags.remove(tag);
+        }
         Ok(())
     }
 }

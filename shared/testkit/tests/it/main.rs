@@ -41,6 +41,15 @@ async fn the_registry_in_memory_fulfils_the_contract() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tags_in_memory_fulfil_the_contract() {
+    contract::tags(async || {
+        let registry = Arc::new(MemoryRegistry::default());
+        (registry, "registry.example:5000".to_owned())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn secrets_in_memory_fulfil_the_contract() {
     let make = async || Arc::new(MemorySecrets::default());
     contract::secrets(make, jiff::Timestamp::UNIX_EPOCH).await;

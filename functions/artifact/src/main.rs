@@ -1,0 +1,10 @@
+//! The artifact function's binary.
+
+use iib_cloud::Cloud;
+use iib_edge::StartFailure;
+
+#[tokio::main]
+async fn main() -> Result<(), StartFailure> {
+    let connect = |cloud: &Cloud| Ok(cloud.artifact());
+    iib_cloud::serve(connect, iib_artifact::handle).await
+}

@@ -1,0 +1,9 @@
+//! The prune function's binary.
+
+use iib_cloud::Cloud;
+use iib_edge::StartFailure;
+
+#[tokio::main]
+async fn main() -> Result<(), StartFailure> {
+    iib_cloud::serve(Cloud::prune, iib_prune::handle).await
+}

@@ -1,0 +1,125 @@
+//! Request documents.
+
+use bytes::BytesMut;
+use futures::TryStreamExt;
+use iib_ports::{ArtifactError, ArtifactKey, Class, Classify};
+use iib_request::{Form, Record, Refusal, View};
+use serde_json::{Map, Value, json};
+use tracing::info;
+
+use super::{ArtifactDeps, ArtifactFault, ObjectCreated, answer};
+use crate::intake::{self, IntakeError};
+
+/// Largest document that is read, bytes; the same as of a call.
+const DOCUMENT_LIMIT: usize = 1024 * 1024;
+
+/// Why a document makes no request. What is read is what the user reads.
+#[derive(Debug, thiserror::Error)]
+enum DocumentRefusal {
+    #[error("the name of a request document ends with .json")]
+    Name,
+    #[error(
+        "the document is larger than {DOCUMENT_LIMIT} bytes, which is the most that is read: split it into several requests"
+    )]
+    TooLarge,
+    #[error("the document is not JSON: {0}")]
+    NotJson(serde_json::Error),
+    #[error("the document must be a JSON object")]
+    NotObject,
+    #[error(
+        "\"request_type\" is {0}, and documents can ask for \"add\" only: leave it out, or use a call"
+    )]
+    Kind(Value),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Intake(IntakeError),
+}
+
+/// Makes a request of a document, once, however often its event comes.
+pub(super) async fn handle(
+    deps: &ArtifactDeps,
+    created: &ObjectCreated,
+    key: &ArtifactKey,
+) -> Result<(), ArtifactFault> {
+    let outcome = match read(deps, key).await {
+        Ok(document) => submit(deps, created, document).await?,
+        // An earlier delivery of the event came to the end.
+        Err(ArtifactError::Missing(_)) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let document = match outcome {
+        Ok(record) => {
+            info!(request.id = record.id.0, %key, "a document was taken in");
+            let view = View::new(&record, Form::Short, "", &deps.intake.api);
+            serde_json::to_value(view).map_err(ArtifactFault::Write)?
+        }
+        Err(refusal) => {
+            info!(%key, reason = %refusal, "a document was refused");
+            json!({ "error": refusal.to_string() })
+        }
+    };
+    answer(deps, key, ArtifactKey::result(key), &document).await
+}
+
+/// The document; of a larger one somewhat more than the limit.
+async fn read(deps: &ArtifactDeps, key: &ArtifactKey) -> Result<BytesMut, ArtifactError> {
+    let mut content = deps.intake.artifacts.get(key).await?;
+    let mut bytes = BytesMut::new();
+    while bytes.len() <= DOCUMENT_LIMIT
+        && let Some(piece) = content.try_next().await?
+    {
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes)
+}
+
+async fn submit(
+    deps: &ArtifactDeps,
+    created: &ObjectCreated,
+    document: BytesMut,
+) -> Result<Result<Record, DocumentRefusal>, ArtifactFault> {
+    let payload = match payload(created, &document) {
+        Ok(payload) => payload,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let mut submission = match intake::read_add(&deps.intake, &payload, None) {
+        Ok(submission) => submission,
+        Err(refusal) => return Ok(Err(refusal.into())),
+    };
+    let ObjectCreated {
+        bucket,
+        key,
+        version,
+        ..
+    } = created;
+    submission.once = Some(format!("{bucket}/{key}#{version}"));
+    match intake::submit_add(&deps.intake, None, submission).await {
+        Ok(record) => Ok(Ok(record)),
+        Err(error) if error.class() == Class::Reject => Ok(Err(DocumentRefusal::Intake(error))),
+        Err(error) => Err(ArtifactFault::Intake(error)),
+    }
+}
+
+/// The parameters in a document, as a call would have them in its body.
+fn payload(
+    created: &ObjectCreated,
+    document: &[u8],
+) -> Result<Map<String, Value>, DocumentRefusal> {
+    if !created.key.ends_with(".json") {
+        return Err(DocumentRefusal::Name);
+    }
+    if document.len() > DOCUMENT_LIMIT {
+        return Err(DocumentRefusal::TooLarge);
+    }
+    let mut payload = match serde_json::from_slice(document) {
+        Ok(Value::Object(payload)) => payload,
+        Ok(_) => return Err(DocumentRefusal::NotObject),
+        Err(error) => return Err(DocumentRefusal::NotJson(error)),
+    };
+    match payload.remove("request_type") {
+        None => Ok(payload),
+        Some(kind) if kind == "add" => Ok(payload),
+        Some(other) => Err(DocumentRefusal::Kind(other)),
+    }
+}

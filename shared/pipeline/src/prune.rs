@@ -1,0 +1,196 @@
+//! What is done time and again: requests whose message was lost are nudged, data whose time has
+//! come goes, what nobody refers to goes, and the figures are published.
+//!
+//! A run may end anywhere and be begun again, also while another one is under way: everything is
+//! removed before the record says so, and removing what is gone is no fault.
+
+mod expire;
+mod objects;
+mod sweep;
+
+use std::sync::Arc;
+
+use iib_ports::{
+    ArtifactError, Artifacts, Class, Classify, Clock, Gauges, Logs, Queue, RegistryError, Requests,
+    SecretError, Secrets, ServiceGauges, StoreError, Tags,
+};
+use iib_request::{ApiSettings, Stage, WorkSettings};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use tracing::{error, info};
+
+pub use sweep::{Swept, sweep};
+
+/// Time kept back at the end of an invocation: longer than one call with all its retries takes on
+/// a day that is not wholly lost, so that nothing is cut off in the middle.
+const RESERVE: SignedDuration = SignedDuration::from_secs(10);
+
+/// What clearing up works with. It alone may take tags away, and it reads no images.
+#[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "ports have nothing to show")]
+pub struct PruneDeps {
+    /// The store of requests.
+    pub requests: Arc<dyn Requests>,
+    /// The queues in front of the stages.
+    pub queue: Arc<dyn Queue>,
+    /// The build logs.
+    pub logs: Arc<dyn Logs>,
+    /// Everything that is stored beside the records.
+    pub artifacts: Arc<dyn Artifacts>,
+    /// Secrets that came with requests.
+    pub secrets: Arc<dyn Secrets>,
+    /// Tags of results.
+    pub tags: Arc<dyn Tags>,
+    /// Where the figures go.
+    pub gauges: Arc<dyn Gauges>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Settings of the API: how long data is kept.
+    pub api: ApiSettings,
+    /// Settings of the work: how long a stage may take, and what results are called.
+    pub work: WorkSettings,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PruneReport {
+    /// Requests whose message was sent again.
+    pub resent: u64,
+    /// Requests whose data was removed.
+    pub expired: u64,
+    /// Artifacts that were removed.
+    pub removed_objects: u64,
+    /// Intermediate tags that stay, because the registry removes none.
+    pub kept_tags: u64,
+    /// Requests that are not done, by stage.
+    pub live: BTreeMap<Stage, u64>,
+    /// Age of the oldest of them in seconds; 0 if there is none.
+    pub oldest_live_seconds: u64,
+    /// Whether something was left for the next run.
+    pub more: bool,
+}
+
+/// A part of a run failed; the others were done all the same.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PruneError {
+    /// The store of requests failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store of artifacts failed.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// The store of secrets failed.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// A registry could not be asked to remove tags.
+    #[error("the intermediate tags of results could not be removed")]
+    Registry(#[source] RegistryError),
+    /// The settings give results a name that is none.
+    #[error("the name of results cannot be made")]
+    OutputName(#[source] Box<crate::StageError>),
+}
+
+impl Classify for PruneError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Store(source) => source.class(),
+            Self::Artifact(source) => source.class(),
+            Self::Secret(source) => source.class(),
+            Self::Registry(source) => source.class(),
+            Self::OutputName(_) => Class::Bug,
+        }
+    }
+}
+
+/// The time of a run.
+#[derive(Clone, Copy)]
+struct Time<'a> {
+    clock: &'a dyn Clock,
+    deadline: Option<Timestamp>,
+}
+
+impl Time<'_> {
+    fn now(self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Whether another piece of work may be begun.
+    fn is_left(self) -> bool {
+        let enough = |at: Timestamp| at.duration_since(self.now()) > RESERVE;
+        self.deadline.is_none_or(enough)
+    }
+
+    /// The time so long ago.
+    fn before(self, ago: SignedDuration) -> Timestamp {
+        self.now().saturating_sub(ago).unwrap_or(Timestamp::MIN)
+    }
+}
+
+/// How long data is kept after a request has ended.
+fn kept_for(api: &ApiSettings) -> SignedDuration {
+    SignedDuration::from_hours(24 * i64::from(api.data_days_to_live))
+}
+
+/// Does one run. What there is no time for before `deadline` is left to the next run; without a
+/// deadline everything is done that a run does at most.
+///
+/// # Errors
+/// [`PruneError`], the first; whatever does not need what failed was done.
+pub async fn run(deps: &PruneDeps, deadline: Option<Timestamp>) -> Result<PruneReport, PruneError> {
+    let clock = &*deps.clock;
+    let time = Time { clock, deadline };
+    let mut report = PruneReport::default();
+    let mut failure = None;
+    let mut note = |part: &str, done: Result<(), PruneError>| {
+        if let Err(error) = done {
+            error!(
+                part,
+                error = iib_ports::chain(&error),
+                "clearing up failed in part"
+            );
+            failure.get_or_insert(error);
+        }
+    };
+
+    // A stage that is worked on has a lease as long as its timeout; after twice that time nobody
+    // is at it.
+    let timeout = i64::from(deps.work.stage_timeout_seconds);
+    let idle = SignedDuration::from_secs(2 * timeout);
+    let swept = sweep::sweep_until(deps, idle, time).await;
+    note(
+        "sweep",
+        swept
+            .map(|swept| swept.into_report(time.now(), &mut report))
+            .map_err(PruneError::from),
+    );
+    note("expire", expire::expire(deps, time, &mut report).await);
+    note("objects", objects::remove(deps, time, &mut report).await);
+
+    deps.gauges
+        .publish(&ServiceGauges {
+            at: time.now(),
+            live: report.live.clone(),
+            oldest_live_seconds: report.oldest_live_seconds,
+            resent: report.resent,
+            expired: report.expired,
+            removed_objects: report.removed_objects,
+        })
+        .await;
+    if report.resent + report.expired + report.removed_objects > 0 {
+        info!(
+            resent = report.resent,
+            expired = report.expired,
+            removed_objects = report.removed_objects,
+            "cleared up"
+        );
+    }
+    match failure {
+        None => Ok(report),
+        Some(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;
