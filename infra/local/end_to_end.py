@@ -35,7 +35,7 @@ class Stack:
     def __init__(self, folder: Path):
         self.folder = folder
         lines = (folder / "stack.env").read_text().splitlines()
-        known = dict(line.split("=", 1) for line in lines)
+        known = dict(line.replace("'", "").split("=", 1) for line in lines)
         self.endpoint, self.registry, self.api = known["endpoint"], known["registry"], known["api"]
         self.outputs = json.loads((folder / "outputs.json").read_text())
         settings = Config(s3={"addressing_style": "path"}, read_timeout=PATIENCE)

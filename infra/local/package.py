@@ -26,17 +26,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--binaries", type=Path, required=True, help="folder with the binaries")
     parser.add_argument("--packages", type=Path, help="folder for the zip files")
-    parser.add_argument("--no-limits", action="store_true", help="for builds that are not deployed")
+    parser.add_argument("--cargo-lambda", action="store_true", help="binaries are <name>/bootstrap, as cargo-lambda has them")
+    parser.add_argument("--no-limits", action="store_true", help="for builds of other profiles, which are stripped here")
     parser.add_argument("names", nargs="+", metavar="FUNCTION")
     arguments = parser.parse_args()
     root = Path(__file__).parents[2] / "target" / "lambda"
     too_large = []
     for name in arguments.names:
         binary = arguments.binaries / name
+        if arguments.cargo_lambda:
+            binary = binary / "bootstrap"
         if not binary.is_file():
             print(f"package: there is no {binary}; build it first", file=sys.stderr)
             return 1
-        size, zipped = pack(name, binary, root / name / "bootstrap", arguments.packages)
+        size, zipped = pack(name, binary, root / name / "bootstrap", arguments.packages, arguments.no_limits)
         print(f"{name:12} {size / MIB:6.2f} MiB stripped, {zipped / MIB:5.2f} MiB zipped")
         if size > LIMIT_BINARY or zipped > LIMIT_ZIP:
             too_large.append(name)
@@ -47,12 +50,11 @@ def main() -> int:
     return 0
 
 
-def pack(name: str, binary: Path, bootstrap: Path, packages: Path | None) -> tuple[int, int]:
+def pack(name: str, binary: Path, bootstrap: Path, packages: Path | None, unstripped: bool) -> tuple[int, int]:
     bootstrap.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(binary, bootstrap)
-    # Binaries of other profiles are not stripped by their build.
-    if shutil.which("strip"):
-        subprocess.run(["strip", str(bootstrap)], check=False, stderr=subprocess.DEVNULL)
+    if unstripped and shutil.which("strip"):
+        subprocess.run(["strip", str(bootstrap)], check=True)
     bootstrap.chmod(0o755)
     folder = packages or bootstrap.parent
     folder.mkdir(parents=True, exist_ok=True)
