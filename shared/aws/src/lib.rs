@@ -8,7 +8,6 @@ mod logs;
 mod operations;
 mod queue;
 mod requests;
-pub mod rights;
 mod secrets;
 mod table;
 
