@@ -249,6 +249,15 @@ def test_a_request_that_cannot_be_fulfilled_fails_with_a_reason(stack: Stack):
     assert status == 200 and missing in log
 
 
+def test_bundles_that_do_not_fit_leave_nothing_behind(stack: Stack):
+    number = stack.add(stack.example("kettle:v1.1.0"))
+    document = stack.ended(number)
+    assert document["state"] == "failed" and "kettle.v1.0.0" in document["state_reason"], document["state_reason"]
+    assert str(number) not in stack.tags()
+    left = lambda: stack.s3.list_objects_v2(Bucket=stack.bucket, Prefix=f"work/{number}/").get("Contents")
+    until("nothing is left of the work", left, lambda left: not left)
+
+
 def test_bad_calls_are_refused_and_make_no_request(stack: Stack):
     before = stack.call("GET", "/api/v1/builds")[2]["meta"]["total"]
     for method, path, body, status in [
