@@ -25,6 +25,8 @@ import boto3
 import yaml
 from botocore.config import Config
 
+from check import read_template
+
 ROOT = Path(__file__).parents[2]
 # Far more than anything here takes on a slow machine.
 PATIENCE = 180
@@ -517,26 +519,9 @@ def test_functions_call_only_what_their_roles_grant(stack: Stack):
     assert not faults, "\n" + "\n".join(faults)
 
 
-class Loader(yaml.SafeLoader):
-    """Reads a template; what CloudFormation would fill in is left as it is written."""
-
-
-def intrinsic(loader: Loader, tag: str, node):
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        value = loader.construct_mapping(node, deep=True)
-    return {tag: value}
-
-
-Loader.add_multi_constructor("!", intrinsic)
-
-
 def grants() -> dict[str, set[str]]:
     """The actions that each function's role grants, conditional ones too."""
-    template = yaml.load((ROOT / "template.yaml").read_text(), Loader)
+    template = read_template()
 
     def actions(value) -> set[str]:
         if isinstance(value, list):
