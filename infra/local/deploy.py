@@ -58,6 +58,10 @@ def parse_arguments() -> argparse.Namespace:
         help="a parameter of the template; repeat it for more",
     )
     parser.add_argument(
+        "--quiet", action="store_true",
+        help="nothing calls the functions then: for suites that hand them events themselves",
+    )
+    parser.add_argument(
         "--timeout", type=float, default=300, metavar="SECONDS",
         help="how long to wait for the stack (default: %(default)s)",
     )
@@ -93,7 +97,25 @@ def deploy(arguments: argparse.Namespace) -> dict[str, str]:
     apply(cloudformation, arguments.stack, url, arguments.parameter, deadline)
     mend_mappings(session.client("lambda", endpoint_url=arguments.endpoint), cloudformation, arguments.stack)
     stack = describe(cloudformation, arguments.stack)
+    if arguments.quiet:
+        make_quiet(session, arguments.endpoint, arguments.stack, stack)
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def make_quiet(session, endpoint: str, name: str, stack: dict) -> None:
+    """Cuts the functions off from queues, bucket and schedule."""
+    functions = session.client("lambda", endpoint_url=endpoint)
+    for page in functions.get_paginator("list_event_source_mappings").paginate():
+        for mapping in page["EventSourceMappings"]:
+            if f":{name}-" in mapping["FunctionArn"]:
+                functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    s3 = session.client("s3", endpoint_url=endpoint, config=Config(s3={"addressing_style": "path"}))
+    s3.put_bucket_notification_configuration(Bucket=outputs["BucketName"], NotificationConfiguration={})
+    events = session.client("events", endpoint_url=endpoint)
+    for rule in events.list_rules().get("Rules", []):
+        if rule["Name"].startswith(f"{name}-"):
+            events.disable_rule(Name=rule["Name"])
 
 
 def make_bucket(s3, bucket: str) -> None:

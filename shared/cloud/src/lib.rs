@@ -50,10 +50,15 @@ pub enum CloudError {
 impl Cloud {
     /// Takes these settings, and the SDK's own from the environment.
     pub async fn new(config: Config) -> Self {
+        Self::over(config, Clients::from_env().await, Arc::new(SystemClock))
+    }
+
+    /// The same over clients and a clock of the caller's.
+    pub fn over(config: Config, clients: Clients, clock: Arc<dyn Clock>) -> Self {
         Self {
             config,
-            clients: Clients::from_env().await,
-            clock: Arc::new(SystemClock),
+            clients,
+            clock,
         }
     }
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod contract;
+pub mod crash;
 pub mod docker_registry;
 pub mod function;
 pub mod images;

@@ -7,7 +7,7 @@ use iib_ports::{Queue as _, Secret};
 use iib_request::{AddRequest, RequestId, State};
 use jiff::SignedDuration;
 
-use crate::crash::{Crash, LastCall};
+use crate::crash::{self, LastCall};
 use crate::samples;
 use crate::world::{World, deliver};
 
@@ -41,7 +41,7 @@ async fn world_and_request() -> (World, AddRequest) {
 /// Lets a process work on the request and die after so many calls. Tells whether it died before
 /// its work was done.
 async fn dies_after(calls: usize, last: LastCall, world: &World) -> bool {
-    let (dying, crash) = Crash::after(calls, last, &world.deps);
+    let (dying, crash) = crash::after(calls, last, &world.deps);
     while let Some(task) = world.queue.take_next() {
         if deliver(&dying, &task).await != Verdict::Done {
             assert!(!crash.is_alive(), "{task:?} went back without a crash");

@@ -1,0 +1,324 @@
+//! A process that dies between two calls to the world.
+//!
+//! Calls are counted over all ports together, so every number is a place where it can die.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use iib_oci::{Descriptor, Digest, PullSpec, RawManifest, Reference, Repository};
+use iib_ports::{
+    Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, BlobSource, BlobStream,
+    Bytestream, Created, Delivery, Logs, NewRequest, Page, PageQuery, Queue, QueueError, Registry,
+    RegistryError, Requests, Secret, SecretError, Secrets, StoreError, Stored,
+};
+use iib_request::{Record, RequestId, SecretRef, Task};
+use jiff::Timestamp;
+
+/// What becomes of the call during which the process dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastCall {
+    /// It is never made.
+    Lost,
+    /// It takes effect, and nobody hears of it.
+    Unanswered,
+}
+
+/// The ports whose calls are counted.
+#[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "ports have nothing to show")]
+pub struct Ports {
+    /// The store of requests.
+    pub requests: Arc<dyn Requests>,
+    /// The queues.
+    pub queue: Arc<dyn Queue>,
+    /// The build logs.
+    pub logs: Arc<dyn Logs>,
+    /// The artifacts.
+    pub artifacts: Arc<dyn Artifacts>,
+    /// The secrets.
+    pub secrets: Arc<dyn Secrets>,
+    /// Image registries.
+    pub registry: Arc<dyn Registry>,
+}
+
+/// Lets a number of calls through, over all ports together, and none after them. What the
+/// process would still do can then reach nothing, as if it were dead.
+#[expect(missing_debug_implementations, reason = "ports have nothing to show")]
+pub struct Crash {
+    ports: Ports,
+    left: AtomicUsize,
+    last: AtomicBool,
+    died: AtomicBool,
+}
+
+const DEAD: &str = "the process is dead";
+
+impl Crash {
+    /// Ports that die during the call that comes after so many others.
+    pub fn after(calls: usize, last: LastCall, ports: Ports) -> (Ports, Arc<Self>) {
+        let crash = Arc::new(Self {
+            ports,
+            left: AtomicUsize::new(calls),
+            last: AtomicBool::new(last == LastCall::Unanswered),
+            died: AtomicBool::new(false),
+        });
+        let dying = Ports {
+            requests: crash.clone(),
+            queue: crash.clone(),
+            logs: crash.clone(),
+            artifacts: crash.clone(),
+            secrets: crash.clone(),
+            registry: crash.clone(),
+        };
+        (dying, crash)
+    }
+
+    /// Whether there are calls left.
+    pub fn is_alive(&self) -> bool {
+        self.left.load(Ordering::SeqCst) > 0
+    }
+
+    /// Whether a call was made that killed it.
+    pub fn has_died(&self) -> bool {
+        self.died.load(Ordering::SeqCst)
+    }
+
+    /// Makes a call, as far as there is life left.
+    async fn call<T, E>(
+        &self,
+        call: impl Future<Output = Result<T, E>>,
+        dead: impl FnOnce() -> E,
+    ) -> Result<T, E> {
+        let step = |left: usize| left.checked_sub(1);
+        let alive = self
+            .left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, step)
+            .is_ok();
+        if alive {
+            return call.await;
+        }
+        self.died.store(true, Ordering::SeqCst);
+        if self.last.swap(false, Ordering::SeqCst) {
+            call.await?;
+        }
+        Err(dead())
+    }
+}
+
+fn no_store() -> StoreError {
+    StoreError::Unavailable {
+        action: "answer",
+        source: DEAD.into(),
+    }
+}
+
+fn no_secrets() -> SecretError {
+    SecretError::Unavailable {
+        action: "answer",
+        source: DEAD.into(),
+    }
+}
+
+fn no_artifacts(key: &ArtifactKey) -> ArtifactError {
+    ArtifactError::Unavailable {
+        key: key.clone(),
+        action: "reached",
+        source: DEAD.into(),
+    }
+}
+
+fn no_registry(what: &impl ToString) -> RegistryError {
+    RegistryError::Unavailable {
+        registry: "all registries".to_owned(),
+        what: what.to_string(),
+        attempts: 1,
+        source: DEAD.into(),
+    }
+}
+
+#[async_trait]
+impl Requests for Crash {
+    async fn create(&self, new: NewRequest) -> Result<Created, StoreError> {
+        self.call(self.ports.requests.create(new), no_store).await
+    }
+
+    async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
+        self.call(self.ports.requests.get(id), no_store).await
+    }
+
+    async fn replace(&self, record: Record) -> Result<Record, StoreError> {
+        self.call(self.ports.requests.replace(record), no_store)
+            .await
+    }
+
+    async fn list(&self, query: PageQuery) -> Result<Page, StoreError> {
+        self.call(self.ports.requests.list(query), no_store).await
+    }
+
+    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Record>, StoreError> {
+        self.call(self.ports.requests.live(after, limit), no_store)
+            .await
+    }
+
+    async fn ended_before(&self, time: Timestamp, limit: u32) -> Result<Vec<Record>, StoreError> {
+        let ended = self.ports.requests.ended_before(time, limit);
+        self.call(ended, no_store).await
+    }
+}
+
+#[async_trait]
+impl Queue for Crash {
+    async fn send(&self, task: &Task) -> Result<(), QueueError> {
+        let dead = || QueueError {
+            request_id: task.request_id,
+            stage: task.stage,
+            source: DEAD.into(),
+        };
+        self.call(self.ports.queue.send(task), dead).await
+    }
+
+    async fn put_off(
+        &self,
+        delivery: &Delivery,
+        delay: Duration,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let put_off = self.ports.queue.put_off(delivery, delay);
+        self.call(put_off, || DEAD.into()).await
+    }
+}
+
+#[async_trait]
+impl Artifacts for Crash {
+    async fn put(&self, key: &ArtifactKey, content: Bytestream) -> Result<Stored, ArtifactError> {
+        let put = self.ports.artifacts.put(key, content);
+        self.call(put, || no_artifacts(key)).await
+    }
+
+    async fn get(&self, key: &ArtifactKey) -> Result<Bytestream, ArtifactError> {
+        let get = self.ports.artifacts.get(key);
+        self.call(get, || no_artifacts(key)).await
+    }
+
+    async fn delete(&self, key: &ArtifactKey) -> Result<(), ArtifactError> {
+        let delete = self.ports.artifacts.delete(key);
+        self.call(delete, || no_artifacts(key)).await
+    }
+
+    async fn list(
+        &self,
+        root: ArtifactRoot,
+        request: Option<RequestId>,
+        after: Option<&ArtifactKey>,
+        limit: u32,
+    ) -> Result<Vec<Artifact>, ArtifactError> {
+        let list = self.ports.artifacts.list(root, request, after, limit);
+        let dead = || ArtifactError::Unlisted {
+            root: root.prefix(),
+            source: DEAD.into(),
+        };
+        self.call(list, dead).await
+    }
+
+    async fn link(&self, key: &ArtifactKey) -> Result<Option<String>, ArtifactError> {
+        let link = self.ports.artifacts.link(key);
+        self.call(link, || no_artifacts(key)).await
+    }
+}
+
+#[async_trait]
+impl Logs for Crash {
+    async fn append(&self, id: RequestId, lines: &[String]) -> Result<(), StoreError> {
+        self.call(self.ports.logs.append(id, lines), no_store).await
+    }
+
+    async fn read(&self, id: RequestId) -> Result<Option<String>, StoreError> {
+        self.call(self.ports.logs.read(id), no_store).await
+    }
+
+    async fn remove(&self, id: RequestId) -> Result<(), StoreError> {
+        self.call(self.ports.logs.remove(id), no_store).await
+    }
+}
+
+#[async_trait]
+impl Secrets for Crash {
+    async fn keep(&self, secret: &Secret, expires: Timestamp) -> Result<SecretRef, SecretError> {
+        let keep = self.ports.secrets.keep(secret, expires);
+        self.call(keep, no_secrets).await
+    }
+
+    async fn read(&self, reference: &SecretRef) -> Result<Option<Secret>, SecretError> {
+        self.call(self.ports.secrets.read(reference), no_secrets)
+            .await
+    }
+
+    async fn forget(&self, reference: &SecretRef) -> Result<(), SecretError> {
+        self.call(self.ports.secrets.forget(reference), no_secrets)
+            .await
+    }
+}
+
+#[async_trait]
+impl Registry for Crash {
+    async fn manifest(&self, image: &PullSpec) -> Result<RawManifest, RegistryError> {
+        let manifest = self.ports.registry.manifest(image);
+        self.call(manifest, || no_registry(image)).await
+    }
+
+    async fn blob(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+    ) -> Result<BlobStream, RegistryError> {
+        let blob = self.ports.registry.blob(repository, descriptor);
+        self.call(blob, || no_registry(&descriptor.digest)).await
+    }
+
+    async fn has_blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+    ) -> Result<bool, RegistryError> {
+        let has = self.ports.registry.has_blob(repository, digest);
+        self.call(has, || no_registry(digest)).await
+    }
+
+    async fn mount_blob(
+        &self,
+        to: &Repository,
+        from: &Repository,
+        digest: &Digest,
+    ) -> Result<bool, RegistryError> {
+        let mount = self.ports.registry.mount_blob(to, from, digest);
+        self.call(mount, || no_registry(digest)).await
+    }
+
+    async fn push_blob(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        source: &dyn BlobSource,
+    ) -> Result<(), RegistryError> {
+        let push = self
+            .ports
+            .registry
+            .push_blob(repository, descriptor, source);
+        self.call(push, || no_registry(&descriptor.digest)).await
+    }
+
+    async fn push_manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        manifest: &RawManifest,
+    ) -> Result<(), RegistryError> {
+        let push = self
+            .ports
+            .registry
+            .push_manifest(repository, reference, manifest);
+        self.call(push, || no_registry(reference)).await
+    }
+}
