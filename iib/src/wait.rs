@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::client::Client;
 
-/// How often the service is asked. Requests take seconds; a person does not notice less.
-const POLL: Duration = Duration::from_millis(200);
+/// Pause before the service is asked again, at first. Requests take seconds; a person does not
+/// notice less.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// The longest pause. Who waits long does not notice seconds, and a service that bills and limits
+/// calls does.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,13 +44,19 @@ pub(crate) async fn wait(
 ) -> anyhow::Result<Waited> {
     let deadline = Instant::now() + limit;
     let mut view = View::new(show);
-    let mut ticks = interval(POLL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pause = Duration::ZERO;
     loop {
         let seen = timeout_at(deadline, async {
-            ticks.tick().await;
+            sleep(pause).await;
             look(client, id).await
         });
+        // A third longer each time: after ten looks and some six seconds it is the longest.
+        let next = pause.max(FIRST_PAUSE).saturating_mul(4) / 3;
+        pause = if pause.is_zero() {
+            FIRST_PAUSE
+        } else {
+            next.min(LONGEST_PAUSE)
+        };
         let (document, log) = match seen.await {
             Ok(Ok(seen)) => seen,
             // The service may be restarting; the request goes on, and so does the waiting.

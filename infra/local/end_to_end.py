@@ -10,6 +10,7 @@ import concurrent.futures
 import datetime
 import io
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -501,26 +502,34 @@ def test_functions_call_only_what_their_roles_grant(stack: Stack):
         for line in stack.log_of(name).splitlines():
             if '"iib_aws::operations"' in line:
                 entry = json.loads(line)
-                calls.add((entry["service"], entry["operation"]))
+                calls.add((entry["service"], entry["operation"], entry.get("folder")))
         assert calls, f"{name} traced no call; LogLevel has to have iib_aws::operations=debug"
         needed = set()
-        for service, operation in sorted(calls):
+        for service, operation, folder in sorted(calls, key=str):
             actions = known["operations"].get(service, {}).get(operation)
             if actions is None:
                 faults.append(f"infra/rights.yaml does not know {service} {operation}, which {name} calls")
-            needed |= set(actions or [])
+            needed |= {in_folder(action, folder) for action in actions or []}
+            # S3 tells a missing object from a forbidden one only to those who may list.
+            if (service, operation) == ("S3", "GetObject"):
+                needed.add(in_folder("s3:ListBucket", folder))
         reviewed = set()
         for entry in known["unseen"]:
             if entry["roles"] == "all" or name in entry["roles"]:
-                reviewed |= set(entry["actions"])
+                reviewed |= {in_folder(action, folder) for action in entry["actions"] for folder in entry.get("folders", [None])}
         faults += [f"{name} needs {action}, which its role does not grant" for action in sorted(needed - granted[name])]
         unused = granted[name] - needed - reviewed
         faults += [f"{name} is granted {action}, which it does not use" for action in sorted(unused)]
     assert not faults, "\n" + "\n".join(faults)
 
 
+def in_folder(action: str, folder: str | None) -> str:
+    """Rights on the bucket are by folder."""
+    return f"{action} {folder}/" if folder else action
+
+
 def grants() -> dict[str, set[str]]:
-    """The actions that each function's role grants, conditional ones too."""
+    """The actions that each function's role grants, conditional ones too, by folder for S3."""
     template = read_template()
 
     def actions(value) -> set[str]:
@@ -533,7 +542,11 @@ def grants() -> dict[str, set[str]]:
         if "Statement" in value:
             return actions(value["Statement"])
         action = value.get("Action", [])
-        return set([action] if isinstance(action, str) else action)
+        granted = [action] if isinstance(action, str) else action
+        # Folders stand at the end of a resource's name, or in the condition of a listing.
+        folders = set(re.findall(r"([a-z]+)/\*", json.dumps([value.get("Resource"), value.get("Condition")])))
+        s3 = [name for name in granted if name.startswith("s3:")]
+        return set(granted) - set(s3) | {in_folder(name, folder) for name in s3 for folder in folders}
 
     found = {}
     for name, _ in DOCUMENTS:

@@ -18,7 +18,7 @@ pub use gauges::LogGauges;
 
 /// Deliveries after which a message goes to the dead letters. A record gives up long before
 /// (its attempts are counted in it); this only ends messages that cannot be read at all.
-const MAX_RECEIVE_COUNT: u32 = 20;
+const MAX_RECEIVE_COUNT: u32 = 50;
 
 /// The ports of a process on one machine, over a data folder that it owns.
 #[expect(missing_debug_implementations, reason = "ports have nothing to show")]

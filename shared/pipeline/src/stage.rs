@@ -26,11 +26,15 @@ pub enum Verdict {
     Again(Duration),
 }
 
-/// Wait after a failure around the work: a conflict or a store that is busy passes quickly.
+/// Wait after a conflict: somebody else is at it.
 const SOON: Duration = Duration::from_secs(2);
+/// Wait after a failure of the store or the queue around the work. Such a delivery counts for the
+/// queue and not for the request, so fifty of them (the template's `maxReceiveCount`) have to
+/// outlast what stores may take to come back: 25 minutes.
+const STORE_WAIT: Duration = Duration::from_secs(30);
 /// Wait after the first attempt that failed; each further one waits four times as long. The
 /// registry client has already sat out what passes within seconds.
-const FIRST_WAIT: Duration = Duration::from_secs(2);
+const FIRST_WAIT: Duration = Duration::from_secs(5);
 /// The longest wait between attempts: a user still looks at the request then.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -106,7 +110,10 @@ pub(crate) async fn run(deps: &Deps, task: &Task, work: &dyn Work) -> Verdict {
         Err(error) => {
             // The store or the queue failed around the work: nothing is decided, so try again.
             warn!(request.id = task.request_id.0, %stage, error = %chain(&error), "message goes back");
-            Verdict::Again(SOON)
+            Verdict::Again(match error {
+                StageError::Store(StoreError::Conflict(_)) => SOON,
+                _ => STORE_WAIT,
+            })
         }
     }
 }

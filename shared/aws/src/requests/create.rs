@@ -14,9 +14,10 @@ use super::item::{Counter, OVERFLOW};
 use super::{DynamoRequests, unavailable};
 use crate::table::{EXPIRES, Item, TEMPORARY_DAYS, as_number, as_text, back_off, key, number};
 
-/// How often a creation is tried. Of those that run at the same time one succeeds in each round,
-/// so this is for some hundred callers at once; what they wait in all is below the API's limit.
-const TRIES: u32 = 200;
+/// How often a creation is tried. Of those that run at the same time one succeeds in each round, so
+/// this is for a hundred callers at once. The waits between make some 15 seconds, which is within
+/// the 29 that intake has.
+const TRIES: u32 = 100;
 
 const ACTION: &str = "store the new request";
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use iib_oci::Arch;
 use iib_ports::{ArtifactRoot, Class, Classify, RegistryError, StoreError, chain};
 use iib_request::Record;
-use tracing::{error, warn};
+use tracing::warn;
 
 use super::{PruneDeps, PruneError, PruneReport, Time, kept_for};
 use crate::push::{arch_tag, output};
@@ -126,7 +126,7 @@ async fn remove_tags(
                 if is_for_all(&error) {
                     *removal = Removal::Refused;
                 }
-                error!(
+                warn!(
                     request.id = record.id.0,
                     error = %chain(&error),
                     "intermediate tags stay, because the registry does not remove them"
