@@ -46,8 +46,9 @@ pub(crate) async fn wait(
     let mut view = View::new(show);
     let mut pause = Duration::ZERO;
     loop {
+        let before = pause;
         let seen = timeout_at(deadline, async {
-            sleep(pause).await;
+            sleep(before).await;
             look(client, id).await
         });
         // A third longer each time: after ten looks and some six seconds it is the longest.

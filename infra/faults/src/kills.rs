@@ -41,7 +41,7 @@ pub(crate) async fn everywhere(
                     .await?;
             }
             if id.0 <= total || id.0 > made {
-                tally.duplicated(format!("{when}: number {id}"));
+                tally.duplicated(&format!("{when}: number {id}"));
             }
             total = made;
             tally.check_total(&when, &process.deps, total).await?;

@@ -125,7 +125,7 @@ impl Scenarios<'_> {
         numbers.sort_unstable();
         let dense: Vec<u64> = (total + 1..=total + MANY).collect();
         if numbers != dense {
-            tally.duplicated(format!("fifty at once: {numbers:?}"));
+            tally.duplicated(&format!("fifty at once: {numbers:?}"));
         }
         // A delivery each for three stages, for all of them: in parts, as `work` has a limit.
         while !process.deps.requests.live(None, 1).await?.is_empty() {
@@ -215,14 +215,14 @@ impl Scenarios<'_> {
         }
         work(self.platform, deps, None).await?;
         if record(deps, first).await? != before {
-            tally.duplicated("late messages changed a finished request".to_owned());
+            tally.duplicated("late messages changed a finished request");
         }
         let image = before.outputs.index_image.context("no index image")?;
         let (repository, _) = image.rsplit_once(':').context("no tag")?;
         let tag: PullSpec = format!("{repository}:{MOVED_TAG}").parse()?;
         let there = deps.registry.manifest(&tag).await?.digest();
         if digest.as_deref() != Some(there.as_str()) {
-            tally.duplicated(format!("{tag} went back to {there}"));
+            tally.duplicated(&format!("{tag} went back to {there}"));
         }
         tally.faults += 1;
         Ok(())
@@ -266,7 +266,7 @@ impl Scenarios<'_> {
             .into_iter()
             .find(|one| one.key.as_registered().is_some());
         if let Some(registered) = registered {
-            tally.duplicated(format!("half of an upload is {}", registered.key));
+            tally.duplicated(&format!("half of an upload is {}", registered.key));
         }
         let result: ArtifactKey = format!("results/{name}.json").parse()?;
         if deps.artifacts.get(&result).await.is_err() {

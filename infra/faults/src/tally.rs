@@ -24,12 +24,12 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    fn lost(&mut self, what: String) {
+    fn lost(&mut self, what: &str) {
         self.lost += 1;
         self.complaints.push(format!("lost: {what}"));
     }
 
-    pub(crate) fn duplicated(&mut self, what: String) {
+    pub(crate) fn duplicated(&mut self, what: &str) {
         self.duplicated += 1;
         self.complaints.push(format!("duplicated: {what}"));
     }
@@ -44,7 +44,7 @@ impl Tally {
         expected: Option<&str>,
     ) -> anyhow::Result<Option<String>> {
         let Some(record) = deps.requests.get(id).await? else {
-            self.lost(format!("{when}: request {id}"));
+            self.lost(&format!("{when}: request {id}"));
             return Ok(None);
         };
         if record.stage != Stage::Done {
@@ -54,7 +54,7 @@ impl Tally {
             return Ok(None);
         }
         if record.state() != State::Complete {
-            self.lost(format!("{when}: request {id}: {}", record.state_reason()));
+            self.lost(&format!("{when}: request {id}: {}", record.state_reason()));
             return Ok(None);
         }
         self.check_history(when, &record);
@@ -66,7 +66,7 @@ impl Tally {
         if let (Some(expected), Some(digest)) = (expected, &digest)
             && expected != digest
         {
-            self.lost(format!(
+            self.lost(&format!(
                 "{when}: request {id} made {digest}, not {expected}"
             ));
         }
@@ -80,7 +80,10 @@ impl Tally {
             .map(|entry| (entry.state.to_string(), &entry.state_reason))
             .collect();
         if told.iter().collect::<BTreeSet<_>>().len() != told.len() {
-            self.duplicated(format!("{when}: states of request {}: {told:?}", record.id));
+            self.duplicated(&format!(
+                "{when}: states of request {}: {told:?}",
+                record.id
+            ));
         }
     }
 
@@ -93,13 +96,13 @@ impl Tally {
     ) -> anyhow::Result<()> {
         let work = deps.artifacts.list(ArtifactRoot::Work, Some(id), None, 10);
         if let Some(left) = work.await?.first() {
-            self.duplicated(format!("{when}: {} is left behind", left.key));
+            self.duplicated(&format!("{when}: {} is left behind", left.key));
         }
         if deps.artifacts.get(&ArtifactKey::log(id)).await.is_err() {
-            self.lost(format!("{when}: the log of request {id}"));
+            self.lost(&format!("{when}: the log of request {id}"));
         }
         if deps.logs.read(id).await?.is_some() {
-            self.duplicated(format!("{when}: the log of request {id} is in two places"));
+            self.duplicated(&format!("{when}: the log of request {id} is in two places"));
         }
         Ok(())
     }
@@ -117,10 +120,10 @@ impl Tally {
         };
         let total = deps.requests.list(first).await?.total;
         if total > expected {
-            self.duplicated(format!("{when}: {total} requests, not {expected}"));
+            self.duplicated(&format!("{when}: {total} requests, not {expected}"));
         }
         if total < expected {
-            self.lost(format!("{when}: {total} requests, not {expected}"));
+            self.lost(&format!("{when}: {total} requests, not {expected}"));
         }
         for record in deps.requests.live(None, 1000).await? {
             self.stuck += 1;
