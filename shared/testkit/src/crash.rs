@@ -1,10 +1,11 @@
 //! A process that dies between two calls to the world.
 //!
-//! Calls are counted over all ports together, so every number is a place where it can die.
+//! Calls are counted over all ports together, so every number is a place where it can die. What
+//! it would still do after that reaches nothing.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -51,7 +52,7 @@ pub struct Crash {
     ports: Ports,
     left: AtomicUsize,
     last: AtomicBool,
-    died: AtomicBool,
+    died: OnceLock<&'static str>,
 }
 
 const DEAD: &str = "the process is dead";
@@ -63,7 +64,7 @@ impl Crash {
             ports,
             left: AtomicUsize::new(calls),
             last: AtomicBool::new(last == LastCall::Unanswered),
-            died: AtomicBool::new(false),
+            died: OnceLock::new(),
         });
         let dying = Ports {
             requests: crash.clone(),
@@ -83,12 +84,18 @@ impl Crash {
 
     /// Whether a call was made that killed it.
     pub fn has_died(&self) -> bool {
-        self.died.load(Ordering::SeqCst)
+        self.died.get().is_some()
+    }
+
+    /// The call that killed it, as `port.method`.
+    pub fn died_at(&self) -> Option<&'static str> {
+        self.died.get().copied()
     }
 
     /// Makes a call, as far as there is life left.
     async fn call<T, E>(
         &self,
+        name: &'static str,
         call: impl Future<Output = Result<T, E>>,
         dead: impl FnOnce() -> E,
     ) -> Result<T, E> {
@@ -100,7 +107,8 @@ impl Crash {
         if alive {
             return call.await;
         }
-        self.died.store(true, Ordering::SeqCst);
+        // Only the first one kills; those after it find the process dead.
+        let _ = self.died.set(name);
         if self.last.swap(false, Ordering::SeqCst) {
             call.await?;
         }
@@ -142,30 +150,41 @@ fn no_registry(what: &impl ToString) -> RegistryError {
 #[async_trait]
 impl Requests for Crash {
     async fn create(&self, new: NewRequest) -> Result<Created, StoreError> {
-        self.call(self.ports.requests.create(new), no_store).await
+        self.call("requests.create", self.ports.requests.create(new), no_store)
+            .await
     }
 
     async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
-        self.call(self.ports.requests.get(id), no_store).await
+        self.call("requests.get", self.ports.requests.get(id), no_store)
+            .await
     }
 
     async fn replace(&self, record: Record) -> Result<Record, StoreError> {
-        self.call(self.ports.requests.replace(record), no_store)
-            .await
+        self.call(
+            "requests.replace",
+            self.ports.requests.replace(record),
+            no_store,
+        )
+        .await
     }
 
     async fn list(&self, query: PageQuery) -> Result<Page, StoreError> {
-        self.call(self.ports.requests.list(query), no_store).await
+        self.call("requests.list", self.ports.requests.list(query), no_store)
+            .await
     }
 
     async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Record>, StoreError> {
-        self.call(self.ports.requests.live(after, limit), no_store)
-            .await
+        self.call(
+            "requests.live",
+            self.ports.requests.live(after, limit),
+            no_store,
+        )
+        .await
     }
 
     async fn ended_before(&self, time: Timestamp, limit: u32) -> Result<Vec<Record>, StoreError> {
         let ended = self.ports.requests.ended_before(time, limit);
-        self.call(ended, no_store).await
+        self.call("requests.ended_before", ended, no_store).await
     }
 }
 
@@ -177,7 +196,8 @@ impl Queue for Crash {
             stage: task.stage,
             source: DEAD.into(),
         };
-        self.call(self.ports.queue.send(task), dead).await
+        self.call("queue.send", self.ports.queue.send(task), dead)
+            .await
     }
 
     async fn put_off(
@@ -186,7 +206,7 @@ impl Queue for Crash {
         delay: Duration,
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         let put_off = self.ports.queue.put_off(delivery, delay);
-        self.call(put_off, || DEAD.into()).await
+        self.call("queue.put_off", put_off, || DEAD.into()).await
     }
 }
 
@@ -194,17 +214,18 @@ impl Queue for Crash {
 impl Artifacts for Crash {
     async fn put(&self, key: &ArtifactKey, content: Bytestream) -> Result<Stored, ArtifactError> {
         let put = self.ports.artifacts.put(key, content);
-        self.call(put, || no_artifacts(key)).await
+        self.call("artifacts.put", put, || no_artifacts(key)).await
     }
 
     async fn get(&self, key: &ArtifactKey) -> Result<Bytestream, ArtifactError> {
         let get = self.ports.artifacts.get(key);
-        self.call(get, || no_artifacts(key)).await
+        self.call("artifacts.get", get, || no_artifacts(key)).await
     }
 
     async fn delete(&self, key: &ArtifactKey) -> Result<(), ArtifactError> {
         let delete = self.ports.artifacts.delete(key);
-        self.call(delete, || no_artifacts(key)).await
+        self.call("artifacts.delete", delete, || no_artifacts(key))
+            .await
     }
 
     async fn list(
@@ -219,27 +240,31 @@ impl Artifacts for Crash {
             root: root.prefix(),
             source: DEAD.into(),
         };
-        self.call(list, dead).await
+        self.call("artifacts.list", list, dead).await
     }
 
     async fn link(&self, key: &ArtifactKey) -> Result<Option<String>, ArtifactError> {
         let link = self.ports.artifacts.link(key);
-        self.call(link, || no_artifacts(key)).await
+        self.call("artifacts.link", link, || no_artifacts(key))
+            .await
     }
 }
 
 #[async_trait]
 impl Logs for Crash {
     async fn append(&self, id: RequestId, lines: &[String]) -> Result<(), StoreError> {
-        self.call(self.ports.logs.append(id, lines), no_store).await
+        self.call("logs.append", self.ports.logs.append(id, lines), no_store)
+            .await
     }
 
     async fn read(&self, id: RequestId) -> Result<Option<String>, StoreError> {
-        self.call(self.ports.logs.read(id), no_store).await
+        self.call("logs.read", self.ports.logs.read(id), no_store)
+            .await
     }
 
     async fn remove(&self, id: RequestId) -> Result<(), StoreError> {
-        self.call(self.ports.logs.remove(id), no_store).await
+        self.call("logs.remove", self.ports.logs.remove(id), no_store)
+            .await
     }
 }
 
@@ -247,17 +272,25 @@ impl Logs for Crash {
 impl Secrets for Crash {
     async fn keep(&self, secret: &Secret, expires: Timestamp) -> Result<SecretRef, SecretError> {
         let keep = self.ports.secrets.keep(secret, expires);
-        self.call(keep, no_secrets).await
+        self.call("secrets.keep", keep, no_secrets).await
     }
 
     async fn read(&self, reference: &SecretRef) -> Result<Option<Secret>, SecretError> {
-        self.call(self.ports.secrets.read(reference), no_secrets)
-            .await
+        self.call(
+            "secrets.read",
+            self.ports.secrets.read(reference),
+            no_secrets,
+        )
+        .await
     }
 
     async fn forget(&self, reference: &SecretRef) -> Result<(), SecretError> {
-        self.call(self.ports.secrets.forget(reference), no_secrets)
-            .await
+        self.call(
+            "secrets.forget",
+            self.ports.secrets.forget(reference),
+            no_secrets,
+        )
+        .await
     }
 }
 
@@ -265,7 +298,8 @@ impl Secrets for Crash {
 impl Registry for Crash {
     async fn manifest(&self, image: &PullSpec) -> Result<RawManifest, RegistryError> {
         let manifest = self.ports.registry.manifest(image);
-        self.call(manifest, || no_registry(image)).await
+        self.call("registry.manifest", manifest, || no_registry(image))
+            .await
     }
 
     async fn blob(
@@ -274,7 +308,8 @@ impl Registry for Crash {
         descriptor: &Descriptor,
     ) -> Result<BlobStream, RegistryError> {
         let blob = self.ports.registry.blob(repository, descriptor);
-        self.call(blob, || no_registry(&descriptor.digest)).await
+        self.call("registry.blob", blob, || no_registry(&descriptor.digest))
+            .await
     }
 
     async fn has_blob(
@@ -283,7 +318,8 @@ impl Registry for Crash {
         digest: &Digest,
     ) -> Result<bool, RegistryError> {
         let has = self.ports.registry.has_blob(repository, digest);
-        self.call(has, || no_registry(digest)).await
+        self.call("registry.has_blob", has, || no_registry(digest))
+            .await
     }
 
     async fn mount_blob(
@@ -293,7 +329,8 @@ impl Registry for Crash {
         digest: &Digest,
     ) -> Result<bool, RegistryError> {
         let mount = self.ports.registry.mount_blob(to, from, digest);
-        self.call(mount, || no_registry(digest)).await
+        self.call("registry.mount_blob", mount, || no_registry(digest))
+            .await
     }
 
     async fn push_blob(
@@ -306,7 +343,10 @@ impl Registry for Crash {
             .ports
             .registry
             .push_blob(repository, descriptor, source);
-        self.call(push, || no_registry(&descriptor.digest)).await
+        self.call("registry.push_blob", push, || {
+            no_registry(&descriptor.digest)
+        })
+        .await
     }
 
     async fn push_manifest(
@@ -319,6 +359,7 @@ impl Registry for Crash {
             .ports
             .registry
             .push_manifest(repository, reference, manifest);
-        self.call(push, || no_registry(reference)).await
+        self.call("registry.push_manifest", push, || no_registry(reference))
+            .await
     }
 }
