@@ -2,6 +2,9 @@
 
 #![cfg(test)]
 
+#[cfg(feature = "aws")]
+mod binary;
+
 use std::sync::Arc;
 
 use iib_pipeline::dead_letter::DeadLetterDeps;

@@ -2,6 +2,9 @@
 
 #![cfg(test)]
 
+#[cfg(feature = "aws")]
+mod binary;
+
 use std::sync::Arc;
 
 use axum::body::Body;

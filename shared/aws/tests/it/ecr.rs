@@ -1,7 +1,8 @@
-//! Large layers through ECR's own calls.
+//! ECR's own calls: large layers, taking tags away.
 //!
-//! The emulator takes parts of layers and drops them, so the other end here is a server of ours
-//! that does what ECR's reference says of these calls.
+//! The emulator takes parts of layers and drops them, and knows no manifest lists when it deletes
+//! images, so the other end here is a server of ours that does what ECR's reference says of these
+//! calls.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -16,12 +17,14 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use iib_oci::{Descriptor, Digest, MediaType, Repository};
-use iib_ports::{BlobSource, BlobStream, Registry as _, RegistryError};
+use iib_ports::{
+    BlobSource, BlobStream, Class, Classify as _, Registry as _, RegistryError, Tags as _,
+};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::ecr_client;
 use crate::stack::clients_at;
+use crate::{ecr_client, ecr_clients};
 
 const MIB: usize = 1024 * 1024;
 
@@ -29,6 +32,7 @@ const MIB: usize = 1024 * 1024;
 struct Server {
     repositories: BTreeSet<String>,
     layers: BTreeSet<String>,
+    tags: BTreeSet<String>,
     /// What came in the upload that is open, part by part.
     parts: Vec<Vec<u8>>,
     /// Calls that are still to be answered with a fault that passes.
@@ -65,9 +69,26 @@ impl Server {
                 let begun = json!({"uploadId": "one", "partSize": 10 * MIB});
                 (StatusCode::OK, Json(begun))
             }
+            "BatchDeleteImage" => (StatusCode::OK, Json(self.delete(call))),
             "UploadLayerPart" => self.part(call),
             "CompleteLayerUpload" => self.complete(call),
             other => panic!("{other}"),
+        }
+    }
+
+    /// A tag is taken away; not the last one of an image that a list refers to.
+    fn delete(&mut self, call: &Value) -> Value {
+        let tag = call["imageIds"][0]["imageTag"].as_str().unwrap();
+        let failed = |code: &str| {
+            let failure = json!({
+                "imageId": {"imageTag": tag}, "failureCode": code, "failureReason": "as ECR would say",
+            });
+            json!({"imageIds": [], "failures": [failure]})
+        };
+        match tag {
+            "listed" => failed("ImageReferencedByManifestList"),
+            _ if self.tags.remove(tag) => json!({"imageIds": [{"imageTag": tag}], "failures": []}),
+            _ => failed("ImageNotFound"),
         }
     }
 
@@ -194,4 +215,31 @@ async fn a_layer_that_is_not_as_promised_never_becomes_one() {
         );
         assert_eq!(server.lock().unwrap().layers, BTreeSet::new());
     }
+}
+
+#[tokio::test]
+async fn a_tag_goes_unless_a_list_needs_its_image() {
+    let (server, host) = serve().await;
+    let (_, client) = ecr_clients(clients_at(&format!("http://{host}")).await, &host);
+    let repository = Repository::new(&host, "iib-build").unwrap();
+    // Where there is no repository, there is no tag.
+    client.remove_tag(&repository, "1-amd64").await.unwrap();
+    {
+        let mut server = server.lock().unwrap();
+        server.repositories.insert("iib-build".to_owned());
+        server.tags = ["1-amd64", "1"].map(ToOwned::to_owned).into();
+        server.faults = 2;
+    }
+    for _again in 0..2 {
+        client.remove_tag(&repository, "1-amd64").await.unwrap();
+        let left = server.lock().unwrap().tags.clone();
+        assert_eq!(left, ["1".to_owned()].into());
+    }
+    // What stays is told, as something that another try does not change.
+    let refused = client.remove_tag(&repository, "listed").await.unwrap_err();
+    assert_eq!(refused.class(), Class::Reject, "{refused:?}");
+    assert!(
+        refused.to_string().contains("as ECR would say"),
+        "{refused}"
+    );
 }

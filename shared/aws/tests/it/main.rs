@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
-mod layers;
+mod ecr;
 #[cfg(test)]
 mod stack;
 
@@ -11,15 +11,15 @@ mod stack;
 use std::sync::Arc;
 
 #[cfg(test)]
-use iib_aws::{Clients, Ecr, EcrRegistry, EcrSettings};
+use iib_aws::{Clients, Ecr, EcrRegistry, EcrSettings, EcrTags};
 #[cfg(test)]
 use iib_ports::SystemClock;
 #[cfg(test)]
 use iib_registry::{RegistryClient, RegistryConfig};
 
-/// A client that takes a host for ECR.
+/// Clients that take a host for ECR: of the registry, and for taking tags away.
 #[cfg(test)]
-fn ecr_client(clients: Clients, host: &str) -> EcrRegistry {
+fn ecr_clients(clients: Clients, host: &str) -> (EcrRegistry, EcrTags) {
     let settings = EcrSettings {
         hosts: [host.to_owned()].into(),
         create_repositories: true,
@@ -30,5 +30,15 @@ fn ecr_client(clients: Clients, host: &str) -> EcrRegistry {
         logins: Some(Arc::new(ecr.clone())),
         ..RegistryConfig::default()
     });
-    EcrRegistry::new(Arc::new(client.unwrap()), ecr)
+    let client = Arc::new(client.unwrap());
+    (
+        EcrRegistry::new(client.clone(), ecr.clone()),
+        EcrTags::new(client, ecr),
+    )
+}
+
+/// The first of them.
+#[cfg(test)]
+fn ecr_client(clients: Clients, host: &str) -> EcrRegistry {
+    ecr_clients(clients, host).0
 }
