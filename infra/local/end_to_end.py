@@ -523,6 +523,10 @@ def test_functions_call_only_what_their_roles_grant(stack: Stack):
     assert not faults, "\n" + "\n".join(faults)
 
 
+# The folders of the bucket; a right on all of it is one on each of them.
+FOLDERS = {"inbox", "uploads", "results", "work", "kept", "records"}
+
+
 def in_folder(action: str, folder: str | None) -> str:
     """Rights on the bucket are by folder."""
     return f"{action} {folder}/" if folder else action
@@ -545,6 +549,7 @@ def grants() -> dict[str, set[str]]:
         granted = [action] if isinstance(action, str) else action
         # Folders stand at the end of a resource's name, or in the condition of a listing.
         folders = set(re.findall(r"([a-z]+)/\*", json.dumps([value.get("Resource"), value.get("Condition")])))
+        folders = folders or FOLDERS
         s3 = [name for name in granted if name.startswith("s3:")]
         return set(granted) - set(s3) | {in_folder(name, folder) for name in s3 for folder in folders}
 
