@@ -5,7 +5,7 @@
 
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -53,6 +53,7 @@ pub struct Crash {
     left: AtomicUsize,
     last: AtomicBool,
     died: OnceLock<&'static str>,
+    made: Mutex<Vec<&'static str>>,
 }
 
 const DEAD: &str = "the process is dead";
@@ -65,6 +66,7 @@ impl Crash {
             left: AtomicUsize::new(calls),
             last: AtomicBool::new(last == LastCall::Unanswered),
             died: OnceLock::new(),
+            made: Mutex::default(),
         });
         let dying = Ports {
             requests: crash.clone(),
@@ -92,6 +94,12 @@ impl Crash {
         self.died.get().copied()
     }
 
+    /// The calls that were made while it lived, in their order, as `port.method`.
+    pub fn made(&self) -> Vec<&'static str> {
+        let made = self.made.lock();
+        made.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Makes a call, as far as there is life left.
     async fn call<T, E>(
         &self,
@@ -105,6 +113,8 @@ impl Crash {
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, step)
             .is_ok();
         if alive {
+            let made = self.made.lock();
+            made.unwrap_or_else(PoisonError::into_inner).push(name);
             return call.await;
         }
         // Only the first one kills; those after it find the process dead.
