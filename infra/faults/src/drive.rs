@@ -1,14 +1,19 @@
 //! Handing messages to the functions' handlers, as a platform does.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail, ensure};
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use iib_pipeline::Deps;
-use iib_pipeline::intake::{self, IntakeDeps};
-use iib_request::{AddRequest, Record, RequestId, Stage};
+use iib_pipeline::intake::{self, IntakeDeps, Submission};
+use iib_ports::PageQuery;
+use iib_request::{Record, RequestId, Stage};
 use iib_testkit::crash::{Crash, LastCall, Ports};
+use jiff::SignedDuration;
 use lambda_runtime::{Context, LambdaEvent};
+use serde_json::json;
 
 use crate::platform::{From, Message, Platform, Process, event};
 
@@ -17,6 +22,18 @@ pub(crate) const STAGES: [Stage; 3] = [Stage::Pin, Stage::Mutate, Stage::Push];
 
 /// Deliveries after which a request that is not done counts as stuck.
 const MANY: usize = 400;
+
+/// How long one request, or one scenario, may take; far more than the slowest machine needs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Starts a process whose results go to this repository.
+pub(crate) async fn start(platform: &dyn Platform, repository: &str) -> anyhow::Result<Process> {
+    let mut process = platform.start().await?;
+    let results = format!("{repository}:{{request_id}}");
+    process.deps.work.image_push_template.clone_from(&results);
+    process.prune.work.image_push_template = results;
+    Ok(process)
+}
 
 /// The same ports, which die during the call after so many others.
 pub(crate) fn dying(deps: &Deps, calls: usize, last: LastCall) -> (Deps, Arc<Crash>) {
@@ -41,11 +58,41 @@ pub(crate) fn dying(deps: &Deps, calls: usize, last: LastCall) -> (Deps, Arc<Cra
     (deps, crash)
 }
 
+/// Ends what hangs.
+pub(crate) fn patiently<'a, T>(
+    work: impl Future<Output = anyhow::Result<T>> + 'a,
+) -> impl Future<Output = anyhow::Result<T>> + 'a
+where
+    T: 'a,
+{
+    // Boxed, because whole requests are in it.
+    let work = Box::pin(work);
+    async {
+        let ended = tokio::time::timeout(PATIENCE, work).await;
+        ended.unwrap_or_else(|_| bail!("it does not end within {} s", PATIENCE.as_secs()))
+    }
+}
+
 /// A client's call: the number of the request, if it was taken in.
-pub(crate) async fn submit(deps: &Deps, request: &AddRequest) -> Option<RequestId> {
+pub(crate) async fn submit(deps: &Deps, submission: &Submission) -> Option<RequestId> {
     let intake: IntakeDeps = deps.clone().into();
-    let record = intake::submit_add(&intake, None, request.clone()).await;
+    let record = intake::submit_add(&intake, None, submission.clone()).await;
     record.ok().map(|record| record.id)
+}
+
+/// How many requests there are.
+pub(crate) async fn total(deps: &Deps) -> anyhow::Result<u64> {
+    let first = PageQuery {
+        page: 1,
+        per_page: 1,
+    };
+    Ok(deps.requests.list(first).await?.total)
+}
+
+/// The record of a request.
+pub(crate) async fn record(deps: &Deps, id: RequestId) -> anyhow::Result<Record> {
+    let record = deps.requests.get(id).await?;
+    record.with_context(|| format!("request {id} is lost"))
 }
 
 /// One invocation of a stage's function for one message. `true` if the message is done with.
@@ -62,12 +109,12 @@ pub(crate) async fn invoke(deps: &Deps, stage: Stage, message: &Message) -> anyh
     Ok(response.batch_item_failures.is_empty())
 }
 
-/// How the work of a process ended.
-pub(crate) enum Ended {
-    /// Nothing waits any more.
-    Idle,
-    /// It died with this message in its hands.
-    Died(Stage, Message),
+/// What a process did.
+pub(crate) struct Worked {
+    /// The messages that were done with, to be delivered again.
+    pub(crate) done: Vec<(Stage, Message)>,
+    /// The one that it held when it died.
+    pub(crate) held: Option<(Stage, Message)>,
 }
 
 /// Works on messages until none waits or the process is dead. Messages that are to come back come
@@ -76,32 +123,47 @@ pub(crate) async fn work(
     platform: &dyn Platform,
     deps: &Deps,
     crash: Option<&Crash>,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<Worked> {
+    let mut worked = Worked {
+        done: Vec::new(),
+        held: None,
+    };
     let mut delivered = 0;
     loop {
-        let mut idle = true;
+        let before = delivered;
         for stage in STAGES {
             while let Some(message) = platform.receive(From::Stage(stage)).await? {
-                idle = false;
                 delivered += 1;
-                if delivered > MANY {
-                    bail!("messages go round and round at {stage}: {}", message.body);
-                }
+                ensure!(
+                    delivered <= MANY,
+                    "messages go round and round: {message:?}"
+                );
                 let done = invoke(deps, stage, &message).await?;
                 if crash.is_some_and(Crash::has_died) {
-                    return Ok(Ended::Died(stage, message));
+                    worked.held = Some((stage, message));
+                    return Ok(worked);
                 }
                 if done {
                     platform.delete(From::Stage(stage), &message).await?;
+                    worked.done.push((stage, message));
                 } else {
                     platform.bring_back(From::Stage(stage), &message).await?;
                 }
             }
         }
-        if idle {
-            return Ok(Ended::Idle);
+        if delivered == before {
+            return Ok(worked);
         }
     }
+}
+
+/// Lets so much time pass that leases are over, nobody can still be at a request, and prune runs.
+pub(crate) async fn sweep(platform: &dyn Platform, process: &Process) -> anyhow::Result<()> {
+    let seconds = i64::from(process.prune.work.stage_timeout_seconds);
+    platform.pass(SignedDuration::from_secs(2 * seconds + 1));
+    let tick = LambdaEvent::new(json!({}), Context::default());
+    iib_prune::handle(&process.prune, tick).await?;
+    Ok(())
 }
 
 /// Hands dead letters to their function until there are none.
@@ -119,10 +181,4 @@ pub(crate) async fn bury(platform: &dyn Platform, process: &Process) -> anyhow::
         handled += 1;
     }
     Ok(handled)
-}
-
-/// The record of a request.
-pub(crate) async fn record(deps: &Deps, id: RequestId) -> anyhow::Result<Record> {
-    let record = deps.requests.get(id).await?;
-    record.ok_or_else(|| anyhow::anyhow!("request {id} is lost"))
 }

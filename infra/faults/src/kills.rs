@@ -1,112 +1,261 @@
 //! A process dies at every port call of one add.
 
-use iib_pipeline::prune;
-use iib_request::{AddRequest, RequestId};
+use std::ops::RangeInclusive;
+
+use anyhow::{Context as _, ensure};
+use iib_request::{RequestId, Stage};
 use iib_testkit::crash::LastCall;
 use jiff::SignedDuration;
 
-use crate::drive::{Ended, dying, submit, work};
-use crate::platform::{From, Platform, Process};
+use crate::check;
+use crate::drive::{dying, invoke, patiently, record, start, submit, sweep, total, work};
+use crate::input::Input;
+use crate::platform::{From, Message, Platform, Process};
 use crate::tally::Tally;
 
 /// More calls than an add has, so that a loop without an end is noticed.
 const MANY: usize = 300;
 
+/// Calls that every add makes. If one is missing, the suite does not kill where it says it does.
+const EXPECTED: [&str; 18] = [
+    "artifacts.delete",
+    "artifacts.get",
+    "artifacts.put",
+    "logs.append",
+    "logs.read",
+    "logs.remove",
+    "queue.send",
+    "registry.blob",
+    "registry.has_blob",
+    "registry.manifest",
+    "registry.mount_blob",
+    "registry.push_blob",
+    "registry.push_manifest",
+    "requests.create",
+    "requests.get",
+    "requests.replace",
+    "secrets.forget",
+    "secrets.keep",
+];
+
+/// What the kills of a platform came to, beside the tally.
+pub(crate) struct Killed {
+    /// Calls of an add that nobody disturbs.
+    pub(crate) calls: Vec<&'static str>,
+    /// Runs that only prune could end, because no message was left.
+    pub(crate) swept: usize,
+    /// Digest of the list that the add makes.
+    pub(crate) digest: String,
+    /// How many requests there are by now.
+    requests: u64,
+}
+
 /// Runs one add for every call it makes, with a process that dies there.
 pub(crate) async fn everywhere(
     platform: &dyn Platform,
-    request: &AddRequest,
+    input: &Input,
     tally: &mut Tally,
-) -> anyhow::Result<()> {
-    let process = platform.start().await?;
-    let expected = undisturbed(platform, &process, request, tally).await?;
-    let first = iib_ports::PageQuery {
-        page: 1,
-        per_page: 1,
-    };
-    let mut total = process.deps.requests.list(first).await?.total;
-    drop(process);
+) -> anyhow::Result<Killed> {
+    let mut killed = patiently(undisturbed(platform, input, tally)).await?;
     for last in [LastCall::Lost, LastCall::Unanswered] {
         for calls in 0.. {
-            anyhow::ensure!(calls < MANY, "an add makes more than {MANY} calls");
+            ensure!(calls < MANY, "an add makes more than {MANY} calls");
             let when = format!("{}, call {calls}, {last:?}", platform.name());
-            let (died, id, process) = kill_at(platform, request, calls, last).await?;
-            // The client that got no answer asks again; what it asked for first may be there too.
-            let made = process.deps.requests.list(first).await?.total;
-            anyhow::ensure!(made <= total + 2, "{when}: {made} requests after {total}");
-            for number in total + 1..=made {
-                let id = RequestId(number);
-                tally
-                    .check(&when, &process.deps, id, Some(&expected))
-                    .await?;
-            }
-            if id.0 <= total || id.0 > made {
-                tally.duplicated(&format!("{when}: number {id}"));
-            }
-            total = made;
-            tally.check_total(&when, &process.deps, total).await?;
-            if !died {
+            let run = Run {
+                platform,
+                input,
+                repository: input.repository(),
+                calls,
+                last,
+            };
+            let died = patiently(run.whole(&when, &mut killed, tally)).await;
+            let Some(call) = died.with_context(|| when.clone())? else {
+                // Which calls of several at a time come first differs, how many there are does not.
+                let made = killed.calls.len();
+                ensure!(
+                    calls >= made,
+                    "{when}: it lives on, after {calls} of {made} calls"
+                );
                 break;
-            }
+            };
             tally.kill_points += 1;
+            tally.calls.insert(call);
         }
     }
-    Ok(())
+    for call in EXPECTED {
+        ensure!(tally.calls.contains(call), "no process died at {call}");
+    }
+    if let Some(letter) = platform.receive(From::DeadLetters).await? {
+        tally.stuck(&format!("{}: dead letter {}", platform.name(), letter.body));
+    }
+    Ok(killed)
 }
 
-/// The digest of the index that the request makes when nothing goes wrong.
+/// An add when nothing goes wrong.
 async fn undisturbed(
     platform: &dyn Platform,
-    process: &Process,
-    request: &AddRequest,
+    input: &Input,
     tally: &mut Tally,
-) -> anyhow::Result<String> {
-    let id = submit(&process.deps, request).await;
-    let id = id.ok_or_else(|| anyhow::anyhow!("{} takes no request in", platform.name()))?;
-    work(platform, &process.deps, None).await?;
-    let digest = tally
-        .check(platform.name(), &process.deps, id, None)
-        .await?;
-    digest.ok_or_else(|| anyhow::anyhow!("{}: {:?}", platform.name(), tally.complaints))
+) -> anyhow::Result<Killed> {
+    let process = start(platform, &input.repository()).await?;
+    let (deps, alive) = dying(&process.deps, usize::MAX, LastCall::Lost);
+    let id = submit(&deps, &input.request).await;
+    let id = id.with_context(|| format!("{} takes no request in", platform.name()))?;
+    work(platform, &deps, None).await?;
+    let digest = check::complete(tally, platform.name(), &process.deps, id, None).await?;
+    let digest = digest.with_context(|| tally.complaints.join("; "))?;
+    Ok(Killed {
+        calls: alive.made(),
+        swept: 0,
+        digest,
+        requests: total(&process.deps).await?,
+    })
 }
 
-/// One add whose process dies at a call; the next process ends it. Tells whether it died at all,
-/// and the request's number as the client knows it.
-async fn kill_at(
-    platform: &dyn Platform,
-    request: &AddRequest,
+/// One add, killed once.
+struct Run<'a> {
+    platform: &'a dyn Platform,
+    input: &'a Input,
+    repository: String,
     calls: usize,
     last: LastCall,
-) -> anyhow::Result<(bool, RequestId, Process)> {
-    let process = platform.start().await?;
-    let (deps, crash) = dying(&process.deps, calls, last);
-    let id = submit(&deps, request).await;
-    let ended = match (id, crash.has_died()) {
-        (_, true) | (None, false) => Ended::Idle,
-        (Some(_), false) => work(platform, &deps, Some(&crash)).await?,
-    };
-    let died = crash.has_died();
-    // Everything of it goes; what is left is in the stores.
-    drop((deps, crash, process));
-    if !died {
-        let process = platform.start().await?;
-        let id = id.ok_or_else(|| anyhow::anyhow!("the request was not taken in"))?;
-        return Ok((false, id, process));
+}
+
+/// How the killed process left things.
+struct Left {
+    /// Number of the request, if the client has it.
+    acknowledged: Option<RequestId>,
+    done: Vec<(Stage, Message)>,
+    held: Option<(Stage, Message)>,
+    died_at: Option<&'static str>,
+}
+
+impl Run<'_> {
+    /// Kills, lets another process take over, and checks. Gives the call that killed.
+    async fn whole(
+        &self,
+        when: &str,
+        killed: &mut Killed,
+        tally: &mut Tally,
+    ) -> anyhow::Result<Option<&'static str>> {
+        let before = killed.requests;
+        let left = self.kill().await?;
+        let (process, id, done) = self.take_over(when, &left, killed, tally).await?;
+        let made = total(&process.deps).await?;
+        killed.requests = made;
+        // A client that got no answer asks again, and what it asked for first may be there too.
+        let most = if left.acknowledged.is_some() { 1 } else { 2 };
+        if made > before + most {
+            tally.duplicated(&format!("{when}: {made} requests after {before}"));
+        }
+        let ids = before + 1..=made;
+        if !ids.contains(&id.0) {
+            tally.lost(&format!("{when}: {id} is none of the numbers {ids:?}"));
+        }
+        for number in ids.clone() {
+            let (deps, expected) = (&process.deps, Some(killed.digest.as_str()));
+            check::complete(tally, when, deps, RequestId(number), expected).await?;
+        }
+        check::all_ended(tally, when, &process.deps, made).await?;
+        let tagged = self.input.tagged(&self.repository).await?;
+        if tagged.as_str() != killed.digest {
+            tally.lost(&format!("{when}: the build tag names {tagged}"));
+        }
+        self.repeat(when, &process, ids, &done, tally).await?;
+        Ok(left.died_at)
     }
-    let seconds = i64::from(iib_request::WorkSettings::default().stage_timeout_seconds);
-    // Leases end, and what nobody touched for two stages is looked for.
-    platform.pass(SignedDuration::from_secs(2 * seconds + 1));
-    if let Ended::Died(stage, message) = &ended {
-        platform.bring_back(From::Stage(*stage), message).await?;
+
+    async fn kill(&self) -> anyhow::Result<Left> {
+        let process = start(self.platform, &self.repository).await?;
+        let (deps, crash) = dying(&process.deps, self.calls, self.last);
+        let acknowledged = submit(&deps, &self.input.request).await;
+        let mut left = Left {
+            acknowledged,
+            done: Vec::new(),
+            held: None,
+            died_at: crash.died_at(),
+        };
+        if left.died_at.is_none() {
+            ensure!(acknowledged.is_some(), "the request was not taken in");
+            let worked = work(self.platform, &deps, Some(&*crash)).await?;
+            (left.done, left.held) = (worked.done, worked.held);
+            left.died_at = crash.died_at();
+        }
+        // Everything of it goes with it; what is left is in the stores.
+        Ok(left)
     }
-    let process = platform.start().await?;
-    let id = match id {
-        Some(id) => id,
-        None => submit(&process.deps, request)
-            .await
-            .ok_or_else(|| anyhow::anyhow!("a second call is refused"))?,
-    };
-    prune::run(&process.prune, None).await?;
-    work(platform, &process.deps, None).await?;
-    Ok((true, id, process))
+
+    /// Another process ends what the first one began: with the messages that come back, and only
+    /// where there is none, with prune.
+    async fn take_over(
+        &self,
+        when: &str,
+        left: &Left,
+        killed: &mut Killed,
+        tally: &mut Tally,
+    ) -> anyhow::Result<(Process, RequestId, Vec<(Stage, Message)>)> {
+        if let Some((stage, message)) = &left.held {
+            let seconds = i64::from(iib_request::WorkSettings::default().stage_timeout_seconds);
+            self.platform.pass(SignedDuration::from_secs(seconds + 1));
+            let from = From::Stage(*stage);
+            self.platform.bring_back(from, message).await?;
+        }
+        let process = start(self.platform, &self.repository).await?;
+        let id = match left.acknowledged {
+            Some(id) => id,
+            None => {
+                let again = submit(&process.deps, &self.input.request).await;
+                again.context("a second call is refused")?
+            }
+        };
+        let mut done = left.done.clone();
+        done.extend(work(self.platform, &process.deps, None).await?.done);
+        if !process.deps.requests.live(None, 1).await?.is_empty() {
+            killed.swept += 1;
+            if left.acknowledged.is_some() {
+                tally.stuck(&format!(
+                    "{when}: its message came back, and only prune ends it"
+                ));
+            }
+            sweep(self.platform, &process).await?;
+            done.extend(work(self.platform, &process.deps, None).await?.done);
+        }
+        Ok((process, id, done))
+    }
+
+    /// Somebody else moves the tag; then every message comes once more, and nothing may change.
+    async fn repeat(
+        &self,
+        when: &str,
+        process: &Process,
+        ids: RangeInclusive<u64>,
+        done: &[(Stage, Message)],
+        tally: &mut Tally,
+    ) -> anyhow::Result<()> {
+        let deps = &process.deps;
+        let moved = self.input.move_tag(&self.repository).await?;
+        let mut before = Vec::new();
+        for number in ids {
+            before.push(record(deps, RequestId(number)).await?);
+        }
+        for (stage, message) in done {
+            let done = invoke(deps, *stage, message).await?;
+            ensure!(
+                done,
+                "{when}: an old message wants to come back: {message:?}"
+            );
+        }
+        let woken = work(self.platform, deps, None).await?.done;
+        ensure!(woken.is_empty(), "{when}: old messages woke {woken:?}");
+        for old in before {
+            if record(deps, old.id).await? != old {
+                tally.duplicated(&format!("{when}: request {} changed after its end", old.id));
+            }
+        }
+        let tagged = self.input.tagged(&self.repository).await?;
+        if tagged != moved {
+            tally.duplicated(&format!("{when}: the build tag went back to {tagged}"));
+        }
+        Ok(())
+    }
 }

@@ -1,9 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod check;
+mod clock;
 mod drive;
+mod input;
 mod kills;
 mod local;
 mod platform;
+mod resources;
 mod scenarios;
 mod stack;
 mod tally;
@@ -13,34 +17,55 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Context as _;
-use clap::Parser;
-use iib_oci::Arch;
-use iib_registry::{RegistryClient, RegistryConfig};
-use iib_request::AddRequest;
-use iib_testkit::images;
+use clap::{Parser, ValueEnum};
+use iib_testkit::docker_registry::{Access, DockerRegistry};
+use iib_testkit::ministack::Ministack;
 
-use crate::drive::{submit, work};
+use crate::drive::patiently;
+use crate::input::Input;
 use crate::local::LocalMode;
 use crate::platform::Platform;
-use crate::scenarios::{MOVED_TAG, Scenarios};
-use crate::stack::EmulatedStack;
+use crate::resources::Resources;
+use crate::scenarios::{Scenarios, throttled};
+use crate::stack::{EmulatedStack, clients_at};
 use crate::tally::Tally;
-use crate::throttle::{Proxy, Throttled};
+use crate::throttle::{Pattern, Throttled};
 
-/// The fault suite over local mode and a stack of emulators.
+/// The fault suite over local mode and a stack of emulators. What is not given is started for it.
 #[derive(Debug, Parser)]
 struct Options {
-    /// The registry, host and port, over plain HTTP
+    /// What to run it over
+    #[arg(long, value_enum, default_value_t = Over::Both)]
+    platform: Over,
+    /// A registry, host and port, over plain HTTP
     #[arg(long)]
-    registry: String,
-    /// Where the emulator is
+    registry: Option<String>,
+    /// An emulator of AWS; never AWS itself
     #[arg(long)]
-    endpoint: String,
-    /// Outputs of a stack that nothing calls, as `infra/local/deploy.py --quiet` prints them
-    #[arg(long)]
-    outputs: PathBuf,
+    endpoint: Option<String>,
+    /// Outputs of a stack there that nothing calls, as `infra/local/deploy.py --quiet` prints them;
+    /// without it the suite makes table, bucket, queues and key of its own
+    #[arg(long, requires = "endpoint")]
+    outputs: Option<PathBuf>,
 }
+
+/// Platforms to choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Over {
+    Local,
+    Stack,
+    Both,
+}
+
+/// Throttling as it happens: now and then, and for longer than a call is tried (five times). The
+/// first is DynamoDB's fifth call of an add, by which pin claims the request; the other is S3's
+/// first, by which mutate stores the layer.
+const THROTTLED: [(Throttled, Pattern); 4] = [
+    (Throttled::DynamoDb, Pattern::Every(3)),
+    (Throttled::S3, Pattern::Every(3)),
+    (Throttled::DynamoDb, Pattern::Row { after: 4, calls: 5 }),
+    (Throttled::S3, Pattern::Row { after: 0, calls: 5 }),
+];
 
 #[tokio::main]
 #[expect(
@@ -51,9 +76,9 @@ struct Options {
 async fn main() -> ExitCode {
     let options = Options::parse();
     let mut tally = Tally::default();
-    let ran = run(&options, &mut tally).await;
+    let ran = Box::pin(run(&options, &mut tally)).await;
     if let Err(error) = &ran {
-        eprintln!("faults: {error:#}");
+        eprintln!("failed: {error:#}");
     }
     for complaint in &tally.complaints {
         eprintln!("{complaint}");
@@ -69,7 +94,7 @@ async fn main() -> ExitCode {
     println!(
         "kill points {kill_points}, faults {faults}, lost {lost}, duplicated {duplicated}, stuck {stuck}"
     );
-    if ran.is_ok() && lost + duplicated + stuck == 0 {
+    if ran.is_ok() && tally.is_clean() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -77,89 +102,114 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: &Options, tally: &mut Tally) -> anyhow::Result<()> {
-    let (request, other) = requests(&options.registry).await?;
-    let local = LocalMode::new(&options.registry)?;
-    group(&local, &request, &other, tally).await?;
-    let stack = stack(options, &options.endpoint).await?;
-    group(&stack, &request, &other, tally).await?;
-    let scenarios = Scenarios {
-        platform: &stack,
-        request: &request,
-        other: &other,
+    let (mut own_registry, mut own_emulator) = (None, None);
+    let registry = match &options.registry {
+        Some(registry) => registry.clone(),
+        None => {
+            let started = DockerRegistry::start(Access::Anonymous).await;
+            own_registry.insert(started).host().to_owned()
+        }
     };
-    scenarios.a_poison_message(tally).await?;
-    for service in [Throttled::DynamoDb, Throttled::S3] {
-        throttled(options, service, &request, tally).await?;
-    }
+    let local = async {
+        let mut tally = Tally::default();
+        let ran = match options.platform {
+            Over::Local | Over::Both => over_local(&registry, &mut tally).await,
+            Over::Stack => Ok(()),
+        };
+        (ran, tally)
+    };
+    let endpoint = match (&options.endpoint, options.platform) {
+        (Some(endpoint), _) => endpoint.clone(),
+        (None, Over::Local) => String::new(),
+        (None, Over::Stack | Over::Both) => {
+            let started = Ministack::start().await;
+            own_emulator.insert(started).endpoint().to_owned()
+        }
+    };
+    let stack = async {
+        let mut tally = Tally::default();
+        let ran = match options.platform {
+            Over::Stack | Over::Both => over_stack(options, &endpoint, &registry, &mut tally).await,
+            Over::Local => Ok(()),
+        };
+        (ran, tally)
+    };
+    // Side by side: one waits for its disk, the other for the emulator.
+    let (local, stack) = tokio::join!(local, stack);
+    tally.add(local.1);
+    tally.add(stack.1);
+    local.0.and(stack.0)
+}
+
+async fn over_local(registry: &str, tally: &mut Tally) -> anyhow::Result<()> {
+    let platform = LocalMode::new(registry)?;
+    let input = patiently(Input::push(registry, &platform)).await?;
+    group(&platform, &input, tally).await?;
     Ok(())
 }
 
-/// Everything that both platforms know.
 #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
-async fn group(
-    platform: &dyn Platform,
-    request: &AddRequest,
-    other: &AddRequest,
+async fn over_stack(
+    options: &Options,
+    endpoint: &str,
+    registry: &str,
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
-    let (started, before) = (Instant::now(), (tally.kill_points, tally.faults));
-    kills::everywhere(platform, request, tally).await?;
-    let scenarios = Scenarios {
-        platform,
-        request,
-        other,
+    let resources = match &options.outputs {
+        Some(file) => Resources::of_outputs(file)?,
+        None => Resources::create(&clients_at(endpoint).await).await?,
     };
-    scenarios.run(tally).await?;
+    let platform = EmulatedStack::new(resources.clone(), endpoint, registry).await?;
+    let input = patiently(Input::push(registry, &platform)).await?;
+    let digest = group(&platform, &input, tally).await?;
+    let (started, before) = (Instant::now(), tally.faults);
+    for throttling in THROTTLED {
+        let (emulator, what) = ((endpoint, &resources), (&input, &*digest));
+        let ended = throttled(emulator, registry, what, throttling, tally);
+        let ended = patiently(ended).await;
+        let (service, pattern) = throttling;
+        tally.scenario(&format!("the stack: {service:?}, {pattern:?}"), ended);
+    }
     println!(
-        "{}: {} kill points, {} other faults, {:.0} s",
-        platform.name(),
-        tally.kill_points - before.0,
-        tally.faults - before.1,
+        "the stack, throttling: {} faults, {:.0} s",
+        tally.faults - before,
         started.elapsed().as_secs_f64()
     );
     Ok(())
 }
 
-async fn stack(options: &Options, endpoint: &str) -> anyhow::Result<EmulatedStack> {
-    EmulatedStack::new(&options.outputs, endpoint, &options.registry).await
-}
-
-/// An add while every third call of a service is refused.
-async fn throttled(
-    options: &Options,
-    service: Throttled,
-    request: &AddRequest,
+/// Everything that both platforms know. Gives the digest of the list that the request makes.
+#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
+async fn group(
+    platform: &dyn Platform,
+    input: &Input,
     tally: &mut Tally,
-) -> anyhow::Result<()> {
-    let (proxy, endpoint) = Proxy::start(&options.endpoint, service).await?;
-    let stack = stack(options, &endpoint).await?;
-    let process = stack.start().await?;
-    let when = format!("{service:?} throttled");
-    let id = submit(&process.deps, request).await;
-    let id = id.with_context(|| format!("{when}: not taken in"))?;
-    work(&stack, &process.deps, None).await?;
-    tally.check(&when, &process.deps, id, None).await?;
-    anyhow::ensure!(proxy.refused() > 0, "{when}: no call was refused");
-    tally.faults += 1;
-    Ok(())
-}
-
-/// Two requests that differ, and what they name in the registry.
-async fn requests(host: &str) -> anyhow::Result<(AddRequest, AddRequest)> {
-    let client = RegistryClient::new(RegistryConfig {
-        insecure_registries: [host.to_owned()].into(),
-        ..RegistryConfig::default()
-    })?;
-    let arch = Arch::amd64();
-    let binary = images::push_binary_image(&client, host, std::slice::from_ref(&arch)).await;
-    let lantern = images::push_bundle(&client, host, "lantern", "0.1.0").await;
-    let kettle = images::push_bundle(&client, host, "kettle", "1.0.0").await;
-    let add = |bundle: iib_oci::PullSpec| AddRequest {
-        bundles: vec![bundle.to_string()],
-        binary_image: Some(binary.to_string()),
-        add_arches: vec![arch.to_string()],
-        build_tags: vec![MOVED_TAG.to_owned()],
-        ..AddRequest::default()
+) -> anyhow::Result<String> {
+    let name = platform.name();
+    let started = Instant::now();
+    let killed = kills::everywhere(platform, input, tally).await?;
+    println!(
+        "{name}, kills: {} kill points at {} kinds of calls, {} healed by prune, {:.0} s",
+        tally.kill_points,
+        tally.calls.len(),
+        killed.swept,
+        started.elapsed().as_secs_f64()
+    );
+    let (started, before) = (Instant::now(), tally.faults);
+    let scenarios = Scenarios {
+        platform,
+        input,
+        digest: &killed.digest,
+        calls: &killed.calls,
     };
-    Ok((add(lantern), add(kettle)))
+    let open = scenarios.run(tally).await;
+    println!(
+        "{name}, other faults: {} faults, {:.0} s",
+        tally.faults - before,
+        started.elapsed().as_secs_f64()
+    );
+    if let Some(open) = open {
+        println!("open, not counted: {open}");
+    }
+    Ok(killed.digest)
 }

@@ -16,6 +16,8 @@ pub(crate) struct Message {
     pub(crate) receipt: String,
     /// What it says.
     pub(crate) body: String,
+    /// How often it was delivered, this time included.
+    pub(crate) deliveries: u32,
 }
 
 /// Which queue.
@@ -39,7 +41,10 @@ pub(crate) trait Platform: Send + Sync {
     /// Its name in the report.
     fn name(&self) -> &'static str;
 
-    /// Starts a process; the one before it is dead.
+    /// Whether processes can work side by side; if not, a new one makes the one before it dead.
+    fn has_many_processes(&self) -> bool;
+
+    /// Starts a process.
     async fn start(&self) -> anyhow::Result<Process>;
 
     /// Lets so much time pass for all processes.
@@ -54,8 +59,9 @@ pub(crate) trait Platform: Send + Sync {
     /// Lets a message be received again at once, as when the time for which it is hidden is over.
     async fn bring_back(&self, from: From, message: &Message) -> anyhow::Result<()>;
 
-    /// Puts a text into the queue of a stage, whatever it says.
-    async fn send(&self, stage: Stage, body: &str) -> anyhow::Result<()>;
+    /// Puts a text into the queue of a stage, whatever it says; `false` if its queues cannot hold
+    /// what is no task.
+    async fn send_text(&self, stage: Stage, body: &str) -> anyhow::Result<bool>;
 }
 
 /// The document that brings messages, as SQS gives it to a function.
@@ -69,7 +75,7 @@ pub(crate) fn event(from: From, messages: &[Message]) -> Value {
             "messageId": message.id,
             "receiptHandle": message.receipt,
             "body": message.body,
-            "attributes": {"ApproximateReceiveCount": "1"},
+            "attributes": {"ApproximateReceiveCount": message.deliveries.to_string()},
             "messageAttributes": {},
             "eventSource": "aws:sqs",
             "eventSourceARN": format!("arn:aws:sqs:us-east-1:000000000000:iib-{queue}"),

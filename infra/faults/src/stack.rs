@@ -1,96 +1,85 @@
-//! The stack: what `template.yaml` made in an emulator, its queues received from by hand.
+//! The stack: resources in an emulator, queues received from by hand.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
-use anyhow::Context as _;
 use async_trait::async_trait;
-use aws_config::BehaviorVersion;
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_sqs::types::MessageSystemAttributeName;
 use iib_aws::Clients;
 use iib_cloud::Cloud;
 use iib_edge::Config;
 use iib_local::LogGauges;
 use iib_pipeline::prune::PruneDeps;
-use iib_ports::{Clock, SystemClock};
 use iib_request::Stage;
-use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use jiff::SignedDuration;
 
+use crate::clock::Ahead;
 use crate::platform::{From, Message, Platform, Process};
+use crate::resources::Resources;
 
-/// The machine's clock, put forward.
-#[derive(Default)]
-struct Ahead {
-    seconds: AtomicI64,
+/// How long a message is hidden, seconds: longer than the suite takes.
+const HIDDEN: i32 = 12 * 60 * 60;
+
+/// Clients of an emulator, whatever the environment says: this must never reach AWS itself.
+pub(crate) async fn clients_at(endpoint: &str) -> Clients {
+    let settings = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .endpoint_url(endpoint);
+    Clients::with(settings.load().await)
 }
 
-impl Clock for Ahead {
-    fn now(&self) -> Timestamp {
-        let ahead = SignedDuration::from_secs(self.seconds.load(Ordering::SeqCst));
-        let now = SystemClock.now();
-        now.saturating_add(ahead).unwrap_or(now)
-    }
-}
-
-/// A deployed stack whose functions nothing calls.
+/// Resources that no function is called by.
 pub(crate) struct EmulatedStack {
     config: Config,
-    outputs: BTreeMap<String, String>,
+    resources: Resources,
     sqs: aws_sdk_sqs::Client,
     clients: Clients,
     clock: Arc<Ahead>,
 }
 
 impl EmulatedStack {
-    /// The stack with these outputs, at an endpoint: the emulator's, or a proxy in front of it.
+    /// The resources at an endpoint: the emulator's, or a proxy in front of it.
     pub(crate) async fn new(
-        outputs: &Path,
+        resources: Resources,
         endpoint: &str,
         registry: &str,
     ) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(outputs)
-            .with_context(|| format!("{} cannot be read", outputs.display()))?;
-        let outputs: Value = serde_json::from_str(&text)?;
-        let outputs: BTreeMap<String, String> = serde_json::from_value(outputs)?;
-        let output = |name: &str| outputs.get(name).cloned().context("an output is missing");
         let scratch = std::env::temp_dir().to_string_lossy().into_owned();
         let environment = BTreeMap::from(
             [
-                ("IIB_TABLE", output("TableName")?),
-                ("IIB_BUCKET", output("BucketName")?),
-                ("IIB_PIN_QUEUE_URL", output("PinQueueUrl")?),
-                ("IIB_MUTATE_QUEUE_URL", output("MutateQueueUrl")?),
-                ("IIB_PUSH_QUEUE_URL", output("PushQueueUrl")?),
-                ("IIB_SECRET_KEY", output("SecretKeyArn")?),
-                ("IIB_REGISTRY", registry.to_owned()),
-                ("IIB_INSECURE_REGISTRIES", registry.to_owned()),
-                ("IIB_SCRATCH", scratch),
+                ("IIB_TABLE", &*resources.table),
+                ("IIB_BUCKET", &*resources.bucket),
+                ("IIB_PIN_QUEUE_URL", &*resources.pin),
+                ("IIB_MUTATE_QUEUE_URL", &*resources.mutate),
+                ("IIB_PUSH_QUEUE_URL", &*resources.push),
+                ("IIB_SECRET_KEY", &*resources.secret_key),
+                ("IIB_REGISTRY", registry),
+                ("IIB_INSECURE_REGISTRIES", registry),
+                ("IIB_SCRATCH", &*scratch),
             ]
-            .map(|(name, value)| (name.to_owned(), value)),
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
-        let settings = aws_config::defaults(BehaviorVersion::latest()).endpoint_url(endpoint);
-        let clients = Clients::with(settings.load().await);
+        let clients = clients_at(endpoint).await;
         Ok(Self {
             config: Config::load(None, &environment)?,
             sqs: clients.sqs(),
-            outputs,
+            resources,
             clients,
             clock: Arc::default(),
         })
     }
 
     fn url(&self, from: From) -> anyhow::Result<&str> {
-        let output = match from {
-            From::Stage(Stage::Pin) => "PinQueueUrl",
-            From::Stage(Stage::Mutate) => "MutateQueueUrl",
-            From::Stage(Stage::Push) => "PushQueueUrl",
+        Ok(match from {
+            From::Stage(Stage::Pin) => &self.resources.pin,
+            From::Stage(Stage::Mutate) => &self.resources.mutate,
+            From::Stage(Stage::Push) => &self.resources.push,
             From::Stage(Stage::Queued | Stage::Done) => anyhow::bail!("a stage without a queue"),
-            From::DeadLetters => "DeadLetterQueueUrl",
-        };
-        let url = self.outputs.get(output);
-        Ok(url.with_context(|| format!("no {output}"))?)
+            From::DeadLetters => &self.resources.dead_letters,
+        })
     }
 }
 
@@ -98,6 +87,10 @@ impl EmulatedStack {
 impl Platform for EmulatedStack {
     fn name(&self) -> &'static str {
         "the stack"
+    }
+
+    fn has_many_processes(&self) -> bool {
+        true
     }
 
     async fn start(&self) -> anyhow::Result<Process> {
@@ -118,19 +111,29 @@ impl Platform for EmulatedStack {
     }
 
     fn pass(&self, time: SignedDuration) {
-        self.clock
-            .seconds
-            .fetch_add(time.as_secs(), Ordering::SeqCst);
+        self.clock.pass(time);
     }
 
     async fn receive(&self, from: From) -> anyhow::Result<Option<Message>> {
-        let received = self.sqs.receive_message().queue_url(self.url(from)?);
-        let received = received.visibility_timeout(3600).send().await?;
+        let count = MessageSystemAttributeName::ApproximateReceiveCount;
+        let received = self
+            .sqs
+            .receive_message()
+            .queue_url(self.url(from)?)
+            .visibility_timeout(HIDDEN)
+            .message_system_attribute_names(count.clone())
+            .send()
+            .await?;
         let message = received.messages.unwrap_or_default().into_iter().next();
-        Ok(message.map(|message| Message {
-            id: message.message_id.unwrap_or_default(),
-            receipt: message.receipt_handle.unwrap_or_default(),
-            body: message.body.unwrap_or_default(),
+        Ok(message.map(|message| {
+            let attributes = message.attributes.unwrap_or_default();
+            let deliveries = attributes.get(&count);
+            Message {
+                id: message.message_id.unwrap_or_default(),
+                receipt: message.receipt_handle.unwrap_or_default(),
+                body: message.body.unwrap_or_default(),
+                deliveries: deliveries.and_then(|text| text.parse().ok()).unwrap_or(1),
+            }
         }))
     }
 
@@ -147,10 +150,10 @@ impl Platform for EmulatedStack {
         Ok(())
     }
 
-    async fn send(&self, stage: Stage, body: &str) -> anyhow::Result<()> {
+    async fn send_text(&self, stage: Stage, body: &str) -> anyhow::Result<bool> {
         let send = self.sqs.send_message();
         let send = send.queue_url(self.url(From::Stage(stage))?);
         send.message_body(body).send().await?;
-        Ok(())
+        Ok(true)
     }
 }

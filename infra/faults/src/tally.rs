@@ -2,14 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use iib_pipeline::Deps;
-use iib_ports::{ArtifactKey, ArtifactRoot, PageQuery};
-use iib_request::{Record, RequestId, Stage, State};
-
-/// Counts over the whole suite.
+/// Counts over a platform, or the whole suite.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// Places where a process was killed.
+    /// Calls at which a process was killed, before and after counted apart.
     pub(crate) kill_points: usize,
     /// Other faults.
     pub(crate) faults: usize,
@@ -19,12 +15,16 @@ pub(crate) struct Tally {
     pub(crate) duplicated: usize,
     /// Requests that did not end.
     pub(crate) stuck: usize,
+    /// Scenarios that did not go as they should in another way.
+    pub(crate) failed: usize,
+    /// The kinds of calls at which a process was killed.
+    pub(crate) calls: BTreeSet<&'static str>,
     /// What was wrong, for people.
     pub(crate) complaints: Vec<String>,
 }
 
 impl Tally {
-    fn lost(&mut self, what: &str) {
+    pub(crate) fn lost(&mut self, what: &str) {
         self.lost += 1;
         self.complaints.push(format!("lost: {what}"));
     }
@@ -34,102 +34,60 @@ impl Tally {
         self.complaints.push(format!("duplicated: {what}"));
     }
 
-    /// Checks a request that has to have ended well, with this digest if it is known. Gives the
-    /// digest it has.
-    pub(crate) async fn check(
-        &mut self,
-        when: &str,
-        deps: &Deps,
-        id: RequestId,
-        expected: Option<&str>,
-    ) -> anyhow::Result<Option<String>> {
-        let Some(record) = deps.requests.get(id).await? else {
-            self.lost(&format!("{when}: request {id}"));
-            return Ok(None);
-        };
-        if record.stage != Stage::Done {
-            self.stuck += 1;
-            let complaint = format!("stuck: {when}: request {id} at {}", record.stage);
-            self.complaints.push(complaint);
-            return Ok(None);
-        }
-        if record.state() != State::Complete {
-            self.lost(&format!("{when}: request {id}: {}", record.state_reason()));
-            return Ok(None);
-        }
-        self.check_history(when, &record);
-        self.check_leftovers(when, deps, id).await?;
-        let resolved = record.outputs.index_image_resolved.unwrap_or_default();
-        let digest = resolved
-            .rsplit_once('@')
-            .map(|(_, digest)| digest.to_owned());
-        if let (Some(expected), Some(digest)) = (expected, &digest)
-            && expected != digest
-        {
-            self.lost(&format!(
-                "{when}: request {id} made {digest}, not {expected}"
-            ));
-        }
-        Ok(digest)
+    pub(crate) fn stuck(&mut self, what: &str) {
+        self.stuck += 1;
+        self.complaints.push(format!("stuck: {what}"));
     }
 
-    fn check_history(&mut self, when: &str, record: &Record) {
-        let told: Vec<_> = record
-            .history
-            .iter()
-            .map(|entry| (entry.state.to_string(), &entry.state_reason))
-            .collect();
-        if told.iter().collect::<BTreeSet<_>>().len() != told.len() {
-            self.duplicated(&format!(
-                "{when}: states of request {}: {told:?}",
-                record.id
-            ));
+    /// Takes in how a scenario ended: the number of faults it tried.
+    pub(crate) fn scenario(&mut self, name: &str, ended: anyhow::Result<usize>) {
+        match ended {
+            Ok(faults) => self.faults += faults,
+            Err(error) => {
+                self.failed += 1;
+                self.complaints.push(format!("failed: {name}: {error:#}"));
+            }
         }
     }
 
-    /// Nothing is left between the stages, and the log is where it is kept.
-    async fn check_leftovers(
-        &mut self,
-        when: &str,
-        deps: &Deps,
-        id: RequestId,
-    ) -> anyhow::Result<()> {
-        let work = deps.artifacts.list(ArtifactRoot::Work, Some(id), None, 10);
-        if let Some(left) = work.await?.first() {
-            self.duplicated(&format!("{when}: {} is left behind", left.key));
-        }
-        if deps.artifacts.get(&ArtifactKey::log(id)).await.is_err() {
-            self.lost(&format!("{when}: the log of request {id}"));
-        }
-        if deps.logs.read(id).await?.is_some() {
-            self.duplicated(&format!("{when}: the log of request {id} is in two places"));
-        }
-        Ok(())
+    /// Takes in the counts of another platform.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.kill_points += other.kill_points;
+        self.faults += other.faults;
+        self.lost += other.lost;
+        self.duplicated += other.duplicated;
+        self.stuck += other.stuck;
+        self.failed += other.failed;
+        self.calls.extend(other.calls);
+        self.complaints.extend(other.complaints);
     }
 
-    /// Checks that there are so many requests, no more and no fewer, and that all have ended.
-    pub(crate) async fn check_total(
-        &mut self,
-        when: &str,
-        deps: &Deps,
-        expected: u64,
-    ) -> anyhow::Result<()> {
-        let first = PageQuery {
-            page: 1,
-            per_page: 1,
-        };
-        let total = deps.requests.list(first).await?.total;
-        if total > expected {
-            self.duplicated(&format!("{when}: {total} requests, not {expected}"));
+    /// Whether nothing was wrong.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.lost + self.duplicated + self.stuck + self.failed == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_was_wrong_shows() {
+        assert!(Tally::default().is_clean());
+        let wrong: [fn(&mut Tally); 4] = [
+            |tally| tally.lost("a"),
+            |tally| tally.duplicated("a"),
+            |tally| tally.stuck("a"),
+            |tally| tally.scenario("a", Err(anyhow::anyhow!("b"))),
+        ];
+        for spoil in wrong {
+            let (mut tally, mut whole) = (Tally::default(), Tally::default());
+            spoil(&mut tally);
+            assert!(!tally.is_clean());
+            whole.add(tally);
+            assert!(!whole.is_clean());
+            assert_eq!(whole.complaints.len(), 1);
         }
-        if total < expected {
-            self.lost(&format!("{when}: {total} requests, not {expected}"));
-        }
-        for record in deps.requests.live(None, 1000).await? {
-            self.stuck += 1;
-            let complaint = format!("stuck: {when}: request {} at {}", record.id, record.stage);
-            self.complaints.push(complaint);
-        }
-        Ok(())
     }
 }

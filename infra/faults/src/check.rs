@@ -1,0 +1,161 @@
+//! What has to hold of requests when all is over.
+
+use std::collections::BTreeSet;
+
+use futures::TryStreamExt;
+use iib_oci::PullSpec;
+use iib_pipeline::Deps;
+use iib_ports::{ArtifactKey, ArtifactRoot, RegistryError};
+use iib_request::{Record, RequestId, Stage, State};
+
+use crate::drive::total;
+use crate::input::TOKEN;
+use crate::tally::Tally;
+
+/// Checks a request that has to have ended well, with this digest if it is known. Gives the digest
+/// it has.
+pub(crate) async fn complete(
+    tally: &mut Tally,
+    when: &str,
+    deps: &Deps,
+    id: RequestId,
+    expected: Option<&str>,
+) -> anyhow::Result<Option<String>> {
+    let Some(record) = deps.requests.get(id).await? else {
+        tally.lost(&format!("{when}: request {id}"));
+        return Ok(None);
+    };
+    if record.stage != Stage::Done {
+        tally.stuck(&format!("{when}: request {id} at {}", record.stage));
+        return Ok(None);
+    }
+    if record.state() != State::Complete {
+        tally.lost(&format!("{when}: request {id}: {}", record.state_reason()));
+        return Ok(None);
+    }
+    history(tally, when, &record);
+    leftovers(tally, when, deps, &record).await?;
+    log(tally, when, deps, id).await?;
+    let resolved = record.outputs.index_image_resolved.as_deref();
+    let Some((_, digest)) = resolved.and_then(|image| image.rsplit_once('@')) else {
+        tally.lost(&format!("{when}: request {id} has no image"));
+        return Ok(None);
+    };
+    if let Some(expected) = expected.filter(|expected| *expected != digest) {
+        let what = format!("{when}: request {id} made {digest}, not {expected}");
+        tally.lost(&what);
+    }
+    images(tally, when, deps, &record, digest).await?;
+    Ok(Some(digest.to_owned()))
+}
+
+/// Every state was told once.
+fn history(tally: &mut Tally, when: &str, record: &Record) {
+    let told: Vec<_> = record
+        .history
+        .iter()
+        .map(|entry| (entry.state.to_string(), &entry.state_reason))
+        .collect();
+    if told.iter().collect::<BTreeSet<_>>().len() != told.len() {
+        tally.duplicated(&format!(
+            "{when}: states of request {}: {told:?}",
+            record.id
+        ));
+    }
+}
+
+/// Nothing is left between the stages, and the request's secrets are forgotten.
+async fn leftovers(
+    tally: &mut Tally,
+    when: &str,
+    deps: &Deps,
+    record: &Record,
+) -> anyhow::Result<()> {
+    let id = record.id;
+    let work = deps.artifacts.list(ArtifactRoot::Work, Some(id), None, 10);
+    if let Some(left) = work.await?.first() {
+        tally.duplicated(&format!("{when}: {} is left behind", left.key));
+    }
+    for reference in record.secrets.values() {
+        if deps.secrets.read(reference).await?.is_some() {
+            tally.duplicated(&format!(
+                "{when}: the secret of request {id} is left behind"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The log is where it is kept and nowhere else, each line once, and holds no secret.
+async fn log(tally: &mut Tally, when: &str, deps: &Deps, id: RequestId) -> anyhow::Result<()> {
+    if deps.logs.read(id).await?.is_some() {
+        tally.duplicated(&format!("{when}: the log of request {id} is in two places"));
+    }
+    let Ok(content) = deps.artifacts.get(&ArtifactKey::log(id)).await else {
+        tally.lost(&format!("{when}: the log of request {id}"));
+        return Ok(());
+    };
+    let pieces: Vec<_> = content.try_collect().await?;
+    let text = String::from_utf8(pieces.concat())?;
+    // Each line begins with the time, to the microsecond.
+    let lines: BTreeSet<&str> = text.lines().collect();
+    if lines.len() != text.lines().count() {
+        tally.duplicated(&format!("{when}: lines in the log of request {id}: {text}"));
+    }
+    if !text.contains(" pin Resolving the bundles") {
+        tally.lost(&format!("{when}: lines of the log of request {id}: {text}"));
+    }
+    if text.contains(TOKEN) {
+        tally.duplicated(&format!("{when}: a secret is in the log of request {id}"));
+    }
+    Ok(())
+}
+
+/// The result and the images it is of are in the registry, under their tags.
+async fn images(
+    tally: &mut Tally,
+    when: &str,
+    deps: &Deps,
+    record: &Record,
+    digest: &str,
+) -> anyhow::Result<()> {
+    let image = record.outputs.index_image.as_deref().unwrap_or_default();
+    let arches = record.outputs.arches.iter();
+    let single = arches.map(|arch| (format!("{image}-{arch}"), None));
+    for (name, expected) in [(image.to_owned(), Some(digest))].into_iter().chain(single) {
+        match deps.registry.manifest(&name.parse::<PullSpec>()?).await {
+            Ok(there) => {
+                let there = there.digest();
+                if expected.is_some_and(|expected| expected != there.as_str()) {
+                    tally.lost(&format!("{when}: {name} is {there}, not {digest}"));
+                }
+            }
+            Err(RegistryError::NotFound { .. }) => tally.lost(&format!("{when}: {name}")),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Checks that there are so many requests, no more and no fewer, and that all have ended.
+pub(crate) async fn all_ended(
+    tally: &mut Tally,
+    when: &str,
+    deps: &Deps,
+    expected: u64,
+) -> anyhow::Result<()> {
+    let total = total(deps).await?;
+    if total > expected {
+        tally.duplicated(&format!("{when}: {total} requests, not {expected}"));
+    }
+    if total < expected {
+        tally.lost(&format!("{when}: {total} requests, not {expected}"));
+    }
+    for record in deps.requests.live(None, 1000).await? {
+        tally.stuck(&format!(
+            "{when}: request {} at {}",
+            record.id, record.stage
+        ));
+    }
+    Ok(())
+}

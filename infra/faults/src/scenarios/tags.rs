@@ -1,0 +1,77 @@
+//! Build tags that move on.
+
+use anyhow::Context as _;
+use iib_request::Task;
+use iib_testkit::crash::LastCall;
+use jiff::SignedDuration;
+
+use super::Scenarios;
+use crate::check;
+use crate::drive::{STAGES, dying, record, start, submit, work};
+use crate::platform::From;
+use crate::tally::Tally;
+
+impl Scenarios<'_> {
+    /// Messages of a finished request come again after another request has moved the tag on.
+    pub(super) async fn a_moved_tag(&self, tally: &mut Tally) -> anyhow::Result<usize> {
+        let when = self.name("a moved tag");
+        let (process, repository) = self.start().await?;
+        let deps = &process.deps;
+        let older = self.submit(deps).await?;
+        work(self.platform, deps, None).await?;
+        check::complete(tally, &when, deps, older, Some(self.digest)).await?;
+        let newer = submit(deps, &self.input.other).await;
+        let newer = newer.context("the other request is not taken in")?;
+        work(self.platform, deps, None).await?;
+        let digest = check::complete(tally, &when, deps, newer, None).await?;
+        let before = record(deps, older).await?;
+        for stage in STAGES {
+            for _ in 0..2 {
+                deps.queue.send(&Task::new(older, stage)).await?;
+            }
+        }
+        work(self.platform, deps, None).await?;
+        if record(deps, older).await? != before {
+            tally.duplicated(&format!("{when}: a finished request changed"));
+        }
+        let tagged = self.input.tagged(&repository).await?;
+        if digest.as_deref() != Some(tagged.as_str()) {
+            tally.duplicated(&format!("{when}: the tag went back to {tagged}"));
+        }
+        Ok(1)
+    }
+
+    /// A process dies when it has pushed the tag and before that is saved; another request moves
+    /// the tag on; then the first one is ended. Tells if the tag goes back.
+    pub(super) async fn a_tag_moved_meanwhile(
+        &self,
+        tally: &mut Tally,
+    ) -> anyhow::Result<Option<String>> {
+        let when = self.name("a tag moved while its request was dead");
+        let mut calls = self.calls.iter();
+        let last_push = calls.rposition(|call| *call == "registry.push_manifest");
+        let last_push = last_push.context("an add pushes no manifest")?;
+        let (process, repository) = self.start().await?;
+        let (deps, crash) = dying(&process.deps, last_push, LastCall::Unanswered);
+        let older = self.submit(&deps).await?;
+        let held = work(self.platform, &deps, Some(&*crash)).await?.held;
+        let (stage, message) = held.context("it did not die")?;
+        drop((deps, crash, process));
+
+        let process = start(self.platform, &repository).await?;
+        let newer = submit(&process.deps, &self.input.other).await;
+        let newer = newer.context("the other request is not taken in")?;
+        work(self.platform, &process.deps, None).await?;
+        let digest = check::complete(tally, &when, &process.deps, newer, None).await?;
+        let seconds = i64::from(process.prune.work.stage_timeout_seconds);
+        self.platform.pass(SignedDuration::from_secs(seconds + 1));
+        self.platform
+            .bring_back(From::Stage(stage), &message)
+            .await?;
+        work(self.platform, &process.deps, None).await?;
+        check::complete(tally, &when, &process.deps, older, Some(self.digest)).await?;
+        let tagged = self.input.tagged(&repository).await?;
+        let back = digest.as_deref() != Some(tagged.as_str());
+        Ok(back.then(|| format!("{when}: it goes back to the older request's image")))
+    }
+}
