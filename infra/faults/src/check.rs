@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::TryStreamExt;
 use iib_oci::PullSpec;
 use iib_pipeline::Deps;
-use iib_ports::{ArtifactKey, ArtifactRoot, RegistryError};
+use iib_ports::{ArtifactError, ArtifactKey, ArtifactRoot, RegistryError};
 use iib_request::{Record, RequestId, Stage, State};
 
 use crate::drive::total;
@@ -91,12 +91,10 @@ async fn log(tally: &mut Tally, when: &str, deps: &Deps, id: RequestId) -> anyho
     if deps.logs.read(id).await?.is_some() {
         tally.duplicated(&format!("{when}: the log of request {id} is in two places"));
     }
-    let Ok(content) = deps.artifacts.get(&ArtifactKey::log(id)).await else {
+    let Some(text) = sealed_log(deps, id).await? else {
         tally.lost(&format!("{when}: the log of request {id}"));
         return Ok(());
     };
-    let pieces: Vec<_> = content.try_collect().await?;
-    let text = String::from_utf8(pieces.concat())?;
     // Each line begins with the time, to the microsecond.
     let lines: BTreeSet<&str> = text.lines().collect();
     if lines.len() != text.lines().count() {
@@ -109,6 +107,34 @@ async fn log(tally: &mut Tally, when: &str, deps: &Deps, id: RequestId) -> anyho
         tally.duplicated(&format!("{when}: a secret is in the log of request {id}"));
     }
     Ok(())
+}
+
+/// Checks that the work of each step was done once. That holds where nothing breaks off: of those
+/// that come at the same time all but one are turned away.
+pub(crate) async fn worked_once(
+    tally: &mut Tally,
+    when: &str,
+    deps: &Deps,
+    id: RequestId,
+) -> anyhow::Result<()> {
+    let text = sealed_log(deps, id).await?.unwrap_or_default();
+    let steps: Vec<_> = text.lines().map(|line| line.split_once(' ')).collect();
+    let told: BTreeSet<_> = steps.iter().flatten().map(|(_, step)| step).collect();
+    if told.len() != steps.len() {
+        tally.duplicated(&format!("{when}: work on request {id}: {text}"));
+    }
+    Ok(())
+}
+
+/// The log of a request that has ended, if there is one.
+async fn sealed_log(deps: &Deps, id: RequestId) -> anyhow::Result<Option<String>> {
+    let content = match deps.artifacts.get(&ArtifactKey::log(id)).await {
+        Ok(content) => content,
+        Err(ArtifactError::Missing(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let pieces: Vec<_> = content.try_collect().await?;
+    Ok(Some(String::from_utf8(pieces.concat())?))
 }
 
 /// The result and the images it is of are in the registry, under their tags.

@@ -10,7 +10,7 @@ use iib_pipeline::Deps;
 use iib_pipeline::intake::{self, IntakeDeps, Submission};
 use iib_ports::PageQuery;
 use iib_request::{Record, RequestId, Stage};
-use iib_testkit::crash::{Crash, LastCall, Ports};
+use iib_testkit::crash::{Crash, Death, LastCall, Ports};
 use jiff::SignedDuration;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::json;
@@ -35,8 +35,8 @@ pub(crate) async fn start(platform: &dyn Platform, repository: &str) -> anyhow::
     Ok(process)
 }
 
-/// The same ports, which die during the call after so many others.
-pub(crate) fn dying(deps: &Deps, calls: usize, last: LastCall) -> (Deps, Arc<Crash>) {
+/// The same ports, which die during a call.
+pub(crate) fn dying(deps: &Deps, death: Death, last: LastCall) -> (Deps, Arc<Crash>) {
     let ports = Ports {
         requests: deps.requests.clone(),
         queue: deps.queue.clone(),
@@ -45,7 +45,7 @@ pub(crate) fn dying(deps: &Deps, calls: usize, last: LastCall) -> (Deps, Arc<Cra
         secrets: deps.secrets.clone(),
         registry: deps.registry.clone(),
     };
-    let (ports, crash) = Crash::after(calls, last, ports);
+    let (ports, crash) = Crash::new(death, last, ports);
     let deps = Deps {
         requests: ports.requests,
         queue: ports.queue,

@@ -1,10 +1,11 @@
 //! A process dies at every port call of one add.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use iib_request::{RequestId, Stage};
-use iib_testkit::crash::LastCall;
+use iib_testkit::crash::{Death, LastCall};
 use jiff::SignedDuration;
 
 use crate::check;
@@ -12,9 +13,6 @@ use crate::drive::{dying, invoke, patiently, record, start, submit, sweep, total
 use crate::input::Input;
 use crate::platform::{From, Message, Platform, Process};
 use crate::tally::Tally;
-
-/// More calls than an add has, so that a loop without an end is noticed.
-const MANY: usize = 300;
 
 /// Calls that every add makes. If one is missing, the suite does not kill where it says it does.
 const EXPECTED: [&str; 18] = [
@@ -57,33 +55,43 @@ pub(crate) async fn everywhere(
     tally: &mut Tally,
 ) -> anyhow::Result<Killed> {
     let mut killed = patiently(undisturbed(platform, input, tally)).await?;
+    // By their kinds, because some are made at the same time, and who is first differs.
+    let kinds: BTreeSet<&'static str> = killed.calls.iter().copied().collect();
     for last in [LastCall::Lost, LastCall::Unanswered] {
-        for calls in 0.. {
-            ensure!(calls < MANY, "an add makes more than {MANY} calls");
-            let when = format!("{}, call {calls}, {last:?}", platform.name());
-            let run = Run {
-                platform,
-                input,
-                repository: input.repository(),
-                calls,
-                last,
-            };
-            let died = patiently(run.whole(&when, &mut killed, tally)).await;
-            let Some(call) = died.with_context(|| when.clone())? else {
-                // Which calls of several at a time come first differs, how many there are does not.
-                let made = killed.calls.len();
-                ensure!(
-                    calls >= made,
-                    "{when}: it lives on, after {calls} of {made} calls"
-                );
-                break;
-            };
-            tally.kill_points += 1;
-            tally.calls.insert(call);
+        for call in &kinds {
+            let of_kind = killed.calls.iter().filter(|made| *made == call);
+            for before in 0..of_kind.count() {
+                let run = Run {
+                    platform,
+                    input,
+                    repository: input.repository(),
+                    death: Death::At(call, before),
+                    last,
+                };
+                let died = run.counted(&mut killed, tally).await?;
+                ensure!(died, "{}: it is never made", run.name());
+                tally.kill_points += 1;
+                tally.calls.insert(call);
+            }
         }
     }
-    for call in EXPECTED {
-        ensure!(tally.calls.contains(call), "no process died at {call}");
+    // These were all of them.
+    let beyond = Run {
+        platform,
+        input,
+        repository: input.repository(),
+        death: Death::After(killed.calls.len()),
+        last: LastCall::Lost,
+    };
+    let died = beyond.counted(&mut killed, tally).await?;
+    ensure!(
+        !died,
+        "{}: an add makes more calls than before",
+        beyond.name()
+    );
+    for call in EXPECTED.iter().filter(|call| !kinds.contains(*call)) {
+        let missing = Err(anyhow!("an add does not call {call}"));
+        tally.scenario(platform.name(), missing);
     }
     if let Some(letter) = platform.receive(From::DeadLetters).await? {
         tally.stuck(&format!("{}: dead letter {}", platform.name(), letter.body));
@@ -98,7 +106,7 @@ async fn undisturbed(
     tally: &mut Tally,
 ) -> anyhow::Result<Killed> {
     let process = start(platform, &input.repository()).await?;
-    let (deps, alive) = dying(&process.deps, usize::MAX, LastCall::Lost);
+    let (deps, alive) = dying(&process.deps, Death::Never, LastCall::Lost);
     let id = submit(&deps, &input.request).await;
     let id = id.with_context(|| format!("{} takes no request in", platform.name()))?;
     work(platform, &deps, None).await?;
@@ -117,7 +125,7 @@ struct Run<'a> {
     platform: &'a dyn Platform,
     input: &'a Input,
     repository: String,
-    calls: usize,
+    death: Death,
     last: LastCall,
 }
 
@@ -127,17 +135,29 @@ struct Left {
     acknowledged: Option<RequestId>,
     done: Vec<(Stage, Message)>,
     held: Option<(Stage, Message)>,
-    died_at: Option<&'static str>,
+    died: bool,
 }
 
 impl Run<'_> {
-    /// Kills, lets another process take over, and checks. Gives the call that killed.
+    fn name(&self) -> String {
+        let platform = self.platform.name();
+        format!("{platform}, killed {:?}, {:?}", self.death, self.last)
+    }
+
+    /// The whole of it, within some time. Tells whether the process died.
+    async fn counted(&self, killed: &mut Killed, tally: &mut Tally) -> anyhow::Result<bool> {
+        let when = self.name();
+        let ended = patiently(self.whole(&when, killed, tally)).await;
+        ended.context(when)
+    }
+
+    /// Kills, lets another process take over, and checks. Tells whether the process died.
     async fn whole(
         &self,
         when: &str,
         killed: &mut Killed,
         tally: &mut Tally,
-    ) -> anyhow::Result<Option<&'static str>> {
+    ) -> anyhow::Result<bool> {
         let before = killed.requests;
         let left = self.kill().await?;
         let (process, id, done) = self.take_over(when, &left, killed, tally).await?;
@@ -162,24 +182,24 @@ impl Run<'_> {
             tally.lost(&format!("{when}: the build tag names {tagged}"));
         }
         self.repeat(when, &process, ids, &done, tally).await?;
-        Ok(left.died_at)
+        Ok(left.died)
     }
 
     async fn kill(&self) -> anyhow::Result<Left> {
         let process = start(self.platform, &self.repository).await?;
-        let (deps, crash) = dying(&process.deps, self.calls, self.last);
+        let (deps, crash) = dying(&process.deps, self.death, self.last);
         let acknowledged = submit(&deps, &self.input.request).await;
         let mut left = Left {
             acknowledged,
             done: Vec::new(),
             held: None,
-            died_at: crash.died_at(),
+            died: crash.has_died(),
         };
-        if left.died_at.is_none() {
+        if !left.died {
             ensure!(acknowledged.is_some(), "the request was not taken in");
             let worked = work(self.platform, &deps, Some(&*crash)).await?;
             (left.done, left.held) = (worked.done, worked.held);
-            left.died_at = crash.died_at();
+            left.died = crash.has_died();
         }
         // Everything of it goes with it; what is left is in the stores.
         Ok(left)

@@ -1,11 +1,11 @@
 //! A process that dies between two calls to the world.
 //!
-//! Calls are counted over all ports together, so every number is a place where it can die. What
-//! it would still do after that reaches nothing.
+//! Calls are counted over all ports together, so every number is a place where it can die. Where
+//! calls are made at the same time, their order differs from run to run; then the calls of one kind
+//! are to be counted. What the process would still do after its death reaches nothing.
 
 use std::error::Error;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,6 +27,17 @@ pub enum LastCall {
     Unanswered,
 }
 
+/// The call during which the process dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    /// The one after so many others.
+    After(usize),
+    /// The one of this kind (`port.method`) after so many of its kind.
+    At(&'static str, usize),
+    /// None.
+    Never,
+}
+
 /// The ports whose calls are counted.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "ports have nothing to show")]
@@ -45,15 +56,28 @@ pub struct Ports {
     pub registry: Arc<dyn Registry>,
 }
 
-/// Lets a number of calls through, over all ports together, and none after them. What the
-/// process would still do can then reach nothing, as if it were dead.
+/// Lets calls through, over all ports together, up to one, and none after it. What the process
+/// would still do can then reach nothing, as if it were dead.
 #[expect(missing_debug_implementations, reason = "ports have nothing to show")]
 pub struct Crash {
     ports: Ports,
-    left: AtomicUsize,
-    last: AtomicBool,
-    died: OnceLock<&'static str>,
-    made: Mutex<Vec<&'static str>>,
+    death: Death,
+    last: LastCall,
+    life: Mutex<Life>,
+}
+
+/// What a process did so far.
+#[derive(Default)]
+struct Life {
+    made: Vec<&'static str>,
+    died_at: Option<&'static str>,
+}
+
+/// What becomes of a call.
+enum Fate {
+    Made,
+    Unanswered,
+    Lost,
 }
 
 const DEAD: &str = "the process is dead";
@@ -61,12 +85,16 @@ const DEAD: &str = "the process is dead";
 impl Crash {
     /// Ports that die during the call that comes after so many others.
     pub fn after(calls: usize, last: LastCall, ports: Ports) -> (Ports, Arc<Self>) {
+        Self::new(Death::After(calls), last, ports)
+    }
+
+    /// Ports that die during a call.
+    pub fn new(death: Death, last: LastCall, ports: Ports) -> (Ports, Arc<Self>) {
         let crash = Arc::new(Self {
             ports,
-            left: AtomicUsize::new(calls),
-            last: AtomicBool::new(last == LastCall::Unanswered),
-            died: OnceLock::new(),
-            made: Mutex::default(),
+            death,
+            last,
+            life: Mutex::default(),
         });
         let dying = Ports {
             requests: crash.clone(),
@@ -79,25 +107,54 @@ impl Crash {
         (dying, crash)
     }
 
-    /// Whether there are calls left.
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it would survive a call of any kind.
     pub fn is_alive(&self) -> bool {
-        self.left.load(Ordering::SeqCst) > 0
+        let life = self.life();
+        let spent = matches!(self.death, Death::After(calls) if life.made.len() >= calls);
+        life.died_at.is_none() && !spent
     }
 
     /// Whether a call was made that killed it.
     pub fn has_died(&self) -> bool {
-        self.died.get().is_some()
+        self.died_at().is_some()
     }
 
     /// The call that killed it, as `port.method`.
     pub fn died_at(&self) -> Option<&'static str> {
-        self.died.get().copied()
+        self.life().died_at
     }
 
     /// The calls that were made while it lived, in their order, as `port.method`.
     pub fn made(&self) -> Vec<&'static str> {
-        let made = self.made.lock();
-        made.unwrap_or_else(PoisonError::into_inner).clone()
+        self.life().made.clone()
+    }
+
+    fn fate(&self, name: &'static str) -> Fate {
+        let mut life = self.life();
+        if life.died_at.is_some() {
+            return Fate::Lost;
+        }
+        let dies = match self.death {
+            Death::After(calls) => life.made.len() >= calls,
+            Death::At(call, before) => {
+                let of_its_kind = life.made.iter().filter(|made| **made == name);
+                call == name && of_its_kind.count() >= before
+            }
+            Death::Never => false,
+        };
+        if !dies {
+            life.made.push(name);
+            return Fate::Made;
+        }
+        life.died_at = Some(name);
+        match self.last {
+            LastCall::Lost => Fate::Lost,
+            LastCall::Unanswered => Fate::Unanswered,
+        }
     }
 
     /// Makes a call, as far as there is life left.
@@ -107,20 +164,12 @@ impl Crash {
         call: impl Future<Output = Result<T, E>>,
         dead: impl FnOnce() -> E,
     ) -> Result<T, E> {
-        let step = |left: usize| left.checked_sub(1);
-        let alive = self
-            .left
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, step)
-            .is_ok();
-        if alive {
-            let made = self.made.lock();
-            made.unwrap_or_else(PoisonError::into_inner).push(name);
-            return call.await;
-        }
-        // Only the first one kills; those after it find the process dead.
-        let _ = self.died.set(name);
-        if self.last.swap(false, Ordering::SeqCst) {
-            call.await?;
+        match self.fate(name) {
+            Fate::Made => return call.await,
+            Fate::Unanswered => {
+                call.await?;
+            }
+            Fate::Lost => {}
         }
         Err(dead())
     }
@@ -371,5 +420,72 @@ impl Registry for Crash {
             .push_manifest(repository, reference, manifest);
         self.call("registry.push_manifest", push, || no_registry(reference))
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::{
+        MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRequests, MemorySecrets,
+    };
+
+    fn ports() -> Ports {
+        Ports {
+            requests: Arc::new(MemoryRequests::default()),
+            queue: Arc::new(MemoryQueue::default()),
+            logs: Arc::new(MemoryLogs::default()),
+            artifacts: Arc::new(MemoryArtifacts::default()),
+            secrets: Arc::new(MemorySecrets::default()),
+            registry: Arc::new(MemoryRegistry::default()),
+        }
+    }
+
+    /// Appends and reads in turn, and gives what is there when all is over.
+    async fn life(death: Death, last: LastCall) -> (Arc<Crash>, String) {
+        let whole = ports();
+        let (dying, crash) = Crash::new(death, last, whole.clone());
+        for line in ["a", "b", "c"] {
+            let _ = dying.logs.append(RequestId(1), &[line.to_owned()]).await;
+            let _ = dying.logs.read(RequestId(1)).await;
+        }
+        let left = whole.logs.read(RequestId(1)).await.unwrap();
+        (crash, left.unwrap_or_default())
+    }
+
+    #[tokio::test]
+    async fn nothing_takes_effect_after_the_call_that_kills() {
+        let second = Death::At("logs.append", 1);
+        for (death, last, died_at, calls, left) in [
+            (Death::Never, LastCall::Lost, None, 6, "a\nb\nc\n"),
+            (second, LastCall::Lost, Some("logs.append"), 2, "a\n"),
+            (
+                second,
+                LastCall::Unanswered,
+                Some("logs.append"),
+                2,
+                "a\nb\n",
+            ),
+            (
+                Death::After(2),
+                LastCall::Unanswered,
+                Some("logs.append"),
+                2,
+                "a\nb\n",
+            ),
+            (Death::After(1), LastCall::Lost, Some("logs.read"), 1, "a\n"),
+            (
+                Death::At("logs.read", 7),
+                LastCall::Lost,
+                None,
+                6,
+                "a\nb\nc\n",
+            ),
+        ] {
+            let (crash, found) = life(death, last).await;
+            assert_eq!(crash.died_at(), died_at, "{death:?} {last:?}");
+            assert_eq!(crash.made().len(), calls, "{death:?} {last:?}");
+            assert_eq!(found, left, "{death:?} {last:?}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::ensure;
 use iib_pipeline::Deps;
 use iib_request::{Stage, State};
-use iib_testkit::crash::LastCall;
+use iib_testkit::crash::{Death, LastCall};
 
 use super::Scenarios;
 use super::swallowing::Swallowing;
@@ -50,7 +50,7 @@ impl Scenarios<'_> {
         let stage = From::Stage(Stage::Pin);
         let mut deliveries = 0;
         while let Some(message) = self.platform.receive(stage).await? {
-            let (broken, _) = dying(&process.deps, 0, LastCall::Lost);
+            let (broken, _) = dying(&process.deps, Death::After(0), LastCall::Lost);
             let done = invoke(&broken, Stage::Pin, &message).await?;
             ensure!(!done, "a message is done with that nobody handled");
             self.platform.bring_back(stage, &message).await?;

@@ -85,6 +85,7 @@ impl Scenarios<'_> {
             }
         }
         check::complete(tally, &when, deps, id, Some(self.digest)).await?;
+        check::worked_once(tally, &when, deps, id).await?;
         check::all_ended(tally, &when, deps, before + 1).await?;
         Ok(1)
     }

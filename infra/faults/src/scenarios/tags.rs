@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use iib_request::Task;
-use iib_testkit::crash::LastCall;
+use iib_testkit::crash::{Death, LastCall};
 use jiff::SignedDuration;
 
 use super::Scenarios;
@@ -48,11 +48,11 @@ impl Scenarios<'_> {
         tally: &mut Tally,
     ) -> anyhow::Result<Option<String>> {
         let when = self.name("a tag moved while its request was dead");
-        let mut calls = self.calls.iter();
-        let last_push = calls.rposition(|call| *call == "registry.push_manifest");
-        let last_push = last_push.context("an add pushes no manifest")?;
+        const PUSH: &str = "registry.push_manifest";
+        let pushes = self.calls.iter().filter(|call| **call == PUSH).count();
+        let before = pushes.checked_sub(1).context("an add pushes no manifest")?;
         let (process, repository) = self.start().await?;
-        let (deps, crash) = dying(&process.deps, last_push, LastCall::Unanswered);
+        let (deps, crash) = dying(&process.deps, Death::At(PUSH, before), LastCall::Unanswered);
         let older = self.submit(&deps).await?;
         let held = work(self.platform, &deps, Some(&*crash)).await?.held;
         let (stage, message) = held.context("it did not die")?;
