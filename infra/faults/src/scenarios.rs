@@ -1,6 +1,7 @@
 //! Faults other than kills, each over one platform.
 
 mod files;
+mod leases;
 mod losses;
 mod messages;
 mod swallowing;
@@ -36,6 +37,8 @@ impl Scenarios<'_> {
         tally.scenario(&self.name("every message twice"), ended);
         let ended = patiently(self.every_message_five_times_at_once(tally)).await;
         tally.scenario(&self.name("every message five times at once"), ended);
+        let ended = patiently(self.work_under_way(tally)).await;
+        tally.scenario(&self.name("messages while work is under way"), ended);
         let ended = patiently(self.out_of_order(tally)).await;
         tally.scenario(&self.name("messages out of order"), ended);
         let ended = patiently(self.fifty_at_once(tally)).await;

@@ -1,9 +1,12 @@
 //! Messages twice, at once, out of order; calls at once.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, ensure};
-use futures::future::{join_all, try_join_all};
+use futures::future::try_join_all;
 use iib_pipeline::Deps;
 use iib_request::{RequestId, Stage, Task};
+use tokio::sync::Barrier;
 
 use super::Scenarios;
 use crate::check;
@@ -131,18 +134,25 @@ impl Scenarios<'_> {
         let when = self.name("fifty at once");
         let (process, repository) = self.start().await?;
         let before = total(&process.deps).await?;
-        let mut calls = Vec::new();
+        let mut functions = Vec::new();
         for _ in 0..CALLS {
-            let deps = match self.platform.has_many_processes() {
+            functions.push(match self.platform.has_many_processes() {
                 true => start(self.platform, &repository).await?.deps,
                 false => process.deps.clone(),
-            };
-            let request = self.input.request.clone();
-            calls.push(tokio::spawn(async move { submit(&deps, &request).await }));
+            });
         }
+        // Setting them up takes longer than a call, so they have to wait for one another.
+        let begin = Arc::new(Barrier::new(functions.len()));
+        let calls = functions.into_iter().map(|deps| {
+            let (request, begin) = (self.input.request.clone(), begin.clone());
+            tokio::spawn(async move {
+                begin.wait().await;
+                submit(&deps, &request).await
+            })
+        });
         let mut numbers = Vec::new();
-        for id in join_all(calls).await {
-            numbers.push(id?.context("one was refused")?.0);
+        for id in try_join_all(calls).await? {
+            numbers.push(id.context("one was refused")?.0);
         }
         numbers.sort_unstable();
         let dense: Vec<u64> = (before + 1..=before + CALLS).collect();
