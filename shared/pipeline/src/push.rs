@@ -3,6 +3,7 @@
 
 mod assemble;
 mod blobs;
+mod tags;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -62,21 +63,23 @@ async fn push_index(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, Stage
     push_blobs(job, output.repository(), &images, &built).await?;
     push_images(&*registry, &output, &images).await?;
 
+    let began_before = job.record.tags_before.is_some();
+    if !began_before {
+        job.record.tags_before = Some(tags::named(job, &add.build_tags).await?);
+    }
     job.update(Update::doing("Creating the manifest list"))
         .await?;
     let list = manifest_list(&images).map_err(StageError::Write)?;
-    let mut targets = vec![output.clone()];
+    push_list(&*registry, &output, &list).await?;
     for tag in &add.build_tags {
-        targets.push(self::output(&job.deps.work, tag)?);
-    }
-    for target in &targets {
-        registry
-            .push_manifest(target.repository(), target.reference(), &list)
-            .await
-            .map_err(|source| StageError::Registry {
-                doing: format!("Failed to push the manifest list to {target}"),
-                source,
-            })?;
+        if began_before && tags::was_moved(job, tag, &list.digest()).await? {
+            job.log(format!(
+                "the tag {tag} was moved by somebody else meanwhile and is left where it is"
+            ))
+            .await;
+            continue;
+        }
+        push_list(&*registry, &self::output(&job.deps.work, tag)?, &list).await?;
     }
 
     let internal = output.to_string();
@@ -98,6 +101,21 @@ async fn push_index(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, Stage
         State::Complete,
         "The operator bundle(s) were successfully added to the index image",
     ))
+}
+
+/// Pushes the manifest list under a tag.
+async fn push_list(
+    registry: &dyn Registry,
+    target: &PullSpec,
+    list: &RawManifest,
+) -> Result<(), StageError> {
+    registry
+        .push_manifest(target.repository(), target.reference(), list)
+        .await
+        .map_err(|source| StageError::Registry {
+            doing: format!("Failed to push the manifest list to {target}"),
+            source,
+        })
 }
 
 /// The result under this tag: the push template filled in (worker flows §5.2).

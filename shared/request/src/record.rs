@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use iib_oci::Arch;
+use iib_oci::{Arch, Digest};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +86,10 @@ pub struct Record {
     pub plan: Option<Plan>,
     /// What mutate made.
     pub built: Option<Built>,
+    /// What each build tag named before push moved the first of them, if anything: an attempt that
+    /// comes after another one leaves a tag alone that somebody else has moved since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags_before: Option<BTreeMap<String, Option<Digest>>>,
     /// Secrets that came with it, by what they are for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, SecretRef>,
@@ -128,6 +132,7 @@ impl Record {
             outputs,
             plan: None,
             built: None,
+            tags_before: None,
             secrets: BTreeMap::new(),
             data_removed: false,
         }

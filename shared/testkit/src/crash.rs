@@ -83,11 +83,6 @@ enum Fate {
 const DEAD: &str = "the process is dead";
 
 impl Crash {
-    /// Ports that die during the call that comes after so many others.
-    pub fn after(calls: usize, last: LastCall, ports: Ports) -> (Ports, Arc<Self>) {
-        Self::new(Death::After(calls), last, ports)
-    }
-
     /// Ports that die during a call.
     pub fn new(death: Death, last: LastCall, ports: Ports) -> (Ports, Arc<Self>) {
         let crash = Arc::new(Self {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use iib_pipeline::Deps;
 use iib_testkit::crash::Ports;
-pub(crate) use iib_testkit::crash::{Crash, LastCall};
+pub(crate) use iib_testkit::crash::{Crash, Death, LastCall};
 
-/// The same ports, which die during the call that comes after so many others.
-pub(crate) fn after(calls: usize, last: LastCall, deps: &Deps) -> (Deps, Arc<Crash>) {
+/// The same ports, which die during a call.
+pub(crate) fn at(death: Death, last: LastCall, deps: &Deps) -> (Deps, Arc<Crash>) {
     let ports = Ports {
         requests: deps.requests.clone(),
         queue: deps.queue.clone(),
@@ -16,7 +16,7 @@ pub(crate) fn after(calls: usize, last: LastCall, deps: &Deps) -> (Deps, Arc<Cra
         secrets: deps.secrets.clone(),
         registry: deps.registry.clone(),
     };
-    let (dying, crash) = Crash::after(calls, last, ports);
+    let (dying, crash) = Crash::new(death, last, ports);
     let dying = Deps {
         requests: dying.requests,
         queue: dying.queue,

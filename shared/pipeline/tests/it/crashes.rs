@@ -7,7 +7,7 @@ use iib_ports::{Queue as _, Secret};
 use iib_request::{AddRequest, RequestId, State};
 use jiff::SignedDuration;
 
-use crate::crash::{self, LastCall};
+use crate::crash::{self, Death, LastCall};
 use crate::samples;
 use crate::world::{World, deliver};
 
@@ -38,10 +38,9 @@ async fn world_and_request() -> (World, AddRequest) {
     (world, request)
 }
 
-/// Lets a process work on the request and die after so many calls. Tells whether it died before
-/// its work was done.
-async fn dies_after(calls: usize, last: LastCall, world: &World) -> bool {
-    let (dying, crash) = crash::after(calls, last, &world.deps);
+/// Lets a process work on the request and die. Tells whether it died before its work was done.
+async fn dies(death: Death, last: LastCall, world: &World) -> bool {
+    let (dying, crash) = crash::at(death, last, &world.deps);
     while let Some(task) = world.queue.take_next() {
         if deliver(&dying, &task).await != Verdict::Done {
             assert!(!crash.is_alive(), "{task:?} went back without a crash");
@@ -117,7 +116,7 @@ async fn crash_everywhere(last: LastCall) {
     loop {
         let to = repository(&mut world, &format!("crash-{calls}"));
         let id = world.submit(with_token(&request)).await;
-        let died = dies_after(calls, last, &world).await;
+        let died = dies(Death::After(calls), last, &world).await;
         lease_ends(&world);
         world.run_queue().await;
         assert_eq!(outcome(&world, id, &to).await, expected, "{calls} calls");
@@ -148,7 +147,7 @@ async fn a_request_whose_message_is_lost_is_found_by_the_sweep() {
     for calls in (0..MANY).step_by(5) {
         let to = repository(&mut world, &format!("lost-{calls}"));
         let id = world.submit(with_token(&request)).await;
-        dies_after(calls, LastCall::Lost, &world).await;
+        dies(Death::After(calls), LastCall::Lost, &world).await;
         while world.queue.take_next().is_some() {}
         if world.record(id).await.state() == State::Complete {
             return;
@@ -161,4 +160,38 @@ async fn a_request_whose_message_is_lost_is_found_by_the_sweep() {
         outcome(&world, id, &to).await;
     }
     panic!("the work never ends");
+}
+
+#[tokio::test]
+async fn a_build_tag_that_a_newer_request_moved_does_not_go_back() {
+    const PUSH: &str = "registry.push_manifest";
+    let (mut world, older) = world_and_request().await;
+    let repository = repository(&mut world, "moved");
+    let newer = AddRequest {
+        bundles: vec![world.push_bundle("lantern", "0.3.0").await.to_string()],
+        ..older.clone()
+    };
+
+    // Two images and the list; then the list under the build tag, of which nobody hears.
+    let older = world.submit(with_token(&older)).await;
+    assert!(dies(Death::At(PUSH, 3), LastCall::Unanswered, &world).await);
+    let extra = world.spec(&format!("{repository}:extra"));
+    let first = world.deps.registry.manifest(&extra).await.unwrap();
+    let task = world.queue.take_next().unwrap();
+
+    let newer = world.submit(with_token(&newer)).await;
+    world.run_queue().await;
+    let moved = world.deps.registry.manifest(&extra).await.unwrap();
+    assert_ne!(moved.digest(), first.digest());
+
+    lease_ends(&world);
+    world.queue.send(&task).await.unwrap();
+    world.run_queue().await;
+    for id in [older, newer] {
+        assert_eq!(world.record(id).await.state(), State::Complete);
+    }
+    let now = world.deps.registry.manifest(&extra).await.unwrap();
+    assert_eq!(now.digest(), moved.digest());
+    let log = world.log(older).await;
+    assert!(log.contains("the tag extra was moved by"), "{log}");
 }

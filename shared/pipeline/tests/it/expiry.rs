@@ -5,7 +5,7 @@ use iib_pipeline::prune;
 use iib_request::AddRequest;
 use jiff::SignedDuration;
 
-use crate::crash::{self, LastCall};
+use crate::crash::{self, Death, LastCall};
 use crate::world::{OUTPUT, World};
 
 /// More calls than a run takes.
@@ -48,7 +48,7 @@ async fn a_run_may_end_anywhere_and_the_next_one_finishes() {
             let id = world.submit(request.clone()).await;
             world.run_queue().await;
             world.clock.advance(SignedDuration::from_hours(24 * 4));
-            let (dying, crash) = crash::after(calls, last, &world.deps);
+            let (dying, crash) = crash::at(Death::After(calls), last, &world.deps);
             let ended = prune::run(&world.prune_over(dying), None).await;
             assert!(ended.is_ok() || !crash.is_alive(), "{ended:?}");
             prune::run(&world.prune(), None).await.unwrap();
