@@ -6,18 +6,15 @@
 
 #![expect(clippy::panic, reason = "a test that cannot be set up has failed")]
 
-use std::net::TcpListener;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use tempfile::TempDir;
 
-/// How long it may take to start; it takes half a second on an idle machine.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+use crate::program::{Program, Start};
 
-/// How many ports are tried.
-const PORTS_TRIED: u32 = 3;
+const NAME: &str = "docker-registry";
 
 const CERTIFICATE: &str = "certificate.pem";
 const KEY: &str = "key.pem";
@@ -41,11 +38,11 @@ pub enum Access {
 }
 
 impl Access {
-    fn address(self) -> &'static str {
+    fn address(self) -> Ipv4Addr {
         match self {
-            Self::Anonymous | Self::Password { .. } | Self::NothingRemoved => "127.0.0.1",
+            Self::Anonymous | Self::Password { .. } | Self::NothingRemoved => Ipv4Addr::LOCALHOST,
             // Set apart from the address that programs take for a registry without TLS.
-            Self::Tls => "127.0.0.2",
+            Self::Tls => Ipv4Addr::new(127, 0, 0, 2),
         }
     }
 }
@@ -53,85 +50,46 @@ impl Access {
 /// A running `docker-registry` on a loopback port; it ends, and its storage goes, when dropped.
 #[derive(Debug)]
 pub struct DockerRegistry {
-    process: Child,
-    host: String,
+    program: Program,
     /// Holds configuration and storage.
     folder: TempDir,
 }
 
 impl DockerRegistry {
-    /// Starts an empty registry and waits until it answers.
+    /// Starts an empty registry and waits until it listens, which it does once it is set up.
     ///
     /// # Panics
     /// If a program is missing or the registry does not come up in time.
     pub async fn start(access: Access) -> Self {
-        // Between looking for a free port and listening on it, somebody else may take it.
-        for _ in 0..PORTS_TRIED {
-            let mut registry = Self::spawn(access);
-            if registry.is_ready().await {
-                return registry;
-            }
-        }
-        panic!("docker-registry ended at once, {PORTS_TRIED} times: run it by hand to see why");
-    }
-
-    fn spawn(access: Access) -> Self {
         let folder =
             tempfile::tempdir().unwrap_or_else(|error| panic!("temporary folder: {error}"));
-        let address = access.address();
-        let host = format!("{address}:{}", free_port(address));
-        let config = folder.path().join("config.yml");
-        write(&config, &configuration(folder.path(), &host, access));
-        let process = Command::new("docker-registry")
-            .arg("serve")
-            .arg(&config)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("docker-registry does not start, install it: {error}"));
-        Self {
-            process,
-            host,
-            folder,
-        }
+        let how = Start {
+            name: NAME,
+            address: access.address(),
+            health: None,
+        };
+        let program = Program::start(how, |at| {
+            let config = folder.path().join("config.yml");
+            write(
+                &config,
+                &configuration(folder.path(), &at.to_string(), access),
+            );
+            let mut command = Command::new(NAME);
+            command.arg("serve").arg(&config);
+            command
+        })
+        .await;
+        Self { program, folder }
     }
 
     /// Address and port, as in pull specs.
     pub fn host(&self) -> &str {
-        &self.host
+        self.program.host()
     }
 
     /// The certificate of a registry with [`Access::Tls`], which is its own root.
     pub fn certificate(&self) -> PathBuf {
         self.folder.path().join(CERTIFICATE)
-    }
-
-    /// `false` if the process ended. A connection that is accepted is enough: the registry
-    /// listens once it is set up.
-    async fn is_ready(&mut self) -> bool {
-        let deadline = Instant::now() + START_TIMEOUT;
-        loop {
-            if matches!(self.process.try_wait(), Ok(Some(_))) {
-                return false;
-            }
-            if tokio::net::TcpStream::connect(&self.host).await.is_ok() {
-                return true;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "docker-registry did not listen on {} in time",
-                self.host
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
-
-impl Drop for DockerRegistry {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -165,7 +123,7 @@ fn configuration(folder: &Path, host: &str, access: Access) -> String {
 }
 
 /// A certificate for an address, signed with its own key and good for a day.
-fn make_certificate(address: &str, certificate: &Path, key: &Path) {
+fn make_certificate(address: Ipv4Addr, certificate: &Path, key: &Path) {
     let output = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt"])
         .args(["ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"])
@@ -193,12 +151,4 @@ fn password_line(user: &str, password: &str) -> String {
 
 fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-}
-
-/// A port nobody listens on just now.
-fn free_port(address: &str) -> u16 {
-    TcpListener::bind((address, 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .unwrap_or_else(|error| panic!("no loopback port: {error}"))
 }

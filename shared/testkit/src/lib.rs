@@ -7,5 +7,7 @@ pub mod function;
 pub mod images;
 pub mod memory;
 pub mod ministack;
+mod program;
 pub mod scripted_registry;
+pub mod second_opinion;
 pub mod time;

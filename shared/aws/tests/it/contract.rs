@@ -61,7 +61,28 @@ async fn the_registry_of_ecr_fulfils_the_contract() {
 
 /// A client of the emulator's registry, and its host.
 async fn ecr_of(stack: &Stack) -> (Arc<EcrRegistry>, String) {
-    let host = stack.emulator.host().to_owned();
+    let host = stack.emulators.host().to_owned();
     let client = ecr_client(stack.clients().await, &host);
     (Arc::new(client), host)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs dynoxide and s3s-fs"]
+async fn second_opinion_on_requests() {
+    let stack = Stack::of_second_opinions().await;
+    contract::requests(async || stack.requests().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs dynoxide and s3s-fs"]
+async fn second_opinion_on_artifacts() {
+    let stack = Stack::of_second_opinions().await;
+    contract::artifacts(async || stack.artifacts().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs dynoxide and s3s-fs"]
+async fn second_opinion_on_logs() {
+    let stack = Stack::of_second_opinions().await;
+    contract::logs(async || stack.logs().await).await;
 }

@@ -15,28 +15,44 @@ use iib_ports::{Delivery, SystemClock};
 use iib_request::{Stage, Task};
 use iib_testkit::contract::Inbox;
 use iib_testkit::ministack::Ministack;
+use iib_testkit::second_opinion::{CREDENTIALS, Dynoxide, S3sFs};
 
 /// Clients of an emulator.
 pub(crate) async fn clients_at(endpoint: &str) -> Clients {
+    let (key, secret) = CREDENTIALS;
     let settings = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .credentials_provider(Credentials::new(key, secret, None, None, "test"))
         .endpoint_url(endpoint)
         .load()
         .await;
     Clients::with(settings)
 }
 
-/// An emulator, and how many names were given out in it.
-pub(crate) struct Stack {
-    pub(crate) emulator: Ministack,
+/// Emulators, and how many names were given out in them.
+pub(crate) struct Stack<Emulators = Ministack> {
+    pub(crate) emulators: Emulators,
+    dynamodb: Clients,
+    s3: Clients,
     names: AtomicU64,
 }
 
-impl Stack {
-    pub(crate) async fn start() -> Self {
+impl Stack<(Dynoxide, S3sFs)> {
+    /// Another emulator for each of the two stores.
+    pub(crate) async fn of_second_opinions() -> Self {
+        let (dynoxide, s3s) = tokio::join!(Dynoxide::start(), S3sFs::start());
+        let dynamodb = clients_at(&dynoxide.endpoint()).await;
+        let s3 = clients_at(&s3s.endpoint()).await;
+        Self::new((dynoxide, s3s), dynamodb, s3)
+    }
+}
+
+impl<Emulators> Stack<Emulators> {
+    fn new(emulators: Emulators, dynamodb: Clients, s3: Clients) -> Self {
         Self {
-            emulator: Ministack::start().await,
+            emulators,
+            dynamodb,
+            s3,
             names: AtomicU64::new(0),
         }
     }
@@ -45,72 +61,30 @@ impl Stack {
         format!("iib-{}", self.names.fetch_add(1, Ordering::SeqCst))
     }
 
-    pub(crate) async fn clients(&self) -> Clients {
-        clients_at(self.emulator.endpoint()).await
-    }
-
     pub(crate) async fn requests(&self) -> Arc<DynamoRequests> {
-        let (clients, table) = self.table().await;
-        let bucket = self.bucket(&clients).await;
-        let requests = DynamoRequests::new(clients.dynamodb(), table, clients.s3(), bucket);
+        let (table, bucket) = (self.table().await, self.bucket().await);
+        let requests = DynamoRequests::new(self.dynamodb.dynamodb(), table, self.s3.s3(), bucket);
         Arc::new(requests)
     }
 
     pub(crate) async fn logs(&self) -> Arc<DynamoLogs> {
-        let (clients, table) = self.table().await;
-        Arc::new(DynamoLogs::new(
-            clients.dynamodb(),
-            table,
-            Arc::new(SystemClock),
-        ))
-    }
-
-    pub(crate) async fn secrets(&self) -> Arc<KmsSecrets> {
-        let (clients, table) = self.table().await;
-        let kms = clients.kms();
-        let key = kms.create_key().send().await.unwrap();
-        let key = key.key_metadata.unwrap().key_id;
-        let dynamodb = clients.dynamodb();
-        Arc::new(KmsSecrets::new(
-            kms,
-            dynamodb,
-            key,
-            table,
-            Arc::new(SystemClock),
-        ))
+        let (dynamodb, table) = (self.dynamodb.dynamodb(), self.table().await);
+        Arc::new(DynamoLogs::new(dynamodb, table, Arc::new(SystemClock)))
     }
 
     pub(crate) async fn artifacts(&self) -> Arc<S3Artifacts> {
-        let clients = self.clients().await;
-        let bucket = self.bucket(&clients).await;
-        Arc::new(S3Artifacts::new(clients.s3(), bucket))
+        Arc::new(S3Artifacts::new(self.s3.s3(), self.bucket().await))
     }
 
-    pub(crate) async fn queue(&self) -> (Arc<SqsQueue>, Arc<Receiver>) {
-        let client = self.clients().await.sqs();
-        let mut urls = Vec::new();
-        for _ in 0..3 {
-            let created = client.create_queue().queue_name(self.name());
-            urls.push(created.send().await.unwrap().queue_url.unwrap());
-        }
-        let urls = QueueUrls {
-            pin: urls[0].clone(),
-            mutate: urls[1].clone(),
-            push: urls[2].clone(),
-        };
-        let queue = SqsQueue::new(client.clone(), urls.clone());
-        (Arc::new(queue), Arc::new(Receiver { client, urls }))
-    }
-
-    async fn bucket(&self, clients: &Clients) -> String {
+    async fn bucket(&self) -> String {
         let name = self.name();
-        let create = clients.s3().create_bucket().bucket(&name);
+        let create = self.s3.s3().create_bucket().bucket(&name);
         create.send().await.unwrap();
         name
     }
 
-    async fn table(&self) -> (Clients, String) {
-        let (clients, name) = (self.clients().await, self.name());
+    async fn table(&self) -> String {
+        let name = self.name();
         let attribute = |name: &str, kind| {
             let attribute = AttributeDefinition::builder().attribute_name(name);
             attribute.attribute_type(kind).build().unwrap()
@@ -127,8 +101,8 @@ impl Stack {
             .projection(keys_only.build())
             .build()
             .unwrap();
-        let dynamodb = clients.dynamodb();
-        dynamodb
+        self.dynamodb
+            .dynamodb()
             .create_table()
             .table_name(&name)
             .billing_mode(BillingMode::PayPerRequest)
@@ -142,7 +116,50 @@ impl Stack {
             .send()
             .await
             .unwrap();
-        (clients, name)
+        name
+    }
+}
+
+impl Stack {
+    pub(crate) async fn start() -> Self {
+        let emulator = Ministack::start().await;
+        let clients = clients_at(emulator.endpoint()).await;
+        Self::new(emulator, clients.clone(), clients)
+    }
+
+    pub(crate) async fn clients(&self) -> Clients {
+        clients_at(self.emulators.endpoint()).await
+    }
+
+    pub(crate) async fn secrets(&self) -> Arc<KmsSecrets> {
+        let (clients, table) = (self.clients().await, self.table().await);
+        let kms = clients.kms();
+        let key = kms.create_key().send().await.unwrap();
+        let key = key.key_metadata.unwrap().key_id;
+        let dynamodb = clients.dynamodb();
+        Arc::new(KmsSecrets::new(
+            kms,
+            dynamodb,
+            key,
+            table,
+            Arc::new(SystemClock),
+        ))
+    }
+
+    pub(crate) async fn queue(&self) -> (Arc<SqsQueue>, Arc<Receiver>) {
+        let client = self.clients().await.sqs();
+        let mut urls = Vec::new();
+        for _ in 0..3 {
+            let created = client.create_queue().queue_name(self.name());
+            urls.push(created.send().await.unwrap().queue_url.unwrap());
+        }
+        let urls = QueueUrls {
+            pin: urls[0].clone(),
+            mutate: urls[1].clone(),
+            push: urls[2].clone(),
+        };
+        let queue = SqsQueue::new(client.clone(), urls.clone());
+        (Arc::new(queue), Arc::new(Receiver { client, urls }))
     }
 }
 
