@@ -86,7 +86,7 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
-fn submit(server: &Server, registry: &str, bundles: &[&str], tag: &str) -> u64 {
+pub(crate) fn submit(server: &Server, registry: &str, bundles: &[&str], tag: &str) -> u64 {
     let image = |name: &str| format!("{registry}/examples/{name}");
     let bundles: Vec<String> = bundles.iter().map(|bundle| image(bundle)).collect();
     let body = json!({
@@ -102,7 +102,7 @@ fn submit(server: &Server, registry: &str, bundles: &[&str], tag: &str) -> u64 {
 }
 
 /// Asks until the request is final.
-fn finished(server: &Server, id: u64) -> Value {
+pub(crate) fn finished(server: &Server, id: u64) -> Value {
     let started = Instant::now();
     loop {
         let text = call(reqwest::Client::new().get(url(server, &id.to_string())));
@@ -137,7 +137,7 @@ fn duration(document: &Value) -> Duration {
     ended(document).duration_since(first).try_into().unwrap()
 }
 
-fn digest(document: &Value) -> String {
+pub(crate) fn digest(document: &Value) -> String {
     let resolved = document["index_image_resolved"].as_str().unwrap();
     resolved.rsplit_once('@').unwrap().1.to_owned()
 }

@@ -9,6 +9,7 @@
 
 mod command;
 mod directions;
+mod disk;
 mod files;
 mod kill;
 mod process;

@@ -63,9 +63,9 @@ impl Fault {
                 match code {
                     Some(ErrorCode::NotADatabase) => IndexDbError::NotAnIndex { path },
                     Some(ErrorCode::DatabaseCorrupt) => IndexDbError::Corrupt { path, source },
+                    Some(ErrorCode::DiskFull) => IndexDbError::NoSpace { path, source },
                     Some(
-                        ErrorCode::DiskFull
-                        | ErrorCode::SystemIoFailure
+                        ErrorCode::SystemIoFailure
                         | ErrorCode::OutOfMemory
                         | ErrorCode::CannotOpen
                         | ErrorCode::PermissionDenied

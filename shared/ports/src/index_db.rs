@@ -122,8 +122,19 @@ pub enum IndexDbError {
         #[source]
         source: io::Error,
     },
-    /// The database engine failed for want of space, memory or access.
-    #[error("the database engine lacks space, memory or access to work on the index database")]
+    /// The disk is full. Other requests may fill it, so it is tried again.
+    #[error(
+        "the disk the service works on is full: whoever runs the service has to give it two and a half times the size of the largest index database"
+    )]
+    NoSpace {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The database engine failed for want of memory or access.
+    #[error("the database engine lacks memory or access to work on the index database")]
     Unavailable {
         /// The file.
         path: PathBuf,
@@ -153,6 +164,7 @@ impl IndexDbError {
             | Self::Corrupt { .. }
             | Self::NewerSchema { .. }
             | Self::Io { .. }
+            | Self::NoSpace { .. }
             | Self::Unavailable { .. }
             | Self::Engine { .. } => 1,
         }
@@ -168,7 +180,7 @@ impl Classify for IndexDbError {
             | Self::NotAnIndex { .. }
             | Self::Corrupt { .. }
             | Self::NewerSchema { .. } => Class::Reject,
-            Self::Io { .. } | Self::Unavailable { .. } => Class::Retry,
+            Self::Io { .. } | Self::NoSpace { .. } | Self::Unavailable { .. } => Class::Retry,
             Self::Engine { .. } => Class::Bug,
         }
     }
