@@ -115,12 +115,7 @@ def functions(stack: Stack, empty: Path) -> dict:
         if name in subjects:
             continue
         document = {"intake": "api-get", "artifact": "s3-test"}.get(name, document)
-        settings = stack.functions.get_function_configuration(FunctionName=f"iib-{name}")
-        environment = settings["Environment"]["Variables"] | {
-            "AWS_ENDPOINT_URL": stack.endpoint, "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1", "RUST_LOG": "warn",
-        }
-        subjects[name] = (ROOT / "target" / "lambda" / name / "bootstrap", environment, event(document))
+        subjects[name] = (ROOT / "target" / "lambda" / name / "bootstrap", stack.environment(name), event(document))
     runs = {name: [] for name in subjects}
     for number in range(COLD_RUNS):
         for name, subject in subjects.items():

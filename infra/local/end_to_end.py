@@ -7,10 +7,14 @@ stack and, optionally, parts of names of the tests to run. The last line is `N p
 """
 
 import concurrent.futures
+import contextlib
 import datetime
+import hashlib
 import io
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import tarfile
@@ -88,6 +92,14 @@ class Stack:
         assert document["state"] == "complete", document["state_reason"]
         return document
 
+    def environment(self, name: str) -> dict[str, str]:
+        """What the deployed function has in its environment, to start its binary as a process."""
+        settings = self.functions.get_function_configuration(FunctionName=f"iib-{name}")
+        return settings["Environment"]["Variables"] | {
+            "AWS_ENDPOINT_URL": self.endpoint, "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1", "RUST_LOG": "warn",
+        }
+
     def items(self) -> list[dict]:
         """Everything in the table."""
         pages = self.dynamodb.get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True)
@@ -128,12 +140,34 @@ class Stack:
         item = self.dynamodb.get_item(TableName=self.table, Key=key, ConsistentRead=True)["Item"]
         record = json.loads(item["record"]["S"])
         for entry in record["history"]:
-            when = datetime.datetime.fromisoformat(entry["updated"]) - datetime.timedelta(seconds=seconds)
-            entry["updated"] = when.isoformat().replace("+00:00", "Z")
-        item["record"]["S"] = json.dumps(record)
+            entry["updated"] = before(entry["updated"], seconds)
+        if until := record.get("leased_until"):
+            record["leased_until"] = before(until, seconds)
+        known, item["record"]["S"] = item["record"]["S"], json.dumps(record)
         if item["phase"]["S"] == "kept":
             item["rank"]["N"] = str(int(item["rank"]["N"]) - seconds * 1_000_000)
-        self.dynamodb.put_item(TableName=self.table, Item=item)
+        try:
+            self.dynamodb.put_item(
+                TableName=self.table, Item=item, ConditionExpression="#record = :known",
+                ExpressionAttributeNames={"#record": "record"}, ExpressionAttributeValues={":known": {"S": known}},
+            )
+        except self.dynamodb.exceptions.ConditionalCheckFailedException:
+            pass  # somebody works on it, so it is not old
+
+    def kill_stages(self) -> int:
+        """`kill -9` of the functions of the stages; tells how many processes there were.
+
+        Those of calls are let be: the emulator hands a call to a dead process, and says so.
+        """
+        session = (self.folder / "ministack.pid").read_text().strip()
+        names = [f"AWS_LAMBDA_FUNCTION_NAME=iib-{stage}".encode() for stage in ("pin", "mutate", "push")]
+        killed = 0
+        for pid in subprocess.run(["pgrep", "-s", session, "-x", "bootstrap"], capture_output=True, text=True).stdout.split():
+            with contextlib.suppress(OSError):  # it ended by itself, or long ago
+                if any(name in names for name in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")):
+                    os.kill(int(pid), signal.SIGKILL)
+                    killed += 1
+        return killed
 
     def invoke(self, name: str, event):
         answer = self.functions.invoke(FunctionName=f"iib-{name}", Payload=json.dumps(event).encode())
@@ -196,6 +230,11 @@ def until(what: str, look, holds):
             return seen
         assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}; last seen: {seen}"
         time.sleep(0.1)
+
+
+def before(when: str, seconds: int) -> str:
+    earlier = datetime.datetime.fromisoformat(when) - datetime.timedelta(seconds=seconds)
+    return earlier.isoformat().replace("+00:00", "Z")
 
 
 def s3_event(stack: Stack, key: str, size: int) -> dict:
@@ -442,6 +481,39 @@ def test_a_message_that_nobody_can_read_stands_in_nobodys_way(stack: Stack):
         stack.sqs.set_queue_attributes(QueueUrl=url, Attributes=visibility)
     for queue in ("PushQueueUrl", "DeadLetterQueueUrl", "UndeliverableQueueUrl"):
         until(f"{queue} is empty", lambda: stack.waiting(queue), lambda count: count == 0)
+
+
+def test_stages_that_are_killed_lose_nothing(stack: Stack):
+    lantern, kettle = ["lantern:v0.1.0", "lantern:v0.2.0", "lantern:v0.3.0"], ["kettle:v1.0.0", "kettle:v1.1.0"]
+    # Other content each time, so that no run finds its layer in the registry.
+    runs = [lantern[:some] + kettle[:others] for some in range(4) for others in range(3) if some + others]
+    begun = time.monotonic()
+    stack.complete(stack.add(*map(stack.example, runs[-1]), build_tags=["killed"]))
+    span, interrupted = time.monotonic() - begun, 0
+    for turn, bundles in enumerate(runs):
+        number = stack.add(*map(stack.example, bundles), build_tags=["killed"])
+        # Moments spread over the time a request takes: it is the moment that is meant.
+        time.sleep(span * turn / len(runs))
+        killed = stack.kill_stages()
+        interrupted += killed > 0 and stack.document(number)["state"] == "in_progress"
+
+        def patience_ends():
+            # Leases end, and prune looks. What the dead held is in flight for longer than this test.
+            stack.age(number, seconds=3600)
+            stack.invoke("prune", event("schedule"))
+            return stack.document(number)
+
+        until(f"request {number} ended", patience_ends, lambda document: document["state"] != "in_progress")
+        document = stack.complete(number)
+        ends = [entry for entry in document["state_history"] if entry["state"] == "complete"]
+        assert len(ends) == 1, document
+        image = document["index_image_resolved"]
+        assert len(stack.database(image).split()) == len(bundles), document
+        tagged = run("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{stack.registry}/iib-build:killed")
+        assert image.endswith(hashlib.sha256(tagged.encode()).hexdigest()), document
+    assert interrupted >= 3, f"only {interrupted} requests were interrupted"
+    for queue in ("PinQueueUrl", "MutateQueueUrl", "PushQueueUrl"):
+        stack.purge(queue)
 
 
 def test_data_expires_and_the_index_stays(stack: Stack):

@@ -39,7 +39,7 @@ def main() -> int:
         if not binary.is_file():
             print(f"package: there is no {binary}; build it first", file=sys.stderr)
             return 1
-        size, zipped = pack(name, binary, root / name / "bootstrap", arguments.packages, arguments.no_limits)
+        size, zipped = pack(name, binary, root / name / "bootstrap", arguments.packages, arguments.no_limits and not arguments.cargo_lambda)
         print(f"{name:12} {size / MIB:6.2f} MiB stripped, {zipped / MIB:5.2f} MiB zipped")
         if size > LIMIT_BINARY or zipped > LIMIT_ZIP:
             too_large.append(name)

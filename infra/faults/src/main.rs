@@ -37,9 +37,6 @@ struct Options {
     /// What to run it over
     #[arg(long, value_enum, default_value_t = Over::Both)]
     platform: Over,
-    /// A registry, host and port, over plain HTTP
-    #[arg(long)]
-    registry: Option<String>,
     /// An emulator of AWS; never AWS itself
     #[arg(long)]
     endpoint: Option<String>,
@@ -102,14 +99,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: &Options, tally: &mut Tally) -> anyhow::Result<()> {
-    let (mut own_registry, mut own_emulator) = (None, None);
-    let registry = match &options.registry {
-        Some(registry) => registry.clone(),
-        None => {
-            let started = DockerRegistry::start(Access::Anonymous).await;
-            own_registry.insert(started).host().to_owned()
-        }
-    };
+    let started = DockerRegistry::start(Access::Anonymous).await;
+    let registry = started.host().to_owned();
+    let mut own_emulator = None;
     let local = async {
         let mut tally = Tally::default();
         let ran = match options.platform {

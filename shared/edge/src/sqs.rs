@@ -269,10 +269,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_without_time_goes_back_untouched() {
-        let response = event(&[PIN_1], 10_000)
+        let end: Timestamp = "2026-11-25T12:00:10Z".parse().unwrap();
+        let response = event(&[PIN_1], end.as_millisecond().unsigned_abs())
             .for_each(
                 (
-                    &At(Timestamp::from_second(6).unwrap()),
+                    &At(end - jiff::SignedDuration::from_secs(4)),
                     &MemoryQueue::default(),
                 ),
                 Stage::Pin,
