@@ -14,7 +14,7 @@ use crate::wait::{Show, Waited, wait};
     reason = "a command speaks to its user"
 )]
 pub(crate) async fn run(options: &AddOptions) -> anyhow::Result<Exit> {
-    let client = Client::new(&options.url)?;
+    let client = Client::new(&options.url, options.token.as_ref())?;
     let document = client.submit("add", &body(options)).await?;
     let id = document
         .get("id")

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::client::Token;
+
 /// Builds operator index images, without privileges and without other programs.
 #[derive(Debug, Parser)]
 #[command(name = "iib", version, about)]
@@ -105,6 +107,9 @@ pub struct DemoOptions {
     /// plain HTTP are set as for `iib serve`
     #[arg(long, value_name = "HOST", requires = "url")]
     pub registry: Option<String>,
+    /// Token to show to that service if it asks for one; better set in the environment
+    #[arg(long, env = "IIB_TOKEN", hide_env_values = true)]
+    pub token: Option<Token>,
 }
 
 /// Options of `iib serve`.
@@ -173,6 +178,9 @@ pub struct AddOptions {
     /// Where the service is
     #[arg(long, env = "IIB_URL", default_value = "http://127.0.0.1:8080")]
     pub url: String,
+    /// Token to show to a service that asks for one; better set in the environment
+    #[arg(long, env = "IIB_TOKEN", hide_env_values = true)]
+    pub token: Option<Token>,
     /// Bundle to add; give it once for each
     #[arg(long = "bundle", value_name = "PULL_SPEC")]
     pub bundles: Vec<String>,

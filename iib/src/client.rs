@@ -1,13 +1,31 @@
 //! A client of the API.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use iib_ports::Secret;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
 /// How long one call may take; the API answers at once.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A bearer token of the service's users.
+#[derive(Debug, Clone)]
+pub struct Token(Secret);
+
+impl FromStr for Token {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim() {
+            "" => Err("it is empty: unset IIB_TOKEN, or put a token there"),
+            token => Ok(Self(Secret::new(token))),
+        }
+    }
+}
 
 /// A client of the API.
 #[derive(Debug, Clone)]
@@ -17,13 +35,24 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client of the service at `url`, with or without `/api/v1`.
-    pub(crate) fn new(url: &str) -> anyhow::Result<Self> {
+    /// A client of the service at `url`, with or without `/api/v1`, which shows the token with
+    /// every call.
+    pub(crate) fn new(url: &str, token: Option<&Token>) -> anyhow::Result<Self> {
         let text = url.trim_end_matches('/');
         let text = text.strip_suffix("/api/v1").unwrap_or(text);
         let base = Url::parse(&format!("{text}/api/v1/"))
             .with_context(|| format!("`{url}` is no address of a service"))?;
-        let http = reqwest::Client::builder().timeout(CALL_TIMEOUT).build()?;
+        let mut headers = HeaderMap::new();
+        if let Some(Token(token)) = token {
+            let bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
+            let mut bearer = bearer.context("the token has characters that no token can have")?;
+            bearer.set_sensitive(true);
+            headers.insert(AUTHORIZATION, bearer);
+        }
+        let http = reqwest::Client::builder()
+            .timeout(CALL_TIMEOUT)
+            .default_headers(headers)
+            .build()?;
         Ok(Self { http, base })
     }
 
@@ -68,8 +97,13 @@ async fn document(answer: Response) -> anyhow::Result<Value> {
     if status.is_success() {
         return Ok(document);
     }
-    match document.get("error").and_then(Value::as_str) {
-        Some(error) => bail!("the service refused the request ({status}): {error}"),
-        None => bail!("the service refused the request ({status})"),
+    // The service says `error`, a gateway before it `message`.
+    let said = document.get("error").or_else(|| document.get("message"));
+    let said = said
+        .and_then(Value::as_str)
+        .unwrap_or("it does not say why");
+    if status == StatusCode::UNAUTHORIZED {
+        bail!("the service refused the request ({status}): {said}; put a token into IIB_TOKEN");
     }
+    bail!("the service refused the request ({status}): {said}")
 }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::Exit;
 use crate::cli::DemoOptions;
-use crate::client::Client;
+use crate::client::{Client, Token};
 use crate::service::{Service, ServiceOptions};
 use crate::wait::{Show, Waited, wait};
 
@@ -33,7 +33,7 @@ const CATALOG_LIMIT: u64 = 64 * 1024 * 1024;
 pub(crate) async fn run(options: &DemoOptions) -> anyhow::Result<Exit> {
     telemetry::init(LogFormat::Text, Detail::Errors);
     if let (Some(url), Some(registry)) = (&options.url, &options.registry) {
-        return Demo::at(url, registry)?.run().await;
+        return Demo::at(url, options.token.as_ref(), registry)?.run().await;
     }
     let folder = match &options.data_folder {
         Some(folder) => folder.clone(),
@@ -82,7 +82,8 @@ async fn start(folder: PathBuf) -> anyhow::Result<(Service, Demo)> {
         insecure_registries: [host.clone()].into(),
         ..RegistryConfig::default()
     };
-    let demo = Demo::new(&format!("http://{}", service.api), &host, registries)?;
+    let url = format!("http://{}", service.api);
+    let demo = Demo::new(Client::new(&url, None)?, &url, &host, registries)?;
     Ok((service, demo))
 }
 
@@ -96,19 +97,24 @@ struct Demo {
 
 impl Demo {
     /// The demo of a service that runs already. How the registry is spoken to, the settings say.
-    fn at(url: &str, registry: &str) -> anyhow::Result<Self> {
+    fn at(url: &str, token: Option<&Token>, registry: &str) -> anyhow::Result<Self> {
         let registries = Config::from_env()?.registries;
         let registries = RegistryConfig {
             insecure_registries: registries.insecure,
             auth_files: registries.auth_files,
             ..RegistryConfig::default()
         };
-        Self::new(url, registry, registries)
+        Self::new(Client::new(url, token)?, url, registry, registries)
     }
 
-    fn new(url: &str, registry: &str, registries: RegistryConfig) -> anyhow::Result<Self> {
+    fn new(
+        client: Client,
+        url: &str,
+        registry: &str,
+        registries: RegistryConfig,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
-            client: Client::new(url)?,
+            client,
             registry: RegistryClient::new(registries)?,
             api: url.to_owned(),
             host: registry.to_owned(),

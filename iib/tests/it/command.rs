@@ -192,3 +192,47 @@ fn the_small_registry_asks_for_its_login_and_the_service_has_it() {
     });
     assert_eq!(stranger, 401);
 }
+
+#[test]
+fn a_token_is_shown_to_the_service_and_to_nobody_else() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let gateway = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", gateway.local_addr().unwrap());
+    let calls = std::thread::spawn(move || {
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            let (mut call, _) = gateway.accept().unwrap();
+            let lines = BufReader::new(call.try_clone().unwrap()).lines();
+            let head = lines
+                .map(Result::unwrap)
+                .take_while(|line| !line.is_empty());
+            seen.push(head.collect::<Vec<_>>().join("\n").to_lowercase());
+            let body = r#"{"message":"Unauthorized"}"#;
+            let size = body.len();
+            let answer =
+                format!("HTTP/1.1 401 Unauthorized\r\ncontent-length: {size}\r\n\r\n{body}");
+            call.write_all(answer.as_bytes()).unwrap();
+        }
+        seen
+    });
+    let add = ["add", "--url", &url, "--bundle", "registry.example.com/a:1"];
+    let with = iib(&add).env("IIB_TOKEN", " hunter2\n").output().unwrap();
+    let without = iib(&add).output().unwrap();
+    let calls = calls.join().unwrap();
+    assert!(
+        calls[0].contains("authorization: bearer hunter2"),
+        "{calls:?}"
+    );
+    assert!(!calls[1].contains("authorization"), "{calls:?}");
+    for output in [with, without] {
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(
+            !output.status.success() && !said.contains("hunter2"),
+            "{said}"
+        );
+        assert!(
+            said.contains("Unauthorized; put a token into IIB_TOKEN"),
+            "{said}"
+        );
+    }
+}

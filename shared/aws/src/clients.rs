@@ -83,6 +83,14 @@ impl Clients {
         aws_sdk_kms::Client::from_conf(settings)
     }
 
+    /// Secrets Manager.
+    pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
+        let settings = aws_sdk_secretsmanager::config::Builder::from(&self.settings)
+            .interceptor(TraceOperations)
+            .build();
+        aws_sdk_secretsmanager::Client::from_conf(settings)
+    }
+
     /// ECR of a region; `None`: the process's own.
     pub(crate) fn ecr(&self, region: Option<&str>) -> aws_sdk_ecr::Client {
         let mut settings = aws_sdk_ecr::config::Builder::from(&self.settings)

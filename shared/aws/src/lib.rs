@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod artifacts;
+mod auth_secret;
 mod clients;
 mod ecr;
 mod failure;
@@ -12,6 +13,7 @@ mod secrets;
 mod table;
 
 pub use artifacts::S3Artifacts;
+pub use auth_secret::AuthSecret;
 pub use clients::Clients;
 pub use ecr::{Ecr, EcrRegistry, EcrSettings, EcrTags};
 pub use logs::DynamoLogs;

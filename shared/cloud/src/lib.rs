@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use iib_aws::{
-    Clients, DynamoLogs, DynamoRequests, Ecr, EcrRegistry, EcrSettings, EcrTags, KmsSecrets,
-    QueueUrls, S3Artifacts, SqsQueue,
+    AuthSecret, Clients, DynamoLogs, DynamoRequests, Ecr, EcrRegistry, EcrSettings, EcrTags,
+    KmsSecrets, QueueUrls, S3Artifacts, SqsQueue,
 };
 use iib_edge::{Config, EmfGauges, LogNotifier};
 use iib_indexdb::SqliteIndex;
@@ -16,7 +16,7 @@ use iib_pipeline::artifact::ArtifactDeps;
 use iib_pipeline::dead_letter::DeadLetterDeps;
 use iib_pipeline::intake::IntakeDeps;
 use iib_pipeline::prune::PruneDeps;
-use iib_ports::{Artifacts, Clock, Logs, Queue, Requests, Secrets, SystemClock};
+use iib_ports::{Artifacts, AuthDocument, Clock, Logs, Queue, Requests, Secrets, SystemClock};
 use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
 
 pub use serve::{serve, serve_stage};
@@ -150,9 +150,18 @@ impl Cloud {
             insecure_registries: self.config.registries.insecure.clone(),
             auth_files: self.config.registries.auth_files.clone(),
             logins: Some(Arc::new(ecr.clone())),
+            auth_document: self.auth_secret(),
             ..RegistryConfig::default()
         })?;
         Ok((client, ecr))
+    }
+
+    /// Logins of other registries, if the settings name a secret with them.
+    fn auth_secret(&self) -> Option<Arc<dyn AuthDocument>> {
+        let id = &self.config.aws.registry_auth_secret;
+        let client = || self.clients.secrets_manager();
+        (!id.is_empty())
+            .then(|| Arc::new(AuthSecret::new(client(), id, self.clock.clone())) as Arc<_>)
     }
 
     fn requests(&self) -> Arc<dyn Requests> {

@@ -6,7 +6,8 @@ use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use iib_edge::telemetry::{self, Detail, LogFormat};
 use iib_edge::{Config, StartFailure};
 use iib_pipeline::Deps;
-use lambda_runtime::{LambdaEvent, service_fn};
+use iib_ports::{Class, Classify, chain};
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Cloud, CloudError};
@@ -23,18 +24,30 @@ pub async fn serve<P, E, A, F>(
 where
     E: DeserializeOwned,
     A: Serialize,
-    F: Error + Send + Sync + 'static,
+    F: Error + Classify + Send + Sync + 'static,
 {
     telemetry::init(LogFormat::Json, Detail::Steps);
     let cloud = Cloud::new(Config::for_aws()?).await;
     let ports = connect(&cloud)?;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<E>| {
-        handle(&ports, event)
-            .await
-            .map_err(lambda_runtime::Error::from)
+        handle(&ports, event).await.map_err(|error| told(&error))
     }))
     .await?;
     Ok(())
+}
+
+/// What the platform tells of a failure, in its log and to the function's failure queue: the class
+/// as the type, and all causes.
+fn told(error: &(impl Error + Classify + 'static)) -> Diagnostic {
+    let class = match error.class() {
+        Class::Retry => "Retry",
+        Class::Reject => "Reject",
+        Class::Bug => "Bug",
+    };
+    Diagnostic {
+        error_type: class.to_owned(),
+        error_message: chain(error),
+    }
 }
 
 /// The same for the handler of a stage, which never fails as a whole.

@@ -44,6 +44,9 @@ pub struct Aws {
     pub push_queue_url: String,
     /// The KMS key for secrets of requests: id, ARN or alias.
     pub secret_key: String,
+    /// The secret of Secrets Manager with logins of registries that are no ECR: name or ARN; empty
+    /// for none.
+    pub registry_auth_secret: String,
     /// Registries that are ECR although their names do not say so: an emulator's.
     pub ecr_registries: BTreeSet<String>,
     /// Whether a missing repository of ECR is created when something is pushed to it.
@@ -216,6 +219,7 @@ impl Config {
         let aws = &mut self.aws;
         vars.parsed("IIB_TABLE", &mut aws.table);
         vars.parsed("IIB_BUCKET", &mut aws.bucket);
+        vars.parsed("IIB_REGISTRY_AUTH_SECRET", &mut aws.registry_auth_secret);
         vars.parsed("IIB_PIN_QUEUE_URL", &mut aws.pin_queue_url);
         vars.parsed("IIB_MUTATE_QUEUE_URL", &mut aws.mutate_queue_url);
         vars.parsed("IIB_PUSH_QUEUE_URL", &mut aws.push_queue_url);

@@ -19,6 +19,13 @@ pub trait Classify {
     fn class(&self) -> Class;
 }
 
+/// What never fails has no class.
+impl Classify for std::convert::Infallible {
+    fn class(&self) -> Class {
+        match *self {}
+    }
+}
+
 /// An error and its causes on one line, for logs: `Display` of an error never repeats its source.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();

@@ -24,7 +24,8 @@ pub use logs::Logs;
 pub use notifier::Notifier;
 pub use queue::{Delivery, Queue, QueueError};
 pub use registry::{
-    BlobSource, BlobStream, InMemory, Login, Registry, RegistryError, RegistryLogins, Tags,
+    AuthDocument, BlobSource, BlobStream, InMemory, Login, Registry, RegistryError, RegistryLogins,
+    Tags,
 };
 pub use requests::{Created, NewRequest, ONCE_LIMIT, Page, PageQuery, Requests, StoreError};
 pub use secrets::{SECRET_LIMIT, Secret, SecretError, Secrets};

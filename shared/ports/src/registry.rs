@@ -133,6 +133,20 @@ pub trait RegistryLogins: Send + Sync {
     ) -> Result<Option<Login>, Box<dyn std::error::Error + Send + Sync>>;
 }
 
+/// A document of logins that is kept elsewhere than in a file, in the form of docker's
+/// `config.json`; asked after [`RegistryLogins`].
+#[async_trait]
+pub trait AuthDocument: Send + Sync {
+    /// Where it is, as its keeper knows it.
+    fn name(&self) -> &str;
+
+    /// The document as it is now, or was some minutes ago.
+    ///
+    /// # Errors
+    /// What went wrong; a call may be tried again.
+    async fn read(&self) -> Result<Secret, Box<dyn std::error::Error + Send + Sync>>;
+}
+
 /// A call to a registry failed. `what` names the thing as the user knows it: a pull spec, or
 /// `blob sha256:… of registry/repository`.
 #[derive(Debug, thiserror::Error)]

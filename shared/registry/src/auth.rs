@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
-use iib_ports::{Login, RegistryLogins};
+use iib_ports::{AuthDocument, Login, RegistryLogins};
 use oci_client::token_cache::{RegistryToken, RegistryTokenType};
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use tokio::time::Instant;
@@ -53,6 +53,7 @@ pub(crate) enum AuthorizationKind {
 pub(crate) struct Authorizer {
     transport: Arc<Transport>,
     logins: Option<Arc<dyn RegistryLogins>>,
+    document: Option<Arc<dyn AuthDocument>>,
     files: AuthFiles,
     /// What each registry asked for last.
     challenges: Mutex<BTreeMap<String, Challenge>>,
@@ -136,6 +137,7 @@ impl Authorizer {
     pub(crate) fn new(
         transport: Arc<Transport>,
         logins: Option<Arc<dyn RegistryLogins>>,
+        document: Option<Arc<dyn AuthDocument>>,
         paths: Vec<std::path::PathBuf>,
     ) -> Result<Self, AuthFileError> {
         let files = AuthFiles::new(paths);
@@ -143,6 +145,7 @@ impl Authorizer {
         Ok(Self {
             transport,
             logins,
+            document,
             files,
             challenges: Mutex::default(),
             granted: Mutex::default(),
@@ -187,12 +190,16 @@ impl Authorizer {
     async fn credential(&self, target: &Target) -> Result<Credential, Failure> {
         if let Some(logins) = &self.logins {
             let made = logins.login(&target.repository).await;
-            let made = made.map_err(|error| Failure::Passing {
-                fault: Fault::Login(error),
-                after: None,
-            })?;
+            let made = made.map_err(no_login)?;
             if let Some(Login { user, password }) = made {
                 return Ok(Credential::Basic { user, password });
+            }
+        }
+        if let Some(document) = &self.document {
+            let text = document.read().await.map_err(no_login)?;
+            let found = files::in_document(document.name(), &text, &target.repository).await;
+            if let Some(credential) = found.map_err(|error| target.credentials(error))? {
+                return Ok(credential);
             }
         }
         let found = self.files.credential(&target.repository).await;
@@ -250,6 +257,13 @@ impl Authorizer {
             },
         );
         Ok(Some(authorization))
+    }
+}
+
+fn no_login(error: Box<dyn std::error::Error + Send + Sync>) -> Failure {
+    Failure::Passing {
+        fault: Fault::Login(error),
+        after: None,
     }
 }
 

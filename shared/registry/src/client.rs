@@ -40,7 +40,12 @@ impl RegistryClient {
             cap: config.backoff_cap,
             retry_after_cap: config.retry_after_cap,
         };
-        let authorizer = Authorizer::new(Arc::clone(&transport), config.logins, config.auth_files)?;
+        let authorizer = Authorizer::new(
+            Arc::clone(&transport),
+            config.logins,
+            config.auth_document,
+            config.auth_files,
+        )?;
         Ok(Self {
             caller: Arc::new(Caller {
                 transport,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use iib_ports::RegistryLogins;
+use iib_ports::{AuthDocument, RegistryLogins};
 
 /// How often a call is tried in all. Five tries with the waits below ride out a registry that
 /// restarts or throttles for some seconds; what lasts longer is the queue's to wait for.
@@ -38,6 +38,8 @@ pub struct RegistryConfig {
     pub insecure_registries: BTreeSet<String>,
     /// Logins that are made rather than kept in a file, asked first.
     pub logins: Option<Arc<dyn RegistryLogins>>,
+    /// A document of logins, asked next.
+    pub auth_document: Option<Arc<dyn AuthDocument>>,
     /// Docker or podman auth files, the most important first. The first that knows the
     /// repository decides; files that do not exist are passed over.
     pub auth_files: Vec<PathBuf>,
@@ -60,6 +62,7 @@ impl Default for RegistryConfig {
         Self {
             insecure_registries: BTreeSet::new(),
             logins: None,
+            auth_document: None,
             auth_files: Vec::new(),
             attempts: ATTEMPTS,
             backoff_base: BACKOFF_BASE,

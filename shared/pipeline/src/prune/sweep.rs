@@ -9,9 +9,9 @@ use tracing::{info, warn};
 
 use super::{PruneDeps, PruneReport, Time};
 
-/// How many live requests are read at once: few calls for many requests, and some MiB at most
-/// in memory.
-const PAGE: u32 = 1000;
+/// How many live requests are read at once: few calls for many requests, and 36 MiB at most in
+/// memory, as a record has up to 360 KiB.
+const PAGE: u32 = 100;
 
 /// What the sweep saw and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -115,17 +115,34 @@ impl AuthFiles {
             let reading = tokio::task::spawn_blocking(move || read(&owned));
             let file = joined(reading.await, path)??;
             let Some(file) = file else { continue };
-            match file.find(repository)? {
-                Found::Nothing => {}
-                Found::Credential(credential) => return Ok(credential),
-                Found::Helper { helper, server } => {
-                    if let Some(credential) = ask_helper(path, helper, server).await? {
-                        return Ok(credential);
-                    }
-                }
+            if let Some(credential) = credential(path, &file, repository).await? {
+                return Ok(credential);
             }
         }
         Ok(Credential::Anonymous)
+    }
+}
+
+/// The credential for a repository in a document that is no file.
+pub(crate) async fn in_document(
+    name: &str,
+    text: &Secret,
+    repository: &Repository,
+) -> Result<Option<Credential>, AuthFileError> {
+    let path = Path::new(name);
+    let file = AuthFile::parse(path, text.expose().as_bytes())?;
+    credential(path, &file, repository).await
+}
+
+async fn credential(
+    path: &Path,
+    file: &AuthFile,
+    repository: &Repository,
+) -> Result<Option<Credential>, AuthFileError> {
+    match file.find(repository)? {
+        Found::Nothing => Ok(None),
+        Found::Credential(credential) => Ok(Some(credential)),
+        Found::Helper { helper, server } => ask_helper(path, helper, server).await,
     }
 }
 
