@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use iib_bundle::{Bundle, BundleError, BundleFiles};
-use iib_catalog::{AddOptions, AlphaFeatures, Overwrite};
+use iib_bundle::{Bundle, BundleError, BundleFiles, Typed};
+use iib_catalog::{
+    AddOptions, AlphaFeatures, DeprecateOptions, Missing, Overwrite, PackageRemoval,
+};
 use iib_indexdb::SqliteIndex;
 use iib_ports::{IndexDb as _, IndexDbError};
 use serde::Deserialize;
@@ -15,9 +17,27 @@ use serde::Deserialize;
 #[serde(tag = "op", rename_all = "kebab-case")]
 enum Operation {
     Add(Add),
-    #[serde(untagged)]
-    Other {
-        op: String,
+    Rm {
+        packages: Vec<String>,
+        #[serde(default)]
+        permissive: bool,
+    },
+    Deprecatetruncate {
+        refs: Vec<String>,
+        #[serde(default)]
+        allow_package_removal: bool,
+        #[serde(default)]
+        permissive: bool,
+    },
+    Prune {
+        packages: Vec<String>,
+    },
+    PruneStranded,
+    AddProperty {
+        refs: Vec<String>,
+        #[serde(rename = "type")]
+        kind: String,
+        value: String,
     },
 }
 
@@ -57,9 +77,6 @@ pub(crate) enum OpFailure {
         #[source]
         source: serde_json::Error,
     },
-    /// An operation that is not built.
-    #[error("operation {0} is not built yet")]
-    NotBuilt(String),
     /// A bundle cannot be fetched.
     #[error("{0:#}")]
     Fetch(anyhow::Error),
@@ -78,7 +95,6 @@ impl OpFailure {
             Self::Index(error) => error.exit_code(),
             Self::Unreadable { .. }
             | Self::NotUnderstood { .. }
-            | Self::NotBuilt(_)
             | Self::Fetch(_)
             | Self::Bundle(_) => 1,
         }
@@ -108,7 +124,42 @@ pub(crate) fn run(
         })?;
     match operation {
         Operation::Add(add) => run_add(db, &add, read),
-        Operation::Other { op } => Err(OpFailure::NotBuilt(op)),
+        Operation::Rm {
+            packages,
+            permissive,
+        } => Ok(SqliteIndex
+            .remove(db, &packages, missing(permissive))
+            .map(drop)?),
+        Operation::Deprecatetruncate {
+            refs,
+            allow_package_removal,
+            permissive,
+        } => {
+            let package_removal = match allow_package_removal {
+                true => PackageRemoval::Allowed,
+                false => PackageRemoval::Refused,
+            };
+            let options = DeprecateOptions {
+                missing: missing(permissive),
+                package_removal,
+            };
+            Ok(SqliteIndex.deprecate(db, &refs, &options).map(drop)?)
+        }
+        // The reference passes over names that it does not know.
+        Operation::Prune { packages } => Ok(SqliteIndex
+            .prune(db, &packages, Missing::PassOver)
+            .map(drop)?),
+        Operation::PruneStranded => Ok(SqliteIndex.prune_stranded(db).map(drop)?),
+        Operation::AddProperty { refs, kind, value } => {
+            Ok(SqliteIndex.add_property(db, &refs, &Typed { kind, value })?)
+        }
+    }
+}
+
+fn missing(permissive: bool) -> Missing {
+    match permissive {
+        true => Missing::PassOver,
+        false => Missing::Refuse,
     }
 }
 

@@ -153,6 +153,12 @@ impl Bundle {
     pub fn package_property(package: &str, version: &str) -> String {
         properties::package_text(package, version)
     }
+
+    /// The package that such a value names; `None` if it cannot be read.
+    pub fn package_of_property(value: &str) -> Option<String> {
+        let value = crate::parse_json(value).ok()?;
+        Some(value.get("packageName")?.as_str()?.to_owned())
+    }
 }
 
 /// The objects in the order of their files; of several CSVs the first.

@@ -1,7 +1,8 @@
 //! The reachability check after an add (spec index-database §5.5).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
+use crate::graph::Graph;
 use crate::{Candidate, PackageRows, PrunedBundle, Refusal};
 
 /// Checks that each new bundle of the package can be reached from the head of each of its
@@ -12,7 +13,12 @@ pub fn check_reachable<'a>(
 ) -> Vec<Refusal> {
     let graph = match Graph::read(rows) {
         Ok(graph) => graph,
-        Err(refusal) => return vec![refusal],
+        Err(fault) => {
+            return vec![Refusal::NotVerified {
+                package: rows.name.clone(),
+                fault: Box::new(fault),
+            }];
+        }
     };
     let mut found = Vec::new();
     for bundle in new {
@@ -25,61 +31,7 @@ pub fn check_reachable<'a>(
     found
 }
 
-/// The upgrade graph read back from the entries of a package.
-struct Graph<'a> {
-    channels: BTreeMap<&'a str, Channel<'a>>,
-}
-
-struct Channel<'a> {
-    head: &'a str,
-    edges: BTreeMap<&'a str, BTreeSet<&'a str>>,
-}
-
-impl<'a> Graph<'a> {
-    fn read(rows: &'a PackageRows) -> Result<Self, Refusal> {
-        let names: BTreeMap<i64, &str> = rows
-            .entries
-            .iter()
-            .map(|entry| (entry.id, entry.bundle.as_str()))
-            .collect();
-        let mut nodes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        let mut edges: BTreeMap<&str, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
-        for entry in &rows.entries {
-            let channel = entry.channel.as_str();
-            if rows.present.contains_key(&entry.bundle) {
-                nodes.entry(channel).or_default().insert(&entry.bundle);
-            }
-            if let Some(target) = entry.replaces.and_then(|target| names.get(&target)) {
-                let from = edges.entry(channel).or_default();
-                from.entry(&entry.bundle).or_default().insert(target);
-            }
-        }
-        let mut channels = BTreeMap::new();
-        for (channel, nodes) in nodes {
-            let edges = edges.remove(channel).unwrap_or_default();
-            let below: BTreeSet<&str> = edges.values().flatten().copied().collect();
-            let tops: Vec<&str> = nodes.difference(&below).copied().collect();
-            let head = match tops.as_slice() {
-                [head] => *head,
-                [] => {
-                    return Err(Refusal::NoHead {
-                        package: rows.name.clone(),
-                        channel: channel.to_owned(),
-                    });
-                }
-                several => {
-                    return Err(Refusal::SeveralHeads {
-                        package: rows.name.clone(),
-                        channel: channel.to_owned(),
-                        heads: print_keys(rows, several),
-                    });
-                }
-            };
-            channels.insert(channel, Channel { head, edges });
-        }
-        Ok(Self { channels })
-    }
-
+impl Graph<'_> {
     fn reaches(&self, channel: &str, bundle: &str) -> bool {
         let Some(channel) = self.channels.get(channel) else {
             return false;
@@ -112,23 +64,6 @@ impl<'a> Graph<'a> {
             edges: edges.map(ToString::to_string).collect(),
         }))
     }
-}
-
-/// Prints bundles like the `%v` of the reference's set: image, version, name, sorted.
-fn print_keys(rows: &PackageRows, names: &[&str]) -> String {
-    let mut keys: Vec<String> = names
-        .iter()
-        .map(|name| {
-            let row = rows.present.get(*name).cloned().unwrap_or_default();
-            format!(
-                "{{{} {} {name}}}:{{}}",
-                row.image.unwrap_or_default(),
-                row.version
-            )
-        })
-        .collect();
-    keys.sort();
-    format!("map[{}]", keys.join(" "))
 }
 
 #[cfg(test)]

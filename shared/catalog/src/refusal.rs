@@ -189,19 +189,23 @@ pub enum Refusal {
         replaces: String,
     },
     /// The written graph cannot be read back.
-    #[error(
-        "unable to verify added bundles for package {package}: no channel head found for {channel}"
-    )]
+    #[error("unable to verify added bundles for package {package}: {fault}")]
+    NotVerified {
+        /// The package.
+        package: String,
+        /// Why; part of the message, so not a source.
+        fault: Box<Refusal>,
+    },
+    /// A channel has no top.
+    #[error("no channel head found for {channel}")]
     NoHead {
         /// The package.
         package: String,
         /// The channel.
         channel: String,
     },
-    /// The written graph has several tops.
-    #[error(
-        "unable to verify added bundles for package {package}: multiple candidate channel heads found for {channel}: {heads}"
-    )]
+    /// A channel has several tops.
+    #[error("multiple candidate channel heads found for {channel}: {heads}")]
     SeveralHeads {
         /// The package.
         package: String,
@@ -220,6 +224,74 @@ pub enum Refusal {
         name: String,
         /// The version as written.
         version: String,
+    },
+    /// A version that a channel of the bundle has already, builds aside.
+    #[error("Bundle version {version} already added to index")]
+    SemverVersionTwice {
+        /// The bundle.
+        name: String,
+        /// The version as written.
+        version: String,
+    },
+    /// The default channel is none of the channels.
+    #[error("the default channel ({channel}) does not exist")]
+    DefaultChannelAbsent {
+        /// The package.
+        package: String,
+        /// The channel.
+        channel: String,
+    },
+    /// A channel whose versions are no chain.
+    #[error(
+        "error loading bundle {name} into db: Invalid graph: some (non-bottom) nodes defined in the graph were not mentioned as replacements of any node ({nodes} != {walked})"
+    )]
+    GraphBroken {
+        /// The new bundle.
+        name: String,
+        /// The channel.
+        channel: String,
+        /// How many bundles the channel has.
+        nodes: usize,
+        /// How many the way down from the head has.
+        walked: usize,
+    },
+    /// A package that is not in the index.
+    #[error(
+        "error deleting packages from database: error removing operator package {package}: no package found for packagename {package}"
+    )]
+    NoPackage {
+        /// The package.
+        package: String,
+    },
+    /// Images that no bundle of the index has.
+    #[error("no bundle of the index has these images: [{}]", .images.join(" "))]
+    NoSuchImages {
+        /// The images.
+        images: Vec<String>,
+    },
+    /// Images to be deprecated that no bundle of the index has.
+    #[error("target bundlepaths for deprecation missing from registry: [{}]", .images.join(" "))]
+    DeprecateMissing {
+        /// The images.
+        images: Vec<String>,
+    },
+    /// The head of the default channel cannot go.
+    #[error("error deprecating bundle {image}: Bundle deprecation causing default channel removal")]
+    DeprecateDefaultHead {
+        /// The image that was to be deprecated.
+        image: String,
+    },
+    /// A package can only go as a whole.
+    #[error(
+        "cannot deprecate default channel head from package without removing all other channel heads in package {package}: must deprecate {image}, head of channel {channel}"
+    )]
+    DeprecateOtherHeads {
+        /// The package.
+        package: String,
+        /// The image that would have to go, too.
+        image: String,
+        /// The channel that it heads.
+        channel: String,
     },
 }
 
@@ -292,6 +364,35 @@ impl Refusal {
             Self::BadVersion { .. } => {
                 Some("set spec.version to MAJOR.MINOR.PATCH without leading v or zeroes".to_owned())
             }
+            Self::SemverBadVersion { name, .. } => Some(format!(
+                "set spec.version of {name} to MAJOR.MINOR.PATCH without leading v or zeroes"
+            )),
+            Self::SemverVersionTwice { name, .. } => Some(format!(
+                "give {name} a version of its own; what follows a + does not tell versions apart"
+            )),
+            Self::DefaultChannelAbsent { package, channel } => Some(format!(
+                "add a bundle of {package} to channel {channel}, or name one of its channels as default"
+            )),
+            Self::GraphBroken { channel, .. } => Some(format!(
+                "bundles of channel {channel} are skipped and still in the index: use mode replaces \
+                 for this package"
+            )),
+            Self::NoPackage { package } => Some(format!(
+                "{package} has no bundle in any channel of the index: check its spelling, and name \
+                 each package once"
+            )),
+            Self::DeprecateMissing { .. } | Self::NoSuchImages { .. } => Some(
+                "name bundles as the index has them, by digest if it has them by digest".to_owned(),
+            ),
+            Self::DeprecateDefaultHead { .. } => Some(
+                "add a newer bundle to the default channel first, or deprecate the heads of all \
+                 channels and allow the removal of the package"
+                    .to_owned(),
+            ),
+            Self::DeprecateOtherHeads { package, .. } => Some(format!(
+                "deprecate the heads of all channels of {package}, and it is removed"
+            )),
+            Self::NotVerified { fault, .. } => fault.hint(),
             Self::ImageExists { .. }
             | Self::OverwriteSeveral { .. }
             | Self::OverwriteReplaced { .. }
@@ -307,8 +408,7 @@ impl Refusal {
             | Self::NoDefaultChannel { .. }
             | Self::ReplacesCycle { .. }
             | Self::NoHead { .. }
-            | Self::SeveralHeads { .. }
-            | Self::SemverBadVersion { .. } => None,
+            | Self::SeveralHeads { .. } => None,
         }
     }
 }

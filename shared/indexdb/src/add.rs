@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use iib_bundle::Bundle;
 use iib_catalog::{
-    AddOptions, AlphaFeatures, Candidate, CatalogDiff, CatalogShape, Mode, Neighbours, Overwrite,
-    PackageRows, Refusal, Refusals, Substitutions, Version, check_additions, check_edges,
-    check_edges_within_call, check_reachable,
+    AddOptions, AlphaFeatures, Candidate, CatalogDiff, Mode, Neighbours, Overwrite, Refusal,
+    Refusals, Substitutions, check_additions, check_edges, check_edges_within_call,
+    check_reachable, place_by_version,
 };
 use iib_ports::AddReport;
 use rusqlite::Connection;
@@ -22,15 +22,21 @@ pub(crate) fn add(
 ) -> Result<AddReport, Fault> {
     let new = in_handling_order(bundles);
     let candidates: Vec<Candidate> = new.iter().map(|bundle| bundle.candidate()).collect();
-    let before = load_packages(connection, &candidates)?;
+    let touched = candidates.iter().map(|bundle| bundle.package.clone());
+    let touched: BTreeSet<String> = touched.collect();
+    let before = rows::packages(connection, &touched)?;
     let noted = note_overwrites(connection, &candidates, options.overwrite)?;
     check(connection, &candidates, &before, &noted)?;
-    if options.mode != Mode::Replaces {
-        return Err(refuse_mode(&candidates, options.mode));
+    match options.mode {
+        Mode::Replaces => {
+            overwrite_first(connection, &candidates, &noted)?;
+            write(connection, &new, &candidates, options.alpha)?;
+        }
+        Mode::Semver | Mode::SemverSkippatch => {
+            write_by_version(connection, &new, &candidates, options)?;
+        }
     }
-    overwrite_first(connection, &candidates, &noted)?;
-    write(connection, &new, &candidates, options.alpha)?;
-    let after = load_packages(connection, &candidates)?;
+    let after = rows::packages(connection, &touched)?;
     let unreachable = after.values().flat_map(|rows| {
         check_reachable(
             rows,
@@ -42,7 +48,7 @@ pub(crate) fn add(
     Refusals::check(unreachable.collect())?;
     Ok(AddReport {
         added: candidates.into_iter().map(|bundle| bundle.name).collect(),
-        changes: CatalogDiff::between(&outline_of(&before), &outline_of(&after)),
+        changes: CatalogDiff::between(&outline::of(&before), &outline::of(&after)),
     })
 }
 
@@ -56,21 +62,6 @@ fn in_handling_order(bundles: &[Bundle]) -> Vec<&Bundle> {
         .collect();
     keyed.sort_by(|(low, _), (high, _)| low.handling_cmp(high));
     keyed.into_iter().map(|(_, bundle)| bundle).collect()
-}
-
-fn load_packages(connection: &Connection, new: &[Candidate]) -> Result<Neighbours, Fault> {
-    let names: BTreeSet<&String> = new.iter().map(|bundle| &bundle.package).collect();
-    let load = |name: &String| Ok((name.clone(), rows::package(connection, name)?));
-    names.into_iter().map(load).collect()
-}
-
-fn outline_of(packages: &BTreeMap<String, PackageRows>) -> CatalogShape {
-    let shapes = packages
-        .iter()
-        .filter_map(|(name, rows)| Some((name.clone(), outline::package_shape(rows)?)));
-    CatalogShape {
-        packages: shapes.collect(),
-    }
 }
 
 /// Step 3: new bundles whose name exists, when they may overwrite.
@@ -121,21 +112,6 @@ fn check(
     Ok(Refusals::check(found)?)
 }
 
-/// Semver modes look at the versions first (spec §5.4 step 2); the rest of them is not built.
-fn refuse_mode(new: &[Candidate], mode: Mode) -> Fault {
-    let bad = new
-        .iter()
-        .find(|bundle| Version::parse(&bundle.version).is_err());
-    match bad {
-        Some(bundle) => Refusal::SemverBadVersion {
-            name: bundle.name.clone(),
-            version: bundle.version.clone(),
-        }
-        .into(),
-        None => Fault::NotBuilt(mode),
-    }
-}
-
 /// Step 5.3.1: of each package the first bundle noted makes room.
 fn overwrite_first(
     connection: &Connection,
@@ -179,6 +155,28 @@ fn write(
         found.extend(graph_rows::rebuild(connection, package, &new)?);
     }
     Ok(Refusals::check(found)?)
+}
+
+/// Step 5 in the semver modes: bundle by bundle, then the contents of what heads no channel.
+fn write_by_version(
+    connection: &Connection,
+    new: &[&Bundle],
+    candidates: &[Candidate],
+    options: &AddOptions,
+) -> Result<(), Fault> {
+    let mut substitutions = match options.alpha {
+        AlphaFeatures::On => Some(substitute::load(connection)?),
+        AlphaFeatures::Off => None,
+    };
+    for (bundle, candidate) in new.iter().zip(candidates) {
+        let package = rows::package(connection, &candidate.package)?;
+        let graph = place_by_version(&package, candidate, options.mode)?;
+        let substitutions = substitutions.as_mut();
+        write_bundle(connection, bundle, candidate, options.alpha, substitutions)?;
+        graph_rows::write_versioned(connection, &candidate.package, &graph)?;
+    }
+    bundle_rows::forget_contents(connection)?;
+    Ok(())
 }
 
 fn write_bundle(

@@ -1,5 +1,7 @@
 //! The rows of one bundle (spec index-database §4).
 
+use std::collections::BTreeSet;
+
 use iib_bundle::{ApiKey, Bundle, Typed};
 use iib_catalog::{AlphaFeatures, Refusal};
 use rusqlite::Connection;
@@ -106,6 +108,49 @@ pub(crate) fn insert(
         "api_requirer",
         bundle.required_apis.iter(),
     )?;
+    Ok(())
+}
+
+/// Drops the contents of every image that heads no channel, as adding by version does (§5.4).
+pub(crate) fn forget_contents(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.execute(
+        "UPDATE operatorbundle SET csv = NULL, bundle = NULL
+         WHERE bundlepath IS NOT NULL AND bundlepath != ''
+           AND (csv IS NOT NULL OR bundle IS NOT NULL)
+           AND name NOT IN (SELECT head_operatorbundle_name FROM channel
+                            WHERE head_operatorbundle_name IS NOT NULL)",
+        [],
+    )?;
+    Ok(())
+}
+
+/// Writes a property by hand, for each of the bundles with these images (§10).
+///
+/// # Errors
+/// Images that no bundle has.
+pub(crate) fn add_property(
+    connection: &Connection,
+    images: &[String],
+    property: &Typed,
+) -> Result<(), Fault> {
+    let wanted: BTreeSet<&str> = images.iter().map(String::as_str).collect();
+    let known = rows::names_of_images(connection, &wanted)?;
+    let missing: Vec<String> = images
+        .iter()
+        .filter(|image| !known.contains_key(image.as_str()))
+        .cloned()
+        .collect();
+    if !missing.is_empty() {
+        return Err(Refusal::NoSuchImages { images: missing }.into());
+    }
+    for image in wanted {
+        let Some(name) = known.get(image) else {
+            continue;
+        };
+        let row = rows::present(connection, name)?.unwrap_or_default();
+        let Typed { kind, value } = property;
+        insert_property(connection, kind, value, name, &row.version, image)?;
+    }
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use iib_catalog::{Mode, Refusal, Refusals};
+use iib_catalog::{Refusal, Refusals};
 use iib_ports::IndexDbError;
 use rusqlite::ErrorCode;
 
@@ -15,8 +15,6 @@ pub(crate) enum Fault {
     Sql(#[from] rusqlite::Error),
     #[error(transparent)]
     Refused(#[from] Refusals),
-    #[error("mode {0} is not built")]
-    NotBuilt(Mode),
     #[error("schema {0} is newer")]
     NewerSchema(i64),
     #[error("not an index database")]
@@ -36,7 +34,6 @@ impl Fault {
         let path = path.to_owned();
         match self {
             Self::Refused(refusals) => IndexDbError::Refused(refusals),
-            Self::NotBuilt(mode) => IndexDbError::NotBuilt { mode },
             Self::NotAnIndex => IndexDbError::NotAnIndex { path },
             Self::NewerSchema(found) => IndexDbError::NewerSchema {
                 path,

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use iib_bundle::Bundle;
-use iib_catalog::{AddOptions, CatalogShape};
+use iib_bundle::{Bundle, Typed};
+use iib_catalog::{AddOptions, CatalogDiff, CatalogShape, DeprecateOptions, Missing};
 use iib_ports::{AddReport, IndexDb, IndexDbError, PresentBundle};
 
 mod add;
 mod bundle_rows;
 mod damage;
 mod definition;
+mod deprecate;
 mod error;
 #[cfg(feature = "generate")]
 pub mod generate;
@@ -19,6 +20,7 @@ mod objects;
 mod open;
 mod outline;
 mod overwrite;
+mod removal;
 mod rows;
 mod schema;
 mod substitute;
@@ -31,6 +33,91 @@ pub use damage::{Damage, ObjectKind};
 /// 120 s, is refused as [`IndexDbError::Corrupt`] with a [`Damage`] as its source.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SqliteIndex;
+
+/// What an operation other than an add did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ChangeReport {
+    /// What changed in the catalog.
+    pub changes: CatalogDiff,
+    /// Names that were passed over because the index does not have them, as given.
+    pub passed_over: Vec<String>,
+}
+
+impl SqliteIndex {
+    /// Removes packages with their bundles, and what nothing names afterwards (spec index-database
+    /// §8). All or nothing, as every change here.
+    ///
+    /// # Errors
+    /// As [`IndexDb::add`]; `Refused` for a package that is not there, or comes twice, unless
+    /// those are passed over.
+    pub fn remove(
+        &self,
+        db: &Path,
+        packages: &[String],
+        missing: Missing,
+    ) -> Result<ChangeReport, IndexDbError> {
+        open::change(db, open::TIME_LIMIT, |transaction| {
+            removal::packages(transaction, packages, missing)
+        })
+    }
+
+    /// Removes every package but these (§8.3).
+    ///
+    /// # Errors
+    /// As [`SqliteIndex::remove`].
+    pub fn prune(
+        &self,
+        db: &Path,
+        keep: &[String],
+        missing: Missing,
+    ) -> Result<ChangeReport, IndexDbError> {
+        open::change(db, open::TIME_LIMIT, |transaction| {
+            removal::all_but(transaction, keep, missing)
+        })
+    }
+
+    /// Removes bundles that no channel and no deprecation names (§8.3).
+    ///
+    /// # Errors
+    /// As [`IndexDb::add`].
+    pub fn prune_stranded(&self, db: &Path) -> Result<ChangeReport, IndexDbError> {
+        open::change(db, open::TIME_LIMIT, |transaction| {
+            removal::stranded(transaction)
+        })
+    }
+
+    /// Deprecates the bundles with these images, in their order, and cuts off what is below them
+    /// (§9).
+    ///
+    /// # Errors
+    /// As [`IndexDb::add`]; `Refused` for images that no bundle in a channel has, unless those are
+    /// passed over, and where a default channel would lose its head.
+    pub fn deprecate(
+        &self,
+        db: &Path,
+        images: &[String],
+        options: &DeprecateOptions,
+    ) -> Result<ChangeReport, IndexDbError> {
+        open::change(db, open::TIME_LIMIT, |transaction| {
+            deprecate::deprecate(transaction, images, options)
+        })
+    }
+
+    /// Adds a property to the bundles with these images (§10).
+    ///
+    /// # Errors
+    /// As [`IndexDb::add`]; `Refused` for images that no bundle has.
+    pub fn add_property(
+        &self,
+        db: &Path,
+        images: &[String],
+        property: &Typed,
+    ) -> Result<(), IndexDbError> {
+        open::change(db, open::TIME_LIMIT, |transaction| {
+            bundle_rows::add_property(transaction, images, property)
+        })
+    }
+}
 
 impl IndexDb for SqliteIndex {
     fn bundles(&self, db: &Path) -> Result<Vec<PresentBundle>, IndexDbError> {

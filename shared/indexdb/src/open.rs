@@ -30,6 +30,9 @@ pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(120);
 /// Instructions of the engine between two looks at the clock: well below a millisecond.
 const INSTRUCTIONS_PER_LOOK: i32 = 10_000;
 
+/// The file is written anew when more than one page of so many is free.
+const VACUUM_PART: i64 = 4;
+
 /// How a connection is used.
 #[derive(Clone, Copy, PartialEq)]
 enum Access {
@@ -87,7 +90,11 @@ pub(crate) fn change<T>(
     if found == Some(schema::VERSION) {
         return call
             .open(db, Access::Write)
-            .and_then(|mut connection| in_transaction(&mut connection, work))
+            .and_then(|mut connection| {
+                let done = in_transaction(&mut connection, work)?;
+                shrink(&connection);
+                Ok(done)
+            })
             .map_err(|fault| call.failed(fault));
     }
     let scratch = Scratch::beside(db)?;
@@ -114,6 +121,20 @@ fn in_transaction<T>(
     let done = work(&transaction)?;
     transaction.commit()?;
     Ok(done)
+}
+
+/// Gives free pages back when they are a large part of the file. Fewer of them stay, and are zero,
+/// so that the layer hardly grows by them; the whole file is not written anew for a small change.
+fn shrink(connection: &Connection) {
+    let count = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let (Ok(free), Ok(pages)) = (count("freelist_count"), count("page_count")) else {
+        return;
+    };
+    if free > pages / VACUUM_PART {
+        // It only saves room, and without enough of it for a second file it fails: what was
+        // changed is in the file.
+        let _ = connection.execute_batch("VACUUM");
+    }
 }
 
 /// One call on an index.
@@ -186,6 +207,7 @@ impl<'a> Call<'a> {
             connection.query_row("PRAGMA journal_mode = MEMORY", [], |_| Ok(()))?;
             connection.pragma_update(None, "synchronous", false)?;
             connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+            connection.query_row("PRAGMA secure_delete = ON", [], |_| Ok(()))?;
         }
         Ok(connection)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use iib_catalog::{CatalogShape, PackageRows, PackageShape};
+use iib_catalog::{CatalogShape, Neighbours, PackageRows, PackageShape};
 use iib_ports::PresentBundle;
 use rusqlite::Connection;
 
@@ -74,8 +74,18 @@ pub(crate) fn shape(connection: &Connection) -> Result<CatalogShape, Fault> {
     Ok(CatalogShape { packages })
 }
 
+/// These packages in outline.
+pub(crate) fn of(packages: &Neighbours) -> CatalogShape {
+    let shapes = packages
+        .iter()
+        .filter_map(|(name, rows)| Some((name.clone(), package_shape(rows)?)));
+    CatalogShape {
+        packages: shapes.collect(),
+    }
+}
+
 /// One package in outline; `None` when the index does not have it.
-pub(crate) fn package_shape(rows: &PackageRows) -> Option<PackageShape> {
+fn package_shape(rows: &PackageRows) -> Option<PackageShape> {
     if rows.default_channel.is_none() && rows.channels.is_empty() {
         return None;
     }

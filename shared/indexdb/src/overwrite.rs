@@ -1,10 +1,10 @@
-//! Removing a bundle that is overwritten (spec index-database §7, §8.1).
+//! Removing a bundle that is overwritten (spec index-database §7).
 
 use iib_catalog::Refusal;
 use rusqlite::Connection;
 
 use crate::error::Fault;
-use crate::rows;
+use crate::{removal, rows};
 
 /// Takes the head `name` out of a package; the bundle below it becomes the head for the time being.
 ///
@@ -53,23 +53,10 @@ pub(crate) fn remove_head(connection: &Connection, package: &str, name: &str) ->
             None => 0,
         };
     }
-    remove(connection, name)?;
+    removal::bundle(connection, name)?;
     connection.execute(
         "DELETE FROM deprecated WHERE operatorbundle_name = ?1",
         [name],
     )?;
-    Ok(())
-}
-
-/// Removes a bundle: most goes by cascade, what may have a null in its key by name.
-fn remove(connection: &Connection, name: &str) -> Result<(), rusqlite::Error> {
-    for statement in [
-        "DELETE FROM operatorbundle WHERE name = ?1",
-        "DELETE FROM api_provider WHERE operatorbundle_name = ?1",
-        "DELETE FROM api_requirer WHERE operatorbundle_name = ?1",
-        "DELETE FROM channel_entry WHERE operatorbundle_name = ?1",
-    ] {
-        connection.prepare_cached(statement)?.execute([name])?;
-    }
     Ok(())
 }

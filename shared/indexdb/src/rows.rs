@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use iib_catalog::{ChainNode, ChannelRow, Entry, PackageRows, PresentRow};
+use iib_catalog::{ChainNode, ChannelRow, Entry, Neighbours, PackageRows, PresentRow};
 use rusqlite::{Connection, OptionalExtension as _};
 
 type Sql<T> = Result<T, rusqlite::Error>;
@@ -55,6 +55,60 @@ pub(crate) fn package(connection: &Connection, name: &str) -> Sql<PackageRows> {
         entries,
         present: present_rows,
     })
+}
+
+/// The rows of these packages, by name.
+pub(crate) fn packages(connection: &Connection, names: &BTreeSet<String>) -> Sql<Neighbours> {
+    let load = |name: &String| Ok((name.clone(), package(connection, name)?));
+    names.iter().map(load).collect()
+}
+
+pub(crate) fn has_bundles(connection: &Connection) -> Sql<bool> {
+    connection
+        .prepare("SELECT 1 FROM operatorbundle LIMIT 1")?
+        .exists([])
+}
+
+/// Names of the bundles with these images, by image.
+pub(crate) fn names_of_images(
+    connection: &Connection,
+    images: &BTreeSet<&str>,
+) -> Sql<BTreeMap<String, String>> {
+    let mut names = BTreeMap::new();
+    let mut statement = connection
+        .prepare("SELECT bundlepath, name FROM operatorbundle INDEXED BY pk ORDER BY name DESC")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let image: Option<String> = row.get(0)?;
+        if let Some(image) = image.filter(|image| images.contains(image.as_str())) {
+            names.insert(image, row.get(1)?);
+        }
+    }
+    Ok(names)
+}
+
+/// Package and name of the bundles with these images that have an entry, by image.
+pub(crate) fn placed_images(
+    connection: &Connection,
+    images: &BTreeSet<&str>,
+) -> Sql<BTreeMap<String, (String, String)>> {
+    let by_name: BTreeMap<String, String> = names_of_images(connection, images)?
+        .into_iter()
+        .map(|(image, name)| (name, image))
+        .collect();
+    let mut placed = BTreeMap::new();
+    let mut statement = connection.prepare(
+        "SELECT package_name, operatorbundle_name FROM channel_entry
+         WHERE package_name IS NOT NULL AND operatorbundle_name IS NOT NULL",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(1)?;
+        if let Some(image) = by_name.get(&name) {
+            placed.insert(image.clone(), (row.get(0)?, name));
+        }
+    }
+    Ok(placed)
 }
 
 /// Version and path of a bundle; `None` when there is no bundle of that name.

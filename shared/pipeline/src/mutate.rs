@@ -12,7 +12,7 @@ use iib_catalog::{AddOptions, AlphaFeatures, Mode, Overwrite};
 use iib_oci::layer::{EntryPath, PackEntry, Reuse, Threads, pack};
 use iib_oci::{Descriptor, Digest, MediaType, Pinned, PullSpec};
 use iib_ports::{ArtifactKey, IndexDbError, PresentBundle};
-use iib_request::{Built, Kind, PinnedBundle, Plan, Scope, Stage, Task, Update};
+use iib_request::{AddRequest, Built, Kind, PinnedBundle, Plan, Scope, Stage, Task, Update};
 
 use crate::contents::{InputLayer, fetch_database, read_bundle};
 use crate::stage::{self, Job, Verdict, Work};
@@ -40,12 +40,12 @@ impl Work for MutateWork {
 
     async fn run(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
         match job.record.kind.clone() {
-            Kind::Add(_) => mutate_add(job).await,
+            Kind::Add(add) => mutate_add(job, &add).await,
         }
     }
 }
 
-async fn mutate_add(job: &mut Job<'_>) -> Result<Update, StageError> {
+async fn mutate_add(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, StageError> {
     let plan = job
         .record
         .plan
@@ -86,7 +86,8 @@ async fn mutate_add(job: &mut Job<'_>) -> Result<Update, StageError> {
             .collect()
     })
     .await?;
-    add(job, &plan, &database, bundles).await?;
+    let options = options(add, &plan)?;
+    add_to(job, &plan, &database, bundles, options).await?;
     job.record.built = Some(write_layer(job, &database, input).await?);
     Ok(Update::default())
 }
@@ -184,22 +185,33 @@ fn read(pinned: &Pinned, files: &BundleFiles) -> Result<Bundle, StageError> {
     Bundle::read(&image, files).map_err(|source| StageError::Bundle { image, source })
 }
 
-async fn add(
-    job: &Job<'_>,
-    plan: &Plan,
-    database: &Path,
-    bundles: Vec<Bundle>,
-) -> Result<(), StageError> {
+fn options(add: &AddRequest, plan: &Plan) -> Result<AddOptions, StageError> {
     // Below `prod`, an index may be changed where it is released already (worker flows §7.5).
     let overwrite = match plan.scope {
         Scope::Prod => Overwrite::Refuse,
         Scope::Stage | Scope::Dev => Overwrite::Latest,
     };
-    let options = AddOptions {
-        mode: Mode::Replaces,
+    let mode = match &add.graph_update_mode {
+        // The settings may allow a mode that nobody knows.
+        Some(mode) => mode
+            .parse()
+            .map_err(|mode| StageError::Add(IndexDbError::UnknownMode(mode)))?,
+        None => Mode::Replaces,
+    };
+    Ok(AddOptions {
+        mode,
         overwrite,
         alpha: AlphaFeatures::On,
-    };
+    })
+}
+
+async fn add_to(
+    job: &Job<'_>,
+    plan: &Plan,
+    database: &Path,
+    bundles: Vec<Bundle>,
+    options: AddOptions,
+) -> Result<(), StageError> {
     let image = plan
         .from_index
         .as_ref()

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use iib_bundle::{Bundle, BundleError};
-use iib_catalog::{AddOptions, CatalogDiff, CatalogShape, Mode, Refusals, UnknownMode};
+use iib_catalog::{AddOptions, CatalogDiff, CatalogShape, Refusals, UnknownMode};
 
 use crate::{Class, Classify};
 
@@ -76,12 +76,6 @@ pub enum IndexDbError {
     /// A mode that does not exist; the message is the reference's.
     #[error(transparent)]
     UnknownMode(#[from] UnknownMode),
-    /// A mode that exists but is not built.
-    #[error("adding bundles in mode {mode} is not built yet; use mode replaces")]
-    NotBuilt {
-        /// The mode.
-        mode: Mode,
-    },
     /// The file is something else.
     #[error("the file is not an index database: name another image, or build the index again")]
     NotAnIndex {
@@ -159,7 +153,6 @@ impl IndexDbError {
         match self {
             Self::Refused(refusals) => refusals.exit_code(),
             Self::UnknownMode(_)
-            | Self::NotBuilt { .. }
             | Self::NotAnIndex { .. }
             | Self::Corrupt { .. }
             | Self::NewerSchema { .. }
@@ -176,7 +169,6 @@ impl Classify for IndexDbError {
         match self {
             Self::Refused(_)
             | Self::UnknownMode(_)
-            | Self::NotBuilt { .. }
             | Self::NotAnIndex { .. }
             | Self::Corrupt { .. }
             | Self::NewerSchema { .. } => Class::Reject,

@@ -211,30 +211,6 @@ fn a_refused_add_makes_no_file() {
 }
 
 #[test]
-fn a_mode_that_is_not_built_is_named() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = folder.path().join("index.db");
-    let options = AddOptions {
-        mode: Mode::SemverSkippatch,
-        ..OPTIONS
-    };
-    let error = SqliteIndex
-        .add(&db, &bundles(&basic()[..1]), &options)
-        .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "adding bundles in mode semver-skippatch is not built yet; use mode replaces"
-    );
-    let bad = [Made {
-        version: "1.0",
-        ..Made::new("basic", "")
-    }
-    .bundle()];
-    let error = SqliteIndex.add(&db, &bad, &options).unwrap_err();
-    assert_eq!(error.to_string(), "Bundle version 1.0 is not valid");
-}
-
-#[test]
 fn the_head_can_be_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let db = folder.path().join("index.db");

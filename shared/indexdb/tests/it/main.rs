@@ -10,3 +10,4 @@ mod hostile;
 mod made;
 mod migration;
 mod opening;
+mod removing;

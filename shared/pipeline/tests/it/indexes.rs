@@ -337,3 +337,38 @@ async fn version_and_architectures_come_from_the_index() {
     assert!(reason.contains("bad/mute@sha256:"), "{reason}");
     assert!(reason.contains("architecture"), "{reason}");
 }
+
+#[tokio::test]
+async fn versions_find_their_place_if_the_request_says_so() {
+    let world = World::new().await;
+    let by_version = |request: AddRequest| AddRequest {
+        graph_update_mode: Some("semver".to_owned()),
+        ..request
+    };
+    let third = world.push_bundle("lantern", "0.3.0").await;
+    let request = world.add(&third).await;
+    // It replaces a bundle that is not there.
+    let missing = "replaces nonexistent bundle lantern.v0.1.0";
+    world.fails_saying(request.clone(), &[missing]).await;
+    let record = world.completes(by_version(request.clone())).await;
+
+    let first = world.push_bundle("lantern", "0.1.0").await;
+    let lower = AddRequest {
+        bundles: vec![first.to_string()],
+        from_index: record.outputs.index_image_resolved,
+        ..request
+    };
+    let record = world.completes(by_version(lower.clone())).await;
+    assert_eq!(
+        world.bundles(&record).await,
+        ["lantern.v0.1.0", "lantern.v0.3.0"]
+    );
+
+    // Settings may allow a mode that does not exist.
+    let strange = AddRequest {
+        graph_update_mode: Some("sideways".to_owned()),
+        ..lower
+    };
+    let reason = "Invalid channel update mode sideways specified";
+    world.fails_saying(strange, &[reason]).await;
+}

@@ -159,13 +159,6 @@ async fn work_that_is_not_built_is_refused_by_name() {
         ),
         (
             AddRequest {
-                graph_update_mode: Some("semver".to_owned()),
-                ..good.clone()
-            },
-            "graph_update_mode",
-        ),
-        (
-            AddRequest {
                 check_related_images: Some(true),
                 ..good.clone()
             },

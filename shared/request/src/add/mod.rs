@@ -52,13 +52,6 @@ impl AddRequest {
         if !self.deprecation_list.is_empty() {
             names.push("deprecation_list");
         }
-        if self
-            .graph_update_mode
-            .as_deref()
-            .is_some_and(|mode| mode != "replaces")
-        {
-            names.push("graph_update_mode");
-        }
         if self.check_related_images == Some(true) {
             names.push("check_related_images");
         }
@@ -76,7 +69,6 @@ mod tests {
         let request = AddRequest {
             overwrite_from_index: true,
             deprecation_list: vec!["r.example/a:b".to_owned()],
-            graph_update_mode: Some("semver".to_owned()),
             check_related_images: Some(true),
             ..AddRequest::default()
         };
@@ -85,7 +77,6 @@ mod tests {
             [
                 "overwrite_from_index",
                 "deprecation_list",
-                "graph_update_mode",
                 "check_related_images"
             ]
         );

@@ -1,0 +1,181 @@
+//! Removing bundles and packages, and what nothing names any more (spec index-database §8).
+
+use std::collections::BTreeSet;
+
+use iib_bundle::Bundle;
+use iib_catalog::{CatalogDiff, Missing, Refusal};
+use rusqlite::Connection;
+
+use crate::ChangeReport;
+use crate::error::Fault;
+use crate::{outline, rows};
+
+type Sql<T> = Result<T, rusqlite::Error>;
+
+/// Removes packages in their order.
+///
+/// # Errors
+/// A package that is not there, if those are refused; one that comes twice is not there any more.
+pub(crate) fn packages(
+    connection: &Connection,
+    names: &[String],
+    missing: Missing,
+) -> Result<ChangeReport, Fault> {
+    let touched: BTreeSet<String> = names.iter().cloned().collect();
+    let before = rows::packages(connection, &touched)?;
+    let mut passed_over = Vec::new();
+    for name in names {
+        if !package(connection, name)? {
+            match missing {
+                Missing::Refuse => return Err(no_package(name)),
+                Missing::PassOver => passed_over.push(name.clone()),
+            }
+        }
+    }
+    sweep(connection)?;
+    let after = rows::packages(connection, &touched)?;
+    Ok(ChangeReport {
+        changes: CatalogDiff::between(&outline::of(&before), &outline::of(&after)),
+        passed_over,
+    })
+}
+
+/// Removes every package that is not named. If there is none, stranded bundles stay.
+///
+/// # Errors
+/// A name that is no package, if those are refused.
+pub(crate) fn all_but(
+    connection: &Connection,
+    keep: &[String],
+    missing: Missing,
+) -> Result<ChangeReport, Fault> {
+    let before = outline::shape(connection)?;
+    let unknown = keep
+        .iter()
+        .filter(|name| !before.packages.contains_key(*name));
+    let passed_over: Vec<String> = unknown.cloned().collect();
+    if let (Missing::Refuse, Some(name)) = (missing, passed_over.first()) {
+        return Err(no_package(name));
+    }
+    let mut removed = false;
+    for name in before.packages.keys().filter(|name| !keep.contains(name)) {
+        removed |= package(connection, name)?;
+    }
+    if removed {
+        sweep(connection)?;
+    }
+    Ok(ChangeReport {
+        changes: CatalogDiff::between(&before, &outline::shape(connection)?),
+        passed_over,
+    })
+}
+
+/// Removes what no channel and no deprecation names.
+pub(crate) fn stranded(connection: &Connection) -> Result<ChangeReport, Fault> {
+    let before = outline::shape(connection)?;
+    sweep(connection)?;
+    Ok(ChangeReport {
+        changes: CatalogDiff::between(&before, &outline::shape(connection)?),
+        passed_over: Vec::new(),
+    })
+}
+
+fn no_package(name: &str) -> Fault {
+    Refusal::NoPackage {
+        package: name.to_owned(),
+    }
+    .into()
+}
+
+/// Removes a package with the bundles that have an entry in it (§8.2, steps 1 and 2); `false` if
+/// there are none. [`sweep`] is to follow.
+pub(crate) fn package(connection: &Connection, name: &str) -> Sql<bool> {
+    let bundles: Vec<String> = connection
+        .prepare_cached(
+            "SELECT DISTINCT operatorbundle_name FROM channel_entry
+             WHERE package_name = ?1 AND operatorbundle_name IS NOT NULL
+             ORDER BY operatorbundle_name",
+        )?
+        .query_map([name], |row| row.get(0))?
+        .collect::<Sql<_>>()?;
+    if bundles.is_empty() {
+        return Ok(false);
+    }
+    let mut forget =
+        connection.prepare_cached("DELETE FROM deprecated WHERE operatorbundle_name = ?1")?;
+    for bundle in &bundles {
+        forget.execute([bundle])?;
+    }
+    for name in &bundles {
+        bundle(connection, name)?;
+    }
+    for statement in [
+        "DELETE FROM package WHERE name = ?1",
+        "DELETE FROM channel WHERE package_name = ?1",
+    ] {
+        connection.prepare_cached(statement)?.execute([name])?;
+    }
+    Ok(true)
+}
+
+/// Removes a bundle (§8.1): most goes by cascade, what may have a null in its key by name.
+pub(crate) fn bundle(connection: &Connection, name: &str) -> Sql<()> {
+    for statement in [
+        "DELETE FROM operatorbundle WHERE name = ?1",
+        "DELETE FROM api_provider WHERE operatorbundle_name = ?1",
+        "DELETE FROM api_requirer WHERE operatorbundle_name = ?1",
+        "DELETE FROM channel_entry WHERE operatorbundle_name = ?1",
+    ] {
+        connection.prepare_cached(statement)?.execute([name])?;
+    }
+    Ok(())
+}
+
+/// Removes bundles of the whole index that have neither an entry nor a deprecation, and tidies
+/// (§8.2, step 3).
+pub(crate) fn sweep(connection: &Connection) -> Sql<()> {
+    let stranded: Vec<String> = connection
+        .prepare(
+            "SELECT name FROM operatorbundle INDEXED BY pk
+             WHERE name NOT IN (SELECT operatorbundle_name FROM channel_entry
+                                WHERE operatorbundle_name IS NOT NULL)
+               AND name NOT IN (SELECT operatorbundle_name FROM deprecated
+                                WHERE operatorbundle_name IS NOT NULL)
+             ORDER BY name",
+        )?
+        .query_map([], |row| row.get(0))?
+        .collect::<Sql<_>>()?;
+    for name in &stranded {
+        bundle(connection, name)?;
+    }
+    tidy(connection)
+}
+
+/// Removes bundles that say they are of a package that is not there, and deprecations of bundles
+/// that are not there (§8.2, step 3).
+pub(crate) fn tidy(connection: &Connection) -> Sql<()> {
+    let packages: BTreeSet<String> = connection
+        .prepare("SELECT name FROM package WHERE name IS NOT NULL")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Sql<_>>()?;
+    let mut homeless = BTreeSet::new();
+    let mut statement = connection.prepare(
+        "SELECT operatorbundle_name, value FROM properties
+         WHERE type = 'olm.package' AND operatorbundle_name IS NOT NULL AND value IS NOT NULL",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let value: String = row.get(1)?;
+        if Bundle::package_of_property(&value).is_some_and(|name| !packages.contains(&name)) {
+            homeless.insert(row.get::<_, String>(0)?);
+        }
+    }
+    for name in &homeless {
+        bundle(connection, name)?;
+    }
+    connection.execute(
+        "DELETE FROM deprecated WHERE operatorbundle_name NOT IN (SELECT name FROM operatorbundle)",
+        [],
+    )?;
+    Ok(())
+}

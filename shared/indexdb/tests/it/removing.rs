@@ -1,0 +1,315 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use iib_bundle::Typed;
+use iib_catalog::{
+    AddOptions, AlphaFeatures, DeprecateOptions, Missing, Mode, Overwrite, PackageRemoval,
+};
+use iib_indexdb::SqliteIndex;
+use iib_ports::{Class, Classify as _, IndexDb as _, IndexDbError};
+use proptest::prelude::*;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use crate::made::{Made, bundles, rows, select};
+
+const REPLACES: AddOptions = AddOptions {
+    mode: Mode::Replaces,
+    overwrite: Overwrite::Refuse,
+    alpha: AlphaFeatures::On,
+};
+
+/// Every table with its rows.
+fn tables(db: &Path) -> BTreeMap<String, Vec<String>> {
+    let connection = Connection::open(db).unwrap();
+    let names = rows(
+        &connection,
+        "SELECT name FROM sqlite_master WHERE type = 'table'",
+    );
+    let columns = |name: &str| match name {
+        // Numbers of entries go on where they stopped.
+        "channel_entry" => "channel_name, package_name, operatorbundle_name, depth",
+        _ => "*",
+    };
+    names
+        .into_iter()
+        .map(|name| {
+            let select = format!("SELECT {} FROM {name}", columns(&name));
+            let found = rows(&connection, &select);
+            (name, found)
+        })
+        .collect()
+}
+
+fn index(made: &[Made]) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("index.db");
+    SqliteIndex.add(&db, &bundles(made), &REPLACES).unwrap();
+    (folder, db)
+}
+
+fn chain(package: &'static str) -> Vec<Made> {
+    vec![
+        Made::new(package, "1.0.0"),
+        Made::replacing(package, "1.1.0", "1.0.0"),
+        Made::replacing(package, "1.2.0", "1.1.0"),
+    ]
+}
+
+fn names(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(ToString::to_string).collect()
+}
+
+fn image(version: &str) -> String {
+    format!("registry.invalid/basic:{version}")
+}
+
+#[test]
+fn a_package_that_comes_and_goes_leaves_nothing() {
+    let (_folder, db) = index(&chain("other"));
+    let before = tables(&db);
+    SqliteIndex
+        .add(&db, &bundles(&chain("basic")), &REPLACES)
+        .unwrap();
+    assert_ne!(tables(&db), before);
+    let report = SqliteIndex
+        .remove(&db, &names(&["basic"]), Missing::Refuse)
+        .unwrap();
+    assert_eq!(tables(&db), before);
+    assert!(report.changes.to_string().starts_with("- package basic\n"));
+    assert_eq!(select(&db, "PRAGMA integrity_check"), ["ok"]);
+    assert_eq!(select(&db, "PRAGMA foreign_key_check"), [""; 0]);
+}
+
+#[test]
+fn what_is_refused_changes_nothing() {
+    let (_folder, db) = index(&[chain("basic"), chain("other")].concat());
+    let before = fs::read(&db).unwrap();
+    let deprecate = |images: &[String], package_removal| {
+        let options = DeprecateOptions {
+            package_removal,
+            ..DeprecateOptions::default()
+        };
+        SqliteIndex.deprecate(&db, images, &options).map(drop)
+    };
+    let property = Typed {
+        kind: "a".to_owned(),
+        value: "1".to_owned(),
+    };
+    let again = Made {
+        tag: "-rebuilt",
+        ..Made::new("basic", "1.0.0+2")
+    };
+    let semver = AddOptions {
+        mode: Mode::Semver,
+        ..REPLACES
+    };
+    let calls: [(Result<(), IndexDbError>, &str); 7] = [
+        (
+            SqliteIndex
+                .remove(&db, &names(&["basic", "gone"]), Missing::Refuse)
+                .map(drop),
+            "no package found for packagename gone",
+        ),
+        (
+            SqliteIndex
+                .remove(&db, &names(&["basic", "basic"]), Missing::Refuse)
+                .map(drop),
+            "no package found for packagename basic",
+        ),
+        (
+            SqliteIndex
+                .prune(&db, &names(&["basic", "gone"]), Missing::Refuse)
+                .map(drop),
+            "no package found for packagename gone",
+        ),
+        (
+            deprecate(&[image("1.0.0"), image("9.0.0")], PackageRemoval::Allowed),
+            "missing from registry: [registry.invalid/basic:9.0.0]",
+        ),
+        (
+            deprecate(&[image("1.0.0"), image("1.2.0")], PackageRemoval::Refused),
+            "error deprecating bundle registry.invalid/basic:1.2.0: Bundle deprecation causing",
+        ),
+        (
+            SqliteIndex.add_property(&db, &[image("1.0.0"), image("9.0.0")], &property),
+            "no bundle of the index has these images: [registry.invalid/basic:9.0.0]",
+        ),
+        (
+            SqliteIndex.add(&db, &[again.bundle()], &semver).map(drop),
+            "Bundle version 1.0.0+2 already added to index",
+        ),
+    ];
+    for (call, words) in calls {
+        let error = call.unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+        assert_eq!((error.class(), error.exit_code()), (Class::Reject, 1));
+    }
+    assert!(fs::read(&db).unwrap() == before);
+}
+
+#[test]
+fn unknown_names_may_be_passed_over() {
+    let (_folder, db) = index(&[chain("basic"), chain("other")].concat());
+    let report = SqliteIndex
+        .remove(&db, &names(&["gone", "basic"]), Missing::PassOver)
+        .unwrap();
+    assert_eq!(report.passed_over, ["gone"]);
+    assert_eq!(select(&db, "SELECT name FROM package"), ["other"]);
+    let options = DeprecateOptions {
+        missing: Missing::PassOver,
+        ..DeprecateOptions::default()
+    };
+    let images = names(&["registry.invalid/other:1.0.0", "registry.invalid/gone:1"]);
+    let report = SqliteIndex.deprecate(&db, &images, &options).unwrap();
+    assert_eq!(report.passed_over, ["registry.invalid/gone:1"]);
+}
+
+#[test]
+fn pruning_keeps_what_is_named() {
+    let (_folder, db) = index(&[chain("basic"), chain("other"), chain("third")].concat());
+    let report = SqliteIndex
+        .prune(&db, &names(&["other", "gone"]), Missing::PassOver)
+        .unwrap();
+    assert_eq!(report.passed_over, ["gone"]);
+    assert_eq!(select(&db, "SELECT name FROM package"), ["other"]);
+    let (_folder, alone) = index(&chain("other"));
+    assert_eq!(
+        select(&db, "SELECT name, bundlepath FROM operatorbundle"),
+        select(&alone, "SELECT name, bundlepath FROM operatorbundle")
+    );
+}
+
+#[test]
+fn stranded_bundles_go_and_deprecated_ones_stay() {
+    let (_folder, db) = index(&chain("basic"));
+    // It replaces nothing, so everything below it is stranded.
+    SqliteIndex
+        .add(&db, &[Made::new("basic", "2.0.0").bundle()], &REPLACES)
+        .unwrap();
+    let all = "SELECT name FROM operatorbundle";
+    assert_eq!(select(&db, all).len(), 4);
+    Connection::open(&db)
+        .unwrap()
+        .execute("INSERT INTO deprecated VALUES ('basic.v1.0.0')", [])
+        .unwrap();
+    SqliteIndex.prune_stranded(&db).unwrap();
+    assert_eq!(select(&db, all), ["basic.v1.0.0", "basic.v2.0.0"]);
+}
+
+#[test]
+fn a_deprecated_bundle_ends_its_channels_and_is_not_served() {
+    let (_folder, db) = index(&chain("basic"));
+    let report = SqliteIndex
+        .deprecate(&db, &[image("1.1.0")], &DeprecateOptions::default())
+        .unwrap();
+    assert_eq!(report.changes.to_string(), "- bundle basic/basic.v1.0.0\n");
+    assert_eq!(
+        select(&db, "SELECT name FROM operatorbundle"),
+        ["basic.v1.1.0", "basic.v1.2.0"]
+    );
+    let served = SqliteIndex.bundles(&db).unwrap();
+    let served: Vec<&str> = served.iter().map(|bundle| bundle.name.as_str()).collect();
+    assert_eq!(served, ["basic.v1.2.0"]);
+    assert_eq!(
+        select(&db, "SELECT operatorbundle_name FROM deprecated"),
+        ["basic.v1.1.0"]
+    );
+    assert_eq!(select(&db, "PRAGMA foreign_key_check"), [""; 0]);
+}
+
+#[test]
+fn a_package_whose_heads_are_all_deprecated_goes_if_it_may() {
+    let (_folder, db) = index(&[chain("basic"), chain("other")].concat());
+    let options = DeprecateOptions {
+        package_removal: PackageRemoval::Allowed,
+        ..DeprecateOptions::default()
+    };
+    SqliteIndex
+        .deprecate(&db, &[image("1.0.0"), image("1.2.0")], &options)
+        .unwrap();
+    assert_eq!(select(&db, "SELECT name FROM package"), ["other"]);
+    assert_eq!(select(&db, "SELECT * FROM deprecated"), [""; 0]);
+}
+
+#[test]
+fn a_property_is_written_as_given() {
+    let (_folder, db) = index(&chain("basic"));
+    let property = Typed {
+        kind: "olm.maxOpenShiftVersion".to_owned(),
+        value: "4.8".to_owned(),
+    };
+    SqliteIndex
+        .add_property(&db, &[image("1.1.0")], &property)
+        .unwrap();
+    assert_eq!(
+        select(
+            &db,
+            "SELECT value, operatorbundle_name, operatorbundle_version, operatorbundle_path
+             FROM properties WHERE type = 'olm.maxOpenShiftVersion'"
+        ),
+        ["4.8 | basic.v1.1.0 | 1.1.0 | registry.invalid/basic:1.1.0"]
+    );
+}
+
+#[test]
+fn free_pages_are_given_back_or_zero() {
+    let (_folder, db) = index(&[chain("basic"), chain("other"), chain("third")].concat());
+    let size = || fs::metadata(&db).unwrap().len();
+    let whole = size();
+    SqliteIndex
+        .prune(&db, &names(&["other"]), Missing::Refuse)
+        .unwrap();
+    let left = fs::read(&db).unwrap();
+    assert!(size() <= whole);
+    let contains = |text: &str| left.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(contains("other.v1.0.0") && !contains("basic.v1.0.0"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// By version, the order of a batch plays no part, nor whether it is a batch.
+    #[test]
+    fn batches_by_version_do_not_depend_on_order(
+        order in Just(vec!["1.0.0", "1.0.1", "1.1.0", "2.0.0-rc.1", "2.0.0"]).prop_shuffle(),
+    ) {
+        let batch = by_version(&[&order], Mode::Semver);
+        let singles: Vec<&[&str]> = order.chunks(1).collect();
+        prop_assert_eq!(&batch, &by_version(&singles, Mode::Semver));
+        prop_assert_eq!(&batch, &by_version(&[&sorted(&order)], Mode::Semver));
+    }
+
+    /// With patches skipped, single calls depend on their order in the reference; batches do not.
+    #[test]
+    fn batches_that_skip_patches_do_not_depend_on_order(
+        order in Just(vec!["1.0.0", "1.0.1", "1.0.2", "1.0.3"]).prop_shuffle(),
+    ) {
+        let batch = by_version(&[&order], Mode::SemverSkippatch);
+        prop_assert_eq!(batch, by_version(&[&sorted(&order)], Mode::SemverSkippatch));
+    }
+}
+
+fn sorted(versions: &[&'static str]) -> Vec<&'static str> {
+    let mut versions = versions.to_vec();
+    versions.sort_unstable();
+    versions
+}
+
+/// The tables after these calls.
+fn by_version(calls: &[&[&'static str]], mode: Mode) -> BTreeMap<String, Vec<String>> {
+    let (folder, options) = (
+        tempfile::tempdir().unwrap(),
+        AddOptions { mode, ..REPLACES },
+    );
+    let db = folder.path().join("index.db");
+    for call in calls {
+        let made: Vec<Made> = call
+            .iter()
+            .map(|version| Made::new("basic", version))
+            .collect();
+        SqliteIndex.add(&db, &bundles(&made), &options).unwrap();
+    }
+    tables(&db)
+}
