@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod catalog;
 mod images;
 mod op;
 mod request;
@@ -30,6 +31,30 @@ enum Command {
         #[arg(long, env = "BUNDLE_MAP", hide = true)]
         bundle_map: Option<PathBuf>,
     },
+    /// Write the catalog of an index database into a folder
+    Migrate {
+        /// The database
+        db: PathBuf,
+        /// The folder, absent or empty
+        folder: PathBuf,
+    },
+    /// Print the catalog of an index database
+    Render {
+        /// The database
+        db: PathBuf,
+    },
+    /// Check a catalog folder
+    Validate {
+        /// The folder
+        folder: PathBuf,
+    },
+    /// Write the serve cache of a catalog folder
+    Cache {
+        /// The catalog
+        catalog: PathBuf,
+        /// The cache
+        cache: PathBuf,
+    },
     /// One whole request
     Request {
         /// The request and the settings of the service
@@ -40,10 +65,26 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Op { db, op, bundle_map } => run_op(&db, &op, bundle_map.as_deref()),
-        Command::Request { file } => match request::run(&file) {
+        Command::Migrate { db, folder } => told(catalog::migrate(&db, &folder)),
+        Command::Render { db } => told(catalog::render(&db)),
+        Command::Validate { folder } => match catalog::validate(&folder) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => complain(&format!("{error:#}"), 1),
+            Err(text) => complain(&text, 1),
         },
+        Command::Cache { catalog, cache } => {
+            match iib_catalog_folder::write_cache(&catalog, &cache) {
+                Ok(_) => ExitCode::SUCCESS,
+                Err(error) => complain(&iib_ports::chain(&error), 1),
+            }
+        }
+        Command::Request { file } => told(request::run(&file)),
+    }
+}
+
+fn told(done: anyhow::Result<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&format!("{error:#}"), 1),
     }
 }
 

@@ -5,8 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Crates without input, output, time or chance.
-const PURE: [&str; 4] = ["iib-oci", "iib-catalog", "iib-bundle", "iib-request"];
-const ADAPTERS: [&str; 4] = ["iib-registry", "iib-indexdb", "iib-embedded", "iib-aws"];
+const PURE: [&str; 5] = [
+    "iib-oci",
+    "iib-catalog",
+    "iib-bundle",
+    "iib-fbc",
+    "iib-request",
+];
+const ADAPTERS: [&str; 5] = [
+    "iib-registry",
+    "iib-indexdb",
+    "iib-catalog-folder",
+    "iib-embedded",
+    "iib-aws",
+];
 const FUNCTIONS: [&str; 7] = [
     "iib-intake",
     "iib-pin",

@@ -9,6 +9,7 @@ mod write;
 pub(crate) use number::short_f32;
 pub use read::{JsonError, parse_json};
 pub(crate) use read::{compact, first_value};
+pub use write::json_string;
 pub(crate) use write::write_string;
 
 /// How deep values may be nested. Real manifests stay below 60; the limit keeps recursion off the

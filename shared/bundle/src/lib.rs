@@ -15,7 +15,7 @@ mod yaml;
 
 pub use apis::ApiKey;
 pub use error::{BundleError, Limit};
-pub use json::{Json, JsonError, Number, parse_json};
+pub use json::{Json, JsonError, Number, json_string, parse_json};
 pub use properties::Typed;
 pub use read::{Bundle, BundleFiles};
 pub use typed::TypeMismatch;

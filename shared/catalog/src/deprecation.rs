@@ -92,11 +92,7 @@ pub struct CutsDefaultHead;
 /// # Errors
 /// The head of the default channel is the bundle or below it.
 pub fn truncate(rows: &PackageRows, bundle: &str) -> Result<Truncation, CutsDefaultHead> {
-    let names: BTreeMap<i64, &str> = rows
-        .entries
-        .iter()
-        .map(|entry| (entry.id, entry.bundle.as_str()))
-        .collect();
+    let names = rows.names();
     let mut below: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut above: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for entry in &rows.entries {

@@ -21,11 +21,7 @@ impl<'a> Graph<'a> {
     /// # Errors
     /// A channel without a head, or with several.
     pub(crate) fn read(rows: &'a PackageRows) -> Result<Self, Refusal> {
-        let names: BTreeMap<i64, &str> = rows
-            .entries
-            .iter()
-            .map(|entry| (entry.id, entry.bundle.as_str()))
-            .collect();
+        let names = rows.names();
         let mut nodes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         let mut edges: BTreeMap<&str, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
         for entry in &rows.entries {

@@ -58,6 +58,14 @@ impl PackageRows {
             .collect()
     }
 
+    /// What each entry stands for, by its number.
+    pub(crate) fn names(&self) -> BTreeMap<i64, &str> {
+        let entries = self.entries.iter();
+        entries
+            .map(|entry| (entry.id, entry.bundle.as_str()))
+            .collect()
+    }
+
     /// An existing bundle with an edge to `bundle` in `channel`, if there is one: the one whose
     /// entry comes first.
     pub fn replacer_of<'a>(&'a self, bundle: &str, channel: &str) -> Option<&'a str> {

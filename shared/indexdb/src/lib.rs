@@ -4,6 +4,7 @@ use std::path::Path;
 
 use iib_bundle::{Bundle, Typed};
 use iib_catalog::{AddOptions, CatalogDiff, CatalogShape, DeprecateOptions, Missing};
+use iib_fbc::{Catalog, Report, check_tree};
 use iib_ports::{AddReport, IndexDb, IndexDbError, PresentBundle};
 
 mod add;
@@ -12,6 +13,7 @@ mod damage;
 mod definition;
 mod deprecate;
 mod error;
+mod export;
 #[cfg(feature = "generate")]
 pub mod generate;
 mod graph_rows;
@@ -26,6 +28,7 @@ mod schema;
 mod substitute;
 
 pub use damage::{Damage, ObjectKind};
+pub use export::ExportFault;
 
 /// Index databases in SQLite files.
 ///
@@ -43,7 +46,58 @@ pub struct ChangeReport {
     pub passed_over: Vec<String>,
 }
 
+/// An index was not written as a catalog.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError<E: std::error::Error + 'static> {
+    /// The index cannot be read.
+    #[error(transparent)]
+    Index(#[from] IndexDbError),
+    /// What is in it is no catalog.
+    #[error(transparent)]
+    Content(#[from] ExportFault),
+    /// The catalog has faults.
+    #[error("{0}")]
+    Invalid(Report),
+    /// Whoever took the packages failed.
+    #[error(transparent)]
+    Taken(E),
+}
+
 impl SqliteIndex {
+    /// The index as a file-based catalog, package by package (§11), so that no more than one is
+    /// in memory.
+    ///
+    /// # Errors
+    /// [`ExportError`]. Faults of all packages are reported together, after the last one; those
+    /// without faults were handed over by then.
+    pub fn export<E: std::error::Error + 'static>(
+        &self,
+        db: &Path,
+        mut take: impl FnMut(&str, Catalog) -> Result<(), E>,
+    ) -> Result<(), ExportError<E>> {
+        open::read(db, open::TIME_LIMIT, |connection| {
+            let top = export::top(connection)?;
+            let mut report = Report::default();
+            for name in export::packages(connection)? {
+                let catalog = match export::package(connection, &name, top)? {
+                    Ok(catalog) => catalog,
+                    Err(fault) => return Ok(Err(ExportError::Content(fault))),
+                };
+                let found = check_tree(&catalog);
+                if !found.is_clean() {
+                    report.faults.extend(found.faults);
+                } else if let Err(error) = take(&name, catalog) {
+                    return Ok(Err(ExportError::Taken(error)));
+                }
+            }
+            Ok(match report.is_clean() {
+                true => Ok(()),
+                false => Err(ExportError::Invalid(report)),
+            })
+        })?
+    }
+
     /// Removes packages with their bundles, and what nothing names afterwards (spec index-database
     /// §8). All or nothing, as every change here.
     ///

@@ -61,6 +61,13 @@ pub(crate) fn write_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
+/// A string as JSON text, with the reference's escapes.
+pub fn json_string(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    write_string(&mut out, text);
+    out
+}
+
 pub(super) fn escape(found: char) -> String {
     format!("\\u{:04x}", u32::from(found))
 }

@@ -6,6 +6,7 @@
 )]
 
 mod adding;
+mod exporting;
 mod hostile;
 mod made;
 mod migration;

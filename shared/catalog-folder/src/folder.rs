@@ -1,0 +1,300 @@
+//! Catalogs as folders of files (spec index-database §12, §13).
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use iib_fbc::{Catalog, ObjectFault, ReadError, read_text, take_objects_in, to_text};
+use walkdir::WalkDir;
+
+/// The largest file that is read, in bytes. The largest catalogs known have some 200 MiB in all.
+const FILE_LIMIT: u64 = 1 << 30;
+/// The largest file of a single object.
+const OBJECT_LIMIT: u64 = 16 << 20;
+
+const IGNORE_FILE: &str = ".indexignore";
+
+/// A catalog folder cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FolderError {
+    /// The system did not go along.
+    #[error("the system did not {action} {}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What it said.
+        source: io::Error,
+    },
+    /// A file that is larger than any catalog.
+    #[error("{} is larger than {limit} bytes: leave it out with an {IGNORE_FILE} file", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A pattern that is none.
+    #[error("{} has a pattern that cannot be used", path.display())]
+    Pattern {
+        /// The file with the patterns.
+        path: PathBuf,
+        /// What is wrong.
+        source: ignore::Error,
+    },
+    /// A file that is no catalog.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file, relative to the folder.
+        path: PathBuf,
+        /// What is wrong; part of the message.
+        source: ReadError,
+    },
+    /// A bundle with objects or properties that cannot be read.
+    #[error("{}: read bundle objects: package {package:?}, bundle {bundle:?}: {source}", path.display())]
+    Objects {
+        /// The file, relative to the folder.
+        path: PathBuf,
+        /// The bundle's package.
+        package: String,
+        /// The bundle.
+        bundle: String,
+        /// What is wrong; part of the message.
+        source: Box<ObjectFault>,
+    },
+    /// The folder for a new catalog has something in it.
+    #[error("output dir {path:?} must be empty: choose another, or remove what is in it")]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A package whose name cannot be that of a folder.
+    #[error("the package {0:?} has a name that cannot be that of a folder")]
+    PackageName(String),
+    /// A value of ours could not be written as JSON.
+    #[error("an object of the catalog could not be written")]
+    Write(#[from] serde_json::Error),
+}
+
+/// Reads every catalog file below a folder, in the order of their paths. Objects of bundles that
+/// are in files of their own are taken in.
+///
+/// # Errors
+/// [`FolderError`], the first.
+pub fn read_folder(root: &Path) -> Result<Catalog, FolderError> {
+    let mut catalog = Catalog::default();
+    for path in files(root)? {
+        let full = root.join(&path);
+        let bytes = read(&full, FILE_LIMIT)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let mut part = Catalog::default();
+        read_text(&text, &mut part).map_err(|source| FolderError::Read {
+            path: path.clone(),
+            source,
+        })?;
+        for bundle in &mut part.bundles {
+            take_objects_in(bundle, |name| object(root, &path, name)).map_err(|source| {
+                FolderError::Objects {
+                    path: path.clone(),
+                    package: bundle.package.clone(),
+                    bundle: bundle.name.clone(),
+                    source: Box::new(source),
+                }
+            })?;
+        }
+        catalog.extend(part);
+    }
+    Ok(catalog)
+}
+
+/// A file with an object, by the name it has in a catalog file.
+fn object(root: &Path, file: &Path, name: &str) -> Result<Vec<u8>, String> {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    match inside(folder, name) {
+        Some(path) => read(&root.join(path), OBJECT_LIMIT).map_err(|error| error_text(&error)),
+        None => Err("it is outside the catalog's folder".to_owned()),
+    }
+}
+
+fn error_text(error: &FolderError) -> String {
+    match error {
+        FolderError::Io { source, .. } => source.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// A path relative to a folder, without dots; `None` if it leads out of the root.
+fn inside(folder: &Path, name: &str) -> Option<PathBuf> {
+    let mut path = folder.to_owned();
+    for part in Path::new(name).components() {
+        match part {
+            Component::Normal(part) => path.push(part),
+            Component::CurDir => {}
+            Component::ParentDir => {
+                if !path.pop() {
+                    return None;
+                }
+            }
+            Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(path)
+}
+
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FolderError> {
+    let failed = io_error(path, "read");
+    if fs::metadata(path).map_err(&failed)?.len() > limit {
+        return Err(FolderError::TooLarge {
+            path: path.to_owned(),
+            limit,
+        });
+    }
+    fs::read(path).map_err(failed)
+}
+
+/// The catalog's files relative to the root, sorted, without those that ignore files name.
+fn files(root: &Path) -> Result<Vec<PathBuf>, FolderError> {
+    let mut patterns: Vec<Gitignore> = Vec::new();
+    let mut found = Vec::new();
+    let walk = WalkDir::new(root).sort_by_file_name();
+    for entry in walk {
+        let entry = entry.map_err(|error| FolderError::Io {
+            path: error.path().unwrap_or(root).to_owned(),
+            action: "list",
+            source: error.into(),
+        })?;
+        if entry.file_type().is_dir() {
+            let path = entry.path().join(IGNORE_FILE);
+            if path.is_file() {
+                patterns.push(patterns_of(entry.path(), &path)?);
+            }
+            continue;
+        }
+        let path = entry.path();
+        let ignored = patterns
+            .iter()
+            .rev()
+            .filter(|patterns| path.starts_with(patterns.path()))
+            .map(|patterns| patterns.matched_path_or_any_parents(path, false))
+            .find(|matched| !matched.is_none())
+            .is_some_and(|matched| matched.is_ignore());
+        if ignored || entry.file_name() == IGNORE_FILE {
+            continue;
+        }
+        if let Ok(path) = path.strip_prefix(root) {
+            found.push(path.to_owned());
+        }
+    }
+    Ok(found)
+}
+
+fn patterns_of(folder: &Path, path: &Path) -> Result<Gitignore, FolderError> {
+    let pattern = |source| FolderError::Pattern {
+        path: path.to_owned(),
+        source,
+    };
+    let mut builder = GitignoreBuilder::new(folder);
+    match builder.add(path) {
+        Some(error) => Err(pattern(error)),
+        None => builder.build().map_err(pattern),
+    }
+}
+
+/// Writes a catalog into a folder, a file for each package: `<package>/catalog.json`. The same
+/// content gives the same bytes. Objects without a package go into `catalog.json`.
+///
+/// # Errors
+/// As of [`FolderWriter`].
+pub fn write_folder(catalog: Catalog, root: &Path) -> Result<(), FolderError> {
+    let mut writer = FolderWriter::new(root)?;
+    for (package, part) in catalog.by_package() {
+        writer.package(&package, &part)?;
+    }
+    writer.finish()
+}
+
+/// Writes a catalog package by package. The folder is there when all of it is.
+#[derive(Debug)]
+pub struct FolderWriter {
+    root: PathBuf,
+    /// Where it is until then; removed when dropped.
+    partial: PathBuf,
+}
+
+impl FolderWriter {
+    /// Begins a catalog in a folder that is absent or empty.
+    ///
+    /// # Errors
+    /// [`FolderError::NotEmpty`] if there is something in it; it cannot be listed or made.
+    pub fn new(root: &Path) -> Result<Self, FolderError> {
+        match fs::read_dir(root).map(|mut entries| entries.next().is_some()) {
+            Ok(true) => {
+                return Err(FolderError::NotEmpty {
+                    path: root.to_owned(),
+                });
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(io_error(root, "list")(error));
+            }
+            _ => {}
+        }
+        let mut name = root.as_os_str().to_owned();
+        name.push(".partial");
+        let partial = PathBuf::from(name);
+        remove(&partial).map_err(io_error(&partial, "remove"))?;
+        fs::create_dir_all(&partial).map_err(io_error(&partial, "create"))?;
+        let root = root.to_owned();
+        Ok(Self { root, partial })
+    }
+
+    /// Writes the objects of a package.
+    ///
+    /// # Errors
+    /// The package has a name that is no folder's, or writing fails.
+    pub fn package(&mut self, name: &str, catalog: &Catalog) -> Result<(), FolderError> {
+        if name.contains(['/', '\\', '\0']) || name == "." || name == ".." {
+            return Err(FolderError::PackageName(name.to_owned()));
+        }
+        let folder = self.partial.join(name);
+        let mut text = String::new();
+        for blob in catalog.blobs() {
+            text.push_str(&to_text(blob)?);
+        }
+        fs::create_dir_all(&folder).map_err(io_error(&folder, "create"))?;
+        let path = folder.join("catalog.json");
+        fs::write(&path, text).map_err(io_error(&path, "write"))
+    }
+
+    /// Puts the folder in its place.
+    ///
+    /// # Errors
+    /// It cannot be renamed.
+    pub fn finish(self) -> Result<(), FolderError> {
+        fs::rename(&self.partial, &self.root).map_err(io_error(&self.root, "create"))
+    }
+}
+
+impl Drop for FolderWriter {
+    fn drop(&mut self) {
+        // Renamed away, or of no use to anybody.
+        let _ = remove(&self.partial);
+    }
+}
+
+fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn io_error<'a>(path: &'a Path, action: &'static str) -> impl Fn(io::Error) -> FolderError + 'a {
+    move |source| FolderError::Io {
+        path: path.to_owned(),
+        action,
+        source,
+    }
+}

@@ -1,0 +1,181 @@
+use std::fs;
+
+use iib_catalog_folder::{FolderError, read_folder, write_folder};
+use iib_fbc::{Catalog, Icon, Property, RelatedImage, check, read_text};
+use proptest::prelude::*;
+
+use crate::samples::{bundle, chain, files, folder};
+
+fn text_of(catalog: &Catalog) -> String {
+    let texts = catalog.blobs().map(iib_fbc::to_text);
+    texts.map(Result::unwrap).collect()
+}
+
+#[test]
+fn what_is_written_is_read_again() {
+    let mut catalog = chain("foo");
+    catalog.extend(chain("bar"));
+    catalog.packages[0].icon = Some(Icon {
+        base64data: "PHN2Zy8+".to_owned(),
+        mediatype: "image/svg+xml".to_owned(),
+    });
+    catalog.packages[0].description = "<\"&ö\u{2028}".to_owned();
+    catalog.bundles[0].related_images = vec![RelatedImage {
+        name: "r".to_owned(),
+        image: "registry.invalid/r:1".to_owned(),
+    }];
+    let strange = r#"{"schema": "my.own", "package": "foo", "x": [1.50, {"b": 1, "a": "\u003c"}]}"#;
+    read_text(strange, &mut catalog).unwrap();
+    let root = folder(&[]);
+    write_folder(catalog.clone(), root.path()).unwrap();
+    let written = files(root.path());
+    let names: Vec<&str> = written.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["bar/catalog.json", "foo/catalog.json"]);
+
+    let read = read_folder(root.path()).unwrap();
+    assert_eq!(read.clone().by_package(), catalog.by_package());
+    let again = folder(&[]);
+    write_folder(read, again.path()).unwrap();
+    assert!(files(again.path()) == written);
+}
+
+#[test]
+fn yaml_and_json_and_split_files_are_the_same() {
+    let json = text_of(&chain("foo"));
+    let yaml = "---\nschema: olm.package\nname: foo\ndefaultChannel: stable\n---\n# nothing\n---\n\
+                schema: olm.channel\nname: stable\npackage: foo\nentries:\n- name: foo.v1.0.0\n\
+                - name: foo.v1.1.0\n  replaces: foo.v1.0.0\n- {name: foo.v1.2.0, replaces: \
+                foo.v1.1.0, skips: null}\n";
+    let bundles = Catalog {
+        bundles: chain("foo").bundles,
+        ..Catalog::default()
+    };
+    let one = folder(&[("catalog.json", &json)]);
+    let parts = folder(&[
+        ("a/graph.yaml", yaml),
+        ("b/c/bundles.json", &text_of(&bundles)),
+        (".indexignore", "README*\n*.txt\n!keep.txt\n"),
+        ("README.md", "not a catalog"),
+        ("notes.txt", "nor is this"),
+        ("d/.indexignore", "/x\n"),
+        ("d/x/catalog.json", "{"),
+    ]);
+    assert_eq!(
+        read_folder(one.path()).unwrap(),
+        read_folder(parts.path()).unwrap()
+    );
+    assert!(check(&read_folder(parts.path()).unwrap()).is_clean());
+}
+
+#[test]
+fn objects_in_files_are_taken_in() {
+    let mut catalog = chain("foo");
+    let object = r#"{"ref": "objects/csv.json"}"#;
+    let property = Property::new("olm.bundle.object", object).unwrap();
+    catalog.bundles[0].properties.push(property);
+    let text = text_of(&catalog);
+    let root = folder(&[
+        ("foo/catalog.json", &text),
+        ("foo/objects/csv.json", r#"{"kind": "A"}"#),
+        (".indexignore", "objects/\n"),
+    ]);
+    let read = read_folder(root.path()).unwrap();
+    assert_eq!(
+        read.bundles[0].properties[1].text(),
+        r#"{"data":"eyJraW5kIjogIkEifQ=="}"#
+    );
+    fs::remove_file(root.path().join("foo/objects/csv.json")).unwrap();
+    let missing = read_folder(root.path()).unwrap_err().to_string();
+    assert!(
+        missing.contains("get data for bundle object \"objects/csv.json\": No such file"),
+        "{missing}"
+    );
+    let outside = text.replace("objects/csv.json", "../../../etc/passwd");
+    fs::write(root.path().join("foo/catalog.json"), outside).unwrap();
+    let outside = read_folder(root.path()).unwrap_err().to_string();
+    assert!(
+        outside.contains("outside the catalog's folder"),
+        "{outside}"
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    for (content, words) in [
+        ("{\"schema\": \"olm.package\"", "unexpected EOF"),
+        ("{\"schema\" \"olm.package\"}", "the JSON text is broken"),
+        (
+            "{\"name\": \"x\"}",
+            "object '{\"name\": \"x\"}' is missing root schema field",
+        ),
+        ("just a text", "a document of the file is no object"),
+        ("a: [", "error converting YAML to JSON: yaml:"),
+        (
+            "{\"schema\": \"olm.channel\", \"entries\": {}}",
+            "parse channel: json: cannot unmarshal",
+        ),
+        (
+            "{\"schema\": \"olm.bundle\", \"name\": \"b\", \"properties\": [{\"type\": \"x\"}]}",
+            "package \"\", bundle \"b\": parse properties: parse property[0] of type \"x\": unexpected \
+             end of JSON input",
+        ),
+        (
+            "{\"schema\": \"olm.bundle\", \"properties\": [{\"type\": \"olm.gvk\", \"value\": [1]}]}",
+            "parse property[0] of type \"olm.gvk\": json: cannot unmarshal",
+        ),
+        (
+            "{\"schema\": \"olm.bundle\", \"properties\": [{\"type\": \"olm.bundle.object\", \
+             \"value\": {\"data\": \"*\"}}]}",
+            "illegal base64 data",
+        ),
+    ] {
+        let root = folder(&[("foo/catalog.json", content)]);
+        let error = read_folder(root.path()).unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("foo/catalog.json: "), "{text}");
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
+#[test]
+fn a_folder_with_something_in_it_is_left_alone() {
+    let root = folder(&[("x", "mine")]);
+    let refused = write_folder(chain("foo"), root.path()).unwrap_err();
+    assert!(matches!(refused, FolderError::NotEmpty { .. }), "{refused}");
+    assert_eq!(files(root.path()), [("x".to_owned(), b"mine".to_vec())]);
+    let empty = folder(&[]);
+    let refused = write_folder(chain(".."), &empty.path().join("new")).unwrap_err();
+    assert!(matches!(refused, FolderError::PackageName(_)), "{refused}");
+    assert!(files(empty.path()).is_empty());
+}
+
+proptest! {
+    /// Texts of any kind survive the way through a file.
+    #[test]
+    fn writing_and_reading_is_the_identity(
+        name in "[a-z.-]{1,8}",
+        text in any::<String>(),
+        number in any::<f64>().prop_filter("JSON has no others", |number| number.is_finite()),
+    ) {
+        let mut catalog = chain(&name);
+        catalog.packages[0].description = text.clone();
+        let value = serde_json::json!({"t": text, "n": number, "e": [{}, []]}).to_string();
+        catalog.bundles[0].properties.push(Property::new("x", &value).unwrap());
+        let mut read = Catalog::default();
+        read_text(&text_of(&catalog), &mut read).unwrap();
+        prop_assert_eq!(&read, &catalog);
+        prop_assert_eq!(text_of(&read), text_of(&catalog));
+    }
+
+    /// No text makes the reader or the checks panic.
+    #[test]
+    fn nothing_panics(text in "[ -~\n]{0,200}", json in "[\\[\\]{}:,\"a-z0-9 ]{0,80}") {
+        for text in [text, format!("{{{json}")] {
+            let mut catalog = Catalog::default();
+            if read_text(&text, &mut catalog).is_ok() {
+                let _ = check(&catalog).to_string();
+            }
+        }
+        let _ = bundle("a", "1");
+    }
+}

@@ -1,0 +1,7 @@
+//! Catalogs as folders: reading, writing, checking, and the serve cache.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod cache;
+mod checking;
+mod folders;
+mod samples;

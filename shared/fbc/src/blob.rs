@@ -1,0 +1,275 @@
+//! The objects of a catalog (spec index-database §12, §13), as values.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use crate::write::compact;
+
+/// A catalog: what its files hold, in their order.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Catalog {
+    /// Packages.
+    pub packages: Vec<CatalogPackage>,
+    /// Channels.
+    pub channels: Vec<Channel>,
+    /// Bundles.
+    pub bundles: Vec<CatalogBundle>,
+    /// Objects of other schemas, kept as they are.
+    pub others: Vec<Other>,
+}
+
+impl Catalog {
+    /// Takes in what another one holds.
+    pub fn extend(&mut self, other: Self) {
+        self.packages.extend(other.packages);
+        self.channels.extend(other.channels);
+        self.bundles.extend(other.bundles);
+        self.others.extend(other.others);
+    }
+
+    /// The same by package, names sorted; objects without a package are under the empty name.
+    /// Within a package channels, bundles and others are sorted by name.
+    pub fn by_package(self) -> BTreeMap<String, Self> {
+        let mut packages: BTreeMap<String, Self> = BTreeMap::new();
+        for package in self.packages {
+            let part = packages.entry(package.name.clone()).or_default();
+            part.packages.push(package);
+        }
+        for channel in self.channels {
+            let part = packages.entry(channel.package.clone()).or_default();
+            part.channels.push(channel);
+        }
+        for bundle in self.bundles {
+            let part = packages.entry(bundle.package.clone()).or_default();
+            part.bundles.push(bundle);
+        }
+        for other in self.others {
+            let part = packages.entry(other.package.clone()).or_default();
+            part.others.push(other);
+        }
+        for part in packages.values_mut() {
+            part.channels.sort_by(|low, high| low.name.cmp(&high.name));
+            part.bundles.sort_by(|low, high| low.name.cmp(&high.name));
+            part.others
+                .sort_by(|low, high| (&low.schema, &low.name).cmp(&(&high.schema, &high.name)));
+        }
+        packages
+    }
+
+    /// Every object, packages first, then channels, bundles and others.
+    pub fn blobs(&self) -> impl Iterator<Item = Blob<'_>> {
+        let packages = self.packages.iter().map(Blob::Package);
+        let channels = self.channels.iter().map(Blob::Channel);
+        let bundles = self.bundles.iter().map(Blob::Bundle);
+        let others = self.others.iter().map(Blob::Other);
+        packages.chain(channels).chain(bundles).chain(others)
+    }
+}
+
+/// One object of a catalog.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Blob<'a> {
+    /// `olm.package`
+    Package(&'a CatalogPackage),
+    /// `olm.channel`
+    Channel(&'a Channel),
+    /// `olm.bundle`
+    Bundle(&'a CatalogBundle),
+    /// Any other schema.
+    Other(&'a Other),
+}
+
+/// An `olm.package`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CatalogPackage {
+    /// Its name.
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
+    /// The name of its default channel.
+    #[serde(deserialize_with = "or_default")]
+    pub default_channel: String,
+    /// Its icon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub icon: Option<Icon>,
+    /// What it is, for people.
+    #[serde(
+        deserialize_with = "or_default",
+        skip_serializing_if = "String::is_empty"
+    )]
+    pub description: String,
+    /// Properties.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub properties: Vec<Property>,
+}
+
+/// An icon.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Icon {
+    /// The image, in base64.
+    #[serde(deserialize_with = "or_default")]
+    pub base64data: String,
+    /// Its media type.
+    #[serde(deserialize_with = "or_default")]
+    pub mediatype: String,
+}
+
+/// An `olm.channel`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Channel {
+    /// Its name.
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
+    /// Its package.
+    #[serde(deserialize_with = "or_default")]
+    pub package: String,
+    /// The bundles in it.
+    #[serde(deserialize_with = "or_default")]
+    pub entries: Vec<ChannelEntry>,
+    /// Properties.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub properties: Vec<Property>,
+}
+
+/// A bundle in a channel.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ChannelEntry {
+    /// The bundle.
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
+    /// The bundle it replaces; empty for none.
+    #[serde(
+        deserialize_with = "or_default",
+        skip_serializing_if = "String::is_empty"
+    )]
+    pub replaces: String,
+    /// The bundles it skips.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub skips: Vec<String>,
+    /// The versions it skips; empty for none.
+    #[serde(
+        deserialize_with = "or_default",
+        skip_serializing_if = "String::is_empty"
+    )]
+    pub skip_range: String,
+}
+
+/// An `olm.bundle`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CatalogBundle {
+    /// Its name.
+    #[serde(
+        deserialize_with = "or_default",
+        skip_serializing_if = "String::is_empty"
+    )]
+    pub name: String,
+    /// Its package.
+    #[serde(
+        deserialize_with = "or_default",
+        skip_serializing_if = "String::is_empty"
+    )]
+    pub package: String,
+    /// Its image.
+    #[serde(deserialize_with = "or_default")]
+    pub image: String,
+    /// Its properties, `olm.bundle.object` among them.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub properties: Vec<Property>,
+    /// The images it uses.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub related_images: Vec<RelatedImage>,
+}
+
+/// A property: a type, and a value as JSON text.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Property {
+    /// The type.
+    #[serde(rename = "type", default, deserialize_with = "or_default")]
+    pub kind: String,
+    /// The value; `None` if there is none, which no catalog may have.
+    #[serde(
+        default,
+        deserialize_with = "even_null",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub value: Option<Box<RawValue>>,
+}
+
+/// A value that is there, null or not.
+fn even_null<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::deserialize(deserializer).map(Some)
+}
+
+impl Property {
+    /// A property whose value is the text of a JSON value.
+    ///
+    /// # Errors
+    /// The text is no JSON value.
+    pub fn new(kind: &str, value: &str) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            kind: kind.to_owned(),
+            value: Some(RawValue::from_string(value.to_owned())?),
+        })
+    }
+
+    /// The value's text, as it is written; empty if there is none.
+    pub fn text(&self) -> &str {
+        self.value.as_deref().map_or("", RawValue::get)
+    }
+}
+
+/// White space plays no part.
+impl PartialEq for Property {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind && compact(self.text()) == compact(other.text())
+    }
+}
+
+/// An image that a bundle uses.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RelatedImage {
+    /// What the bundle calls it.
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
+    /// The image.
+    #[serde(deserialize_with = "or_default")]
+    pub image: String,
+}
+
+/// An object of another schema, kept as it is.
+#[derive(Debug, Clone)]
+pub struct Other {
+    /// Its schema.
+    pub schema: String,
+    /// Its package; empty for none.
+    pub package: String,
+    /// Its name; empty for none.
+    pub name: String,
+    /// All of it, as JSON text.
+    pub blob: Box<RawValue>,
+}
+
+/// White space plays no part.
+impl PartialEq for Other {
+    fn eq(&self, other: &Self) -> bool {
+        compact(self.blob.get()) == compact(other.blob.get())
+    }
+}
+
+/// Null is as good as absent.
+pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}

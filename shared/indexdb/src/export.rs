@@ -1,0 +1,436 @@
+//! From the rows to a file-based catalog (spec index-database §11).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use iib_catalog::{PackageRows, Version};
+use iib_fbc::{
+    Catalog, CatalogBundle, CatalogPackage, Channel, ChannelEntry, Icon, Property, RelatedImage,
+};
+use rusqlite::Connection;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::error::Fault;
+use crate::rows;
+
+/// An index cannot be written as a catalog.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportFault {
+    /// A package without a channel.
+    #[error("package {0} not found: it has no channel, so no catalog can hold it")]
+    NoChannel(String),
+    /// A text of a row that should be JSON.
+    #[error("bundle {bundle:?}: {what} is not what it should be: {problem}")]
+    Content {
+        /// The bundle.
+        bundle: String,
+        /// What is wrong.
+        what: &'static str,
+        /// How.
+        problem: String,
+    },
+    /// The CSV that the icon comes from.
+    #[error("populate package icons: unmarshal CSV json for bundle {bundle:?}: {problem}")]
+    Icon {
+        /// The bundle.
+        bundle: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// Failures of the rows, or of what is in them.
+pub(crate) type Exported<T> = Result<Result<T, ExportFault>, Fault>;
+
+macro_rules! known {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(fault) => return Ok(Err(fault)),
+        }
+    };
+}
+
+/// Names of the packages, sorted.
+pub(crate) fn packages(connection: &Connection) -> Result<Vec<String>, Fault> {
+    let mut statement =
+        connection.prepare("SELECT name FROM package WHERE name IS NOT NULL ORDER BY name")?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    Ok(names.collect::<Result<_, _>>()?)
+}
+
+/// The depth of every channel's first entry: the lowest of the whole index.
+pub(crate) fn top(connection: &Connection) -> Result<i64, Fault> {
+    let depth = connection.query_row("SELECT min(depth) FROM channel_entry", [], |row| {
+        row.get::<_, Option<i64>>(0)
+    })?;
+    Ok(depth.unwrap_or_default())
+}
+
+/// One package as a catalog.
+pub(crate) fn package(connection: &Connection, name: &str, top: i64) -> Exported<Catalog> {
+    let package = rows::package(connection, name)?;
+    if package.channels.is_empty() {
+        return Ok(Err(ExportFault::NoChannel(name.to_owned())));
+    }
+    let mut catalog = Catalog::default();
+    let places = places(&package, top);
+    let mut channels: BTreeMap<&str, Vec<ChannelEntry>> = package
+        .channels
+        .keys()
+        .map(|channel| (channel.as_str(), Vec::new()))
+        .collect();
+    let names: BTreeSet<&str> = places.keys().map(|(_, bundle)| *bundle).collect();
+    for bundle in names {
+        let Some(row) = Row::read(connection, bundle)? else {
+            continue;
+        };
+        let properties = known!(row.properties(connection, name)?);
+        if properties
+            .iter()
+            .any(|found| found.kind == "olm.deprecated")
+        {
+            continue;
+        }
+        for (channel, entries) in &mut channels {
+            if let Some(place) = places.get(&(*channel, bundle)) {
+                entries.push(ChannelEntry {
+                    name: bundle.to_owned(),
+                    replaces: place.replaces.unwrap_or_default().to_owned(),
+                    skips: place.skips.iter().map(ToString::to_string).collect(),
+                    skip_range: row.skip_range.clone(),
+                });
+            }
+        }
+        let related_images = known!(row.related_images(connection)?);
+        catalog.bundles.push(CatalogBundle {
+            name: bundle.to_owned(),
+            package: name.to_owned(),
+            image: row.image.clone(),
+            properties,
+            related_images,
+        });
+    }
+    let default_channel = package.default_channel.clone().unwrap_or_default();
+    let head = package
+        .channels
+        .get(&default_channel)
+        .and_then(|channel| channel.head.as_deref());
+    let icon = match head {
+        Some(head) if catalog.bundles.iter().any(|bundle| bundle.name == head) => {
+            known!(icon(connection, head)?)
+        }
+        _ => None,
+    };
+    catalog.packages.push(CatalogPackage {
+        name: name.to_owned(),
+        default_channel,
+        icon,
+        ..CatalogPackage::default()
+    });
+    catalog.channels = channels
+        .into_iter()
+        .map(|(channel, entries)| Channel {
+            name: channel.to_owned(),
+            package: name.to_owned(),
+            entries,
+            properties: Vec::new(),
+        })
+        .collect();
+    Ok(Ok(catalog))
+}
+
+/// Where a bundle stands in a channel (§11.2).
+#[derive(Default)]
+struct Standing<'a> {
+    replaces: Option<&'a str>,
+    skips: Vec<&'a str>,
+}
+
+/// By channel and bundle. What an entry on the chain points to is replaced, what any other entry
+/// points to is skipped.
+fn places(package: &PackageRows, top: i64) -> BTreeMap<(&str, &str), Standing<'_>> {
+    let by_id: BTreeMap<i64, _> = package
+        .entries
+        .iter()
+        .map(|entry| (entry.id, entry))
+        .collect();
+    let mut chain: BTreeSet<i64> = BTreeSet::new();
+    for entry in package.entries.iter().filter(|entry| entry.depth == top) {
+        let mut at = Some(entry.id);
+        while let Some(id) = at
+            && chain.insert(id)
+        {
+            at = by_id.get(&id).and_then(|entry| entry.replaces);
+        }
+    }
+    let mut places: BTreeMap<(&str, &str), Standing<'_>> = BTreeMap::new();
+    for entry in &package.entries {
+        if !package.present.contains_key(&entry.bundle) {
+            continue;
+        }
+        let place = places.entry((&entry.channel, &entry.bundle)).or_default();
+        let target = entry.replaces.and_then(|target| by_id.get(&target));
+        let Some(target) = target.map(|entry| entry.bundle.as_str()) else {
+            continue;
+        };
+        if chain.contains(&entry.id) {
+            place.replaces = place.replaces.max(Some(target));
+        } else {
+            place.skips.push(target);
+        }
+    }
+    places
+}
+
+/// What a catalog needs of a row of `operatorbundle`.
+struct Row {
+    name: String,
+    csv: Option<Vec<u8>>,
+    objects: Option<Vec<u8>>,
+    image: String,
+    version: String,
+    skip_range: String,
+}
+
+impl Row {
+    /// `None` for a bundle without version or image, which no catalog has.
+    fn read(connection: &Connection, name: &str) -> Result<Option<Self>, Fault> {
+        use rusqlite::OptionalExtension as _;
+        let row = connection
+            .prepare_cached(
+                "SELECT CAST(csv AS BLOB), CAST(bundle AS BLOB), bundlepath, version,
+                   ifnull(skiprange, '')
+                 FROM operatorbundle
+                 WHERE name = ?1 AND bundlepath IS NOT NULL AND version IS NOT NULL",
+            )?
+            .query_row([name], |row| {
+                Ok(Self {
+                    name: name.to_owned(),
+                    csv: row.get(0)?,
+                    objects: row.get(1)?,
+                    image: row.get(2)?,
+                    version: row.get(3)?,
+                    skip_range: row.get(4)?,
+                })
+            })
+            .optional()?;
+        Ok(row)
+    }
+
+    fn fault(&self, what: &'static str, problem: &impl ToString) -> ExportFault {
+        ExportFault::Content {
+            bundle: self.name.clone(),
+            what,
+            problem: problem.to_string(),
+        }
+    }
+
+    /// §11.4.
+    fn properties(&self, connection: &Connection, package: &str) -> Exported<Vec<Property>> {
+        let mut found: BTreeSet<(String, String)> = BTreeSet::new();
+        for (kind, value) in typed(connection, "properties", &self.name)? {
+            let value = match kind.as_str() {
+                "olm.gvk" => {
+                    known!(gvk(&value).map_err(|error| self.fault("a provided API", &error)))
+                }
+                _ => value,
+            };
+            found.insert((kind, value));
+        }
+        for (kind, value) in typed(connection, "dependencies", &self.name)? {
+            match kind.as_str() {
+                "olm.gvk" => {
+                    found.insert(("olm.gvk.required".to_owned(), value));
+                }
+                "olm.package" => {
+                    let value = known!(
+                        required_package(&value)
+                            .map_err(|error| self.fault("a dependency on a package", &error))
+                    );
+                    found.insert(("olm.package.required".to_owned(), value));
+                }
+                _ => {}
+            }
+        }
+        if !found.iter().any(|(kind, _)| kind == "olm.package") {
+            let value = iib_bundle::Bundle::package_property(package, &self.version);
+            found.insert(("olm.package".to_owned(), value));
+        }
+        let mut properties = Vec::new();
+        for (kind, value) in found {
+            let property = Property::new(&kind, &value);
+            properties.push(known!(
+                property.map_err(|error| self.fault("a property", &error))
+            ));
+        }
+        for text in known!(self.objects()) {
+            let value = format!(r#"{{"data":"{}"}}"#, STANDARD.encode(text));
+            let property = Property::new("olm.bundle.object", &value);
+            properties.push(known!(
+                property.map_err(|error| self.fault("an object", &error))
+            ));
+        }
+        Ok(Ok(properties))
+    }
+
+    /// The texts of the objects, which stand one after the other.
+    fn objects(&self) -> Result<Vec<&str>, ExportFault> {
+        let bytes = self.objects.as_deref().unwrap_or_default();
+        let objects = serde_json::Deserializer::from_slice(bytes).into_iter::<&RawValue>();
+        let objects = objects.map(|object| object.map(RawValue::get));
+        let objects: Result<Vec<&str>, _> = objects.collect();
+        objects.map_err(|error| self.fault("its list of objects", &error))
+    }
+
+    /// §11.5.
+    fn related_images(&self, connection: &Connection) -> Exported<Vec<RelatedImage>> {
+        #[derive(Deserialize, Default)]
+        #[serde(default, rename_all = "camelCase")]
+        struct Spec {
+            related_images: Option<Vec<RelatedImage>>,
+        }
+        #[derive(Deserialize, Default)]
+        #[serde(default)]
+        struct Csv {
+            spec: Option<Spec>,
+        }
+        let mut images = Vec::new();
+        if let Some(csv) = self.csv.as_deref().filter(|csv| !csv.is_empty()) {
+            let csv: Csv =
+                known!(serde_json::from_slice(csv).map_err(|error| self.fault("its CSV", &error)));
+            images = csv
+                .spec
+                .unwrap_or_default()
+                .related_images
+                .unwrap_or_default();
+        }
+        let named: BTreeSet<String> = images.iter().map(|image| image.image.clone()).collect();
+        let mut statement = connection.prepare_cached(
+            "SELECT DISTINCT ifnull(image, '') FROM related_image
+             WHERE operatorbundle_name = ?1 ORDER BY image",
+        )?;
+        let mut rows = statement.query([&self.name])?;
+        while let Some(row) = rows.next()? {
+            let image: String = row.get(0)?;
+            if !named.contains(&image) {
+                images.push(RelatedImage {
+                    name: String::new(),
+                    image,
+                });
+            }
+        }
+        images.sort_by(|low, high| (&low.image, &low.name).cmp(&(&high.image, &high.name)));
+        Ok(Ok(images))
+    }
+}
+
+/// Types and values of a bundle's rows in one of the two tables that have them.
+fn typed(
+    connection: &Connection,
+    table: &str,
+    bundle: &str,
+) -> Result<Vec<(String, String)>, Fault> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT DISTINCT ifnull(type, ''), ifnull(CAST(value AS TEXT), '') FROM {table}
+         WHERE operatorbundle_name = ?1"
+    ))?;
+    let rows = statement.query_map([bundle], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A provided API with its members in their order, so that each is there once.
+fn gvk(value: &str) -> Result<String, serde_json::Error> {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Gvk {
+        group: String,
+        kind: String,
+        version: String,
+    }
+    let Gvk {
+        group,
+        kind,
+        version,
+    } = serde_json::from_str(value)?;
+    let text = iib_bundle::json_string;
+    Ok(format!(
+        r#"{{"group":{},"kind":{},"version":{}}}"#,
+        text(&group),
+        text(&kind),
+        text(&version)
+    ))
+}
+
+/// A dependency on a package as a property of the catalog.
+fn required_package(value: &str) -> Result<String, serde_json::Error> {
+    #[derive(Deserialize, Default)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Dependency {
+        package_name: String,
+        version: String,
+    }
+    let Dependency {
+        package_name,
+        version,
+    } = serde_json::from_str(value)?;
+    let text = iib_bundle::json_string;
+    Ok(format!(
+        r#"{{"packageName":{},"versionRange":{}}}"#,
+        text(&package_name),
+        text(&version)
+    ))
+}
+
+/// The first icon of a CSV, if it has any data (§11.6).
+fn icon(connection: &Connection, bundle: &str) -> Exported<Option<Icon>> {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Spec {
+        icon: Option<Vec<Icon>>,
+        version: Option<String>,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Csv {
+        spec: Option<Spec>,
+    }
+    let text: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT CAST(csv AS BLOB) FROM operatorbundle WHERE name = ?1")?
+        .query_row([bundle], |row| row.get(0))?;
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(Ok(None));
+    };
+    let fault = |problem: String| ExportFault::Icon {
+        bundle: bundle.to_owned(),
+        problem,
+    };
+    // Members of the wrong type are refused here and nowhere else.
+    let csv: Result<Csv, _> = serde_json::from_slice(&text);
+    let csv = known!(csv.map_err(|error| fault(format!("json: cannot unmarshal: {error}"))));
+    let Spec { icon, version } = csv.spec.unwrap_or_default();
+    match version.as_deref() {
+        Some("") => {
+            let problem = "strconv.ParseUint: parsing \"\": invalid syntax".to_owned();
+            return Ok(Err(fault(problem)));
+        }
+        Some(version) => {
+            known!(Version::parse(version).map_err(|error| fault(error.to_string())));
+        }
+        None => {}
+    }
+    let first = icon.unwrap_or_default().into_iter().next();
+    let mut first = match first {
+        Some(icon) if !icon.base64data.is_empty() => icon,
+        _ => return Ok(Ok(None)),
+    };
+    first
+        .base64data
+        .retain(|found| !found.is_ascii_whitespace());
+    let decoded = STANDARD.decode(&first.base64data);
+    known!(decoded.map_err(|error| fault(format!("illegal base64 data: {error}"))));
+    Ok(Ok(Some(first)))
+}

@@ -1,0 +1,180 @@
+use std::convert::Infallible;
+use std::path::Path;
+
+use iib_catalog::{AddOptions, AlphaFeatures, Mode, Overwrite};
+use iib_fbc::{Catalog, Channel, check, read_text, to_text};
+use iib_indexdb::{ExportError, ExportFault, SqliteIndex};
+use iib_ports::IndexDb as _;
+use rusqlite::Connection;
+
+use crate::made::{Made, bundles};
+
+const OPTIONS: AddOptions = AddOptions {
+    mode: Mode::Replaces,
+    overwrite: Overwrite::Refuse,
+    alpha: AlphaFeatures::On,
+};
+
+fn exported(db: &Path) -> Result<Catalog, ExportError<Infallible>> {
+    let mut catalog = Catalog::default();
+    SqliteIndex.export(db, |_, part| {
+        catalog.extend(part);
+        Ok(())
+    })?;
+    Ok(catalog)
+}
+
+/// Entries as `name`, `name > replaced`, `name > replaced - skipped`.
+fn told(channel: &Channel) -> Vec<String> {
+    let told = channel.entries.iter().map(|entry| {
+        let mut text = entry.name.clone();
+        if !entry.replaces.is_empty() {
+            text += &format!(" > {}", entry.replaces);
+        }
+        for skipped in &entry.skips {
+            text += &format!(" - {skipped}");
+        }
+        text.replace("basic.v", "")
+    });
+    told.collect()
+}
+
+fn index(made: &[Made]) -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("index.db");
+    for made in made {
+        SqliteIndex
+            .add(&db, &bundles(&[made.clone()]), &OPTIONS)
+            .unwrap();
+    }
+    (folder, db)
+}
+
+/// The worked example of spec §18.1.
+fn basic() -> Vec<Made> {
+    vec![
+        Made::new("basic", "1.0.0"),
+        Made::replacing("basic", "1.1.0", "1.0.0"),
+        Made {
+            channels: "alpha,beta",
+            default_channel: "beta",
+            ..Made::replacing("basic", "1.2.0", "1.1.0")
+        },
+        Made {
+            channels: "stable",
+            skips: &["1.2.0"],
+            ..Made::replacing("basic", "1.3.0", "1.1.0")
+        },
+    ]
+}
+
+#[test]
+fn the_worked_example_gives_the_catalog_of_the_specification() {
+    let (_folder, db) = index(&basic());
+    let catalog = exported(&db).unwrap();
+    assert!(check(&catalog).is_clean());
+    assert_eq!(catalog.packages[0].default_channel, "stable");
+    let names: Vec<&str> = catalog
+        .channels
+        .iter()
+        .map(|channel| &*channel.name)
+        .collect();
+    assert_eq!(names, ["alpha", "beta", "stable"]);
+    assert_eq!(
+        told(&catalog.channels[0]),
+        ["1.0.0", "1.1.0 > 1.0.0", "1.2.0 > 1.1.0"]
+    );
+    assert_eq!(
+        told(&catalog.channels[2]),
+        ["1.0.0", "1.1.0 > 1.0.0", "1.2.0", "1.3.0 > 1.1.0 - 1.2.0"]
+    );
+    assert_eq!(catalog.channels[2].entries[3].skip_range, "<1.3.0");
+    let head = &catalog.bundles[3];
+    let kinds: Vec<&str> = head.properties.iter().map(|found| &*found.kind).collect();
+    assert_eq!(
+        kinds,
+        [
+            "olm.gvk",
+            "olm.gvk.required",
+            "olm.package",
+            "olm.bundle.object",
+            "olm.bundle.object"
+        ]
+    );
+    assert_eq!(
+        head.properties[2].text(),
+        r#"{"packageName":"basic","version":"1.3.0"}"#
+    );
+    let images: Vec<String> = head
+        .related_images
+        .iter()
+        .map(|image| format!("{}={}", image.name, image.image))
+        .collect();
+    assert_eq!(
+        images,
+        [
+            "=quay.invalid/init:1.3.0",
+            "=quay.invalid/op:1.3.0",
+            "r=quay.invalid/related:1.3.0",
+            "=registry.invalid/basic:1.3.0"
+        ]
+    );
+
+    let mut read = Catalog::default();
+    for blob in catalog.blobs() {
+        read_text(&to_text(blob).unwrap(), &mut read).unwrap();
+    }
+    assert_eq!(read, catalog);
+}
+
+#[test]
+fn deprecated_bundles_are_left_out() {
+    let (_folder, db) = index(&basic()[..3]);
+    let image = ["registry.invalid/basic:1.1.0".to_owned()];
+    SqliteIndex
+        .deprecate(&db, &image, &iib_catalog::DeprecateOptions::default())
+        .unwrap();
+    let catalog = exported(&db).unwrap();
+    assert_eq!(told(&catalog.channels[0]), ["1.2.0 > 1.1.0"]);
+    assert_eq!(catalog.bundles.len(), 1);
+}
+
+#[test]
+fn what_is_no_catalog_is_refused_with_its_place() {
+    for (sql, words) in [
+        ("DELETE FROM channel_entry", "invalid channel \"alpha\":\n"),
+        (
+            "UPDATE properties SET value = 'x'",
+            "bundle \"basic.v1.0.0\": ",
+        ),
+        (
+            "UPDATE operatorbundle SET bundle = '{'",
+            "bundle \"basic.v1.0.0\": its list of objects is not what it should be",
+        ),
+        (
+            "UPDATE operatorbundle SET csv = '{\"spec\": {\"version\": \"\"}}'",
+            "populate package icons: unmarshal CSV json for bundle \"basic.v1.0.0\": strconv",
+        ),
+        (
+            "PRAGMA foreign_keys = OFF; DELETE FROM channel",
+            "package basic not found",
+        ),
+    ] {
+        let (_folder, db) = index(&basic()[..1]);
+        Connection::open(&db).unwrap().execute_batch(sql).unwrap();
+        let refused = exported(&db).unwrap_err();
+        assert!(refused.to_string().contains(words), "{sql}: {refused}");
+        assert!(
+            matches!(
+                refused,
+                ExportError::Invalid(_)
+                    | ExportError::Content(
+                        ExportFault::NoChannel(_)
+                            | ExportFault::Content { .. }
+                            | ExportFault::Icon { .. }
+                    )
+            ),
+            "{refused:?}"
+        );
+    }
+}
