@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use iib_catalog::Mode;
 
 use crate::client::Token;
 
@@ -26,11 +27,150 @@ pub enum Command {
     Serve(ServeOptions),
     /// Ask a running service to add bundles to an index.
     Add(AddOptions),
+    /// Change and list index databases.
+    #[command(subcommand)]
+    Index(IndexCommand),
+    /// Print, check and compare catalogs.
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
     /// Measure adding one bundle to indexes of growing size; prints ratios to moving the bytes.
     Bench(BenchOptions),
     /// One stage of one request, for `bench`.
     #[command(hide = true)]
     BenchStage(BenchStageOptions),
+}
+
+/// What to do with an index database. A change is made as a whole or not at all.
+#[derive(Debug, Subcommand)]
+pub enum IndexCommand {
+    /// Make an empty index
+    Create {
+        /// The database file, which must not be there
+        file: PathBuf,
+    },
+    /// Add bundles
+    Add {
+        /// The database file
+        file: PathBuf,
+        /// Bundle image; give it once for each
+        #[arg(long = "bundle", value_name = "PULL_SPEC", required = true)]
+        bundles: Vec<String>,
+        /// Where bundles go in the graph: replaces, semver or semver-skippatch
+        #[arg(long, default_value = "replaces")]
+        mode: Mode,
+        /// Let a bundle take the place of one of its name that is the head of its channels
+        #[arg(long)]
+        overwrite_latest: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove packages with their bundles
+    Rm {
+        /// The database file
+        file: PathBuf,
+        /// Packages
+        #[arg(required = true, value_name = "PACKAGE")]
+        packages: Vec<String>,
+        /// What changes have in common
+        #[command(flatten)]
+        change: ChangeOptions,
+    },
+    /// Deprecate bundles, and remove what is below them
+    Deprecate {
+        /// The database file
+        file: PathBuf,
+        /// Images of the bundles, as `iib index list` shows them
+        #[arg(required = true, value_name = "IMAGE")]
+        images: Vec<String>,
+        /// Remove packages of which all channel heads are deprecated
+        #[arg(long)]
+        allow_package_removal: bool,
+        /// What changes have in common
+        #[command(flatten)]
+        change: ChangeOptions,
+    },
+    /// Remove every package but some
+    Prune {
+        /// The database file
+        file: PathBuf,
+        /// Package to keep; give it once for each
+        #[arg(long = "keep", required = true, value_name = "PACKAGE")]
+        keep: Vec<String>,
+        /// What changes have in common
+        #[command(flatten)]
+        change: ChangeOptions,
+    },
+    /// Remove bundles that no channel names any more
+    PruneStranded {
+        /// The database file
+        file: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the bundles with their images, from which the index can be built again
+    List {
+        /// A database file, or the pull spec of an index image
+        index: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the file-based catalog of an index
+    Migrate {
+        /// A database file, or the pull spec of an index image
+        index: String,
+        /// Folder for the catalog, absent or empty
+        folder: PathBuf,
+    },
+}
+
+/// Options of changes.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ChangeOptions {
+    /// Pass over what is not in the index, instead of refusing all
+    #[arg(long)]
+    pub pass_over_missing: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with a catalog: a folder, a database file, or the pull spec of an index image with a
+/// database.
+#[derive(Debug, Subcommand)]
+pub enum CatalogCommand {
+    /// Print a catalog as a stream of JSON objects
+    Render {
+        /// The catalog
+        catalog: String,
+    },
+    /// Check a catalog and show all faults
+    Validate {
+        /// The catalog
+        catalog: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what differs between two catalogs
+    Diff {
+        /// The catalog before
+        before: String,
+        /// The catalog after
+        after: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the serve cache of a catalog folder, as `opm serve` takes it
+    Cache {
+        /// The catalog folder
+        catalog: PathBuf,
+        /// Folder for the cache: absent, empty, or an older cache
+        cache: PathBuf,
+    },
 }
 
 /// Options of `iib bench`.

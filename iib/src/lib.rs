@@ -2,14 +2,17 @@
 
 mod add;
 mod bench;
+mod catalog;
 pub mod cli;
 mod client;
 mod dead_letters;
 mod demo;
 mod exit;
+mod index;
 mod schedule;
 mod serve;
 pub mod service;
+mod source;
 mod wait;
 mod watch;
 
@@ -23,6 +26,8 @@ pub async fn run(command: Command) -> Exit {
         Command::Demo(options) => demo::run(&options).await,
         Command::Serve(options) => serve::run(&options).await,
         Command::Add(options) => add::run(&options).await,
+        Command::Index(command) => index::run(command).await,
+        Command::Catalog(command) => catalog::run(command).await,
         Command::Bench(options) => bench::run(&options).await,
         Command::BenchStage(options) => bench::run_stage(&options).await,
     };

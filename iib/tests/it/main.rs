@@ -10,6 +10,7 @@
 mod command;
 mod directions;
 mod disk;
+mod engine;
 mod files;
 mod kill;
 mod process;

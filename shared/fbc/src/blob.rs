@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use iib_catalog::{CatalogShape, PackageShape};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use crate::graph;
 use crate::write::compact;
 
 /// A catalog: what its files hold, in their order.
@@ -56,6 +58,26 @@ impl Catalog {
                 .sort_by(|low, high| (&low.schema, &low.name).cmp(&(&high.schema, &high.name)));
         }
         packages
+    }
+
+    /// The catalog in outline. Channels whose graph has no single head have none.
+    pub fn shape(&self) -> CatalogShape {
+        let mut packages: BTreeMap<String, PackageShape> = BTreeMap::new();
+        for package in &self.packages {
+            let shape = packages.entry(package.name.clone()).or_default();
+            shape.default_channel = Some(package.default_channel.clone());
+        }
+        for channel in &self.channels {
+            let shape = packages.entry(channel.package.clone()).or_default();
+            let head = graph::head(&channel.entries).ok();
+            let head = head.map(|entry| entry.name.clone());
+            shape.channels.insert(channel.name.clone(), head);
+        }
+        for bundle in &self.bundles {
+            let shape = packages.entry(bundle.package.clone()).or_default();
+            shape.bundles.insert(bundle.name.clone());
+        }
+        CatalogShape { packages }
     }
 
     /// Every object, packages first, then channels, bundles and others.

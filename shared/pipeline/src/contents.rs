@@ -144,6 +144,29 @@ pub(crate) async fn fetch_database(
     Err(missing())
 }
 
+/// Copies the database of an index image to a file. Gives the image's pull spec by digest.
+///
+/// # Errors
+/// [`StageError`] naming the image.
+pub async fn fetch_index(
+    registry: &dyn Registry,
+    index: &PullSpec,
+    database: &Path,
+    limit: u64,
+) -> Result<String, StageError> {
+    let index = pin::look_at_index(registry, index).await?.read;
+    fetch_database(registry, &index, database, limit).await?;
+    // Left beside it for stages, which take over what did not change.
+    let layer = database.with_extension("layer");
+    match std::fs::remove_file(layer) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(StageError::Scratch {
+            action: "removed",
+            source,
+        }),
+        _ => Ok(index.resolved.to_string()),
+    }
+}
+
 /// The catalog of an index image: packages, channels, heads, bundles. Its database is copied to
 /// the folder `scratch` on the way.
 ///
@@ -156,10 +179,8 @@ pub async fn read_catalog(
     scratch: &Path,
     limit: u64,
 ) -> Result<CatalogShape, StageError> {
-    let index = pin::look_at_index(registry, index).await?.read;
     let database = scratch.join("index.db");
-    fetch_database(registry, &index, &database, limit).await?;
-    let image = index.resolved.to_string();
+    let image = fetch_index(registry, index, &database, limit).await?;
     blocking(move || {
         index_db
             .shape(&database)

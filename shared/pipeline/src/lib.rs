@@ -17,7 +17,7 @@ pub mod push;
 mod stage;
 mod transfer;
 
-pub use contents::{read_bundle, read_catalog};
+pub use contents::{fetch_index, read_bundle, read_catalog};
 pub use deps::Deps;
 pub use error::StageError;
 pub use stage::Verdict;

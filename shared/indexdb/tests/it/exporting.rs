@@ -44,7 +44,7 @@ fn index(made: &[Made]) -> (tempfile::TempDir, std::path::PathBuf) {
     let db = folder.path().join("index.db");
     for made in made {
         SqliteIndex
-            .add(&db, &bundles(&[made.clone()]), &OPTIONS)
+            .add(&db, &bundles(std::slice::from_ref(made)), &OPTIONS)
             .unwrap();
     }
     (folder, db)

@@ -1,0 +1,80 @@
+//! `iib catalog`.
+
+use std::io::{self, Write as _};
+
+use iib_catalog::CatalogDiff;
+use iib_catalog_folder::write_cache;
+use iib_fbc::{Fault, Place, check, to_text};
+use serde_json::json;
+
+use crate::cli::CatalogCommand;
+use crate::{Exit, source};
+
+pub(crate) async fn run(command: CatalogCommand) -> anyhow::Result<Exit> {
+    match command {
+        CatalogCommand::Render { catalog } => render(&catalog).await,
+        CatalogCommand::Validate { catalog, json } => validate(&catalog, json).await,
+        CatalogCommand::Diff {
+            before,
+            after,
+            json,
+        } => diff(&before, &after, json).await,
+        CatalogCommand::Cache { catalog, cache } => {
+            write_cache(&catalog, &cache)?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// By package, in the order a catalog folder has.
+async fn render(catalog: &str) -> anyhow::Result<Exit> {
+    let catalog = source::catalog(catalog).await?;
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for part in catalog.by_package().values() {
+        for blob in part.blobs() {
+            out.write_all(to_text(blob)?.as_bytes())?;
+        }
+    }
+    out.flush()?;
+    Ok(Exit::Done)
+}
+
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command speaks to its user"
+)]
+async fn validate(catalog: &str, as_json: bool) -> anyhow::Result<Exit> {
+    let report = check(&source::catalog(catalog).await?);
+    if as_json {
+        let faults = report.faults.iter().map(|fault| {
+            let Fault { place, text, .. } = fault;
+            let Place {
+                package,
+                channel,
+                bundle,
+            } = place;
+            json!({"package": package, "channel": channel, "bundle": bundle, "fault": text})
+        });
+        println!("{}", serde_json::Value::from_iter(faults));
+    } else if !report.is_clean() {
+        eprintln!("{report}");
+    }
+    Ok(match report.is_clean() {
+        true => Exit::Done,
+        false => Exit::RequestFailed,
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
+async fn diff(before: &str, after: &str, as_json: bool) -> anyhow::Result<Exit> {
+    let before = source::catalog(before).await?.shape();
+    let after = source::catalog(after).await?.shape();
+    let diff = CatalogDiff::between(&before, &after);
+    if as_json {
+        println!("{}", json!(diff.changes));
+    } else {
+        print!("{diff}");
+    }
+    Ok(Exit::Done)
+}
