@@ -137,15 +137,14 @@ fn package_text(package: &CatalogPackage, channels: &BTreeMap<&str, &Channel>) -
     members.finish()
 }
 
-/// What the files of a bundle have in common, whatever the channel.
+/// What the files of a bundle have in common, whatever the channel: most of their text.
 struct Content {
-    objects: Vec<String>,
-    csv: Option<String>,
-    provided: Vec<String>,
-    required: Vec<String>,
-    version: String,
-    dependencies: Vec<String>,
-    properties: Vec<String>,
+    /// `csvJson` and `object`.
+    objects: String,
+    /// `providedApis` to `version`.
+    apis: String,
+    /// `dependencies` and `properties`.
+    properties: String,
 }
 
 impl Content {
@@ -155,45 +154,49 @@ impl Content {
             bundle: bundle.name.clone(),
             source: Box::new(source),
         };
-        let objects = property::objects(bundle).map_err(failed)?;
-        let csv = objects.iter().find(|text| is_csv(text)).cloned();
-        let mut content = Self {
-            objects,
-            csv,
-            provided: Vec::new(),
-            required: Vec::new(),
-            version: String::new(),
-            dependencies: Vec::new(),
-            properties: Vec::new(),
-        };
+        let texts = property::objects(bundle).map_err(failed)?;
+        let mut objects = Members::default();
+        let csv = texts.iter().find(|text| is_csv(text));
+        objects.filled("csvJson", csv.map_or("", |text| text));
+        objects.filled_list("object", texts.iter().map(|text| json_string(text)));
+        let (mut provided, mut required) = (Vec::new(), Vec::new());
+        let (mut dependencies, mut properties) = (Vec::new(), Vec::new());
+        let mut version = String::new();
         for (at, found) in bundle.properties.iter().enumerate() {
-            let known = property::known(at, found).map_err(failed)?;
-            if matches!(known, Known::Object(_)) {
+            if found.kind == property::OBJECT {
                 continue;
             }
-            content
-                .properties
-                .push(typed(&found.kind, &compact(found.text())));
+            let known = property::known(at, found).map_err(failed)?;
+            properties.push(typed(&found.kind, &compact(found.text())));
             match known {
-                Known::Gvk(gvk) => content.provided.push(api(&gvk)),
+                Known::Gvk(gvk) => provided.push(api(&gvk)),
                 Known::RequiredGvk(gvk) => {
-                    content.required.push(api(&gvk));
-                    content
-                        .dependencies
-                        .push(typed("olm.gvk", &gvk_value(&gvk)));
+                    required.push(api(&gvk));
+                    dependencies.push(typed("olm.gvk", &gvk_value(&gvk)));
                 }
                 Known::RequiredPackage(required) => {
                     let value = plain([
                         ("packageName", &required.package_name),
                         ("version", &required.version_range),
                     ]);
-                    content.dependencies.push(typed("olm.package", &value));
+                    dependencies.push(typed("olm.package", &value));
                 }
-                Known::Package(package) => content.version = package.version,
+                Known::Package(package) => version = package.version,
                 Known::Object(_) | Known::Other => {}
             }
         }
-        Ok(content)
+        let mut apis = Members::default();
+        apis.filled_list("providedApis", provided.into_iter());
+        apis.filled_list("requiredApis", required.into_iter());
+        apis.filled("version", &version);
+        let mut last = Members::default();
+        last.filled_list("dependencies", dependencies.into_iter());
+        last.filled_list("properties", properties.into_iter());
+        Ok(Self {
+            objects: objects.text,
+            apis: apis.text,
+            properties: last.text,
+        })
     }
 
     /// The file of the bundle in a channel; what is empty is left out.
@@ -202,15 +205,11 @@ impl Content {
         members.filled("csvName", &bundle.name);
         members.filled("packageName", &bundle.package);
         members.filled("channelName", channel);
-        members.filled("csvJson", self.csv.as_deref().unwrap_or_default());
-        members.filled_list("object", self.objects.iter().map(|text| json_string(text)));
+        members.several(&self.objects);
         members.filled("bundlePath", &bundle.image);
-        members.filled_list("providedApis", self.provided.iter().cloned());
-        members.filled_list("requiredApis", self.required.iter().cloned());
-        members.filled("version", &self.version);
+        members.several(&self.apis);
         members.filled("skipRange", &entry.skip_range);
-        members.filled_list("dependencies", self.dependencies.iter().cloned());
-        members.filled_list("properties", self.properties.iter().cloned());
+        members.several(&self.properties);
         members.filled("replaces", &entry.replaces);
         members.filled_list("skips", entry.skips.iter().map(|skip| json_string(skip)));
         members.finish()
@@ -254,7 +253,7 @@ fn plain<const N: usize>(members: [(&str, &str); N]) -> String {
     format!("{{{}}}", members.map(member).join(","))
 }
 
-/// A JSON object in the making.
+/// A JSON object in the making, without its braces.
 #[derive(Default)]
 struct Members {
     text: String,
@@ -262,7 +261,9 @@ struct Members {
 
 impl Members {
     fn raw(&mut self, name: &str, value: &str) {
-        self.text.push(if self.text.is_empty() { '{' } else { ',' });
+        if !self.text.is_empty() {
+            self.text.push(',');
+        }
         self.text.push_str(&json_string(name));
         self.text.push(':');
         self.text.push_str(value);
@@ -278,6 +279,14 @@ impl Members {
         }
     }
 
+    /// Members of another object.
+    fn several(&mut self, members: &str) {
+        if !self.text.is_empty() && !members.is_empty() {
+            self.text.push(',');
+        }
+        self.text.push_str(members);
+    }
+
     fn filled_list(&mut self, name: &str, items: impl Iterator<Item = String>) {
         let text = list(items);
         if text != "[]" {
@@ -285,12 +294,8 @@ impl Members {
         }
     }
 
-    fn finish(mut self) -> String {
-        if self.text.is_empty() {
-            self.text.push('{');
-        }
-        self.text.push('}');
-        self.text
+    fn finish(self) -> String {
+        format!("{{{}}}", self.text)
     }
 }
 

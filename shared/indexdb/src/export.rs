@@ -1,6 +1,6 @@
 //! From the rows to a file-based catalog (spec index-database §11).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -62,22 +62,53 @@ pub(crate) fn packages(connection: &Connection) -> Result<Vec<String>, Fault> {
     Ok(names.collect::<Result<_, _>>()?)
 }
 
-/// The depth of every channel's first entry: the lowest of the whole index.
-pub(crate) fn top(connection: &Connection) -> Result<i64, Fault> {
-    let depth = connection.query_row("SELECT min(depth) FROM channel_entry", [], |row| {
-        row.get::<_, Option<i64>>(0)
-    })?;
-    Ok(depth.unwrap_or_default())
+/// What is looked up once for all packages. The tables have no index by bundle, so without it
+/// every bundle would cost a scan of each.
+pub(crate) struct Lookup {
+    /// The depth of every channel's first entry: the lowest of the whole index.
+    top: i64,
+    properties: Rows,
+    dependencies: Rows,
+    related_images: Rows,
+}
+
+/// Numbers of the rows of a table by bundle.
+type Rows = HashMap<String, Vec<i64>>;
+
+impl Lookup {
+    pub(crate) fn new(connection: &Connection) -> Result<Self, Fault> {
+        let top = connection.query_row("SELECT min(depth) FROM channel_entry", [], |row| {
+            row.get::<_, Option<i64>>(0)
+        })?;
+        Ok(Self {
+            top: top.unwrap_or_default(),
+            properties: rows_of(connection, "properties")?,
+            dependencies: rows_of(connection, "dependencies")?,
+            related_images: rows_of(connection, "related_image")?,
+        })
+    }
+}
+
+fn rows_of(connection: &Connection, table: &str) -> Result<Rows, Fault> {
+    let mut found = Rows::new();
+    let mut statement = connection.prepare(&format!(
+        "SELECT rowid, operatorbundle_name FROM {table} WHERE operatorbundle_name IS NOT NULL"
+    ))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        found.entry(row.get(1)?).or_default().push(row.get(0)?);
+    }
+    Ok(found)
 }
 
 /// One package as a catalog.
-pub(crate) fn package(connection: &Connection, name: &str, top: i64) -> Exported<Catalog> {
+pub(crate) fn package(connection: &Connection, name: &str, lookup: &Lookup) -> Exported<Catalog> {
     let package = rows::package(connection, name)?;
     if package.channels.is_empty() {
         return Ok(Err(ExportFault::NoChannel(name.to_owned())));
     }
     let mut catalog = Catalog::default();
-    let places = places(&package, top);
+    let places = places(&package, lookup.top);
     let mut channels: BTreeMap<&str, Vec<ChannelEntry>> = package
         .channels
         .keys()
@@ -88,7 +119,7 @@ pub(crate) fn package(connection: &Connection, name: &str, top: i64) -> Exported
         let Some(row) = Row::read(connection, bundle)? else {
             continue;
         };
-        let properties = known!(row.properties(connection, name)?);
+        let properties = known!(row.properties(connection, name, lookup)?);
         if properties
             .iter()
             .any(|found| found.kind == "olm.deprecated")
@@ -105,7 +136,7 @@ pub(crate) fn package(connection: &Connection, name: &str, top: i64) -> Exported
                 });
             }
         }
-        let related_images = known!(row.related_images(connection)?);
+        let related_images = known!(row.related_images(connection, lookup)?);
         catalog.bundles.push(CatalogBundle {
             name: bundle.to_owned(),
             package: name.to_owned(),
@@ -230,9 +261,14 @@ impl Row {
     }
 
     /// §11.4.
-    fn properties(&self, connection: &Connection, package: &str) -> Exported<Vec<Property>> {
+    fn properties(
+        &self,
+        connection: &Connection,
+        package: &str,
+        lookup: &Lookup,
+    ) -> Exported<Vec<Property>> {
         let mut found: BTreeSet<(String, String)> = BTreeSet::new();
-        for (kind, value) in typed(connection, "properties", &self.name)? {
+        for (kind, value) in typed(connection, "properties", lookup.properties.get(&self.name))? {
             let value = match kind.as_str() {
                 "olm.gvk" => {
                     known!(gvk(&value).map_err(|error| self.fault("a provided API", &error)))
@@ -241,7 +277,11 @@ impl Row {
             };
             found.insert((kind, value));
         }
-        for (kind, value) in typed(connection, "dependencies", &self.name)? {
+        for (kind, value) in typed(
+            connection,
+            "dependencies",
+            lookup.dependencies.get(&self.name),
+        )? {
             match kind.as_str() {
                 "olm.gvk" => {
                     found.insert(("olm.gvk.required".to_owned(), value));
@@ -287,7 +327,11 @@ impl Row {
     }
 
     /// §11.5.
-    fn related_images(&self, connection: &Connection) -> Exported<Vec<RelatedImage>> {
+    fn related_images(
+        &self,
+        connection: &Connection,
+        lookup: &Lookup,
+    ) -> Exported<Vec<RelatedImage>> {
         #[derive(Deserialize, Default)]
         #[serde(default, rename_all = "camelCase")]
         struct Spec {
@@ -309,37 +353,36 @@ impl Row {
                 .unwrap_or_default();
         }
         let named: BTreeSet<String> = images.iter().map(|image| image.image.clone()).collect();
-        let mut statement = connection.prepare_cached(
-            "SELECT DISTINCT ifnull(image, '') FROM related_image
-             WHERE operatorbundle_name = ?1 ORDER BY image",
-        )?;
-        let mut rows = statement.query([&self.name])?;
-        while let Some(row) = rows.next()? {
-            let image: String = row.get(0)?;
-            if !named.contains(&image) {
-                images.push(RelatedImage {
-                    name: String::new(),
-                    image,
-                });
-            }
+        let mut statement = connection
+            .prepare_cached("SELECT ifnull(image, '') FROM related_image WHERE rowid = ?1")?;
+        let mut others = BTreeSet::new();
+        for row in lookup.related_images.get(&self.name).into_iter().flatten() {
+            others.insert(statement.query_row([row], |row| row.get::<_, String>(0))?);
         }
+        let others = others.into_iter().filter(|image| !named.contains(image));
+        images.extend(others.map(|image| RelatedImage {
+            name: String::new(),
+            image,
+        }));
         images.sort_by(|low, high| (&low.image, &low.name).cmp(&(&high.image, &high.name)));
         Ok(Ok(images))
     }
 }
 
-/// Types and values of a bundle's rows in one of the two tables that have them.
+/// Types and values of these rows of one of the two tables that have them.
 fn typed(
     connection: &Connection,
     table: &str,
-    bundle: &str,
+    rows: Option<&Vec<i64>>,
 ) -> Result<Vec<(String, String)>, Fault> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT DISTINCT ifnull(type, ''), ifnull(CAST(value AS TEXT), '') FROM {table}
-         WHERE operatorbundle_name = ?1"
+        "SELECT ifnull(type, ''), ifnull(CAST(value AS TEXT), '') FROM {table} WHERE rowid = ?1"
     ))?;
-    let rows = statement.query_map([bundle], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut found = Vec::new();
+    for row in rows.into_iter().flatten() {
+        found.push(statement.query_row([row], |row| Ok((row.get(0)?, row.get(1)?)))?);
+    }
+    Ok(found)
 }
 
 /// A provided API with its members in their order, so that each is there once.

@@ -8,6 +8,7 @@ use iib_fbc::{Catalog, Report, check_tree};
 use iib_ports::{AddReport, IndexDb, IndexDbError, PresentBundle};
 
 mod add;
+mod bulk;
 mod bundle_rows;
 mod damage;
 mod definition;
@@ -77,10 +78,10 @@ impl SqliteIndex {
         mut take: impl FnMut(&str, Catalog) -> Result<(), E>,
     ) -> Result<(), ExportError<E>> {
         open::read(db, open::TIME_LIMIT, |connection| {
-            let top = export::top(connection)?;
+            let lookup = export::Lookup::new(connection)?;
             let mut report = Report::default();
             for name in export::packages(connection)? {
-                let catalog = match export::package(connection, &name, top)? {
+                let catalog = match export::package(connection, &name, &lookup)? {
                     Ok(catalog) => catalog,
                     Err(fault) => return Ok(Err(ExportError::Content(fault))),
                 };

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use crate::ChangeReport;
 use crate::error::Fault;
-use crate::{outline, rows};
+use crate::{bulk, outline, rows};
 
 type Sql<T> = Result<T, rusqlite::Error>;
 
@@ -24,15 +24,18 @@ pub(crate) fn packages(
     let touched: BTreeSet<String> = names.iter().cloned().collect();
     let before = rows::packages(connection, &touched)?;
     let mut passed_over = Vec::new();
-    for name in names {
-        if !package(connection, name)? {
-            match missing {
-                Missing::Refuse => return Err(no_package(name)),
-                Missing::PassOver => passed_over.push(name.clone()),
+    let bundles = before.values().map(|rows| rows.present.len()).sum();
+    bulk::removing(connection, bundles, || {
+        for name in names {
+            if !package(connection, name)? {
+                match missing {
+                    Missing::Refuse => return Err(no_package(name)),
+                    Missing::PassOver => passed_over.push(name.clone()),
+                }
             }
         }
-    }
-    sweep(connection)?;
+        Ok(sweep(connection)?)
+    })?;
     let after = rows::packages(connection, &touched)?;
     Ok(ChangeReport {
         changes: CatalogDiff::between(&outline::of(&before), &outline::of(&after)),
@@ -57,13 +60,19 @@ pub(crate) fn all_but(
     if let (Missing::Refuse, Some(name)) = (missing, passed_over.first()) {
         return Err(no_package(name));
     }
-    let mut removed = false;
-    for name in before.packages.keys().filter(|name| !keep.contains(name)) {
-        removed |= package(connection, name)?;
-    }
-    if removed {
-        sweep(connection)?;
-    }
+    let doomed = before.packages.iter();
+    let doomed = doomed.filter(|(name, _)| !keep.contains(name));
+    let bundles = doomed.clone().map(|(_, package)| package.bundles.len());
+    bulk::removing(connection, bundles.sum(), || {
+        let mut removed = false;
+        for (name, _) in doomed {
+            removed |= package(connection, name)?;
+        }
+        if removed {
+            sweep(connection)?;
+        }
+        Ok(())
+    })?;
     Ok(ChangeReport {
         changes: CatalogDiff::between(&before, &outline::shape(connection)?),
         passed_over,
@@ -73,7 +82,9 @@ pub(crate) fn all_but(
 /// Removes what no channel and no deprecation names.
 pub(crate) fn stranded(connection: &Connection) -> Result<ChangeReport, Fault> {
     let before = outline::shape(connection)?;
-    sweep(connection)?;
+    bulk::removing(connection, stranded_names(connection)?.len(), || {
+        Ok(sweep(connection)?)
+    })?;
     Ok(ChangeReport {
         changes: CatalogDiff::between(&before, &outline::shape(connection)?),
         passed_over: Vec::new(),
@@ -134,7 +145,14 @@ pub(crate) fn bundle(connection: &Connection, name: &str) -> Sql<()> {
 /// Removes bundles of the whole index that have neither an entry nor a deprecation, and tidies
 /// (§8.2, step 3).
 pub(crate) fn sweep(connection: &Connection) -> Sql<()> {
-    let stranded: Vec<String> = connection
+    for name in &stranded_names(connection)? {
+        bundle(connection, name)?;
+    }
+    tidy(connection)
+}
+
+fn stranded_names(connection: &Connection) -> Sql<Vec<String>> {
+    connection
         .prepare(
             "SELECT name FROM operatorbundle INDEXED BY pk
              WHERE name NOT IN (SELECT operatorbundle_name FROM channel_entry
@@ -144,11 +162,7 @@ pub(crate) fn sweep(connection: &Connection) -> Sql<()> {
              ORDER BY name",
         )?
         .query_map([], |row| row.get(0))?
-        .collect::<Sql<_>>()?;
-    for name in &stranded {
-        bundle(connection, name)?;
-    }
-    tidy(connection)
+        .collect()
 }
 
 /// Removes bundles that say they are of a package that is not there, and deprecations of bundles

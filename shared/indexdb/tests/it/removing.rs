@@ -181,6 +181,28 @@ fn pruning_keeps_what_is_named() {
     );
 }
 
+/// Many at once are removed with indexes, a few without; both do the same and leave no trace.
+#[test]
+fn removing_many_is_removing_a_few_several_times() {
+    let packages = ["a", "b", "c", "d", "e", "f", "g", "h", "kept"];
+    let made: Vec<Made> = packages.into_iter().flat_map(chain).collect();
+    let (_one, at_once) = index(&made);
+    let (_other, in_turn) = index(&made);
+    let report = SqliteIndex
+        .prune(&at_once, &names(&["kept"]), Missing::Refuse)
+        .unwrap();
+    assert_eq!(report.changes.changes.len(), 8 * 7);
+    for package in packages.into_iter().filter(|name| *name != "kept") {
+        SqliteIndex
+            .remove(&in_turn, &names(&[package]), Missing::Refuse)
+            .unwrap();
+    }
+    assert_eq!(tables(&at_once), tables(&in_turn));
+    let schema = "SELECT type, name, sql FROM sqlite_master";
+    assert_eq!(select(&at_once, schema), select(&in_turn, schema));
+    assert_eq!(select(&at_once, "PRAGMA integrity_check"), ["ok"]);
+}
+
 #[test]
 fn stranded_bundles_go_and_deprecated_ones_stay() {
     let (_folder, db) = index(&chain("basic"));
