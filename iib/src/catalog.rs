@@ -2,12 +2,13 @@
 
 use std::io::{self, Write as _};
 
+use anyhow::Context as _;
 use iib_catalog::CatalogDiff;
 use iib_catalog_folder::write_cache;
-use iib_fbc::{Fault, Place, check, to_text};
+use iib_fbc::{Fault, Picture, Place, check, to_text};
 use serde_json::json;
 
-use crate::cli::CatalogCommand;
+use crate::cli::{CatalogCommand, GraphFormat};
 use crate::{Exit, source};
 
 pub(crate) async fn run(command: CatalogCommand) -> anyhow::Result<Exit> {
@@ -19,6 +20,11 @@ pub(crate) async fn run(command: CatalogCommand) -> anyhow::Result<Exit> {
             after,
             json,
         } => diff(&before, &after, json).await,
+        CatalogCommand::Graph {
+            catalog,
+            package,
+            format,
+        } => graph(&catalog, &package, format).await,
         CatalogCommand::Cache { catalog, cache } => {
             write_cache(&catalog, &cache)?;
             Ok(Exit::Done)
@@ -76,5 +82,25 @@ async fn diff(before: &str, after: &str, as_json: bool) -> anyhow::Result<Exit> 
     } else {
         print!("{diff}");
     }
+    Ok(Exit::Done)
+}
+
+#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
+async fn graph(catalog: &str, package: &str, format: GraphFormat) -> anyhow::Result<Exit> {
+    let catalog = source::catalog(catalog).await?;
+    let picture = Picture::of(&catalog, package).with_context(|| {
+        format!(
+            "the catalog has no package {package} among its {}; `iib catalog render` shows them",
+            catalog.packages.len()
+        )
+    })?;
+    print!(
+        "{}",
+        match format {
+            GraphFormat::Svg => picture.to_svg(),
+            GraphFormat::Dot => picture.to_dot(),
+            GraphFormat::Mermaid => picture.to_mermaid(),
+        }
+    );
     Ok(Exit::Done)
 }

@@ -164,6 +164,16 @@ pub enum CatalogCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Draw the upgrade graph of a package
+    Graph {
+        /// The catalog
+        catalog: String,
+        /// The package
+        package: String,
+        /// The language of the picture
+        #[arg(long, value_enum, default_value_t = GraphFormat::Svg)]
+        format: GraphFormat,
+    },
     /// Write the serve cache of a catalog folder, as `opm serve` takes it
     Cache {
         /// The catalog folder
@@ -171,6 +181,17 @@ pub enum CatalogCommand {
         /// Folder for the cache: absent, empty, or an older cache
         cache: PathBuf,
     },
+}
+
+/// Languages of pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum GraphFormat {
+    /// A picture by itself.
+    Svg,
+    /// For Graphviz.
+    Dot,
+    /// For Mermaid.
+    Mermaid,
 }
 
 /// Options of `iib bench`.

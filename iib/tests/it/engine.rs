@@ -116,6 +116,14 @@ fn an_index_is_made_changed_listed_and_served() {
     let digest = fs::read_to_string(bench.folder.path().join("cache/digest")).unwrap();
     assert_eq!(digest.len(), 16);
 
+    let svg = bench.prints(&["catalog", "graph", "index.db", "lantern"]);
+    assert!(svg.starts_with("<svg") && svg.contains("head of "), "{svg}");
+    let mermaid = [
+        "catalog", "graph", "catalog", "lantern", "--format", "mermaid",
+    ];
+    assert!(bench.prints(&mermaid).contains("==> n0"));
+    bench.refuses(2, &["catalog", "graph", "index.db", "nothing"]);
+
     let unknown = bench.refuses(1, &["index", "prune", "index.db", "--keep", "nothing"]);
     assert!(unknown.contains("check its spelling"), "{unknown}");
     let pruned = bench.prints(&["index", "prune", "index.db", "--keep", "lantern"]);

@@ -75,3 +75,25 @@ pub(crate) fn check(entries: &[ChannelEntry]) -> Result<(), GraphFault> {
         Err(GraphFault::Stranded(stranded))
     }
 }
+
+/// What a way down from the head leads to, skips included; nothing without a single head.
+pub(crate) fn reached(entries: &[ChannelEntry]) -> BTreeSet<&str> {
+    let by_name: BTreeMap<&str, &ChannelEntry> = entries
+        .iter()
+        .map(|entry| (entry.name.as_str(), entry))
+        .collect();
+    let mut reached = BTreeSet::new();
+    let mut open: Vec<&str> = head(entries)
+        .iter()
+        .map(|head| head.name.as_str())
+        .collect();
+    while let Some(name) = open.pop() {
+        if reached.insert(name)
+            && let Some(entry) = by_name.get(name)
+        {
+            open.push(&entry.replaces);
+            open.extend(entry.skips.iter().map(String::as_str));
+        }
+    }
+    reached
+}

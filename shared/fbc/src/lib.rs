@@ -3,6 +3,7 @@
 mod blob;
 mod check;
 mod graph;
+mod picture;
 mod property;
 mod read;
 mod serve;
@@ -13,6 +14,7 @@ pub use blob::{
     RelatedImage,
 };
 pub use check::{Fault, Place, Report, check, check_tree};
+pub use picture::{ChannelPicture, Edge, EdgeKind, Node, NodeState, Picture};
 pub use property::{ObjectFault, take_objects_in};
 pub use read::{ReadError, read_text};
 pub use serve::{ServeFault, ServeFile, serve_files};
