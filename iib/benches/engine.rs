@@ -5,6 +5,10 @@
     clippy::unwrap_used,
     reason = "a bench that cannot start has nothing to measure"
 )]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "criterion's own arguments leave no room for others"
+)]
 
 use std::convert::Infallible;
 use std::fs::{self, File};

@@ -8,6 +8,7 @@ mod error;
 mod images;
 mod json;
 mod metadata;
+mod platform;
 mod properties;
 mod read;
 mod typed;

@@ -7,7 +7,7 @@ use iib_catalog::Candidate;
 use crate::csv::Csv;
 use crate::document::first_document;
 use crate::json::Json;
-use crate::{ApiKey, BundleError, Typed, apis, images, metadata, properties};
+use crate::{ApiKey, BundleError, Typed, apis, images, metadata, platform, properties};
 
 /// The files of a bundle image.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -55,6 +55,9 @@ pub struct Bundle {
     pub provided_apis: BTreeSet<ApiKey>,
     /// APIs it requires.
     pub required_apis: BTreeSet<ApiKey>,
+    /// Whether it uses APIs that platform 4.9 removed, and does not say that it ends before
+    /// (worker flows §11).
+    pub needs_max_version: bool,
 }
 
 impl Bundle {
@@ -130,6 +133,10 @@ impl Bundle {
             properties: properties::assemble(listed, package, annotated, &provided),
             provided_apis: provided,
             required_apis: required,
+            needs_max_version: platform::needs_max_version(
+                &objects,
+                csv.annotation("olm.properties"),
+            ),
             name,
         })
     }

@@ -157,21 +157,6 @@ impl SqliteIndex {
             deprecate::deprecate(transaction, images, options)
         })
     }
-
-    /// Adds a property to the bundles with these images (§10).
-    ///
-    /// # Errors
-    /// As [`IndexDb::add`]; `Refused` for images that no bundle has.
-    pub fn add_property(
-        &self,
-        db: &Path,
-        images: &[String],
-        property: &Typed,
-    ) -> Result<(), IndexDbError> {
-        open::change(db, open::TIME_LIMIT, |transaction| {
-            bundle_rows::add_property(transaction, images, property)
-        })
-    }
 }
 
 impl IndexDb for SqliteIndex {
@@ -187,6 +172,17 @@ impl IndexDb for SqliteIndex {
     ) -> Result<AddReport, IndexDbError> {
         open::change(db, open::TIME_LIMIT, |transaction| {
             add::add(transaction, bundles, options)
+        })
+    }
+
+    fn add_property(
+        &self,
+        db: &Path,
+        images: &[String],
+        property: &Typed,
+    ) -> Result<(), IndexDbError> {
+        open::change(db, open::TIME_LIMIT, |transaction| {
+            bundle_rows::add_property(transaction, images, property)
         })
     }
 

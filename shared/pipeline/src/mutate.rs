@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryFutureExt, stream};
-use iib_bundle::{Bundle, BundleFiles};
+use iib_bundle::{Bundle, BundleFiles, Typed};
 use iib_catalog::{AddOptions, AlphaFeatures, Mode, Overwrite};
 use iib_oci::layer::{EntryPath, PackEntry, Reuse, Threads, pack};
 use iib_oci::{Descriptor, Digest, MediaType, Pinned, PullSpec};
@@ -185,6 +185,11 @@ fn read(pinned: &Pinned, files: &BundleFiles) -> Result<Bundle, StageError> {
     Bundle::read(&image, files).map_err(|source| StageError::Bundle { image, source })
 }
 
+/// The property that says up to which platform a bundle works (worker flows §11).
+const MAX_VERSION: &str = "olm.maxOpenShiftVersion";
+/// The last platform with the APIs that 4.9 removed; a bare number, as the reference has it.
+const LAST_WITH_BETA_APIS: &str = "4.8";
+
 fn options(add: &AddRequest, plan: &Plan) -> Result<AddOptions, StageError> {
     // Below `prod`, an index may be changed where it is released already (worker flows §7.5).
     let overwrite = match plan.scope {
@@ -217,9 +222,29 @@ async fn add_to(
         .as_ref()
         .map(|index| index.resolved.to_string());
     let (index_db, database) = (job.deps.index_db.clone(), database.to_owned());
+    let limited: Vec<String> = bundles
+        .iter()
+        .filter(|bundle| bundle.needs_max_version)
+        .map(|bundle| bundle.image.clone())
+        .collect();
+    for bundle in &limited {
+        job.log(format!(
+            "{bundle} uses APIs that platform 4.9 removed, and gets {MAX_VERSION} \
+             {LAST_WITH_BETA_APIS}"
+        ))
+        .await;
+    }
     let report = blocking(move || {
-        index_db
-            .add(&database, &bundles, &options)
+        let report = index_db.add(&database, &bundles, &options);
+        let limit = Typed {
+            kind: MAX_VERSION.to_owned(),
+            value: LAST_WITH_BETA_APIS.to_owned(),
+        };
+        report
+            .and_then(|report| {
+                index_db.add_property(&database, &limited, &limit)?;
+                Ok(report)
+            })
             .map_err(|source| not_added(source, image))
     })
     .await?;

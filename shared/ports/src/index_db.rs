@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use iib_bundle::{Bundle, BundleError};
+use iib_bundle::{Bundle, BundleError, Typed};
 use iib_catalog::{AddOptions, CatalogDiff, CatalogShape, Refusals, UnknownMode};
 
 use crate::{Class, Classify};
@@ -33,6 +33,18 @@ pub trait IndexDb: Send + Sync {
         bundles: &[Bundle],
         options: &AddOptions,
     ) -> Result<AddReport, IndexDbError>;
+
+    /// Adds a property to the bundles with these images, whatever it has already (spec
+    /// index-database §10).
+    ///
+    /// # Errors
+    /// As [`IndexDb::add`]; `Refused` for images that no bundle has.
+    fn add_property(
+        &self,
+        db: &Path,
+        images: &[String],
+        property: &Typed,
+    ) -> Result<(), IndexDbError>;
 
     /// The catalog in outline: default channels, channel heads, bundle names.
     ///

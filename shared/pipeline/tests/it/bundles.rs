@@ -1,6 +1,7 @@
 //! Bundle images of all kinds.
 
 use iib_oci::MediaType;
+use iib_request::AddRequest;
 use serde_json::json;
 
 use crate::image::{Family, Image, Layer, document, list};
@@ -355,4 +356,34 @@ async fn bundles_that_are_too_large_together_are_refused_before_they_fill_the_me
     world
         .fails_saying(request, &["2097152 bytes together", "several requests"])
         .await;
+}
+
+#[tokio::test]
+async fn a_bundle_with_apis_that_were_removed_says_where_it_ends() {
+    let world = World::new().await;
+    let mut files = bundle_files("lantern", "0.1.0");
+    let old = "apiVersion: extensions/v1beta1\nkind: Ingress\nmetadata: {name: old}\n";
+    files.insert("manifests/old.yaml".to_owned(), old.into());
+    let old = bundle_image("lantern", &files);
+    let old = world.push("bundles/old:v1", &old).await;
+    let new = world.push_bundle("kettle", "1.0.0").await;
+    let request = AddRequest {
+        bundles: vec![old.to_string(), new.to_string()],
+        ..world.add(&new).await
+    };
+    let record = world.completes(request).await;
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("index.db");
+    let index = record.outputs.index_image.as_deref().unwrap();
+    let index = index.parse().unwrap();
+    iib_pipeline::fetch_index(&*world.deps.registry, &index, &database, 1 << 30)
+        .await
+        .unwrap();
+    let database = rusqlite::Connection::open(database).unwrap();
+    let select = "SELECT group_concat(operatorbundle_name || ' ' || value) FROM properties
+                  WHERE type = 'olm.maxOpenShiftVersion'";
+    let found: String = database.query_row(select, [], |row| row.get(0)).unwrap();
+    assert_eq!(found, "lantern.v0.1.0 4.8");
+    let log = world.log(record.id).await;
+    assert!(log.contains("uses APIs that platform 4.9 removed"), "{log}");
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use iib_bundle::Bundle;
+use iib_bundle::{Bundle, Typed};
 use iib_catalog::{AddOptions, CatalogShape};
 use iib_ports::{AddReport, IndexDb, IndexDbError, PresentBundle};
 use iib_request::{Stage, State};
@@ -24,6 +24,15 @@ impl IndexDb for Faulty {
         _bundles: &[Bundle],
         _options: &AddOptions,
     ) -> Result<AddReport, IndexDbError> {
+        panic!("a fault in the engine")
+    }
+
+    fn add_property(
+        &self,
+        _db: &Path,
+        _images: &[String],
+        _property: &Typed,
+    ) -> Result<(), IndexDbError> {
         panic!("a fault in the engine")
     }
 
