@@ -1,11 +1,12 @@
 //! `iib catalog`.
 
 use std::io::{self, Write as _};
+use std::path::Path;
 
-use anyhow::Context as _;
-use iib_catalog::CatalogDiff;
-use iib_catalog_folder::write_cache;
-use iib_fbc::{Fault, Picture, Place, check, to_text};
+use anyhow::{Context as _, bail};
+use iib_catalog::{CatalogDiff, CatalogShape};
+use iib_catalog_folder::{write_cache, write_folder};
+use iib_fbc::{Catalog, Fault, Picture, Place, check, to_text};
 use serde_json::json;
 
 use crate::cli::{CatalogCommand, GraphFormat};
@@ -20,6 +21,16 @@ pub(crate) async fn run(command: CatalogCommand) -> anyhow::Result<Exit> {
             after,
             json,
         } => diff(&before, &after, json).await,
+        CatalogCommand::Merge {
+            catalog,
+            fragments,
+            to,
+        } => merge(&catalog, &fragments, &to).await,
+        CatalogCommand::Rm {
+            catalog,
+            packages,
+            to,
+        } => remove(&catalog, packages, &to).await,
         CatalogCommand::Graph {
             catalog,
             package,
@@ -82,6 +93,44 @@ async fn diff(before: &str, after: &str, as_json: bool) -> anyhow::Result<Exit> 
     } else {
         print!("{diff}");
     }
+    Ok(Exit::Done)
+}
+
+async fn merge(catalog: &str, fragments: &[String], to: &Path) -> anyhow::Result<Exit> {
+    let mut merged = source::catalog(catalog).await?;
+    let before = merged.shape();
+    for fragment in fragments {
+        merged.merge(source::catalog(fragment).await?);
+    }
+    written(&before, merged, to)
+}
+
+async fn remove(catalog: &str, packages: Vec<String>, to: &Path) -> anyhow::Result<Exit> {
+    let mut left = source::catalog(catalog).await?;
+    let before = left.shape();
+    let packages = packages.into_iter().collect();
+    let removed = left.remove_packages(&packages);
+    if let Some(missing) = packages.difference(&removed).next() {
+        bail!("the catalog has no package {missing}: check its spelling");
+    }
+    written(&before, left, to)
+}
+
+/// Writes a catalog that has no faults, and shows what changed.
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command speaks to its user"
+)]
+fn written(before: &CatalogShape, after: Catalog, to: &Path) -> anyhow::Result<Exit> {
+    let report = check(&after);
+    if !report.is_clean() {
+        eprintln!("{report}");
+        return Ok(Exit::RequestFailed);
+    }
+    let changes = CatalogDiff::between(before, &after.shape());
+    write_folder(after, to)?;
+    print!("{changes}");
     Ok(Exit::Done)
 }
 

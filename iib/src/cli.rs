@@ -164,6 +164,28 @@ pub enum CatalogCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Put fragments into a catalog; their packages replace those of the same name
+    Merge {
+        /// The catalog
+        catalog: String,
+        /// Fragments, of which later ones win
+        #[arg(required = true, value_name = "FRAGMENT")]
+        fragments: Vec<String>,
+        /// Folder for the result, absent or empty
+        #[arg(long, value_name = "FOLDER")]
+        to: PathBuf,
+    },
+    /// Take packages out of a catalog
+    Rm {
+        /// The catalog
+        catalog: String,
+        /// Packages
+        #[arg(required = true, value_name = "PACKAGE")]
+        packages: Vec<String>,
+        /// Folder for the result, absent or empty
+        #[arg(long, value_name = "FOLDER")]
+        to: PathBuf,
+    },
     /// Draw the upgrade graph of a package
     Graph {
         /// The catalog

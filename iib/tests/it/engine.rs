@@ -124,6 +124,16 @@ fn an_index_is_made_changed_listed_and_served() {
     assert!(bench.prints(&mermaid).contains("==> n0"));
     bench.refuses(2, &["catalog", "graph", "index.db", "nothing"]);
 
+    let less = ["catalog", "rm", "catalog", "kettle", "--to", "less"];
+    assert!(bench.prints(&less).contains("- package kettle\n"));
+    let more = ["catalog", "merge", "less", "index.db", "--to", "more"];
+    assert!(bench.prints(&more).contains("+ package kettle\n"));
+    assert_eq!(bench.prints(&["catalog", "diff", "more", "catalog"]), "");
+    bench.refuses(2, &["catalog", "rm", "catalog", "nothing", "--to", "none"]);
+    for gone in ["less", "more"] {
+        fs::remove_dir_all(bench.folder.path().join(gone)).unwrap();
+    }
+
     let unknown = bench.refuses(1, &["index", "prune", "index.db", "--keep", "nothing"]);
     assert!(unknown.contains("check its spelling"), "{unknown}");
     let pruned = bench.prints(&["index", "prune", "index.db", "--keep", "lantern"]);

@@ -3,6 +3,7 @@
 mod blob;
 mod check;
 mod graph;
+mod merge;
 mod picture;
 mod property;
 mod read;
