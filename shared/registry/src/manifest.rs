@@ -89,7 +89,7 @@ impl Caller {
         let response = self
             .with_retry(&target, async || {
                 let response = self.attempt(&target, &outgoing).await?;
-                refusal::accept(&target, response).await
+                refusal::accept_manifest(&target, response).await
             })
             .await?;
         stored_as(&target, &response, &digest)

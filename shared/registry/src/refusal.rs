@@ -12,12 +12,44 @@ use crate::target::{Access, Target};
 /// The longest reason that is passed on, in characters.
 const REASON_LIMIT: usize = 300;
 
+/// The code of a digest that does not fit.
+const DOUBTED_DIGEST: &str = "DIGEST_INVALID";
+
 /// The answer if it is a success, otherwise what it means.
 pub(crate) async fn accept(target: &Target, response: Response) -> Result<Response, Failure> {
     if response.status().is_success() {
         return Ok(response);
     }
     Err(failure(target, response).await)
+}
+
+/// The same for a manifest that was pushed. A registry that doubts a digest there read a file of
+/// its own that somebody else was just writing, who pushes the same layers to the same repository
+/// (distribution's links to layers are not written in one step): ours is calculated from the bytes.
+pub(crate) async fn accept_manifest(
+    target: &Target,
+    response: Response,
+) -> Result<Response, Failure> {
+    if response.status() != StatusCode::BAD_REQUEST {
+        return accept(target, response).await;
+    }
+    let (host, status) = (host_of(&response), response.status().as_u16());
+    let reason = reason(&read_error(response).await);
+    if reason.starts_with(DOUBTED_DIGEST) {
+        let fault = Fault::Status {
+            host,
+            status,
+            reason,
+        };
+        return Err(Failure::Passing { fault, after: None });
+    }
+    Err(RegistryError::Refused {
+        registry: target.registry().to_owned(),
+        what: target.what.clone(),
+        status,
+        reason,
+    }
+    .into())
 }
 
 /// What an answer other than a success means.

@@ -2,7 +2,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use axum::http::Method;
-use iib_oci::Digest;
+use iib_oci::{Digest, Reference};
 use iib_ports::{Class, Classify as _, Registry as _, RegistryError};
 use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
 use iib_testkit::scripted_registry::{Answer, ScriptedRegistry};
@@ -58,6 +58,29 @@ async fn what_will_not_pass_is_not_tried_again() {
             .await;
         assert_eq!(pulled.unwrap_err().class(), Class::Reject, "{status}");
         assert_eq!(registry.seen().len(), 1, "{status}");
+    }
+}
+
+/// Distribution says so when it reads a layer's link that another push is writing.
+#[tokio::test]
+async fn a_manifest_whose_digest_is_doubted_is_pushed_again() {
+    let answer = |code: &str| {
+        let body = format!(r#"{{"errors":[{{"code":"{code}","message":"so it says"}}]}}"#);
+        Answer::Reply(400, Vec::new(), body.into_bytes())
+    };
+    let tag = Reference::Tag("v1".to_owned());
+    for (code, pushes) in [("DIGEST_INVALID", 2), ("MANIFEST_INVALID", 1)] {
+        let registry = ScriptedRegistry::start().await;
+        registry.on(Method::PUT, "/manifests/", [answer(code)]);
+        let client = client(&registry.host());
+        let repository = repository(&registry.host(), "a");
+        let pushed = client.push_manifest(&repository, &tag, &manifest()).await;
+        assert_eq!(pushed.is_ok(), pushes == 2, "{code}: {pushed:?}");
+        assert_eq!(
+            registry.count(&Method::PUT, "/manifests/"),
+            pushes,
+            "{code}"
+        );
     }
 }
 
