@@ -1,18 +1,53 @@
 //! `iib catalog`.
 
+use std::convert::Infallible;
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use iib_catalog::{CatalogDiff, CatalogShape};
-use iib_catalog_folder::{write_cache, write_folder};
-use iib_fbc::{Catalog, Fault, Picture, Place, check, to_text};
+use iib_catalog_folder::{CacheError, FolderError, write_cache, write_folder};
+use iib_fbc::{Catalog, Fault, Picture, Place, Report, check, to_text};
+use iib_indexdb::ExportError;
 use serde_json::json;
 
 use crate::cli::{CatalogCommand, GraphFormat};
 use crate::{Exit, source};
 
 pub(crate) async fn run(command: CatalogCommand) -> anyhow::Result<Exit> {
+    faults_shown(done(command).await)
+}
+
+/// A catalog with faults is no failure of the command: they are shown, all of them.
+#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
+pub(crate) fn faults_shown(result: anyhow::Result<Exit>) -> anyhow::Result<Exit> {
+    result.or_else(|error| match faults(&error) {
+        Some(report) => {
+            eprintln!("{report}");
+            Ok(Exit::RequestFailed)
+        }
+        None => Err(error),
+    })
+}
+
+/// What is wrong with a catalog, if that is what an error says.
+fn faults(error: &anyhow::Error) -> Option<&Report> {
+    let of_cache = || match error.downcast_ref() {
+        Some(CacheError::Invalid(report)) => Some(report),
+        _ => None,
+    };
+    let of_index = || match error.downcast_ref() {
+        Some(ExportError::<Infallible>::Invalid(report)) => Some(report),
+        _ => None,
+    };
+    let of_migration = || match error.downcast_ref() {
+        Some(ExportError::<FolderError>::Invalid(report)) => Some(report),
+        _ => None,
+    };
+    of_cache().or_else(of_index).or_else(of_migration)
+}
+
+async fn done(command: CatalogCommand) -> anyhow::Result<Exit> {
     match command {
         CatalogCommand::Render { catalog } => render(&catalog).await,
         CatalogCommand::Validate { catalog, json } => validate(&catalog, json).await,
@@ -62,7 +97,10 @@ async fn render(catalog: &str) -> anyhow::Result<Exit> {
     reason = "a command speaks to its user"
 )]
 async fn validate(catalog: &str, as_json: bool) -> anyhow::Result<Exit> {
-    let report = check(&source::catalog(catalog).await?);
+    let report = match source::catalog(catalog).await {
+        Ok(catalog) => check(&catalog),
+        Err(error) => faults(&error).cloned().ok_or(error)?,
+    };
     if as_json {
         let faults = report.faults.iter().map(|fault| {
             let Fault { place, text, .. } = fault;

@@ -14,7 +14,7 @@ use iib_ports::{IndexDb as _, IndexDbError};
 use serde_json::json;
 
 use crate::cli::{ChangeOptions, IndexCommand};
-use crate::{Exit, source};
+use crate::{Exit, catalog, source};
 
 pub(crate) async fn run(command: IndexCommand) -> anyhow::Result<Exit> {
     match command {
@@ -76,13 +76,17 @@ pub(crate) async fn run(command: IndexCommand) -> anyhow::Result<Exit> {
         }
         IndexCommand::List { index, json } => list(&index, json).await,
         IndexCommand::Migrate { index, folder } => {
-            let index = source::index(&index).await?;
-            let mut writer = FolderWriter::new(&folder)?;
-            SqliteIndex.export(&index.path, |name, catalog| writer.package(name, &catalog))?;
-            writer.finish()?;
-            Ok(Exit::Done)
+            catalog::faults_shown(migrate(&index, &folder).await)
         }
     }
+}
+
+async fn migrate(index: &str, folder: &Path) -> anyhow::Result<Exit> {
+    let index = source::index(index).await?;
+    let mut writer = FolderWriter::new(folder)?;
+    SqliteIndex.export(&index.path, |name, catalog| writer.package(name, &catalog))?;
+    writer.finish()?;
+    Ok(Exit::Done)
 }
 
 fn missing(change: ChangeOptions) -> Missing {

@@ -102,8 +102,9 @@ fn an_index_is_made_changed_listed_and_served() {
     assert_eq!(listed[1]["image"], first.as_str());
     assert_eq!(listed.as_array().unwrap().len(), 3);
 
-    bench.prints(&["index", "migrate", "index.db", "catalog"]);
-    bench.prints(&["catalog", "validate", "catalog"]);
+    // As the README writes them, with a slash at the end.
+    bench.prints(&["index", "migrate", "index.db", "catalog/"]);
+    bench.prints(&["catalog", "validate", "catalog/"]);
     assert_eq!(
         bench.prints(&["catalog", "render", "catalog"]),
         bench.prints(&["catalog", "render", "index.db"])
@@ -112,7 +113,7 @@ fn an_index_is_made_changed_listed_and_served() {
         bench.prints(&["catalog", "diff", "catalog", "index.db"]),
         ""
     );
-    bench.prints(&["catalog", "cache", "catalog", "cache"]);
+    bench.prints(&["catalog", "cache", "catalog/", "cache/"]);
     let digest = fs::read_to_string(bench.folder.path().join("cache/digest")).unwrap();
     assert_eq!(digest.len(), 16);
 
@@ -124,7 +125,7 @@ fn an_index_is_made_changed_listed_and_served() {
     assert!(bench.prints(&mermaid).contains("==> n0"));
     bench.refuses(2, &["catalog", "graph", "index.db", "nothing"]);
 
-    let less = ["catalog", "rm", "catalog", "kettle", "--to", "less"];
+    let less = ["catalog", "rm", "catalog", "kettle", "--to", "less/"];
     assert!(bench.prints(&less).contains("- package kettle\n"));
     let more = ["catalog", "merge", "less", "index.db", "--to", "more"];
     assert!(bench.prints(&more).contains("+ package kettle\n"));
@@ -195,4 +196,24 @@ fn faults_of_a_catalog_are_shown_all_at_once() {
     fs::write(folder.join("catalog.json"), "{").unwrap();
     let said = bench.refuses(2, &["catalog", "validate", "catalog"]);
     assert!(said.contains("catalog.json: unexpected EOF"), "{said}");
+
+    // A database whose catalog has faults is as faulty as a folder.
+    bench.prints(&["index", "create", "index.db"]);
+    let database = rusqlite::Connection::open(bench.folder.path().join("index.db")).unwrap();
+    let empty = "PRAGMA foreign_keys = OFF; INSERT INTO package VALUES ('p', 'c');
+                 INSERT INTO channel VALUES ('c', 'p', NULL)";
+    database.execute_batch(empty).unwrap();
+    drop(database);
+    for words in [
+        &["catalog", "validate", "index.db"][..],
+        &["catalog", "render", "index.db"],
+        &["index", "migrate", "index.db", "out"],
+    ] {
+        let said = bench.refuses(1, words);
+        assert!(
+            said.contains("channel must contain at least one bundle"),
+            "{said}"
+        );
+    }
+    assert_eq!(bench.files(), ["catalog", "index.db"]);
 }

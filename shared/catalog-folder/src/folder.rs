@@ -1,7 +1,7 @@
 //! Catalogs as folders of files (spec index-database §12, §13).
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -144,15 +144,25 @@ fn inside(folder: &Path, name: &str) -> Option<PathBuf> {
     Some(path)
 }
 
+/// A regular file, or a link to one, up to a limit. Anything else could block or never end.
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FolderError> {
     let failed = io_error(path, "read");
-    if fs::metadata(path).map_err(&failed)?.len() > limit {
+    if !fs::metadata(path).map_err(&failed)?.is_file() {
+        let kind = io::Error::other("it is no regular file: leave it out of the catalog");
+        return Err(failed(kind));
+    }
+    let file = File::open(path).map_err(&failed)?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() as u64 > limit {
         return Err(FolderError::TooLarge {
             path: path.to_owned(),
             limit,
         });
     }
-    fs::read(path).map_err(failed)
+    Ok(bytes)
 }
 
 /// The catalog's files relative to the root, sorted, without those that ignore files name.
@@ -216,11 +226,14 @@ pub fn write_folder(catalog: Catalog, root: &Path) -> Result<(), FolderError> {
     writer.finish()
 }
 
-/// Writes a catalog package by package. The folder is there when all of it is.
+/// Writes a catalog package by package. A folder that was not there is there when all of it is; one
+/// that was there and empty is filled at the end.
 #[derive(Debug)]
 pub struct FolderWriter {
     root: PathBuf,
-    /// Where it is until then; removed when dropped.
+    /// Whether the folder was there: it may be one that cannot be replaced, such as a mount.
+    existed: bool,
+    /// Where the catalog is until then; removed when dropped.
     partial: PathBuf,
 }
 
@@ -230,24 +243,28 @@ impl FolderWriter {
     /// # Errors
     /// [`FolderError::NotEmpty`] if there is something in it; it cannot be listed or made.
     pub fn new(root: &Path) -> Result<Self, FolderError> {
-        match fs::read_dir(root).map(|mut entries| entries.next().is_some()) {
-            Ok(true) => {
-                return Err(FolderError::NotEmpty {
-                    path: root.to_owned(),
-                });
-            }
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(io_error(root, "list")(error));
-            }
-            _ => {}
-        }
-        let mut name = root.as_os_str().to_owned();
-        name.push(".partial");
-        let partial = PathBuf::from(name);
+        // Without a slash at the end, behind which a name would be one inside the folder.
+        let root: PathBuf = root.components().collect();
+        let existed = match fs::read_dir(&root).map(|mut entries| entries.next().is_some()) {
+            Ok(true) => return Err(FolderError::NotEmpty { path: root }),
+            Ok(false) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(io_error(&root, "list")(error)),
+        };
+        let partial = if existed {
+            root.join(".partial")
+        } else {
+            let mut name = root.as_os_str().to_owned();
+            name.push(".partial");
+            PathBuf::from(name)
+        };
         remove(&partial).map_err(io_error(&partial, "remove"))?;
         fs::create_dir_all(&partial).map_err(io_error(&partial, "create"))?;
-        let root = root.to_owned();
-        Ok(Self { root, partial })
+        Ok(Self {
+            root,
+            existed,
+            partial,
+        })
     }
 
     /// Writes the objects of a package.
@@ -268,12 +285,20 @@ impl FolderWriter {
         fs::write(&path, text).map_err(io_error(&path, "write"))
     }
 
-    /// Puts the folder in its place.
+    /// Puts the catalog in its place.
     ///
     /// # Errors
     /// It cannot be renamed.
     pub fn finish(self) -> Result<(), FolderError> {
-        fs::rename(&self.partial, &self.root).map_err(io_error(&self.root, "create"))
+        let failed = io_error(&self.root, "fill");
+        if !self.existed {
+            return fs::rename(&self.partial, &self.root).map_err(failed);
+        }
+        for entry in fs::read_dir(&self.partial).map_err(&failed)? {
+            let entry = entry.map_err(&failed)?;
+            fs::rename(entry.path(), self.root.join(entry.file_name())).map_err(&failed)?;
+        }
+        Ok(())
     }
 }
 

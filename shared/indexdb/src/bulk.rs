@@ -29,7 +29,8 @@ const INDEXES: [(&str, &str); 10] = [
 /// The tables with triggers on APIs.
 const API_TABLES: [&str; 2] = ["api_provider", "api_requirer"];
 
-/// Does work that removes about so many bundles.
+/// Does work that removes about so many bundles, inside a transaction: when it fails, the caller's
+/// rollback takes the indexes and triggers away, too.
 pub(crate) fn removing<T>(
     connection: &Connection,
     bundles: usize,

@@ -174,7 +174,7 @@ pub(crate) fn tidy(connection: &Connection) -> Sql<()> {
         .collect::<Sql<_>>()?;
     let mut homeless = BTreeSet::new();
     let mut statement = connection.prepare(
-        "SELECT operatorbundle_name, value FROM properties
+        "SELECT operatorbundle_name, CAST(value AS TEXT) FROM properties
          WHERE type = 'olm.package' AND operatorbundle_name IS NOT NULL AND value IS NOT NULL",
     )?;
     let mut rows = statement.query([])?;

@@ -4,7 +4,7 @@ use iib_catalog_folder::{FolderError, read_folder, write_folder};
 use iib_fbc::{Catalog, Icon, Property, RelatedImage, check, read_text};
 use proptest::prelude::*;
 
-use crate::samples::{bundle, chain, files, folder};
+use crate::samples::{chain, files, folder};
 
 fn text_of(catalog: &Catalog) -> String {
     let texts = catalog.blobs().map(iib_fbc::to_text);
@@ -149,6 +149,29 @@ fn a_folder_with_something_in_it_is_left_alone() {
     assert!(files(empty.path()).is_empty());
 }
 
+#[test]
+fn a_folder_may_be_there_or_not_and_end_in_a_slash() {
+    let root = folder(&[]);
+    fs::create_dir(root.path().join("there")).unwrap();
+    for name in ["there", "new", "slash/", "deep/er/"] {
+        let to = root.path().join(name);
+        write_folder(chain("foo"), &to).unwrap();
+        let names: Vec<String> = files(&to).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["foo/catalog.json"], "{name}");
+        assert_eq!(fs::read_dir(&to).unwrap().count(), 1, "{name}");
+    }
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 4);
+}
+
+#[test]
+fn what_never_ends_is_not_read() {
+    let root = folder(&[]);
+    std::os::unix::fs::symlink("/dev/zero", root.path().join("endless")).unwrap();
+    let refused = read_folder(root.path()).unwrap_err();
+    let cause = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(cause.contains("no regular file"), "{refused}: {cause}");
+}
+
 proptest! {
     /// Texts of any kind survive the way through a file.
     #[test]
@@ -176,6 +199,5 @@ proptest! {
                 let _ = check(&catalog).to_string();
             }
         }
-        let _ = bundle("a", "1");
     }
 }

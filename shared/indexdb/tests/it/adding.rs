@@ -7,31 +7,13 @@ use iib_ports::{Class, Classify as _, IndexDb as _, IndexDbError};
 use proptest::prelude::*;
 use rusqlite::Connection;
 
-use crate::made::{Made, bundles, select};
+use crate::made::{Made, basic, bundles, select};
 
 const OPTIONS: AddOptions = AddOptions {
     mode: Mode::Replaces,
     overwrite: Overwrite::Refuse,
     alpha: iib_catalog::AlphaFeatures::On,
 };
-
-/// The worked example of spec §18.1.
-fn basic() -> Vec<Made> {
-    vec![
-        Made::new("basic", "1.0.0"),
-        Made::replacing("basic", "1.1.0", "1.0.0"),
-        Made {
-            channels: "alpha,beta",
-            default_channel: "beta",
-            ..Made::replacing("basic", "1.2.0", "1.1.0")
-        },
-        Made {
-            channels: "stable",
-            skips: &["1.2.0"],
-            ..Made::replacing("basic", "1.3.0", "1.1.0")
-        },
-    ]
-}
 
 const ENTRIES: &str = "SELECT e.channel_name, e.operatorbundle_name, e.depth, r.operatorbundle_name
     FROM channel_entry e LEFT JOIN channel_entry r ON r.entry_id = e.replaces";

@@ -7,7 +7,7 @@ use iib_indexdb::{ExportError, ExportFault, SqliteIndex};
 use iib_ports::IndexDb as _;
 use rusqlite::Connection;
 
-use crate::made::{Made, bundles};
+use crate::made::{Made, basic, bundles};
 
 const OPTIONS: AddOptions = AddOptions {
     mode: Mode::Replaces,
@@ -48,24 +48,6 @@ fn index(made: &[Made]) -> (tempfile::TempDir, std::path::PathBuf) {
             .unwrap();
     }
     (folder, db)
-}
-
-/// The worked example of spec §18.1.
-fn basic() -> Vec<Made> {
-    vec![
-        Made::new("basic", "1.0.0"),
-        Made::replacing("basic", "1.1.0", "1.0.0"),
-        Made {
-            channels: "alpha,beta",
-            default_channel: "beta",
-            ..Made::replacing("basic", "1.2.0", "1.1.0")
-        },
-        Made {
-            channels: "stable",
-            skips: &["1.2.0"],
-            ..Made::replacing("basic", "1.3.0", "1.1.0")
-        },
-    ]
 }
 
 #[test]

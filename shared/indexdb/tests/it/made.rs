@@ -101,6 +101,24 @@ impl Made {
     }
 }
 
+/// The worked example of spec §18.1.
+pub(crate) fn basic() -> Vec<Made> {
+    vec![
+        Made::new("basic", "1.0.0"),
+        Made::replacing("basic", "1.1.0", "1.0.0"),
+        Made {
+            channels: "alpha,beta",
+            default_channel: "beta",
+            ..Made::replacing("basic", "1.2.0", "1.1.0")
+        },
+        Made {
+            channels: "stable",
+            skips: &["1.2.0"],
+            ..Made::replacing("basic", "1.3.0", "1.1.0")
+        },
+    ]
+}
+
 pub(crate) fn bundles(made: &[Made]) -> Vec<Bundle> {
     made.iter().map(Made::bundle).collect()
 }
