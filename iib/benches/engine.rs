@@ -10,18 +10,17 @@
     reason = "criterion's own arguments leave no room for others"
 )]
 
-use std::convert::Infallible;
 use std::fs::{self, File};
-use std::hint::black_box;
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use iib_bundle::Bundle;
 use iib_catalog::{AddOptions, DeprecateOptions, Missing};
-use iib_catalog_folder::{FolderWriter, read_folder, write_cache};
-use iib_fbc::{check, to_text};
-use iib_indexdb::SqliteIndex;
+use iib_catalog_folder::{CatalogFolder, FolderWriter, write_cache};
+use iib_fbc::{Catalog, write_blob};
 use iib_indexdb::generate::Recipe;
+use iib_indexdb::{ExportError, SqliteIndex};
 use iib_ports::IndexDb as _;
 
 const PER_PACKAGE: usize = 17;
@@ -119,70 +118,87 @@ fn databases(criterion: &mut Criterion) {
 fn catalogs(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let full = index(folder.path());
-    let catalog = folder.path().join("catalog");
-    let migrate = |to: &Path| {
-        let _ = fs::remove_dir_all(to);
-        let mut writer = FolderWriter::new(to).unwrap();
-        SqliteIndex
-            .export(&full, |name, catalog| writer.package(name, &catalog))
-            .unwrap();
-        writer.finish().unwrap();
-    };
-    migrate(&catalog);
-    let texts: Vec<Vec<u8>> = files(&catalog);
+    let (catalog, again) = (folder.path().join("catalog"), folder.path().join("again"));
+    migrate(&full, &catalog);
+    let (cache, serde) = (folder.path().join("cache"), folder.path().join("serde"));
+    write_cache(&catalog, &cache).unwrap();
 
     let mut group = criterion.benchmark_group("catalog");
     group.sample_size(10);
-    group.bench_function("read and write the same JSON with serde", |bencher| {
-        bencher.iter(|| {
-            for text in &texts {
-                let values = serde_json::Deserializer::from_slice(text);
-                for value in values.into_iter::<serde_json::Value>() {
-                    black_box(serde_json::to_vec_pretty(&value.unwrap()).unwrap());
-                }
-            }
+    let mut anew = |name: &str, gone: &Path, work: &dyn Fn()| {
+        group.bench_function(name, |bencher| {
+            let gone = || {
+                let _ = fs::remove_dir_all(gone);
+            };
+            bencher.iter_batched(gone, |()| work(), BatchSize::PerIteration);
         });
+    };
+    anew("read and write the same JSON with serde", &serde, &|| {
+        through_serde(&catalog, &serde);
     });
-    group.bench_function("migrate", |bencher| {
-        bencher.iter(|| migrate(&folder.path().join("again")));
+    anew("migrate", &again, &|| migrate(&full, &again));
+    anew("render the database", &again, &|| {
+        let render = |_: &str, catalog: Catalog| -> Result<(), ExportError> {
+            write_all(&catalog);
+            Ok(())
+        };
+        SqliteIndex.export(&full, render).unwrap();
     });
-    group.bench_function("render the database", |bencher| {
-        bencher.iter(|| {
-            SqliteIndex
-                .export(&full, |_, catalog| {
-                    for blob in catalog.blobs() {
-                        black_box(to_text(blob).unwrap());
-                    }
-                    Ok::<_, Infallible>(())
-                })
-                .unwrap();
-        });
+    anew("render the catalog", &again, &|| {
+        let folder = CatalogFolder::open(&catalog).unwrap();
+        for name in folder.packages() {
+            write_all(&folder.package(name).unwrap());
+        }
     });
-    group.bench_function("render the catalog", |bencher| {
-        bencher.iter(|| {
-            for blob in read_folder(&catalog).unwrap().blobs() {
-                black_box(to_text(blob).unwrap());
-            }
-        });
+    anew("validate", &again, &|| {
+        assert!(CatalogFolder::open(&catalog).unwrap().check().is_clean());
     });
-    group.bench_function("validate", |bencher| {
-        bencher.iter(|| assert!(check(&read_folder(&catalog).unwrap()).is_clean()));
-    });
-    let cache = folder.path().join("cache");
-    group.bench_function("serve cache", |bencher| {
-        bencher.iter(|| {
-            let _ = fs::remove_dir_all(&cache);
-            write_cache(&catalog, &cache).unwrap()
-        });
+    anew(
+        "read and write the JSON of the cache with serde",
+        &serde,
+        &|| {
+            through_serde(&cache.join("cache"), &serde);
+        },
+    );
+    let cache_again = folder.path().join("cache again");
+    anew("serve cache", &cache_again, &|| {
+        write_cache(&catalog, &cache_again).unwrap();
     });
     group.finish();
 }
 
-fn files(root: &Path) -> Vec<Vec<u8>> {
-    let packages = fs::read_dir(root).unwrap();
-    packages
-        .map(|package| fs::read(package.unwrap().path().join("catalog.json")).unwrap())
-        .collect()
+fn migrate(index: &Path, to: &Path) {
+    let mut writer = FolderWriter::new(to).unwrap();
+    let write = |name: &str, catalog: Catalog| -> Result<(), ExportError> {
+        writer.package(name, &catalog).unwrap();
+        Ok(())
+    };
+    SqliteIndex.export(index, write).unwrap();
+    writer.finish().unwrap();
+}
+
+fn write_all(catalog: &Catalog) {
+    for blob in catalog.blobs() {
+        write_blob(blob, &mut io::sink()).unwrap();
+    }
+}
+
+/// The same values from files to files.
+fn through_serde(from: &Path, to: &Path) {
+    for entry in walkdir::WalkDir::new(from) {
+        let entry = entry.unwrap();
+        let target = to.join(entry.path().strip_prefix(from).unwrap());
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(target).unwrap();
+            continue;
+        }
+        let text = fs::read(entry.path()).unwrap();
+        let mut out = BufWriter::new(File::create(target).unwrap());
+        for value in serde_json::Deserializer::from_slice(&text).into_iter::<serde_json::Value>() {
+            serde_json::to_writer_pretty(&mut out, &value.unwrap()).unwrap();
+        }
+        out.flush().unwrap();
+    }
 }
 
 criterion_group!(benches, databases, catalogs);

@@ -1,18 +1,20 @@
 //! `iib catalog`.
 
-use std::convert::Infallible;
+use std::collections::BTreeSet;
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use iib_catalog::{CatalogDiff, CatalogShape};
-use iib_catalog_folder::{CacheError, FolderError, write_cache, write_folder};
-use iib_fbc::{Catalog, Fault, Picture, Place, Report, check, to_text};
+use iib_catalog::CatalogDiff;
+use iib_catalog_folder::{CacheError, FolderWriter, write_cache};
+use iib_fbc::{Catalog, Deprecations, Fault, Picture, Place, Report, check, write_blob};
 use iib_indexdb::ExportError;
 use serde_json::json;
 
-use crate::cli::{CatalogCommand, GraphFormat};
-use crate::{Exit, source};
+use crate::Exit;
+use crate::cli::{CatalogCommand, GraphFormat, Target};
+use crate::source::{self, Source};
 
 pub(crate) async fn run(command: CatalogCommand) -> anyhow::Result<Exit> {
     faults_shown(done(command).await)
@@ -37,14 +39,10 @@ fn faults(error: &anyhow::Error) -> Option<&Report> {
         _ => None,
     };
     let of_index = || match error.downcast_ref() {
-        Some(ExportError::<Infallible>::Invalid(report)) => Some(report),
+        Some(ExportError::Invalid(report)) => Some(report),
         _ => None,
     };
-    let of_migration = || match error.downcast_ref() {
-        Some(ExportError::<FolderError>::Invalid(report)) => Some(report),
-        _ => None,
-    };
-    of_cache().or_else(of_index).or_else(of_migration)
+    of_cache().or_else(of_index)
 }
 
 async fn done(command: CatalogCommand) -> anyhow::Result<Exit> {
@@ -59,34 +57,40 @@ async fn done(command: CatalogCommand) -> anyhow::Result<Exit> {
         CatalogCommand::Merge {
             catalog,
             fragments,
-            to,
-        } => merge(&catalog, &fragments, &to).await,
+            target,
+        } => merge(&catalog, &fragments, &target).await,
         CatalogCommand::Rm {
             catalog,
             packages,
-            to,
-        } => remove(&catalog, packages, &to).await,
+            target,
+        } => remove(&catalog, packages, &target).await,
+        CatalogCommand::Deprecations {
+            catalog,
+            file,
+            target,
+        } => deprecations(&catalog, &file, &target).await,
         CatalogCommand::Graph {
             catalog,
             package,
             format,
         } => graph(&catalog, &package, format).await,
-        CatalogCommand::Cache { catalog, cache } => {
-            write_cache(&catalog, &cache)?;
-            Ok(Exit::Done)
-        }
+        CatalogCommand::Cache {
+            catalog,
+            cache,
+            json,
+        } => cached(&catalog, &cache, json),
     }
 }
 
 /// By package, in the order a catalog folder has.
 async fn render(catalog: &str) -> anyhow::Result<Exit> {
-    let catalog = source::catalog(catalog).await?;
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    for part in catalog.by_package().values() {
+    let mut out = io::BufWriter::with_capacity(1 << 18, io::stdout().lock());
+    source::catalog(catalog).await?.each_package(|_, part| {
         for blob in part.blobs() {
-            out.write_all(to_text(blob)?.as_bytes())?;
+            write_blob(blob, &mut out)?;
         }
-    }
+        Ok(())
+    })?;
     out.flush()?;
     Ok(Exit::Done)
 }
@@ -97,19 +101,27 @@ async fn render(catalog: &str) -> anyhow::Result<Exit> {
     reason = "a command speaks to its user"
 )]
 async fn validate(catalog: &str, as_json: bool) -> anyhow::Result<Exit> {
-    let report = match source::catalog(catalog).await {
-        Ok(catalog) => check(&catalog),
+    let report = match source::catalog(catalog).await?.check() {
+        Ok(report) => report,
         Err(error) => faults(&error).cloned().ok_or(error)?,
     };
     if as_json {
         let faults = report.faults.iter().map(|fault| {
-            let Fault { place, text, .. } = fault;
+            let Fault {
+                place, text, files, ..
+            } = fault;
             let Place {
                 package,
                 channel,
                 bundle,
             } = place;
-            json!({"package": package, "channel": channel, "bundle": bundle, "fault": text})
+            json!({
+                "files": files,
+                "package": package,
+                "channel": channel,
+                "bundle": bundle,
+                "fault": text,
+            })
         });
         println!("{}", serde_json::Value::from_iter(faults));
     } else if !report.is_clean() {
@@ -123,8 +135,8 @@ async fn validate(catalog: &str, as_json: bool) -> anyhow::Result<Exit> {
 
 #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
 async fn diff(before: &str, after: &str, as_json: bool) -> anyhow::Result<Exit> {
-    let before = source::catalog(before).await?.shape();
-    let after = source::catalog(after).await?.shape();
+    let before = source::catalog(before).await?.outline()?.shape();
+    let after = source::catalog(after).await?.outline()?.shape();
     let diff = CatalogDiff::between(&before, &after);
     if as_json {
         println!("{}", json!(diff.changes));
@@ -134,47 +146,120 @@ async fn diff(before: &str, after: &str, as_json: bool) -> anyhow::Result<Exit> 
     Ok(Exit::Done)
 }
 
-async fn merge(catalog: &str, fragments: &[String], to: &Path) -> anyhow::Result<Exit> {
-    let mut merged = source::catalog(catalog).await?;
-    let before = merged.shape();
+/// Packages of later catalogs replace those of earlier ones as a whole (worker flows,
+/// fbc-operations).
+async fn merge(catalog: &str, fragments: &[String], target: &Target) -> anyhow::Result<Exit> {
+    let first = source::catalog(catalog).await?;
+    let before = first.outline()?;
+    let mut after = before.clone();
+    let mut parts: Vec<(Source, BTreeSet<String>)> = vec![(first, before.package_names())];
     for fragment in fragments {
-        merged.merge(source::catalog(fragment).await?);
+        let fragment = source::catalog(fragment).await?;
+        let outline = fragment.outline()?;
+        let names = outline.package_names();
+        for (_, earlier) in &mut parts {
+            earlier.retain(|name| !names.contains(name));
+        }
+        after.merge(outline);
+        parts.push((fragment, names));
     }
-    written(&before, merged, to)
+    written(&before, &after, target, |writer| {
+        let mut of_none = Catalog::default();
+        for (part, names) in &parts {
+            part.each_package(|name, package| {
+                if name.is_empty() {
+                    of_none.extend(package);
+                } else if names.contains(name) {
+                    writer.package(name, &package)?;
+                }
+                Ok(())
+            })?;
+        }
+        match of_none == Catalog::default() {
+            true => Ok(()),
+            false => Ok(writer.package("", &of_none)?),
+        }
+    })
 }
 
-async fn remove(catalog: &str, packages: Vec<String>, to: &Path) -> anyhow::Result<Exit> {
-    let mut left = source::catalog(catalog).await?;
-    let before = left.shape();
+async fn remove(catalog: &str, packages: Vec<String>, target: &Target) -> anyhow::Result<Exit> {
+    let source = source::catalog(catalog).await?;
+    let before = source.outline()?;
+    let mut after = before.clone();
     let packages = packages.into_iter().collect();
-    let removed = left.remove_packages(&packages);
+    let removed = after.remove_packages(&packages);
     if let Some(missing) = packages.difference(&removed).next() {
         bail!("the catalog has no package {missing}: check its spelling");
     }
-    written(&before, left, to)
+    written(&before, &after, target, |writer| {
+        source.each_package(|name, package| match packages.contains(name) {
+            true => Ok(()),
+            false => Ok(writer.package(name, &package)?),
+        })
+    })
 }
 
-/// Writes a catalog that has no faults, and shows what changed.
+async fn deprecations(catalog: &str, file: &Path, target: &Target) -> anyhow::Result<Exit> {
+    let source = source::catalog(catalog).await?;
+    let outline = source.outline()?;
+    let text =
+        fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let deprecations = Deprecations::read(&text)
+        .and_then(|found| found.check(&outline).map(|()| found))
+        .with_context(|| format!("{} cannot be used", file.display()))?;
+    written(&outline, &outline, target, |writer| {
+        source.each_package(|name, mut package| {
+            if name == deprecations.package {
+                deprecations.clone().put_into(&mut package);
+            }
+            Ok(writer.package(name, &package)?)
+        })
+    })
+}
+
+/// Writes a catalog if it has no faults, and shows what changed.
 #[expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a command speaks to its user"
 )]
-fn written(before: &CatalogShape, after: Catalog, to: &Path) -> anyhow::Result<Exit> {
-    let report = check(&after);
+fn written(
+    before: &Catalog,
+    after: &Catalog,
+    target: &Target,
+    write: impl FnOnce(&mut FolderWriter) -> anyhow::Result<()>,
+) -> anyhow::Result<Exit> {
+    let report = check(after);
     if !report.is_clean() {
         eprintln!("{report}");
         return Ok(Exit::RequestFailed);
     }
-    let changes = CatalogDiff::between(before, &after.shape());
-    write_folder(after, to)?;
-    print!("{changes}");
+    let mut writer = FolderWriter::new(&target.to)?;
+    write(&mut writer)?;
+    writer.finish()?;
+    let diff = CatalogDiff::between(&before.shape(), &after.shape());
+    if target.json {
+        println!("{}", json!({"changes": diff.changes}));
+    } else {
+        print!("{diff}");
+    }
+    Ok(Exit::Done)
+}
+
+#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
+fn cached(catalog: &Path, cache: &Path, as_json: bool) -> anyhow::Result<Exit> {
+    let digest = write_cache(catalog, cache)?;
+    if as_json {
+        println!("{}", json!({"digest": digest}));
+    } else {
+        println!("{digest}");
+    }
     Ok(Exit::Done)
 }
 
 #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
 async fn graph(catalog: &str, package: &str, format: GraphFormat) -> anyhow::Result<Exit> {
-    let catalog = source::catalog(catalog).await?;
+    let catalog = source::catalog(catalog).await?.outline()?;
     let picture = Picture::of(&catalog, package).with_context(|| {
         format!(
             "the catalog has no package {package} among its {}; `iib catalog render` shows them",

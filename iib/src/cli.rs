@@ -47,6 +47,9 @@ pub enum IndexCommand {
     Create {
         /// The database file, which must not be there
         file: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Add bundles
     Add {
@@ -123,6 +126,9 @@ pub enum IndexCommand {
         index: String,
         /// Folder for the catalog, absent or empty
         folder: PathBuf,
+        /// Print JSON: the packages
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -171,9 +177,9 @@ pub enum CatalogCommand {
         /// Fragments, of which later ones win
         #[arg(required = true, value_name = "FRAGMENT")]
         fragments: Vec<String>,
-        /// Folder for the result, absent or empty
-        #[arg(long, value_name = "FOLDER")]
-        to: PathBuf,
+        /// Where the result goes
+        #[command(flatten)]
+        target: Target,
     },
     /// Take packages out of a catalog
     Rm {
@@ -182,9 +188,19 @@ pub enum CatalogCommand {
         /// Packages
         #[arg(required = true, value_name = "PACKAGE")]
         packages: Vec<String>,
-        /// Folder for the result, absent or empty
-        #[arg(long, value_name = "FOLDER")]
-        to: PathBuf,
+        /// Where the result goes
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Say which bundles and channels of a package are deprecated, in place of what was said
+    Deprecations {
+        /// The catalog
+        catalog: String,
+        /// A file with one object of schema olm.deprecations, in JSON or YAML
+        file: PathBuf,
+        /// Where the result goes
+        #[command(flatten)]
+        target: Target,
     },
     /// Draw the upgrade graph of a package
     Graph {
@@ -196,13 +212,27 @@ pub enum CatalogCommand {
         #[arg(long, value_enum, default_value_t = GraphFormat::Svg)]
         format: GraphFormat,
     },
-    /// Write the serve cache of a catalog folder, as `opm serve` takes it
+    /// Write the serve cache of a catalog folder, as `opm serve` takes it, and print its digest
     Cache {
         /// The catalog folder
         catalog: PathBuf,
         /// Folder for the cache: absent, empty, or an older cache
         cache: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
+}
+
+/// Where a changed catalog goes.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// Folder for the result, absent or empty
+    #[arg(long, value_name = "FOLDER")]
+    pub to: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Languages of pictures.

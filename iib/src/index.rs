@@ -18,7 +18,7 @@ use crate::{Exit, catalog, source};
 
 pub(crate) async fn run(command: IndexCommand) -> anyhow::Result<Exit> {
     match command {
-        IndexCommand::Create { file } => create(&file),
+        IndexCommand::Create { file, json } => create(&file, json),
         IndexCommand::Add {
             file,
             bundles,
@@ -75,17 +75,27 @@ pub(crate) async fn run(command: IndexCommand) -> anyhow::Result<Exit> {
             changed(&file, json, |db| SqliteIndex.prune_stranded(db))
         }
         IndexCommand::List { index, json } => list(&index, json).await,
-        IndexCommand::Migrate { index, folder } => {
-            catalog::faults_shown(migrate(&index, &folder).await)
-        }
+        IndexCommand::Migrate {
+            index,
+            folder,
+            json,
+        } => catalog::faults_shown(migrate(&index, &folder, json).await),
     }
 }
 
-async fn migrate(index: &str, folder: &Path) -> anyhow::Result<Exit> {
+#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
+async fn migrate(index: &str, folder: &Path, as_json: bool) -> anyhow::Result<Exit> {
     let index = source::index(index).await?;
     let mut writer = FolderWriter::new(folder)?;
-    SqliteIndex.export(&index.path, |name, catalog| writer.package(name, &catalog))?;
+    let mut packages = Vec::new();
+    SqliteIndex.export(&index.path, |name, catalog| {
+        packages.push(name.to_owned());
+        writer.package(name, &catalog).map_err(anyhow::Error::from)
+    })?;
     writer.finish()?;
+    if as_json {
+        println!("{}", json!({"packages": packages}));
+    }
     Ok(Exit::Done)
 }
 
@@ -96,13 +106,17 @@ fn missing(change: ChangeOptions) -> Missing {
     }
 }
 
-fn create(file: &Path) -> anyhow::Result<Exit> {
+#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
+fn create(file: &Path, as_json: bool) -> anyhow::Result<Exit> {
     if file.exists() {
         bail!("{} is there already: name another file", file.display());
     }
     let copy = Copy::beside(file);
     SqliteIndex.add(&copy.path, &[], &AddOptions::default())?;
     copy.take_place_of(file)?;
+    if as_json {
+        println!("{}", json!({"changes": []}));
+    }
     Ok(Exit::Done)
 }
 

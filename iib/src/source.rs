@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use iib_bundle::Bundle;
+use iib_catalog_folder::CatalogFolder;
 use iib_edge::Config;
-use iib_fbc::Catalog;
+use iib_fbc::{Catalog, Report, check};
 use iib_indexdb::SqliteIndex;
 use iib_oci::PullSpec;
 use iib_registry::{RegistryClient, RegistryConfig};
@@ -71,18 +72,57 @@ pub(crate) fn existing(file: &Path) -> anyhow::Result<&Path> {
     Ok(file)
 }
 
-/// A catalog from a folder, a database file or an index image.
-pub(crate) async fn catalog(text: &str) -> anyhow::Result<Catalog> {
-    if Path::new(text).is_dir() {
-        return Ok(iib_catalog_folder::read_folder(Path::new(text))?);
+/// Where a catalog is read from, a package at a time: it may be larger than what memory there is.
+pub(crate) enum Source {
+    Folder(CatalogFolder),
+    Index(Index),
+}
+
+/// A catalog in a folder, a database file or an index image.
+pub(crate) async fn catalog(text: &str) -> anyhow::Result<Source> {
+    let path = Path::new(text);
+    Ok(match path.is_dir() {
+        true => Source::Folder(CatalogFolder::open(path)?),
+        false => Source::Index(index(text).await?),
+    })
+}
+
+impl Source {
+    /// Gives out all packages, sorted by name, and those objects that have none.
+    pub(crate) fn each_package(
+        &self,
+        mut take: impl FnMut(&str, Catalog) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Folder(folder) => folder
+                .packages()
+                .try_for_each(|name| take(name, folder.package(name)?)),
+            Self::Index(index) => SqliteIndex.export(&index.path, take),
+        }
     }
-    let index = index(text).await?;
-    let mut catalog = Catalog::default();
-    SqliteIndex.export(&index.path, |_, package| {
-        catalog.extend(package);
-        Ok::<_, std::convert::Infallible>(())
-    })?;
-    Ok(catalog)
+
+    /// The catalog without its contents.
+    pub(crate) fn outline(&self) -> anyhow::Result<Catalog> {
+        if let Self::Folder(folder) = self {
+            return Ok(folder.outline().clone());
+        }
+        let mut outline = Catalog::default();
+        self.each_package(|_, catalog| {
+            catalog
+                .into_blobs()
+                .for_each(|blob| outline.push(blob.outlined()));
+            Ok(())
+        })?;
+        Ok(outline)
+    }
+
+    /// Every fault of the catalog.
+    pub(crate) fn check(&self) -> anyhow::Result<Report> {
+        match self {
+            Self::Folder(folder) => Ok(folder.check()),
+            Self::Index(_) => Ok(check(&self.outline()?)),
+        }
+    }
 }
 
 /// Bundles, read from their images.

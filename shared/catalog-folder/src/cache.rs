@@ -7,9 +7,9 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use iib_fbc::{Catalog, Report, ServeFault, check, serve_files};
+use iib_fbc::{Report, ServeFault, ServeFile, serve_bundles, serve_packages};
 
-use crate::folder::{FolderError, read_folder};
+use crate::folder::{CatalogFolder, FolderError};
 
 const DIGEST: &str = "digest";
 const FILES: &str = "cache";
@@ -61,8 +61,8 @@ fn io_error<'a>(path: &'a Path, action: &'static str) -> impl FnOnce(io::Error) 
 /// # Errors
 /// [`CacheError`]; the folder holds no cache then, or the old one.
 pub fn write_cache(catalog: &Path, cache: &Path) -> Result<String, CacheError> {
-    let content = read_folder(catalog)?;
-    let report = check(&content);
+    let content = CatalogFolder::open(catalog)?;
+    let report = content.check();
     if !report.is_clean() {
         return Err(CacheError::Invalid(report));
     }
@@ -97,7 +97,7 @@ fn expect_cache(cache: &Path) -> Result<(), CacheError> {
 }
 
 /// Writes the files. The digest goes first, so that no half cache is taken for a whole one.
-fn write(catalog: &Catalog, cache: &Path, below: &Path) -> Result<(), CacheError> {
+fn write(catalog: &CatalogFolder, cache: &Path, below: &Path) -> Result<(), CacheError> {
     let kept = cache.join(DIGEST);
     for gone in [fs::remove_file(&kept), fs::remove_dir_all(below)] {
         match gone {
@@ -113,9 +113,12 @@ fn write(catalog: &Catalog, cache: &Path, below: &Path) -> Result<(), CacheError
     }
     fs::create_dir(below).map_err(io_error(below, "create"))?;
     set_mode(below, FOLDER_MODE)?;
-    serve_files(catalog, |file| {
-        write_file(&below.join(&file.name), &file.text)
-    })
+    let write = |file: ServeFile| write_file(&below.join(&file.name), &file.text);
+    write(serve_packages(catalog.outline()))?;
+    for name in catalog.packages() {
+        serve_bundles(&catalog.package(name)?, write)?;
+    }
+    Ok(())
 }
 
 fn write_file(path: &Path, text: &str) -> Result<(), CacheError> {

@@ -1,17 +1,26 @@
 //! Catalogs as folders of files (spec index-database §12, §13).
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
+use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
-use iib_fbc::{Catalog, ObjectFault, ReadError, read_text, take_objects_in, to_text};
+use iib_fbc::{
+    Catalog, Documents, ObjectFault, Origins, OwnedBlob, ReadError, Report, check, take_objects_in,
+    write_blob,
+};
 use walkdir::WalkDir;
 
 /// The largest file that is read, in bytes. The largest catalogs known have some 200 MiB in all.
 const FILE_LIMIT: u64 = 1 << 30;
 /// The largest file of a single object.
 const OBJECT_LIMIT: u64 = 16 << 20;
+
+/// Bytes written at once.
+const BUFFER: usize = 1 << 18;
 
 const IGNORE_FILE: &str = ".indexignore";
 
@@ -74,38 +83,140 @@ pub enum FolderError {
     /// A package whose name cannot be that of a folder.
     #[error("the package {0:?} has a name that cannot be that of a folder")]
     PackageName(String),
-    /// A value of ours could not be written as JSON.
-    #[error("an object of the catalog could not be written")]
-    Write(#[from] serde_json::Error),
+    /// A file that is not what it was when the folder was opened.
+    #[error("{} changed while it was read: try again", path.display())]
+    Changed {
+        /// The file, relative to the folder.
+        path: PathBuf,
+    },
 }
 
-/// Reads every catalog file below a folder, in the order of their paths. Objects of bundles that
-/// are in files of their own are taken in.
-///
-/// # Errors
-/// [`FolderError`], the first.
-pub fn read_folder(root: &Path) -> Result<Catalog, FolderError> {
-    let mut catalog = Catalog::default();
-    for path in files(root)? {
-        let full = root.join(&path);
-        let bytes = read(&full, FILE_LIMIT)?;
-        let text = String::from_utf8_lossy(&bytes);
-        let mut part = Catalog::default();
-        read_text(&text, &mut part).map_err(|source| FolderError::Read {
-            path: path.clone(),
-            source,
-        })?;
-        for bundle in &mut part.bundles {
-            take_objects_in(bundle, |name| object(root, &path, name)).map_err(|source| {
+/// A catalog folder. Opening it reads all of it once and keeps an outline; the contents, which are
+/// nearly all of a catalog, are read again when they are wanted, a package at a time.
+#[derive(Debug)]
+pub struct CatalogFolder {
+    root: PathBuf,
+    outline: Catalog,
+    origins: Origins,
+    /// Where the objects of each package are; those of none are under the empty name.
+    packages: BTreeMap<String, Vec<Spot>>,
+}
+
+/// Where an object is.
+#[derive(Debug)]
+struct Spot {
+    /// The file, relative to the folder.
+    file: Rc<Path>,
+    /// Its bytes.
+    at: Range<u64>,
+}
+
+impl CatalogFolder {
+    /// Reads every catalog file below a folder, in the order of their paths.
+    ///
+    /// # Errors
+    /// [`FolderError`], the first.
+    pub fn open(root: &Path) -> Result<Self, FolderError> {
+        let mut folder = Self {
+            root: root.to_owned(),
+            outline: Catalog::default(),
+            origins: Origins::default(),
+            packages: BTreeMap::new(),
+        };
+        for path in files(root)? {
+            let file: Rc<Path> = path.into();
+            let shown = file.to_string_lossy();
+            let opened = regular(&root.join(&file), FILE_LIMIT)?;
+            for document in Documents::new(opened) {
+                let document = document.map_err(|source| FolderError::Read {
+                    path: file.to_path_buf(),
+                    source,
+                })?;
+                let blob = folder.with_objects(&file, document.blob)?;
+                folder.origins.note(blob.as_blob(), &shown);
+                let spots = folder.packages.entry(blob.package().to_owned());
+                spots.or_default().push(Spot {
+                    file: file.clone(),
+                    at: document.at,
+                });
+                folder.outline.push(blob.outlined());
+            }
+        }
+        Ok(folder)
+    }
+
+    /// The catalog as far as checking, comparing and drawing need it ([`OwnedBlob::outlined`]).
+    pub fn outline(&self) -> &Catalog {
+        &self.outline
+    }
+
+    /// Every fault of the catalog, with the files it is in.
+    pub fn check(&self) -> Report {
+        check(&self.outline).located(&self.origins)
+    }
+
+    /// Names of the packages, sorted; an empty one stands for objects without a package.
+    pub fn packages(&self) -> impl Iterator<Item = &str> {
+        self.packages.keys().map(String::as_str)
+    }
+
+    /// All of a package, sorted by name; nothing if it is not there.
+    ///
+    /// # Errors
+    /// [`FolderError`]: a file is not what it was any more.
+    pub fn package(&self, name: &str) -> Result<Catalog, FolderError> {
+        let mut catalog = Catalog::default();
+        let mut open: Option<(&Path, File)> = None;
+        for Spot { file, at } in self.packages.get(name).into_iter().flatten() {
+            let full = self.root.join(file);
+            let mut opened = match open.take() {
+                Some((path, opened)) if path == &**file => opened,
+                _ => File::open(&full).map_err(io_error(&full, "read"))?,
+            };
+            opened
+                .seek(SeekFrom::Start(at.start))
+                .map_err(io_error(&full, "read"))?;
+            let document = Documents::new((&opened).take(at.end - at.start)).next();
+            let blob = match document {
+                Some(Ok(document)) if document.blob.package() == name => document.blob,
+                _ => {
+                    return Err(FolderError::Changed {
+                        path: file.to_path_buf(),
+                    });
+                }
+            };
+            catalog.push(self.with_objects(file, blob)?);
+            open = Some((file, opened));
+        }
+        catalog.sort();
+        Ok(catalog)
+    }
+
+    /// Takes in the objects of a bundle that are in files of their own.
+    fn with_objects(&self, file: &Path, mut blob: OwnedBlob) -> Result<OwnedBlob, FolderError> {
+        if let OwnedBlob::Bundle(bundle) = &mut blob {
+            take_objects_in(bundle, |name| object(&self.root, file, name)).map_err(|source| {
                 FolderError::Objects {
-                    path: path.clone(),
+                    path: file.to_owned(),
                     package: bundle.package.clone(),
                     bundle: bundle.name.clone(),
                     source: Box::new(source),
                 }
             })?;
         }
-        catalog.extend(part);
+        Ok(blob)
+    }
+}
+
+/// The whole catalog of a folder as one value, package by package.
+///
+/// # Errors
+/// As of [`CatalogFolder`].
+pub fn read_folder(root: &Path) -> Result<Catalog, FolderError> {
+    let folder = CatalogFolder::open(root)?;
+    let mut catalog = Catalog::default();
+    for name in folder.packages() {
+        catalog.extend(folder.package(name)?);
     }
     Ok(catalog)
 }
@@ -144,25 +255,29 @@ fn inside(folder: &Path, name: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// A regular file, or a link to one, up to a limit. Anything else could block or never end.
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FolderError> {
+    let mut bytes = Vec::new();
+    regular(path, limit)?
+        .read_to_end(&mut bytes)
+        .map_err(io_error(path, "read"))?;
+    Ok(bytes)
+}
+
+/// A regular file, or a link to one, up to a limit. Anything else could block or never end.
+fn regular(path: &Path, limit: u64) -> Result<io::Take<File>, FolderError> {
     let failed = io_error(path, "read");
-    if !fs::metadata(path).map_err(&failed)?.is_file() {
+    let metadata = fs::metadata(path).map_err(&failed)?;
+    if !metadata.is_file() {
         let kind = io::Error::other("it is no regular file: leave it out of the catalog");
         return Err(failed(kind));
     }
-    let file = File::open(path).map_err(&failed)?;
-    let mut bytes = Vec::new();
-    file.take(limit + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    if bytes.len() as u64 > limit {
+    if metadata.len() > limit {
         return Err(FolderError::TooLarge {
             path: path.to_owned(),
             limit,
         });
     }
-    Ok(bytes)
+    Ok(File::open(path).map_err(failed)?.take(limit))
 }
 
 /// The catalog's files relative to the root, sorted, without those that ignore files name.
@@ -276,13 +391,14 @@ impl FolderWriter {
             return Err(FolderError::PackageName(name.to_owned()));
         }
         let folder = self.partial.join(name);
-        let mut text = String::new();
-        for blob in catalog.blobs() {
-            text.push_str(&to_text(blob)?);
-        }
         fs::create_dir_all(&folder).map_err(io_error(&folder, "create"))?;
         let path = folder.join("catalog.json");
-        fs::write(&path, text).map_err(io_error(&path, "write"))
+        let failed = io_error(&path, "write");
+        let mut out = BufWriter::with_capacity(BUFFER, File::create(&path).map_err(&failed)?);
+        for blob in catalog.blobs() {
+            write_blob(blob, &mut out).map_err(&failed)?;
+        }
+        out.flush().map_err(failed)
     }
 
     /// Puts the catalog in its place.

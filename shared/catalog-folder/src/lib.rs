@@ -4,4 +4,4 @@ mod cache;
 mod folder;
 
 pub use cache::{CacheError, write_cache};
-pub use folder::{FolderError, FolderWriter, read_folder, write_folder};
+pub use folder::{CatalogFolder, FolderError, FolderWriter, read_folder, write_folder};

@@ -51,13 +51,16 @@ impl Catalog {
             let part = packages.entry(other.package.clone()).or_default();
             part.others.push(other);
         }
-        for part in packages.values_mut() {
-            part.channels.sort_by(|low, high| low.name.cmp(&high.name));
-            part.bundles.sort_by(|low, high| low.name.cmp(&high.name));
-            part.others
-                .sort_by(|low, high| (&low.schema, &low.name).cmp(&(&high.schema, &high.name)));
-        }
+        packages.values_mut().for_each(Self::sort);
         packages
+    }
+
+    /// Sorts channels, bundles and others by name.
+    pub fn sort(&mut self) {
+        self.channels.sort_by(|low, high| low.name.cmp(&high.name));
+        self.bundles.sort_by(|low, high| low.name.cmp(&high.name));
+        self.others
+            .sort_by(|low, high| (&low.schema, &low.name).cmp(&(&high.schema, &high.name)));
     }
 
     /// The catalog in outline. Channels whose graph has no single head have none.
@@ -80,12 +83,31 @@ impl Catalog {
         CatalogShape { packages }
     }
 
+    /// Takes in one blob.
+    pub fn push(&mut self, blob: OwnedBlob) {
+        match blob {
+            OwnedBlob::Package(package) => self.packages.push(package),
+            OwnedBlob::Channel(channel) => self.channels.push(channel),
+            OwnedBlob::Bundle(bundle) => self.bundles.push(bundle),
+            OwnedBlob::Other(other) => self.others.push(other),
+        }
+    }
+
     /// Every object, packages first, then channels, bundles and others.
     pub fn blobs(&self) -> impl Iterator<Item = Blob<'_>> {
         let packages = self.packages.iter().map(Blob::Package);
         let channels = self.channels.iter().map(Blob::Channel);
         let bundles = self.bundles.iter().map(Blob::Bundle);
         let others = self.others.iter().map(Blob::Other);
+        packages.chain(channels).chain(bundles).chain(others)
+    }
+
+    /// The same, given away.
+    pub fn into_blobs(self) -> impl Iterator<Item = OwnedBlob> {
+        let packages = self.packages.into_iter().map(OwnedBlob::Package);
+        let channels = self.channels.into_iter().map(OwnedBlob::Channel);
+        let bundles = self.bundles.into_iter().map(OwnedBlob::Bundle);
+        let others = self.others.into_iter().map(OwnedBlob::Other);
         packages.chain(channels).chain(bundles).chain(others)
     }
 }
@@ -103,27 +125,87 @@ pub enum Blob<'a> {
     Other(&'a Other),
 }
 
+/// One object of a catalog as it was read.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OwnedBlob {
+    /// `olm.package`
+    Package(CatalogPackage),
+    /// `olm.channel`
+    Channel(Channel),
+    /// `olm.bundle`
+    Bundle(CatalogBundle),
+    /// Any other schema.
+    Other(Other),
+}
+
+impl OwnedBlob {
+    /// The name of the package it belongs to; empty for none.
+    pub fn package(&self) -> &str {
+        match self {
+            Self::Package(package) => &package.name,
+            Self::Channel(channel) => &channel.package,
+            Self::Bundle(bundle) => &bundle.package,
+            Self::Other(other) => &other.package,
+        }
+    }
+
+    /// The same without what fills a catalog: as much of it as checking, comparing and drawing
+    /// need. Related images and the values of properties go, but those of properties that say
+    /// version and deprecation; so does what objects of other schemas than `olm.deprecations` hold.
+    #[must_use]
+    pub fn outlined(self) -> Self {
+        match self {
+            Self::Bundle(mut bundle) => {
+                for property in &mut bundle.properties {
+                    if !matches!(property.kind.as_str(), PACKAGE | DEPRECATED) {
+                        property.value = None;
+                    }
+                }
+                bundle.related_images = Vec::new();
+                Self::Bundle(bundle)
+            }
+            Self::Other(other) if other.schema != DEPRECATIONS => Self::Other(Other {
+                blob: RawValue::NULL.to_owned(),
+                ..other
+            }),
+            package_or_channel => package_or_channel,
+        }
+    }
+
+    /// Borrowed.
+    pub fn as_blob(&self) -> Blob<'_> {
+        match self {
+            Self::Package(package) => Blob::Package(package),
+            Self::Channel(channel) => Blob::Channel(channel),
+            Self::Bundle(bundle) => Blob::Bundle(bundle),
+            Self::Other(other) => Blob::Other(other),
+        }
+    }
+}
+
+/// The property that says package and version.
+pub(crate) const PACKAGE: &str = "olm.package";
+/// The property of a deprecated bundle.
+pub(crate) const DEPRECATED: &str = "olm.deprecated";
+/// The schema of objects that deprecate packages, channels and bundles.
+pub(crate) const DEPRECATIONS: &str = "olm.deprecations";
+
 /// An `olm.package`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CatalogPackage {
     /// Its name.
-    #[serde(deserialize_with = "or_default")]
     pub name: String,
     /// The name of its default channel.
-    #[serde(deserialize_with = "or_default")]
     pub default_channel: String,
     /// Its icon.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub icon: Option<Icon>,
     /// What it is, for people.
-    #[serde(
-        deserialize_with = "or_default",
-        skip_serializing_if = "String::is_empty"
-    )]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Properties.
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub properties: Vec<Property>,
 }
 
@@ -140,94 +222,65 @@ pub struct Icon {
 }
 
 /// An `olm.channel`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Channel {
     /// Its name.
-    #[serde(deserialize_with = "or_default")]
     pub name: String,
     /// Its package.
-    #[serde(deserialize_with = "or_default")]
     pub package: String,
     /// The bundles in it.
-    #[serde(deserialize_with = "or_default")]
     pub entries: Vec<ChannelEntry>,
     /// Properties.
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub properties: Vec<Property>,
 }
 
 /// A bundle in a channel.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ChannelEntry {
     /// The bundle.
-    #[serde(deserialize_with = "or_default")]
     pub name: String,
     /// The bundle it replaces; empty for none.
-    #[serde(
-        deserialize_with = "or_default",
-        skip_serializing_if = "String::is_empty"
-    )]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub replaces: String,
     /// The bundles it skips.
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skips: Vec<String>,
     /// The versions it skips; empty for none.
-    #[serde(
-        deserialize_with = "or_default",
-        skip_serializing_if = "String::is_empty"
-    )]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub skip_range: String,
 }
 
 /// An `olm.bundle`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CatalogBundle {
     /// Its name.
-    #[serde(
-        deserialize_with = "or_default",
-        skip_serializing_if = "String::is_empty"
-    )]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// Its package.
-    #[serde(
-        deserialize_with = "or_default",
-        skip_serializing_if = "String::is_empty"
-    )]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub package: String,
     /// Its image.
-    #[serde(deserialize_with = "or_default")]
     pub image: String,
     /// Its properties, `olm.bundle.object` among them.
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub properties: Vec<Property>,
     /// The images it uses.
-    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub related_images: Vec<RelatedImage>,
 }
 
 /// A property: a type, and a value as JSON text.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Property {
     /// The type.
-    #[serde(rename = "type", default, deserialize_with = "or_default")]
+    #[serde(rename = "type")]
     pub kind: String,
-    /// The value; `None` if there is none, which no catalog may have.
-    #[serde(
-        default,
-        deserialize_with = "even_null",
-        skip_serializing_if = "Option::is_none"
-    )]
+    /// The value, null or not; `None` if there is none, which no catalog may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Box<RawValue>>,
-}
-
-/// A value that is there, null or not.
-fn even_null<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Box<RawValue>>, D::Error> {
-    Box::deserialize(deserializer).map(Some)
 }
 
 impl Property {

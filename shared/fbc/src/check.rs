@@ -8,6 +8,7 @@ use iib_catalog::Version;
 
 use crate::blob::{Catalog, CatalogBundle, Channel};
 use crate::graph;
+use crate::origins::Origins;
 use crate::property::{self, Known};
 
 /// Where a fault is.
@@ -31,6 +32,8 @@ pub struct Fault {
     pub place: Place,
     /// What is wrong, in the reference's words.
     pub text: String,
+    /// The files it is in, where the catalog comes from files.
+    pub files: Vec<String>,
 }
 
 /// The steps of §13, 2 to 6.
@@ -61,16 +64,28 @@ impl Report {
     pub fn as_reference(&self) -> Option<String> {
         let first = self.faults.first()?;
         if first.step == Step::Tree {
-            return Some(tree(&self.faults));
+            return Some(tree(&self.faults, |fault| fault.text.clone()));
         }
         Some(first.text.clone())
+    }
+
+    /// The same with the files the faults are in.
+    #[must_use]
+    pub fn located(mut self, origins: &Origins) -> Self {
+        for fault in &mut self.faults {
+            fault.files = origins.of(&fault.place).to_vec();
+        }
+        self
     }
 }
 
 /// All faults as a tree, by package, channel and bundle.
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&tree(&self.faults))
+        out.write_str(&tree(&self.faults, |fault| match fault.files.as_slice() {
+            [] => fault.text.clone(),
+            files => format!("{} (in {})", fault.text, files.join(", ")),
+        }))
     }
 }
 
@@ -113,6 +128,7 @@ impl<'a> Checker<'a> {
             step,
             place,
             text: text.into(),
+            files: Vec::new(),
         });
     }
 
@@ -335,7 +351,7 @@ fn package_property_fault(bundle: &CatalogBundle) -> Option<String> {
 }
 
 /// The faults as the reference lays a tree out, sorted by package, channel and bundle.
-fn tree(faults: &[Fault]) -> String {
+fn tree(faults: &[Fault], text: impl Fn(&Fault) -> String) -> String {
     let mut root = Branch::new("invalid index".to_owned());
     for fault in faults {
         let Place {
@@ -353,7 +369,7 @@ fn tree(faults: &[Fault]) -> String {
                 at = at.below(format!("invalid {kind} {name:?}"));
             }
         }
-        at.faults.push(fault.text.clone());
+        at.faults.push(text(fault));
     }
     let mut out = String::new();
     root.draw(&mut out, "");

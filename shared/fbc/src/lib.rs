@@ -2,8 +2,11 @@
 
 mod blob;
 mod check;
+mod deprecations;
+mod fields;
 mod graph;
 mod merge;
+mod origins;
 mod picture;
 mod property;
 mod read;
@@ -11,12 +14,15 @@ mod serve;
 mod write;
 
 pub use blob::{
-    Blob, Catalog, CatalogBundle, CatalogPackage, Channel, ChannelEntry, Icon, Other, Property,
-    RelatedImage,
+    Blob, Catalog, CatalogBundle, CatalogPackage, Channel, ChannelEntry, Icon, Other, OwnedBlob,
+    Property, RelatedImage,
 };
 pub use check::{Fault, Place, Report, check, check_tree};
+pub use deprecations::{Deprecations, DeprecationsFault};
+pub use fields::WrongType;
+pub use origins::Origins;
 pub use picture::{ChannelPicture, Edge, EdgeKind, Node, NodeState, Picture};
 pub use property::{ObjectFault, take_objects_in};
-pub use read::{ReadError, read_text};
-pub use serve::{ServeFault, ServeFile, serve_files};
-pub use write::to_text;
+pub use read::{Document, Documents, ReadError, read_text};
+pub use serve::{ServeFault, ServeFile, serve_bundles, serve_packages};
+pub use write::{to_text, write_blob};

@@ -8,9 +8,9 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use iib_catalog::Version;
-use serde::Deserialize;
 
-use crate::blob::{Catalog, or_default};
+use crate::blob::{Catalog, DEPRECATED, DEPRECATIONS};
+use crate::deprecations::{DeprecationEntry, deprecation_entries};
 use crate::graph;
 use crate::property::{self, Known};
 
@@ -122,7 +122,7 @@ impl Picture {
         {
             let name = bundle.name.as_str();
             let mut properties = bundle.properties.iter();
-            let state = if properties.any(|found| found.kind == "olm.deprecated")
+            let state = if properties.any(|found| found.kind == DEPRECATED)
                 || deprecated.bundles.contains(name)
             {
                 NodeState::Deprecated
@@ -243,37 +243,16 @@ struct Deprecated {
 
 /// What objects of schema `olm.deprecations` name.
 fn deprecated(catalog: &Catalog, package: &str) -> Deprecated {
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Reference {
-        #[serde(deserialize_with = "or_default")]
-        schema: String,
-        #[serde(deserialize_with = "or_default")]
-        name: String,
-    }
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Entry {
-        #[serde(deserialize_with = "or_default")]
-        reference: Reference,
-    }
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Deprecations {
-        #[serde(deserialize_with = "or_default")]
-        entries: Vec<Entry>,
-    }
     let mut found = Deprecated::default();
     let others = catalog.others.iter();
-    for other in
-        others.filter(|other| other.schema == "olm.deprecations" && other.package == package)
-    {
+    for other in others.filter(|other| other.schema == DEPRECATIONS && other.package == package) {
         // What cannot be read deprecates nothing; it is kept all the same.
-        let deprecations: Deprecations = serde_json::from_str(other.blob.get()).unwrap_or_default();
-        for Entry { reference } in deprecations.entries {
-            match reference.schema.as_str() {
-                "olm.bundle" => found.bundles.insert(reference.name),
-                "olm.channel" => found.channels.insert(reference.name),
+        for DeprecationEntry { schema, name, .. } in
+            deprecation_entries(&other.blob).unwrap_or_default()
+        {
+            match schema.as_str() {
+                "olm.bundle" => found.bundles.insert(name),
+                "olm.channel" => found.channels.insert(name),
                 _ => false,
             };
         }

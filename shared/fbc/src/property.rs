@@ -2,10 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
-use crate::blob::{CatalogBundle, Property, or_default};
+use crate::blob::{CatalogBundle, PACKAGE, Property};
+use crate::fields::{Fields, WrongType};
 
 pub(crate) const OBJECT: &str = "olm.bundle.object";
 
@@ -34,45 +33,25 @@ pub enum ObjectFault {
 }
 
 /// `olm.package`
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PackageProperty {
-    #[serde(deserialize_with = "or_default")]
     pub(crate) package_name: String,
-    #[serde(deserialize_with = "or_default")]
     pub(crate) version: String,
 }
 
 /// `olm.package.required`
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RequiredPackage {
-    #[serde(deserialize_with = "or_default")]
     pub(crate) package_name: String,
-    #[serde(deserialize_with = "or_default")]
     pub(crate) version_range: String,
 }
 
 /// `olm.gvk` and `olm.gvk.required`
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Gvk {
-    #[serde(deserialize_with = "or_default")]
     pub(crate) group: String,
-    #[serde(deserialize_with = "or_default")]
     pub(crate) kind: String,
-    #[serde(deserialize_with = "or_default")]
     pub(crate) version: String,
-}
-
-/// `olm.bundle.object`: its content, or the file that has it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(default)]
-struct ObjectProperty {
-    #[serde(rename = "ref", deserialize_with = "or_default")]
-    file: String,
-    #[serde(deserialize_with = "or_default")]
-    data: String,
 }
 
 /// A property whose type is known.
@@ -97,47 +76,69 @@ pub(crate) enum Source {
 
 /// Reads one property, which is at this place in its list.
 pub(crate) fn known(at: usize, property: &Property) -> Result<Known, ObjectFault> {
-    let fault = |problem: String| ObjectFault::Property {
+    known_value(property).map_err(|problem| ObjectFault::Property {
         at,
         kind: property.kind.clone(),
         problem,
-    };
-    if property.value.is_none() {
-        return Err(fault(
-            "unexpected end of JSON input: it has no value".to_owned(),
-        ));
-    }
-    Ok(match property.kind.as_str() {
-        "olm.package" => Known::Package(typed(property).map_err(fault)?),
-        "olm.package.required" => Known::RequiredPackage(typed(property).map_err(fault)?),
-        "olm.gvk" => Known::Gvk(typed(property).map_err(fault)?),
-        "olm.gvk.required" => Known::RequiredGvk(typed(property).map_err(fault)?),
-        OBJECT => Known::Object(object(property).map_err(fault)?),
-        _ => Known::Other,
     })
 }
 
-fn typed<T: DeserializeOwned + Default>(property: &Property) -> Result<T, String> {
-    // Read by position, a list would pass for an object.
-    if property.text().starts_with('[') {
-        return Err("json: cannot unmarshal array: the value has to be an object".to_owned());
+fn known_value(property: &Property) -> Result<Known, String> {
+    let Some(value) = &property.value else {
+        return Err("unexpected end of JSON input: it has no value".to_owned());
+    };
+    let fields = || Fields::of(value);
+    let typed = || -> Result<Option<Known>, WrongType> {
+        Ok(Some(match property.kind.as_str() {
+            PACKAGE => {
+                let fields = fields()?;
+                Known::Package(PackageProperty {
+                    package_name: fields.string("packageName")?,
+                    version: fields.string("version")?,
+                })
+            }
+            "olm.package.required" => {
+                let fields = fields()?;
+                Known::RequiredPackage(RequiredPackage {
+                    package_name: fields.string("packageName")?,
+                    version_range: fields.string("versionRange")?,
+                })
+            }
+            "olm.gvk" => Known::Gvk(gvk(&fields()?)?),
+            "olm.gvk.required" => Known::RequiredGvk(gvk(&fields()?)?),
+            OBJECT => return Ok(None),
+            _ => Known::Other,
+        }))
+    };
+    match typed().map_err(|wrong| wrong.to_string())? {
+        Some(known) => Ok(known),
+        None => object(&fields().map_err(|wrong| wrong.to_string())?).map(Known::Object),
     }
-    let value: Option<T> = serde_json::from_str(property.text())
-        .map_err(|error| format!("json: cannot unmarshal: {error}"))?;
-    Ok(value.unwrap_or_default())
 }
 
-fn object(property: &Property) -> Result<Source, String> {
-    let ObjectProperty { file, data } = typed(property)?;
+fn gvk(fields: &Fields<'_>) -> Result<Gvk, WrongType> {
+    Ok(Gvk {
+        group: fields.string("group")?,
+        kind: fields.string("kind")?,
+        version: fields.string("version")?,
+    })
+}
+
+fn object(fields: &Fields<'_>) -> Result<Source, String> {
+    let text = |name| fields.text(name).map_err(|wrong| wrong.to_string());
+    let (file, data) = (text("ref")?, text("data")?);
     if !file.is_empty() && !data.is_empty() {
         return Err("fields 'ref' and 'data' are mutually exclusive".to_owned());
     }
     if !file.is_empty() {
-        return Ok(Source::File(file));
+        return Ok(Source::File(file.into_owned()));
     }
     // Line breaks inside are passed over, as the reference does.
-    let lines: String = data.split(['\n', '\r']).collect();
-    let bytes = STANDARD.decode(lines);
+    let bytes = if data.contains(['\n', '\r']) {
+        STANDARD.decode(data.split(['\n', '\r']).collect::<String>())
+    } else {
+        STANDARD.decode(&*data)
+    };
     Ok(Source::Data(bytes.map_err(|error| {
         format!("illegal base64 data: {error}")
     })?))
@@ -196,7 +197,7 @@ pub fn take_objects_in(
 
 /// The same for `olm.package` only; anything else, and what cannot be read, is nothing.
 pub(crate) fn known_package(at: usize, property: &Property) -> Option<Known> {
-    (property.kind == "olm.package")
+    (property.kind == PACKAGE)
         .then(|| known(at, property).ok())
         .flatten()
 }

@@ -39,14 +39,8 @@ pub enum ServeFault {
     Name(String),
 }
 
-/// Makes all files of a catalog that was found to be clean, one after the other.
-///
-/// # Errors
-/// Those of `take`, which a [`ServeFault`] can become.
-pub fn serve_files<E: From<ServeFault>>(
-    catalog: &Catalog,
-    mut take: impl FnMut(ServeFile) -> Result<(), E>,
-) -> Result<(), E> {
+/// The file with all packages of a catalog that was found to be clean. An outline will do.
+pub fn serve_packages(catalog: &Catalog) -> ServeFile {
     let mut channels: BTreeMap<&str, BTreeMap<&str, &Channel>> = BTreeMap::new();
     for channel in &catalog.channels {
         let of_package = channels.entry(&channel.package).or_default();
@@ -59,20 +53,26 @@ pub fn serve_files<E: From<ServeFault>>(
         .map(|package| (package.name.as_str(), package))
         .collect();
     for (name, package) in by_name {
-        let channels = channels.get(name).cloned().unwrap_or_default();
+        let channels = channels.remove(name).unwrap_or_default();
         packages.raw(name, &package_text(package, &channels));
     }
-    take(ServeFile {
+    ServeFile {
         name: "packages.json".to_owned(),
         text: packages.finish(),
-    })?;
-    for bundle in &catalog.bundles {
+    }
+}
+
+/// The files of the bundles of one package, which was found to be clean, one after the other.
+///
+/// # Errors
+/// Those of `take`, which a [`ServeFault`] can become.
+pub fn serve_bundles<E: From<ServeFault>>(
+    package: &Catalog,
+    mut take: impl FnMut(ServeFile) -> Result<(), E>,
+) -> Result<(), E> {
+    for bundle in &package.bundles {
         let content = Content::read(bundle)?;
-        for channel in channels
-            .get(bundle.package.as_str())
-            .into_iter()
-            .flat_map(BTreeMap::values)
-        {
+        for channel in &package.channels {
             let entries = channel.entries.iter();
             for entry in entries.filter(|entry| entry.name == bundle.name) {
                 let name = file_name([&bundle.package, &channel.name, &bundle.name])?;

@@ -1,22 +1,36 @@
 //! The text of a catalog (spec index-database §12): one JSON object after the other, indented by
 //! four spaces, members in a fixed order.
 
+use std::io::{self, Write};
+
+use memchr::memchr2;
 use serde::Serialize;
+use serde_json::ser::Formatter;
+use serde_json::value::RawValue;
 
 use crate::blob::Blob;
 
-/// The text of one object with the newline at its end.
+/// Writes the text of one object with the newline at its end.
 ///
 /// # Errors
-/// None that a catalog gives reason to: a value of ours is no JSON.
-pub fn to_text(blob: Blob<'_>) -> Result<String, serde_json::Error> {
-    let compact = match blob {
-        Blob::Package(package) => with_schema("olm.package", package)?,
-        Blob::Channel(channel) => with_schema("olm.channel", channel)?,
-        Blob::Bundle(bundle) => with_schema("olm.bundle", bundle)?,
-        Blob::Other(other) => other.blob.get().to_owned(),
-    };
-    Ok(indented(&compact))
+/// Those of the writer.
+pub fn write_blob(blob: Blob<'_>, out: &mut impl Write) -> io::Result<()> {
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Layout::default());
+    match blob {
+        Blob::Package(blob) => with_schema("olm.package", blob).serialize(&mut serializer),
+        Blob::Channel(blob) => with_schema("olm.channel", blob).serialize(&mut serializer),
+        Blob::Bundle(blob) => with_schema("olm.bundle", blob).serialize(&mut serializer),
+        Blob::Other(other) => RawValue::serialize(&other.blob, &mut serializer),
+    }?;
+    out.write_all(b"\n")
+}
+
+/// The same as a text.
+pub fn to_text(blob: Blob<'_>) -> String {
+    let mut text = Vec::new();
+    // A list takes all that is written.
+    let _ = write_blob(blob, &mut text);
+    String::from_utf8(text).unwrap_or_default()
 }
 
 #[derive(Serialize)]
@@ -26,94 +40,150 @@ struct WithSchema<'a, T> {
     blob: &'a T,
 }
 
-fn with_schema(schema: &'static str, blob: &impl Serialize) -> Result<String, serde_json::Error> {
-    serde_json::to_string(&WithSchema { schema, blob })
+fn with_schema<'a, T>(schema: &'static str, blob: &'a T) -> WithSchema<'a, T> {
+    WithSchema { schema, blob }
 }
 
-const INDENT: &str = "    ";
+const INDENT: &[u8] = b"    ";
 
-/// JSON text laid out anew; the text of its strings and numbers stays.
-fn indented(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() * 2);
-    let mut depth = 0;
-    let line = |out: &mut String, depth: usize| {
-        out.push('\n');
-        for _ in 0..depth {
-            out.push_str(INDENT);
-        }
-    };
-    let mut rest = text;
-    // Whether a list or object was just opened: an empty one stays on its line.
-    let mut opened = false;
-    while let Some(found) = rest.chars().next() {
-        let at = found.len_utf8();
-        match found {
-            ' ' | '\t' | '\r' | '\n' => {}
-            '}' | ']' => {
-                depth -= usize::from(depth > 0);
-                if !opened {
-                    line(&mut out, depth);
-                }
-                out.push(found);
-                opened = false;
-            }
-            _ => {
-                if opened {
-                    line(&mut out, depth);
-                    opened = false;
-                }
-                match found {
-                    '{' | '[' => {
-                        out.push(found);
-                        depth += 1;
-                        opened = true;
-                    }
-                    ',' => {
-                        out.push(',');
-                        line(&mut out, depth);
-                    }
-                    ':' => out.push_str(": "),
-                    '"' => {
-                        let end = string_end(rest);
-                        out.push_str(rest.get(..end).unwrap_or(rest));
-                        rest = rest.get(end..).unwrap_or_default();
-                        continue;
-                    }
-                    _ => out.push(found),
-                }
-            }
-        }
-        rest = rest.get(at..).unwrap_or_default();
+/// JSON laid out in lines, that of values that are texts already included: their strings and
+/// numbers stay as they are written.
+#[derive(Default)]
+struct Layout {
+    depth: usize,
+    /// Whether a list or object was just opened: an empty one stays on its line.
+    opened: bool,
+}
+
+impl Layout {
+    fn open<W: ?Sized + Write>(&mut self, out: &mut W, bracket: u8) -> io::Result<()> {
+        self.depth += 1;
+        self.opened = true;
+        out.write_all(&[bracket])
     }
-    out.push('\n');
-    out
+
+    fn close<W: ?Sized + Write>(&mut self, out: &mut W, bracket: u8) -> io::Result<()> {
+        self.depth = self.depth.saturating_sub(1);
+        if !std::mem::take(&mut self.opened) {
+            self.line(out)?;
+        }
+        out.write_all(&[bracket])
+    }
+
+    fn line<W: ?Sized + Write>(&self, out: &mut W) -> io::Result<()> {
+        out.write_all(b"\n")?;
+        (0..self.depth).try_for_each(|_| out.write_all(INDENT))
+    }
+
+    /// Before a value of a list or a member of an object.
+    fn next<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        if !first {
+            out.write_all(b",")?;
+        }
+        self.opened = false;
+        self.line(out)
+    }
+}
+
+impl Formatter for Layout {
+    fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.open(out, b'[')
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.close(out, b']')
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.next(out, first)
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.open(out, b'{')
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.close(out, b'}')
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.next(out, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(b": ")
+    }
+
+    fn write_raw_fragment<W: ?Sized + Write>(&mut self, out: &mut W, text: &str) -> io::Result<()> {
+        let mut rest = text.as_bytes();
+        while let [found, after @ ..] = rest {
+            let begin = rest;
+            rest = after;
+            match found {
+                b' ' | b'\t' | b'\r' | b'\n' => continue,
+                b'}' | b']' => self.close(out, *found)?,
+                b',' => self.next(out, false)?,
+                b':' => self.begin_object_value(out)?,
+                _ => {
+                    if std::mem::take(&mut self.opened) {
+                        self.line(out)?;
+                    }
+                    match found {
+                        b'{' | b'[' => self.open(out, *found)?,
+                        _ => {
+                            let (token, after) = token(begin);
+                            out.write_all(token)?;
+                            rest = after;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// JSON text without white space; the text of its strings and numbers stays.
 pub(crate) fn compact(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(found) = rest.chars().next() {
-        let end = match found {
-            '"' => string_end(rest),
-            _ => found.len_utf8(),
-        };
-        if !matches!(found, ' ' | '\t' | '\r' | '\n') {
-            out.push_str(rest.get(..end).unwrap_or(rest));
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [found, after @ ..] = rest {
+        match found {
+            b' ' | b'\t' | b'\r' | b'\n' => rest = after,
+            b'{' | b'[' | b']' | b'}' | b',' | b':' => {
+                out.push(*found);
+                rest = after;
+            }
+            _ => {
+                let (token, after) = token(rest);
+                out.extend_from_slice(token);
+                rest = after;
+            }
         }
-        rest = rest.get(end..).unwrap_or_default();
     }
-    out
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// The string, number or word at the beginning, and what follows it.
+fn token(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = if text.first() == Some(&b'"') {
+        string_end(text)
+    } else {
+        let ends = |byte: &u8| b",:}] \t\r\n".contains(byte);
+        text.iter().position(ends).unwrap_or(text.len())
+    };
+    text.split_at(end)
 }
 
 /// Where the string at the beginning of a text ends, quotes included.
-fn string_end(text: &str) -> usize {
-    let mut escaped = true;
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            b'"' if !escaped => return at + 1,
-            b'\\' if !escaped => escaped = true,
-            _ => escaped = false,
+fn string_end(text: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(rest) = text.get(at..)
+        && let Some(found) = memchr2(b'"', b'\\', rest)
+    {
+        match rest.get(found) {
+            Some(b'"') => return at + found + 1,
+            _ => at += found + 2,
         }
     }
     text.len()
@@ -121,26 +191,41 @@ fn string_end(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{compact, indented, string_end};
+    use serde::Serialize as _;
+    use serde_json::value::RawValue;
+
+    use super::{Layout, compact, string_end};
+
+    fn laid_out(text: &str) -> String {
+        let mut out = Vec::new();
+        let mut serializer = serde_json::Serializer::with_formatter(&mut out, Layout::default());
+        let value = RawValue::from_string(text.to_owned()).unwrap();
+        [&value].serialize(&mut serializer).unwrap();
+        String::from_utf8(out).unwrap()
+    }
 
     #[test]
     fn json_is_laid_out_with_four_spaces() {
         assert_eq!(
-            indented(r#"{"a":[],"b":{"c":1.50,"d":[true,{}]},"e":"x\"{,}\\"}"#),
-            "{\n    \"a\": [],\n    \"b\": {\n        \"c\": 1.50,\n        \"d\": [\n            \
-             true,\n            {}\n        ]\n    },\n    \"e\": \"x\\\"{,}\\\\\"\n}\n"
+            laid_out(r#"{"a":[],"b":{"c":1.50,"d":[true,{}]},"e":"x\"{,}\\"}"#),
+            "[\n    {\n        \"a\": [],\n        \"b\": {\n            \"c\": 1.50,\n            \
+             \"d\": [\n                true,\n                {}\n            ]\n        },\n        \
+             \"e\": \"x\\\"{,}\\\\\"\n    }\n]"
         );
     }
 
     #[test]
     fn a_layout_does_not_change_what_it_laid_out() {
-        let text = indented(r#"[{"a": "ö — \u003c"}, -1e3]"#);
-        assert_eq!(indented(&text), text);
-        assert_eq!(compact(&text), r#"[{"a":"ö — \u003c"},-1e3]"#);
+        let text = laid_out(r#"[{"a": "ö — \u003c"}, -1e3 ,null]"#);
+        let inner = text
+            .strip_prefix('[')
+            .and_then(|text| text.strip_suffix(']'));
+        assert_eq!(laid_out(inner.unwrap()), text);
+        assert_eq!(compact(&text), r#"[[{"a":"ö — \u003c"},-1e3,null]]"#);
     }
 
     #[test]
     fn a_string_ends_at_its_quote() {
-        assert_eq!(string_end(r#""a\"b\\","c""#), r#""a\"b\\""#.len());
+        assert_eq!(string_end(br#""a\"b\\","c""#), br#""a\"b\\""#.len());
     }
 }

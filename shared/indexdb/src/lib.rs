@@ -50,7 +50,7 @@ pub struct ChangeReport {
 /// An index was not written as a catalog.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ExportError<E: std::error::Error + 'static> {
+pub enum ExportError {
     /// The index cannot be read.
     #[error(transparent)]
     Index(#[from] IndexDbError),
@@ -60,9 +60,6 @@ pub enum ExportError<E: std::error::Error + 'static> {
     /// The catalog has faults.
     #[error("{0}")]
     Invalid(Report),
-    /// Whoever took the packages failed.
-    #[error(transparent)]
-    Taken(E),
 }
 
 impl SqliteIndex {
@@ -70,33 +67,34 @@ impl SqliteIndex {
     /// in memory.
     ///
     /// # Errors
-    /// [`ExportError`]. Faults of all packages are reported together, after the last one; those
-    /// without faults were handed over by then.
-    pub fn export<E: std::error::Error + 'static>(
+    /// Those of `take`, which an [`ExportError`] can become. Faults of all packages are reported
+    /// together, after the last one; those without faults were handed over by then.
+    pub fn export<E: From<ExportError>>(
         &self,
         db: &Path,
         mut take: impl FnMut(&str, Catalog) -> Result<(), E>,
-    ) -> Result<(), ExportError<E>> {
-        open::read(db, open::TIME_LIMIT, |connection| {
+    ) -> Result<(), E> {
+        let exported = open::read(db, open::TIME_LIMIT, |connection| {
             let lookup = export::Lookup::new(connection)?;
             let mut report = Report::default();
             for name in export::packages(connection)? {
                 let catalog = match export::package(connection, &name, &lookup)? {
                     Ok(catalog) => catalog,
-                    Err(fault) => return Ok(Err(ExportError::Content(fault))),
+                    Err(fault) => return Ok(Err(ExportError::Content(fault).into())),
                 };
                 let found = check_tree(&catalog);
                 if !found.is_clean() {
                     report.faults.extend(found.faults);
                 } else if let Err(error) = take(&name, catalog) {
-                    return Ok(Err(ExportError::Taken(error)));
+                    return Ok(Err(error));
                 }
             }
             Ok(match report.is_clean() {
                 true => Ok(()),
-                false => Err(ExportError::Invalid(report)),
+                false => Err(ExportError::Invalid(report).into()),
             })
-        })?
+        });
+        exported.map_err(ExportError::Index)?
     }
 
     /// Removes packages with their bundles, and what nothing names afterwards (spec index-database

@@ -8,7 +8,7 @@ use crate::samples::{chain, files, folder};
 
 fn text_of(catalog: &Catalog) -> String {
     let texts = catalog.blobs().map(iib_fbc::to_text);
-    texts.map(Result::unwrap).collect()
+    texts.collect()
 }
 
 #[test]

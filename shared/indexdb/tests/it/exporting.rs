@@ -1,4 +1,3 @@
-use std::convert::Infallible;
 use std::path::Path;
 
 use iib_catalog::{AddOptions, AlphaFeatures, Mode, Overwrite};
@@ -15,12 +14,13 @@ const OPTIONS: AddOptions = AddOptions {
     alpha: AlphaFeatures::On,
 };
 
-fn exported(db: &Path) -> Result<Catalog, ExportError<Infallible>> {
+fn exported(db: &Path) -> Result<Catalog, ExportError> {
     let mut catalog = Catalog::default();
-    SqliteIndex.export(db, |_, part| {
+    let take = |_: &str, part| -> Result<(), ExportError> {
         catalog.extend(part);
         Ok(())
-    })?;
+    };
+    SqliteIndex.export(db, take)?;
     Ok(catalog)
 }
 
@@ -104,7 +104,7 @@ fn the_worked_example_gives_the_catalog_of_the_specification() {
 
     let mut read = Catalog::default();
     for blob in catalog.blobs() {
-        read_text(&to_text(blob).unwrap(), &mut read).unwrap();
+        read_text(&to_text(blob), &mut read).unwrap();
     }
     assert_eq!(read, catalog);
 }
