@@ -8,14 +8,16 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use iib_catalog::Version;
+use serde::{Deserialize, Serialize};
 
 use crate::blob::{Catalog, DEPRECATED, DEPRECATIONS};
 use crate::deprecations::{DeprecationEntry, deprecation_entries};
 use crate::graph;
 use crate::property::{self, Known};
 
-/// The graph of a package: what there is to draw.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The graph of a package: what there is to draw. As JSON, too: nodes and channels are named by
+/// their positions in the lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Picture {
     /// The package.
     pub package: String,
@@ -28,7 +30,7 @@ pub struct Picture {
 }
 
 /// A channel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelPicture {
     /// Its name.
     pub name: String,
@@ -43,7 +45,7 @@ pub struct ChannelPicture {
 }
 
 /// A bundle, or a name that stands for none.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// Its name.
     pub name: String,
@@ -52,7 +54,8 @@ pub struct Node {
 }
 
 /// What a node is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NodeState {
     /// A bundle that a channel leads to.
     Present,
@@ -65,7 +68,7 @@ pub enum NodeState {
 }
 
 /// An edge, from the newer bundle to the older.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edge {
     /// Position of the node it comes from.
     pub from: usize,
@@ -78,7 +81,8 @@ pub struct Edge {
 }
 
 /// What an edge means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EdgeKind {
     /// The newer bundle replaces the older.
     Replaces,

@@ -65,7 +65,6 @@ pub(crate) fn packages(connection: &Connection) -> Result<Vec<String>, Fault> {
 /// What is looked up once for all packages. The tables have no index by bundle, so without it
 /// every bundle would cost a scan of each.
 pub(crate) struct Lookup {
-    /// The depth of every channel's first entry: the lowest of the whole index.
     top: i64,
     properties: Rows,
     dependencies: Rows,
@@ -77,16 +76,21 @@ type Rows = HashMap<String, Vec<i64>>;
 
 impl Lookup {
     pub(crate) fn new(connection: &Connection) -> Result<Self, Fault> {
-        let top = connection.query_row("SELECT min(depth) FROM channel_entry", [], |row| {
-            row.get::<_, Option<i64>>(0)
-        })?;
         Ok(Self {
-            top: top.unwrap_or_default(),
+            top: top(connection)?,
             properties: rows_of(connection, "properties")?,
             dependencies: rows_of(connection, "dependencies")?,
             related_images: rows_of(connection, "related_image")?,
         })
     }
+}
+
+/// The depth of every channel's first entry: the lowest of the whole index.
+pub(crate) fn top(connection: &Connection) -> Result<i64, Fault> {
+    let top = connection.query_row("SELECT min(depth) FROM channel_entry", [], |row| {
+        row.get::<_, Option<i64>>(0)
+    })?;
+    Ok(top.unwrap_or_default())
 }
 
 fn rows_of(connection: &Connection, table: &str) -> Result<Rows, Fault> {
@@ -129,10 +133,8 @@ pub(crate) fn package(connection: &Connection, name: &str, lookup: &Lookup) -> E
         for (channel, entries) in &mut channels {
             if let Some(place) = places.get(&(*channel, bundle)) {
                 entries.push(ChannelEntry {
-                    name: bundle.to_owned(),
-                    replaces: place.replaces.unwrap_or_default().to_owned(),
-                    skips: place.skips.iter().map(ToString::to_string).collect(),
                     skip_range: row.skip_range.clone(),
+                    ..place.entry(bundle)
                 });
             }
         }
@@ -176,14 +178,26 @@ pub(crate) fn package(connection: &Connection, name: &str, lookup: &Lookup) -> E
 
 /// Where a bundle stands in a channel (§11.2).
 #[derive(Default)]
-struct Standing<'a> {
+pub(crate) struct Standing<'a> {
     replaces: Option<&'a str>,
     skips: Vec<&'a str>,
 }
 
+impl Standing<'_> {
+    /// The entry of the bundle, without a range.
+    pub(crate) fn entry(&self, bundle: &str) -> ChannelEntry {
+        ChannelEntry {
+            name: bundle.to_owned(),
+            replaces: self.replaces.unwrap_or_default().to_owned(),
+            skips: self.skips.iter().map(ToString::to_string).collect(),
+            skip_range: String::new(),
+        }
+    }
+}
+
 /// By channel and bundle. What an entry on the chain points to is replaced, what any other entry
 /// points to is skipped.
-fn places(package: &PackageRows, top: i64) -> BTreeMap<(&str, &str), Standing<'_>> {
+pub(crate) fn places(package: &PackageRows, top: i64) -> BTreeMap<(&str, &str), Standing<'_>> {
     let by_id: BTreeMap<i64, _> = package
         .entries
         .iter()

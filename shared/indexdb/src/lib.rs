@@ -1,10 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use iib_bundle::{Bundle, Typed};
 use iib_catalog::{AddOptions, CatalogDiff, CatalogShape, DeprecateOptions, Missing};
-use iib_fbc::{Catalog, Report, check_tree};
+use iib_fbc::{Catalog, Picture, Report, check_tree};
 use iib_ports::{AddReport, IndexDb, IndexDbError, PresentBundle};
 
 mod add;
@@ -23,6 +24,7 @@ mod objects;
 mod open;
 mod outline;
 mod overwrite;
+mod picture;
 mod removal;
 mod rows;
 mod schema;
@@ -186,5 +188,15 @@ impl IndexDb for SqliteIndex {
 
     fn shape(&self, db: &Path) -> Result<CatalogShape, IndexDbError> {
         open::read(db, open::TIME_LIMIT, outline::shape)
+    }
+
+    fn pictures(
+        &self,
+        db: &Path,
+        packages: &BTreeSet<String>,
+    ) -> Result<Vec<Picture>, IndexDbError> {
+        open::read(db, open::TIME_LIMIT, |connection| {
+            picture::pictures(connection, packages)
+        })
     }
 }

@@ -1,11 +1,13 @@
 //! The index database port.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use iib_bundle::{Bundle, BundleError, Typed};
 use iib_catalog::{AddOptions, CatalogDiff, CatalogShape, Refusals, UnknownMode};
+use iib_fbc::Picture;
 
 use crate::{Class, Classify};
 
@@ -51,6 +53,18 @@ pub trait IndexDb: Send + Sync {
     /// # Errors
     /// The file is no index database this implementation can read, or cannot be read at all.
     fn shape(&self, db: &Path) -> Result<CatalogShape, IndexDbError>;
+
+    /// The upgrade graphs of these packages, sorted by name; those the index does not have are
+    /// left out. Deprecated bundles are in them, which a catalog of the index would not show.
+    /// Reads the graphs of these packages and no contents of bundles.
+    ///
+    /// # Errors
+    /// As [`IndexDb::shape`].
+    fn pictures(
+        &self,
+        db: &Path,
+        packages: &BTreeSet<String>,
+    ) -> Result<Vec<Picture>, IndexDbError>;
 }
 
 /// A bundle an index serves.

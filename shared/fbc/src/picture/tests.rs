@@ -102,3 +102,18 @@ fn every_language_has_nodes_heads_and_edges() {
     }
     assert_eq!(svg, picture.to_svg());
 }
+
+#[test]
+fn a_picture_is_read_as_it_is_written() {
+    let picture = picture();
+    let text = serde_json::to_string(&picture).unwrap();
+    assert!(
+        text.contains(
+            r#"{"name":"old","is_default":false,"is_deprecated":true,"head":2,"nodes":[2,3]}"#
+        ),
+        "{text}"
+    );
+    assert!(text.contains(r#"{"name":"p.v0.9.0","state":"unreachable"}"#));
+    assert!(text.contains(r#"{"from":0,"to":1,"kind":"skips","channels":[1]}"#));
+    assert_eq!(serde_json::from_str::<Picture>(&text).unwrap(), picture);
+}

@@ -6,6 +6,7 @@
 )]
 
 mod adding;
+mod drawing;
 mod exporting;
 mod hostile;
 mod made;

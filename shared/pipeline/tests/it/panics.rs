@@ -1,10 +1,12 @@
 //! A stage that panics.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use iib_bundle::{Bundle, Typed};
 use iib_catalog::{AddOptions, CatalogShape};
+use iib_fbc::Picture;
 use iib_ports::{AddReport, IndexDb, IndexDbError, PresentBundle};
 use iib_request::{Stage, State};
 
@@ -37,6 +39,14 @@ impl IndexDb for Faulty {
     }
 
     fn shape(&self, _db: &Path) -> Result<CatalogShape, IndexDbError> {
+        panic!("a fault in the engine")
+    }
+
+    fn pictures(
+        &self,
+        _db: &Path,
+        _packages: &BTreeSet<String>,
+    ) -> Result<Vec<Picture>, IndexDbError> {
         panic!("a fault in the engine")
     }
 }
