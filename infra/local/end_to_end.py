@@ -275,6 +275,10 @@ def test_an_index_is_built_and_other_programs_read_it(stack: Stack):
     assert status == 200 and "+ bundle lantern/lantern.v0.2.0" in log, (status, log)
     # The emulator leaves its port out of the URL.
     assert stack.call("GET", urllib.parse.urlparse(newer["logs"]["url"]).path)[0] == 200
+    status, _, diff = stack.call("GET", f"/api/v1/builds/{newer['id']}/diff?format=text")
+    assert status == 200 and "+ bundle lantern/lantern.v0.2.0" in diff, (status, diff)
+    status, headers, svg = stack.call("GET", f"/api/v1/builds/{newer['id']}/graph")
+    assert status == 200 and svg.startswith("<svg ") and "lantern.v0.1.0" in svg, (status, headers, svg)
 
 
 def test_the_same_input_gives_the_same_index(stack: Stack):
@@ -526,7 +530,7 @@ def test_data_expires_and_the_index_stays(stack: Stack):
     stack.age(number, seconds=4 * 24 * 3600)
     report = stack.invoke("prune", event("schedule"))
     assert report["expired"] >= 1, report
-    for path in ("logs", "uploads"):
+    for path in ("logs", "uploads", "diff", "graph"):
         status, _, answer = stack.call("GET", f"/api/v1/builds/{number}/{path}")
         assert status == 410, (path, status, answer)
     assert f"{number}-amd64" not in stack.tags() and str(number) in stack.tags()
@@ -538,8 +542,14 @@ def test_data_expires_and_the_index_stays(stack: Stack):
 
 
 def test_every_function_answers_its_documents(stack: Stack):
+    number = stack.add(stack.example("kettle:v1.0.0"))
+    stack.complete(number)
     for name, document in DOCUMENTS:
-        answer = stack.invoke(name, event(document))
+        content = event(document)
+        if document == "api-graph":
+            # Only a request that is complete has one.
+            content["rawPath"] = f"/api/v1/builds/{number}/graph"
+        answer = stack.invoke(name, content)
         if document.startswith("sqs-"):
             assert answer == {"batchItemFailures": []}, (document, answer)
         if document.startswith("api-"):
@@ -552,6 +562,7 @@ DOCUMENTS = [
     ("intake", "api-add"),
     ("intake", "api-get"),
     ("intake", "api-list"),
+    ("intake", "api-graph"),
     ("pin", "sqs-pin"),
     ("mutate", "sqs-mutate"),
     ("push", "sqs-push"),

@@ -2,6 +2,7 @@
 
 mod answer;
 mod caller;
+mod changes;
 mod frame;
 mod gateway;
 mod health;
@@ -39,6 +40,8 @@ pub fn router(deps: impl Into<IntakeDeps>) -> Router {
         .route("/api/v1/builds/add", post(submit::add))
         .route("/api/v1/builds/{id}", get(show::one))
         .route("/api/v1/builds/{id}/logs", get(logs::read))
+        .route("/api/v1/builds/{id}/diff", get(changes::diff))
+        .route("/api/v1/builds/{id}/graph", get(changes::graph))
         .route("/api/v1/builds/{id}/uploads", get(uploads::list))
         .route(
             "/api/v1/builds/{id}/uploads/{kind}/{digest}/{name}",

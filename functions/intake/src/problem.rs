@@ -54,12 +54,10 @@ impl Problem {
         )
     }
 
-    pub(crate) fn answer_too_large() -> Self {
+    pub(crate) fn answer_too_large(instead: &str) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!(
-                "The answer would be larger than {ANSWER_LIMIT} bytes: ask for a smaller \"per_page\", or without \"verbose\"."
-            ),
+            format!("The answer would be larger than {ANSWER_LIMIT} bytes: {instead}."),
         )
     }
 
@@ -104,7 +102,18 @@ impl From<IntakeError> for Problem {
     fn from(error: IntakeError) -> Self {
         match &error {
             IntakeError::NotFound(_) | IntakeError::NoLog(_) => Self::not_found(),
-            IntakeError::NotFinished(_) => Self::new(StatusCode::BAD_REQUEST, error.to_string()),
+            IntakeError::Failed(..) | IntakeError::NeverKept(..) => {
+                Self::new(StatusCode::NOT_FOUND, error.to_string())
+            }
+            IntakeError::NotFinished(..)
+            | IntakeError::NoPackages(_)
+            | IntakeError::SeveralPackages { .. }
+            | IntakeError::OtherPackages { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, error.to_string())
+            }
+            IntakeError::GraphTooLarge { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
+            }
             IntakeError::Expired(_) => Self::new(StatusCode::GONE, error.to_string()),
             IntakeError::Schedule { .. } => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).caused_by(error)
@@ -112,9 +121,10 @@ impl From<IntakeError> for Problem {
             IntakeError::Secret(SecretError::TooLarge { .. }) => {
                 Self::new(StatusCode::BAD_REQUEST, error.to_string())
             }
-            IntakeError::Store(_) | IntakeError::Secret(_) | IntakeError::Artifact(_) => {
-                Self::internal().caused_by(error)
-            }
+            IntakeError::Store(_)
+            | IntakeError::Secret(_)
+            | IntakeError::Artifact(_)
+            | IntakeError::Unreadable { .. } => Self::internal().caused_by(error),
         }
     }
 }

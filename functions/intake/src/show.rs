@@ -65,5 +65,5 @@ pub(crate) async fn list(
     let meta = listing.meta(page.total, &builds)?;
     let view = |record| View::new(record, listing.form, &builds, &deps.api);
     let items = page.items.iter().map(view).collect();
-    answer::within_limit(&Requests { items, meta })
+    answer::within_limit(&Requests { items, meta }, answer::SMALLER_PAGE)
 }

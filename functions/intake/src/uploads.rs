@@ -67,7 +67,7 @@ pub(crate) async fn list(
         .iter()
         .map(|upload| Shown::new(upload, &url))
         .collect();
-    answer::within_limit(&shown)
+    answer::within_limit(&shown, "there are too many uploads to list them")
 }
 
 /// `GET /builds/<id>/uploads/<kind>/<digest>/<name>`, the digest without its algorithm.

@@ -135,7 +135,8 @@ fn joined(sealed: &str, lines: String) -> Option<String> {
     }
 }
 
-async fn read_text(
+/// The text of an artifact; `None` if there is none.
+pub(crate) async fn read_text(
     artifacts: &dyn Artifacts,
     key: &ArtifactKey,
 ) -> Result<Option<String>, ArtifactError> {

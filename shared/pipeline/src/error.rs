@@ -212,7 +212,7 @@ pub enum StageError {
     #[error("the record lacks what stage {0} should have left in it")]
     Incomplete(&'static str),
     /// A value of ours could not be written as JSON.
-    #[error("a manifest could not be written")]
+    #[error("a JSON document could not be written")]
     Write(#[source] serde_json::Error),
     /// More bundle content than one request may hold in memory.
     #[error(

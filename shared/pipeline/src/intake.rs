@@ -1,19 +1,22 @@
 //! Taking in requests, and what became of them.
 
+use std::fmt;
 use std::sync::Arc;
 
 use iib_ports::{
-    ArtifactError, Artifacts, Class, Classify, Clock, Logs, Notifier, Page, PageQuery, Queue,
-    QueueError, Requests, SecretError, Secrets, StoreError,
+    ArtifactError, ArtifactKey, Artifacts, Class, Classify, Clock, Logs, Notifier, Page, PageQuery,
+    Queue, QueueError, Requests, SecretError, Secrets, StoreError,
 };
 use iib_request::{ApiSettings, BinaryImages, Record, RequestId};
 
 use crate::Deps;
 
+mod changes;
 mod log;
 mod submit;
 mod uploads;
 
+pub use changes::{diff, graph};
 pub use log::{LogContent, LogPart, logs};
 pub use submit::{Submission, read_add, submit_add};
 pub use uploads::{Upload, UploadContent, upload, uploads};
@@ -29,7 +32,7 @@ pub struct IntakeDeps {
     pub queue: Arc<dyn Queue>,
     /// The build logs of requests that go on.
     pub logs: Arc<dyn Logs>,
-    /// The build logs of requests that have ended.
+    /// The build logs of requests that have ended, and what those changed.
     pub artifacts: Arc<dyn Artifacts>,
     /// Secrets that come with requests.
     pub secrets: Arc<dyn Secrets>,
@@ -59,6 +62,27 @@ impl From<Deps> for IntakeDeps {
     }
 }
 
+/// What there is of a request only when it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// Its whole log.
+    Logs,
+    /// What it changed.
+    Diff,
+    /// The graph of a package.
+    Graph,
+}
+
+impl fmt::Display for Offer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Logs => "logs",
+            Self::Diff => "diff",
+            Self::Graph => "graph",
+        })
+    }
+}
+
 /// Why a call could not be served. `Display` is what the user reads, but for those that a store
 /// is to blame for.
 /// Not `non_exhaustive`: the API gives every variant its status by an exhaustive match.
@@ -67,12 +91,65 @@ pub enum IntakeError {
     /// There is no such request.
     #[error("The requested resource was not found")]
     NotFound(RequestId),
-    /// The log is complete only when the request has ended (spec rest-api §9).
+    /// It is there only when the request has ended (spec rest-api §9).
     #[error(
-        "The request {0} is not complete yet. logs will be available once the request is complete."
+        "The request {0} is not complete yet. {1} will be available once the request is complete."
     )]
-    NotFinished(RequestId),
-    /// The log, or all that belongs to the request, is gone, as announced.
+    NotFinished(RequestId, Offer),
+    /// A request that failed changed nothing.
+    #[error("The request {0} failed and made no index, so it has no {1}: its logs say why")]
+    Failed(RequestId, Offer),
+    /// The request was completed by a version that kept no such thing, or somebody removed it.
+    #[error(
+        "The request {0} has no {1}: an older version of this service completed it, or it was \
+         removed; `iib catalog` shows its index"
+    )]
+    NeverKept(RequestId, Offer),
+    /// The request added no bundles, so no package is its own.
+    #[error("The request {0} names no bundles, so there is no package to draw")]
+    NoPackages(RequestId),
+    /// Which package is meant has to be said.
+    #[error(
+        "\"package\" is missing: the bundles of the request {id} are in several packages: {}",
+        packages.join(", ")
+    )]
+    SeveralPackages {
+        /// The request.
+        id: RequestId,
+        /// The packages of its bundles.
+        packages: Vec<String>,
+    },
+    /// Another package than those of the request.
+    #[error(
+        "\"package\" is \"{asked}\", but the bundles of the request {id} are in: {}",
+        packages.join(", ")
+    )]
+    OtherPackages {
+        /// The request.
+        id: RequestId,
+        /// What was asked for.
+        asked: String,
+        /// The packages of its bundles.
+        packages: Vec<String>,
+    },
+    /// The graph of a package was not kept for its size.
+    #[error(
+        "The graph of the package \"{package}\" is too large for an answer: `iib catalog graph` \
+         draws it from the index image"
+    )]
+    GraphTooLarge {
+        /// The package.
+        package: String,
+    },
+    /// Something of ours in the store of artifacts is not what it should be.
+    #[error("the artifact {key} cannot be read")]
+    Unreadable {
+        /// Which.
+        key: ArtifactKey,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// What was asked for, or all that belongs to the request, is gone, as announced.
     #[error("The data for the build request {0} no longer exist")]
     Expired(RequestId),
     /// The request has no log.
@@ -100,9 +177,17 @@ pub enum IntakeError {
 impl Classify for IntakeError {
     fn class(&self) -> Class {
         match self {
-            Self::NotFound(_) | Self::NotFinished(_) | Self::Expired(_) | Self::NoLog(_) => {
-                Class::Reject
-            }
+            Self::NotFound(_)
+            | Self::NotFinished(..)
+            | Self::Failed(..)
+            | Self::NeverKept(..)
+            | Self::NoPackages(_)
+            | Self::SeveralPackages { .. }
+            | Self::OtherPackages { .. }
+            | Self::GraphTooLarge { .. }
+            | Self::Expired(_)
+            | Self::NoLog(_) => Class::Reject,
+            Self::Unreadable { .. } => Class::Bug,
             Self::Schedule { source, .. } => source.class(),
             Self::Store(source) => source.class(),
             Self::Secret(source) => source.class(),

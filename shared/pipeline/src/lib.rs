@@ -2,6 +2,7 @@
 
 pub mod artifact;
 pub mod binary_image;
+mod changes;
 mod contents;
 pub mod dead_letter;
 mod deps;

@@ -1,7 +1,7 @@
 //! The second stage: the bundles go into the database, the database into a layer (worker flows
 //! §7.4, §7.5).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,7 @@ use iib_oci::{Descriptor, Digest, MediaType, Pinned, PullSpec};
 use iib_ports::{ArtifactKey, IndexDbError, PresentBundle};
 use iib_request::{AddRequest, Built, Kind, PinnedBundle, Plan, Scope, Stage, Task, Update};
 
+use crate::changes::Changes;
 use crate::contents::{InputLayer, fetch_database, read_bundle};
 use crate::stage::{self, Job, Verdict, Work};
 use crate::transfer::{blocking, write_artifact};
@@ -69,26 +70,35 @@ async fn mutate_add(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, Stage
         read_bundles(job.deps, &wanted).map_err(|never| match never {})
     )?;
 
-    let present = present_digests(job, &plan, &database).await?;
+    let present = present_packages(job, &plan, &database).await?;
+    let mut packages = BTreeSet::new();
     let mut missing = Vec::new();
     for (pinned, content) in wanted.into_iter().zip(contents) {
-        if present.contains(pinned.digest()) {
+        if let Some(served_in) = present.get(pinned.digest()) {
+            packages.extend(served_in.iter().cloned());
             job.log(format!("{pinned} is in the index already and is left out"))
                 .await;
             continue;
         }
         missing.push((pinned, content?));
     }
-    let bundles = blocking(move || {
+    let bundles: Vec<Bundle> = blocking(move || {
         missing
             .iter()
             .map(|(pinned, files)| read(pinned, files))
             .collect()
     })
     .await?;
+    packages.extend(bundles.iter().map(|bundle| bundle.package.clone()));
     let options = options(add, &plan)?;
-    add_to(job, &plan, &database, bundles, options).await?;
-    job.record.built = Some(write_layer(job, &database, input).await?);
+    let changes = add_to(job, &plan, &database, bundles, packages, options).await?;
+    // Before the record goes on, so that a request which is complete always has its changes.
+    let (built, kept) = futures::join!(
+        write_layer(job, &database, input),
+        changes.keep(&*job.deps.artifacts, job.record.id)
+    );
+    job.record.built = Some(built?);
+    kept?;
     Ok(Update::default())
 }
 
@@ -157,14 +167,15 @@ fn size(files: &BundleFiles) -> u64 {
         .sum()
 }
 
-/// Digests of the bundles in the index, whatever name they are under (worker flows §7.4).
-async fn present_digests(
+/// The packages of the bundles in the index by the bundles' digests, whatever name those are under
+/// (worker flows §7.4).
+async fn present_packages(
     job: &Job<'_>,
     plan: &Plan,
     database: &Path,
-) -> Result<BTreeSet<Digest>, StageError> {
+) -> Result<BTreeMap<Digest, BTreeSet<String>>, StageError> {
     let Some(index) = &plan.from_index else {
-        return Ok(BTreeSet::new());
+        return Ok(BTreeMap::new());
     };
     let (index_db, database) = (job.deps.index_db.clone(), database.to_owned());
     let image = index.resolved.to_string();
@@ -174,10 +185,14 @@ async fn present_digests(
             .map_err(|source| StageError::IndexDb { image, source })
     })
     .await?;
-    Ok(bundles
-        .iter()
-        .filter_map(|bundle| bundle.image.rsplit_once('@')?.1.parse().ok())
-        .collect())
+    let mut packages: BTreeMap<Digest, BTreeSet<String>> = BTreeMap::new();
+    for bundle in bundles {
+        let digest = bundle.image.rsplit_once('@');
+        if let Some(digest) = digest.and_then(|(_, digest)| digest.parse().ok()) {
+            packages.entry(digest).or_default().insert(bundle.package);
+        }
+    }
+    Ok(packages)
 }
 
 fn read(pinned: &Pinned, files: &BundleFiles) -> Result<Bundle, StageError> {
@@ -210,13 +225,15 @@ fn options(add: &AddRequest, plan: &Plan) -> Result<AddOptions, StageError> {
     })
 }
 
+/// Adds the bundles, and says what changed and how these packages are now.
 async fn add_to(
     job: &Job<'_>,
     plan: &Plan,
     database: &Path,
     bundles: Vec<Bundle>,
+    packages: BTreeSet<String>,
     options: AddOptions,
-) -> Result<(), StageError> {
+) -> Result<Changes, StageError> {
     let image = plan
         .from_index
         .as_ref()
@@ -234,24 +251,25 @@ async fn add_to(
         ))
         .await;
     }
-    let report = blocking(move || {
+    let changes = blocking(move || {
         let report = index_db.add(&database, &bundles, &options);
         let limit = Typed {
             kind: MAX_VERSION.to_owned(),
             value: LAST_WITH_BETA_APIS.to_owned(),
         };
-        report
+        let (diff, pictures) = report
             .and_then(|report| {
                 index_db.add_property(&database, &limited, &limit)?;
-                Ok(report)
+                Ok((report.changes, index_db.pictures(&database, &packages)?))
             })
-            .map_err(|source| not_added(source, image))
+            .map_err(|source| not_added(source, image))?;
+        Changes::new(diff, pictures)
     })
     .await?;
-    for line in report.changes.to_string().lines() {
+    for line in changes.diff.to_string().lines() {
         job.log(line).await;
     }
-    Ok(())
+    Ok(changes)
 }
 
 /// Bundles that do not fit are the bundles' fault; anything else is the database's.

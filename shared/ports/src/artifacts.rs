@@ -91,6 +91,12 @@ impl ArtifactKey {
         Self(format!("kept/{request}/build.log"))
     }
 
+    /// What a request changed in the catalog of its index: the diff, and the upgrade graphs of its
+    /// packages. A stage that runs again writes the same bytes.
+    pub fn changes(request: RequestId) -> Self {
+        Self(format!("kept/{request}/changes.json"))
+    }
+
     /// An upload that was checked; that it has this name is what makes it part of the request. Its
     /// digest is in the name, so a second upload of the same name does not change the first.
     pub fn upload(request: RequestId, kind: UploadKind, digest: &Digest, name: &str) -> Self {
@@ -284,9 +290,11 @@ mod tests {
         for key in [
             ArtifactKey::layer(RequestId(7)),
             ArtifactKey::log(RequestId(7)),
+            ArtifactKey::changes(RequestId(7)),
         ] {
             assert_eq!(key.as_str().parse(), Ok(key.clone()));
             assert_eq!(key.request(), Some(RequestId(7)));
+            assert_eq!(key.as_registered(), None);
         }
         let upload: ArtifactKey = "uploads/12/fragments/a b.yaml".parse().unwrap();
         assert_eq!(
@@ -298,7 +306,6 @@ mod tests {
         assert_eq!(registered.as_str().parse(), Ok(registered.clone()));
         assert_eq!(registered.as_registered(), Some((kind, digest, "a.log")));
         assert_eq!(registered.request(), Some(RequestId(3)));
-        assert_eq!(ArtifactKey::log(RequestId(3)).as_registered(), None);
         let document: ArtifactKey = "inbox/team/one.json".parse().unwrap();
         assert!(document.is_request_document());
         let result = ArtifactKey::result(&document).unwrap();

@@ -70,6 +70,8 @@ async fn failures_and_panics_are_error_objects_without_details() {
             "/api/v1/builds",
             "/api/v1/builds/1",
             "/api/v1/builds/1/logs",
+            "/api/v1/builds/1/diff",
+            "/api/v1/builds/1/graph",
         ] {
             service.get(path).await.assert_error(500, INTERNAL);
         }

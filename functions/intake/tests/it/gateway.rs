@@ -5,10 +5,12 @@ use lambda_http::{Context, LambdaEvent};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use crate::changes::service_with_alpha;
 use crate::service::{Service, good};
 
 const ADD: &str = include_str!("../../../../events/api-add.json");
 const GET: &str = include_str!("../../../../events/api-get.json");
+const GRAPH: &str = include_str!("../../../../events/api-graph.json");
 const LIST: &str = include_str!("../../../../events/api-list.json");
 
 fn event(text: &str) -> Value {
@@ -64,6 +66,21 @@ async fn a_request_is_shown_and_errors_are_too() {
     assert_eq!(
         found["logs"]["url"],
         "https://iib.example.com/api/v1/builds/1/logs"
+    );
+}
+
+#[tokio::test]
+async fn a_graph_goes_out_as_a_text() {
+    let service = service_with_alpha().await;
+    let response = hand_over(&service, &event(GRAPH)).await;
+    assert_eq!(response["statusCode"], 200, "{response}");
+    assert_eq!(response["headers"]["content-type"], "image/svg+xml");
+    // In base64 a picture near the limit would be too large for the platform.
+    assert_eq!(response["isBase64Encoded"], false);
+    let svg = response["body"].as_str().unwrap();
+    assert!(
+        svg.starts_with("<svg ") && svg.contains("alpha.v1.0.0"),
+        "{svg}"
     );
 }
 

@@ -6,6 +6,8 @@ mod binary;
 #[cfg(test)]
 mod broken;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod handler;

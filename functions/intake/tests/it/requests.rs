@@ -112,9 +112,7 @@ async fn a_log_that_is_gone_says_so() {
 }
 
 async fn seal(service: &Service, log: String) {
-    let content = Box::pin(futures::stream::iter([Ok(log.into())]));
-    let key = ArtifactKey::log(RequestId(1));
-    service.deps.artifacts.put(&key, content).await.unwrap();
+    service.store(&ArtifactKey::log(RequestId(1)), log).await;
 }
 
 #[tokio::test]

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use iib_intake::{User, router};
 use iib_pipeline::intake::IntakeDeps;
-use iib_ports::{Clock, Requests};
-use iib_request::{ApiSettings, BinaryImages, RequestId};
+use iib_ports::{ArtifactKey, Clock, Requests};
+use iib_request::{ApiSettings, BinaryImages, RequestId, Stage, State, Update};
 use iib_testkit::memory::{
     MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingNotifier,
 };
@@ -33,6 +33,7 @@ pub(crate) struct Answer {
     pub(crate) media_type: String,
     pub(crate) allow: Option<String>,
     pub(crate) location: Option<String>,
+    pub(crate) policy: Option<String>,
     pub(crate) text: String,
 }
 
@@ -92,12 +93,14 @@ impl Service {
         let media_type = header(header::CONTENT_TYPE).unwrap_or_default();
         let allow = header(header::ALLOW);
         let location = header(header::LOCATION);
+        let policy = header(header::CONTENT_SECURITY_POLICY);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         Answer {
             status,
             media_type,
             allow,
             location,
+            policy,
             text: String::from_utf8(body.to_vec()).unwrap(),
         }
     }
@@ -119,6 +122,21 @@ impl Service {
         let mut request = add(&payload);
         request.extensions_mut().insert(User(user.to_owned()));
         self.ask(request).await
+    }
+
+    /// Completes a request, as the last stage would.
+    pub(crate) async fn complete(&self, id: u64) {
+        let stored = self.requests.get(RequestId(id)).await.unwrap();
+        let mut record = stored.unwrap();
+        record.apply(&Update::state(State::Complete, "done"), self.clock.now());
+        record.stage = Stage::Done;
+        self.requests.replace(record).await.unwrap();
+    }
+
+    /// Stores an artifact.
+    pub(crate) async fn store(&self, key: &ArtifactKey, content: impl Into<Bytes>) {
+        let content = Box::pin(futures::stream::iter([Ok(content.into())]));
+        self.deps.artifacts.put(key, content).await.unwrap();
     }
 
     /// Fails a request, as a stage would.

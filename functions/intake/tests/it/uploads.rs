@@ -13,8 +13,7 @@ const UPLOADS: &str = "/api/v1/builds/1/uploads";
 async fn register(service: &Service, kind: UploadKind, content: &'static str, name: &str) {
     let digest = Digest::of(content.as_bytes());
     let key = ArtifactKey::upload(RequestId(1), kind, &digest, name);
-    let content = Box::pin(futures::stream::iter([Ok(content.into())]));
-    service.deps.artifacts.put(&key, content).await.unwrap();
+    service.store(&key, content).await;
 }
 
 #[tokio::test]

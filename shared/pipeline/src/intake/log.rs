@@ -5,7 +5,7 @@ use futures::TryStreamExt;
 use iib_ports::{ArtifactError, ArtifactKey};
 use iib_request::{RequestId, log_expiration};
 
-use super::{IntakeDeps, IntakeError, get};
+use super::{IntakeDeps, IntakeError, Offer, get};
 
 /// Largest log that is part of an answer where there is another way, bytes: the answer of a
 /// Lambda function has at most 6 MB, each line break counts twice in it, and the rest of the
@@ -47,7 +47,7 @@ pub async fn logs(
     let record = get(deps, id).await?;
     let ended = record.state().is_final();
     if !ended && part == LogPart::Whole {
-        return Err(IntakeError::NotFinished(id));
+        return Err(IntakeError::NotFinished(id, Offer::Logs));
     }
     let key = ArtifactKey::log(id);
     if ended && let Some(log) = sealed(deps, &key).await? {

@@ -1,9 +1,11 @@
 //! The process dies at every place where it can, and another one takes the request over.
 
+use futures::TryStreamExt as _;
+use iib_oci::Digest;
 use iib_pipeline::Verdict;
 use iib_pipeline::intake::Submission;
 use iib_pipeline::prune::sweep;
-use iib_ports::{Queue as _, Secret};
+use iib_ports::{ArtifactKey, Artifacts as _, Queue as _, Secret};
 use iib_request::{AddRequest, RequestId, State};
 use jiff::SignedDuration;
 
@@ -53,8 +55,8 @@ async fn dies(death: Death, last: LastCall, world: &World) -> bool {
     !crash.is_alive()
 }
 
-/// Checks the end of a request, and gives the digest of its list.
-async fn outcome(world: &World, id: RequestId, repository: &str) -> String {
+/// Checks the end of a request, and gives the digests of its list and of its changes.
+async fn outcome(world: &World, id: RequestId, repository: &str) -> (String, Digest) {
     let record = world.record(id).await;
     assert_eq!(record.state(), State::Complete, "{}", record.state_reason());
     world.assert_cleaned_up(id).await;
@@ -82,7 +84,10 @@ async fn outcome(world: &World, id: RequestId, repository: &str) -> String {
         assert!(resolved.ends_with(manifest.digest().as_str()), "{tag}");
     }
     let resolved = record.outputs.index_image_resolved.unwrap();
-    resolved.rsplit_once('@').unwrap().1.to_owned()
+    let list = resolved.rsplit_once('@').unwrap().1.to_owned();
+    let changes = world.artifacts.get(&ArtifactKey::changes(id)).await;
+    let changes: Vec<_> = changes.unwrap().try_collect().await.unwrap();
+    (list, Digest::of(&changes.concat()))
 }
 
 /// The request, with a secret that is to be forgotten when it is done.

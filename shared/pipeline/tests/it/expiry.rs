@@ -1,6 +1,6 @@
 //! What is left of a request when its time has come.
 
-use iib_pipeline::intake::{IntakeDeps, IntakeError, LogPart, logs};
+use iib_pipeline::intake::{IntakeDeps, IntakeError, LogPart, diff, logs};
 use iib_pipeline::prune;
 use iib_request::AddRequest;
 use jiff::SignedDuration;
@@ -26,7 +26,7 @@ async fn the_result_outlives_the_log_and_the_intermediate_tags() {
     let report = prune::run(&world.prune(), None).await.unwrap();
     assert_eq!(
         (report.expired, report.removed_objects, report.kept_tags),
-        (1, 1, 0)
+        (1, 2, 0)
     );
     let tags: Vec<String> = world.tags(OUTPUT).await.into_iter().collect();
     assert_eq!(tags, [record.id.to_string()]);
@@ -34,6 +34,8 @@ async fn the_result_outlives_the_log_and_the_intermediate_tags() {
     assert_eq!(world.bundles(&record).await, ["lantern.v0.1.0"]);
     let intake = IntakeDeps::from(world.deps.clone());
     let gone = logs(&intake, record.id, LogPart::Whole).await;
+    assert!(matches!(gone, Err(IntakeError::Expired(_))), "{gone:?}");
+    let gone = diff(&intake, record.id).await;
     assert!(matches!(gone, Err(IntakeError::Expired(_))), "{gone:?}");
     assert_eq!(world.artifacts.keys(), []);
 }

@@ -9,6 +9,7 @@
 
 mod binary_images;
 mod bundles;
+mod changes;
 mod crash;
 mod crashes;
 mod denied;

@@ -1,0 +1,71 @@
+//! Showing what a request changed in the catalog of its index. Ours: the reference has neither.
+
+use iib_catalog::CatalogDiff;
+use iib_fbc::Picture;
+use iib_ports::ArtifactKey;
+use iib_request::{RequestId, State, log_expiration};
+
+use super::{IntakeDeps, IntakeError, Offer, get};
+use crate::changes::Changes;
+use crate::ending::read_text;
+
+/// What a completed request changed.
+///
+/// # Errors
+/// [`IntakeError`].
+pub async fn diff(deps: &IntakeDeps, id: RequestId) -> Result<CatalogDiff, IntakeError> {
+    Ok(kept(deps, id, Offer::Diff).await?.diff)
+}
+
+/// The upgrade graph of a package in the index of a completed request. The package may be left
+/// out where the bundles of the request are all in one.
+///
+/// # Errors
+/// [`IntakeError`].
+pub async fn graph(
+    deps: &IntakeDeps,
+    id: RequestId,
+    package: Option<&str>,
+) -> Result<Picture, IntakeError> {
+    let mut graphs = kept(deps, id, Offer::Graph).await?.graphs;
+    let found = match package {
+        Some(package) => graphs.remove_entry(package),
+        None if graphs.len() == 1 => graphs.pop_first(),
+        None => None,
+    };
+    match (found, package) {
+        (Some((_, Some(picture))), _) => Ok(picture),
+        (Some((package, None)), _) => Err(IntakeError::GraphTooLarge { package }),
+        (None, _) if graphs.is_empty() => Err(IntakeError::NoPackages(id)),
+        (None, Some(asked)) => Err(IntakeError::OtherPackages {
+            id,
+            asked: asked.to_owned(),
+            packages: graphs.into_keys().collect(),
+        }),
+        (None, None) => Err(IntakeError::SeveralPackages {
+            id,
+            packages: graphs.into_keys().collect(),
+        }),
+    }
+}
+
+/// What was kept of a request that is complete.
+async fn kept(deps: &IntakeDeps, id: RequestId, offer: Offer) -> Result<Changes, IntakeError> {
+    let record = get(deps, id).await?;
+    match record.state() {
+        State::InProgress => return Err(IntakeError::NotFinished(id, offer)),
+        // A stage may have written it before another one failed; it is of an index nobody has.
+        State::Failed => return Err(IntakeError::Failed(id, offer)),
+        State::Complete => {}
+    }
+    let key = ArtifactKey::changes(id);
+    match read_text(&*deps.artifacts, &key).await? {
+        Some(text) => {
+            serde_json::from_str(&text).map_err(|source| IntakeError::Unreadable { key, source })
+        }
+        None if record.data_removed || deps.clock.now() > log_expiration(&record, &deps.api) => {
+            Err(IntakeError::Expired(id))
+        }
+        None => Err(IntakeError::NeverKept(id, offer)),
+    }
+}
