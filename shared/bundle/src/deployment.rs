@@ -5,7 +5,7 @@
 
 use crate::typed::Shape;
 
-static OBJECT_META: Shape = Shape::Struct(
+pub(crate) static OBJECT_META: Shape = Shape::Struct(
     "v1.ObjectMeta",
     &[
         ("name", Shape::Str),
@@ -27,7 +27,7 @@ static SELECTOR_REQ: Shape = Shape::Struct(
         ("values", Shape::List("[]string", &Shape::Str)),
     ],
 );
-static LABEL_SELECTOR: Shape = Shape::Struct(
+pub(crate) static LABEL_SELECTOR: Shape = Shape::Struct(
     "v1.LabelSelector",
     &[
         ("matchLabels", Shape::Map("map[string]string", &Shape::Str)),
@@ -666,7 +666,7 @@ static STRATEGY: Shape = Shape::Struct(
         ("rollingUpdate", Shape::Ref(&ROLLING)),
     ],
 );
-static DEPLOYMENT_SPEC: Shape = Shape::Struct(
+pub(crate) static DEPLOYMENT_SPEC: Shape = Shape::Struct(
     "v1.DeploymentSpec",
     &[
         ("replicas", Shape::Int32),

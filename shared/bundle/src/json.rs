@@ -9,8 +9,8 @@ mod write;
 pub(crate) use number::short_f32;
 pub use read::{JsonError, parse_json};
 pub(crate) use read::{compact, first_value};
-pub use write::json_string;
 pub(crate) use write::write_string;
+pub use write::{json_plain_string, json_string};
 
 /// How deep values may be nested. Real manifests stay below 60; the limit keeps recursion off the
 /// end of the stack.

@@ -12,12 +12,14 @@ mod platform;
 mod properties;
 mod read;
 mod typed;
+mod typed_csv;
 mod yaml;
 
 pub use apis::ApiKey;
 pub use error::{BundleError, Limit};
-pub use json::{Json, JsonError, Number, json_string, parse_json};
+pub use json::{Json, JsonError, Number, json_plain_string, json_string, parse_json};
 pub use properties::Typed;
 pub use read::{Bundle, BundleFiles};
 pub use typed::TypeMismatch;
+pub use typed_csv::{CsvFault, CsvIcon};
 pub use yaml::{YamlError, parse_yaml};

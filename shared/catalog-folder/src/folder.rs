@@ -7,12 +7,13 @@ use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use iib_fbc::{
     Catalog, Documents, ObjectFault, Origins, OwnedBlob, ReadError, Report, check, take_objects_in,
     write_blob,
 };
 use walkdir::WalkDir;
+
+use crate::ignore_file::Patterns;
 
 /// The largest file that is read, in bytes. The largest catalogs known have some 200 MiB in all.
 const FILE_LIMIT: u64 = 1 << 30;
@@ -45,14 +46,6 @@ pub enum FolderError {
         path: PathBuf,
         /// The limit in bytes.
         limit: u64,
-    },
-    /// A pattern that is none.
-    #[error("{} has a pattern that cannot be used", path.display())]
-    Pattern {
-        /// The file with the patterns.
-        path: PathBuf,
-        /// What is wrong.
-        source: ignore::Error,
     },
     /// A file that is no catalog.
     #[error("{}: {source}", path.display())]
@@ -127,12 +120,20 @@ impl CatalogFolder {
             let file: Rc<Path> = path.into();
             let shown = file.to_string_lossy();
             let opened = regular(&root.join(&file), FILE_LIMIT)?;
+            // What is wrong inside objects comes after all that is wrong with the file.
+            let mut inside = None;
             for document in Documents::new(opened) {
                 let document = document.map_err(|source| FolderError::Read {
                     path: file.to_path_buf(),
                     source,
                 })?;
-                let blob = folder.with_objects(&file, document.blob)?;
+                let blob = match folder.with_objects(&file, document.blob) {
+                    Ok(blob) => blob,
+                    Err(fault) => {
+                        inside.get_or_insert(fault);
+                        continue;
+                    }
+                };
                 folder.origins.note(blob.as_blob(), &shown);
                 let spots = folder.packages.entry(blob.package().to_owned());
                 spots.or_default().push(Spot {
@@ -140,6 +141,9 @@ impl CatalogFolder {
                     at: document.at,
                 });
                 folder.outline.push(blob.outlined());
+            }
+            if let Some(fault) = inside {
+                return Err(fault);
             }
         }
         Ok(folder)
@@ -232,6 +236,9 @@ fn object(root: &Path, file: &Path, name: &str) -> Result<Vec<u8>, String> {
 
 fn error_text(error: &FolderError) -> String {
     match error {
+        FolderError::Io { path, source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            format!("open {}: no such file or directory", path.display())
+        }
         FolderError::Io { source, .. } => source.to_string(),
         other => other.to_string(),
     }
@@ -282,50 +289,30 @@ fn regular(path: &Path, limit: u64) -> Result<io::Take<File>, FolderError> {
 
 /// The catalog's files relative to the root, sorted, without those that ignore files name.
 fn files(root: &Path) -> Result<Vec<PathBuf>, FolderError> {
-    let mut patterns: Vec<Gitignore> = Vec::new();
+    let mut patterns = Patterns::default();
     let mut found = Vec::new();
-    let walk = WalkDir::new(root).sort_by_file_name();
-    for entry in walk {
+    for entry in WalkDir::new(root).sort_by_file_name() {
         let entry = entry.map_err(|error| FolderError::Io {
             path: error.path().unwrap_or(root).to_owned(),
             action: "list",
             source: error.into(),
         })?;
         if entry.file_type().is_dir() {
-            let path = entry.path().join(IGNORE_FILE);
-            if path.is_file() {
-                patterns.push(patterns_of(entry.path(), &path)?);
-            }
             continue;
         }
-        let path = entry.path();
-        let ignored = patterns
-            .iter()
-            .rev()
-            .filter(|patterns| path.starts_with(patterns.path()))
-            .map(|patterns| patterns.matched_path_or_any_parents(path, false))
-            .find(|matched| !matched.is_none())
-            .is_some_and(|matched| matched.is_ignore());
-        if ignored || entry.file_name() == IGNORE_FILE {
+        let Ok(path) = entry.path().strip_prefix(root) else {
             continue;
-        }
-        if let Ok(path) = path.strip_prefix(root) {
+        };
+        if entry.file_name() == IGNORE_FILE {
+            let lines = read(entry.path(), OBJECT_LIMIT)?;
+            let folder = path.parent().unwrap_or(Path::new(""));
+            patterns.add(folder, &String::from_utf8_lossy(&lines));
+        } else {
             found.push(path.to_owned());
         }
     }
+    found.retain(|file| !patterns.leave_out(file));
     Ok(found)
-}
-
-fn patterns_of(folder: &Path, path: &Path) -> Result<Gitignore, FolderError> {
-    let pattern = |source| FolderError::Pattern {
-        path: path.to_owned(),
-        source,
-    };
-    let mut builder = GitignoreBuilder::new(folder);
-    match builder.add(path) {
-        Some(error) => Err(pattern(error)),
-        None => builder.build().map_err(pattern),
-    }
 }
 
 /// Writes a catalog into a folder, a file for each package: `<package>/catalog.json`. The same
@@ -367,10 +354,10 @@ impl FolderWriter {
             Err(error) => return Err(io_error(&root, "list")(error)),
         };
         let partial = if existed {
-            root.join(".partial")
+            root.join(format!(".{}.partial", std::process::id()))
         } else {
             let mut name = root.as_os_str().to_owned();
-            name.push(".partial");
+            name.push(format!(".{}.partial", std::process::id()));
             PathBuf::from(name)
         };
         remove(&partial).map_err(io_error(&partial, "remove"))?;

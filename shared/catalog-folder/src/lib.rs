@@ -2,6 +2,7 @@
 
 mod cache;
 mod folder;
+mod ignore_file;
 
 pub use cache::{CacheError, write_cache};
 pub use folder::{CatalogFolder, FolderError, FolderWriter, read_folder, write_folder};

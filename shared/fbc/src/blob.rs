@@ -210,14 +210,11 @@ pub struct CatalogPackage {
 }
 
 /// An icon.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Icon {
-    /// The image, in base64.
-    #[serde(deserialize_with = "or_default")]
-    pub base64data: String,
+    /// The image, in base64; `None` if there is none, not even an empty one.
+    pub base64data: Option<String>,
     /// Its media type.
-    #[serde(deserialize_with = "or_default")]
     pub mediatype: String,
 }
 
@@ -247,6 +244,9 @@ pub struct ChannelEntry {
     /// The bundles it skips.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skips: Vec<String>,
+    /// Whether the list of skips is there and empty, which the serve cache tells from none.
+    #[serde(skip)]
+    pub has_empty_skips: bool,
     /// The versions it skips; empty for none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub skip_range: String,

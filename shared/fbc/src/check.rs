@@ -289,6 +289,9 @@ impl<'a> Checker<'a> {
             {
                 self.found(Step::Tree, place.clone(), format!("skip[{at}] is empty"));
             }
+            if entry.name.is_empty() {
+                self.found(Step::Tree, place.clone(), "name must be set");
+            }
             let bundle = self.bundles.get(&(package, entry.name.as_str())).copied();
             let packages = bundle.map_or(0, |bundle| package_properties(bundle).count());
             if packages != 1 {

@@ -16,7 +16,7 @@ pub(crate) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 /// A value of the wrong type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("json: cannot unmarshal {found} into {place}, which has to be {wanted}")]
+#[error("json: cannot unmarshal {found} into {}, which has to be {wanted}", self.shown())]
 pub struct WrongType {
     found: &'static str,
     wanted: &'static str,
@@ -39,6 +39,13 @@ impl WrongType {
             found,
             wanted,
             place,
+        }
+    }
+
+    fn shown(&self) -> &str {
+        match self.place.as_str() {
+            "" => "the value",
+            place => place,
         }
     }
 
@@ -73,6 +80,11 @@ impl<'a> Fields<'a> {
         found.map(|(_, value)| *value)
     }
 
+    /// Whether a member is there and not null.
+    pub(crate) fn is_there(&self, name: &str) -> bool {
+        self.present(name).is_some()
+    }
+
     fn present(&self, name: &str) -> Option<&'a RawValue> {
         self.raw(name).filter(|value| value.get() != "null")
     }
@@ -88,6 +100,15 @@ impl<'a> Fields<'a> {
     /// The same as a value of its own.
     pub(crate) fn string(&self, name: &str) -> Result<String, WrongType> {
         self.text(name).map(Cow::into_owned)
+    }
+
+    /// A whole number; 0 if it is not there.
+    pub(crate) fn integer(&self, name: &str) -> Result<i64, WrongType> {
+        let Some(value) = self.present(name) else {
+            return Ok(0);
+        };
+        let number = serde_json::from_str(value.get());
+        number.map_err(|_| WrongType::new(value, "a whole number").inside(name))
     }
 
     /// A list, each part of which is read in the same way; empty if it is not there.

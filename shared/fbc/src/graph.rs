@@ -22,7 +22,9 @@ pub(crate) enum GraphFault {
 pub(crate) fn head(entries: &[ChannelEntry]) -> Result<&ChannelEntry, GraphFault> {
     let mut below: BTreeSet<&str> = BTreeSet::new();
     for entry in entries {
-        below.insert(&entry.replaces);
+        if !entry.replaces.is_empty() {
+            below.insert(&entry.replaces);
+        }
         below.extend(entry.skips.iter().map(String::as_str));
     }
     let mut tops = entries

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod base64;
 mod blob;
 mod check;
 mod deprecations;
@@ -13,6 +14,7 @@ mod read;
 mod serve;
 mod write;
 
+pub use base64::base64_anew;
 pub use blob::{
     Blob, Catalog, CatalogBundle, CatalogPackage, Channel, ChannelEntry, Icon, Other, OwnedBlob,
     Property, RelatedImage,

@@ -1,8 +1,10 @@
 //! What the properties of a bundle say (spec index-database §13.1).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use std::borrow::Cow;
 
+use base64::Engine as _;
+
+use crate::base64::{BASE64, without_line_breaks};
 use crate::blob::{CatalogBundle, PACKAGE, Property};
 use crate::fields::{Fields, WrongType};
 
@@ -19,6 +21,14 @@ pub enum ObjectFault {
         at: usize,
         /// Its type.
         kind: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// An object that is neither JSON nor YAML.
+    #[error("convert object[{number}] to JSON: {problem}")]
+    Object {
+        /// Its place among the objects, from 0.
+        number: usize,
         /// What is wrong.
         problem: String,
     },
@@ -107,6 +117,12 @@ fn known_value(property: &Property) -> Result<Known, String> {
             "olm.gvk" => Known::Gvk(gvk(&fields()?)?),
             "olm.gvk.required" => Known::RequiredGvk(gvk(&fields()?)?),
             OBJECT => return Ok(None),
+            "olm.channel" => {
+                let fields = fields()?;
+                fields.string("channelName")?;
+                fields.integer("priority")?;
+                Known::Other
+            }
             _ => Known::Other,
         }))
     };
@@ -133,12 +149,7 @@ fn object(fields: &Fields<'_>) -> Result<Source, String> {
     if !file.is_empty() {
         return Ok(Source::File(file.into_owned()));
     }
-    // Line breaks inside are passed over, as the reference does.
-    let bytes = if data.contains(['\n', '\r']) {
-        STANDARD.decode(data.split(['\n', '\r']).collect::<String>())
-    } else {
-        STANDARD.decode(&*data)
-    };
+    let bytes = BASE64.decode(&*without_line_breaks(&data));
     Ok(Source::Data(bytes.map_err(|error| {
         format!("illegal base64 data: {error}")
     })?))
@@ -152,45 +163,56 @@ pub(crate) fn objects(bundle: &CatalogBundle) -> Result<Vec<String>, ObjectFault
             continue;
         }
         if let Known::Object(Source::Data(bytes)) = known(at, property)? {
-            texts.push(as_json(&bytes).map_err(|problem| ObjectFault::Property {
-                at,
-                kind: OBJECT.to_owned(),
-                problem,
-            })?);
+            let number = texts.len();
+            let text =
+                as_json(&bytes).map_err(|problem| ObjectFault::Object { number, problem })?;
+            texts.push(text.into_owned());
         }
     }
     Ok(texts)
 }
 
 /// JSON stays as it is, byte for byte; YAML is converted.
-fn as_json(bytes: &[u8]) -> Result<String, String> {
-    let text = String::from_utf8_lossy(bytes);
-    if text.trim_start().starts_with('{') {
-        return Ok(text.into_owned());
+fn as_json(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
+    if bytes.trim_ascii_start().starts_with(b"{") {
+        return Ok(String::from_utf8_lossy(bytes));
     }
-    let value = iib_bundle::parse_yaml(&text);
+    let value = iib_bundle::parse_yaml(&String::from_utf8_lossy(bytes));
     let value = value.map_err(|error| format!("error converting YAML to JSON: yaml: {error}"))?;
-    Ok(value.to_text())
+    Ok(value.to_text().into())
 }
 
-/// Checks a bundle's properties, and puts objects in place of the files they are in. `read` gives
-/// the content of a file by the name it has in the property, or says what is wrong.
+/// Checks a bundle's properties and objects, and puts objects in place of the files they are in.
+/// `read` gives the content of a file by the name it has in the property, or says what is wrong.
 ///
 /// # Errors
-/// [`ObjectFault`], the first.
+/// [`ObjectFault`], the first: properties come before objects.
 pub fn take_objects_in(
     bundle: &mut CatalogBundle,
     mut read: impl FnMut(&str) -> Result<Vec<u8>, String>,
 ) -> Result<(), ObjectFault> {
-    for (at, property) in bundle.properties.iter_mut().enumerate() {
-        let Known::Object(Source::File(name)) = known(at, property)? else {
+    let properties = bundle.properties.iter().enumerate();
+    let known: Vec<Known> = properties
+        .map(|(at, property)| known(at, property))
+        .collect::<Result<_, _>>()?;
+    let mut number = 0;
+    for (property, known) in bundle.properties.iter_mut().zip(known) {
+        let Known::Object(source) = known else {
             continue;
         };
-        let object = read(&name).and_then(|bytes| {
-            let value = format!(r#"{{"data":"{}"}}"#, STANDARD.encode(bytes));
-            Property::new(OBJECT, &value).map_err(|error| error.to_string())
-        });
-        *property = object.map_err(|problem| ObjectFault::File { name, problem })?;
+        let bytes = match source {
+            Source::Data(bytes) => bytes,
+            Source::File(name) => {
+                let object = read(&name).and_then(|bytes| {
+                    let value = format!(r#"{{"data":"{}"}}"#, BASE64.encode(&bytes));
+                    *property = Property::new(OBJECT, &value).map_err(|error| error.to_string())?;
+                    Ok(bytes)
+                });
+                object.map_err(|problem| ObjectFault::File { name, problem })?
+            }
+        };
+        as_json(&bytes).map_err(|problem| ObjectFault::Object { number, problem })?;
+        number += 1;
     }
     Ok(())
 }

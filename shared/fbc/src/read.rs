@@ -1,12 +1,16 @@
 //! Reading catalogs: streams of JSON or YAML documents (spec index-database §13), a document at a
 //! time.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::ops::Range;
 
+use base64::Engine as _;
 use iib_bundle::{YamlError, parse_yaml};
+use memchr::memchr;
 use serde_json::value::RawValue;
 
+use crate::base64::{BASE64, without_line_breaks};
 use crate::blob::{
     Catalog, CatalogBundle, CatalogPackage, Channel, ChannelEntry, Icon, Other, OwnedBlob,
     Property, RelatedImage,
@@ -29,6 +33,12 @@ pub enum ReadError {
     /// It is not YAML.
     #[error("error converting YAML to JSON: yaml: {0}")]
     Yaml(YamlError),
+    /// A document has nothing in it.
+    #[error("unmarshal error: unexpected end of JSON input: a document of the YAML text is empty")]
+    Empty,
+    /// A line that begins as a separator of documents does.
+    #[error("invalid Yaml document separator: {0}")]
+    Separator(String),
     /// A document is not an object.
     #[error(
         "a document of the file is no object: leave files that are no catalog out with an .indexignore file"
@@ -37,6 +47,9 @@ pub enum ReadError {
     /// An object does not say what it is.
     #[error("object '{0}' is missing root schema field")]
     NoSchema(String),
+    /// The image of an icon is not in base64.
+    #[error("parse package: illegal base64 data: {0}")]
+    Icon(base64::DecodeError),
     /// A member of an object has the wrong type.
     #[error("parse {what}: {source}")]
     Type {
@@ -99,16 +112,13 @@ impl<R: Read> Documents<R> {
         if is_json {
             return self.json();
         }
-        loop {
-            let Some(part) = self.yaml_part() else {
-                return Ok(None);
-            };
-            let at = self.range(&part);
-            let text = String::from_utf8_lossy(self.bytes.get(part).unwrap_or_default());
-            if let Some(blob) = from_yaml(&text)? {
-                return Ok(Some(Document { at, blob }));
-            }
-        }
+        let Some(part) = self.yaml_part()? else {
+            return Ok(None);
+        };
+        let at = self.range(&part);
+        let text = String::from_utf8_lossy(self.bytes.get(part).unwrap_or_default());
+        let blob = from_yaml(&text)?;
+        Ok(Some(Document { at, blob }))
     }
 
     fn range(&self, part: &Range<usize>) -> Range<u64> {
@@ -126,7 +136,7 @@ impl<R: Read> Documents<R> {
             let rest = self.bytes.get(self.start..).unwrap_or_default();
             match rest.trim_ascii_start().first() {
                 Some(first) => break *first == b'{',
-                None if self.ended => break true,
+                None if self.ended => break rest.is_empty(),
                 None => self.fill()?,
             }
         };
@@ -165,7 +175,13 @@ impl<R: Read> Documents<R> {
                 Some(Ok(fields)) => {
                     let end = documents.byte_offset();
                     let text = rest.get(..end).unwrap_or_default();
-                    let blob = blob(&fields, text)?;
+                    let blob = match without_html_escapes(text) {
+                        Cow::Borrowed(text) => blob(&fields, text)?,
+                        Cow::Owned(text) => {
+                            let fields = serde_json::from_slice(&text);
+                            blob(&fields.map_err(ReadError::Json)?, &text)?
+                        }
+                    };
                     let part = self.start + space..self.start + space + end;
                     self.start = part.end;
                     let at = self.range(&part);
@@ -202,28 +218,29 @@ impl<R: Read> Documents<R> {
         found
     }
 
-    /// What lies between lines that are `---` and nothing else.
-    fn yaml_part(&mut self) -> Option<Range<usize>> {
-        let rest = self.bytes.get(self.start..)?;
-        if rest.is_empty() {
-            return None;
-        }
+    /// The next part of a text that is YAML. A line of three dashes ends what is before it; where
+    /// nothing is, it is part of what follows.
+    fn yaml_part(&mut self) -> Result<Option<Range<usize>>, ReadError> {
+        let rest = self.bytes.get(self.start..).unwrap_or_default();
         let mut at = self.start;
         for line in rest.split_inclusive(|byte| *byte == b'\n') {
-            let next = at + line.len();
-            let separates = line
-                .strip_prefix(b"---")
-                .is_some_and(|rest| rest.trim_ascii_end().is_empty());
-            if separates {
-                let part = self.start..at;
-                self.start = next;
-                return Some(part);
+            if let Some(after) = line.strip_prefix(b"---") {
+                let after = after.trim_ascii();
+                if !matches!(after.first(), None | Some(b'#')) {
+                    let after = String::from_utf8_lossy(after).into_owned();
+                    return Err(ReadError::Separator(after));
+                }
+                if at > self.start {
+                    let part = self.start..at;
+                    self.start = at + line.len();
+                    return Ok(Some(part));
+                }
             }
-            at = next;
+            at += line.len();
         }
         let part = self.start..at;
         self.start = at;
-        Some(part)
+        Ok((!part.is_empty()).then_some(part))
     }
 }
 
@@ -252,18 +269,48 @@ pub fn read_text(text: &str, catalog: &mut Catalog) -> Result<(), ReadError> {
     Ok(())
 }
 
-/// The blob in a document; `None` if there is nothing in it.
-fn from_yaml(text: &str) -> Result<Option<OwnedBlob>, ReadError> {
+fn from_yaml(text: &str) -> Result<OwnedBlob, ReadError> {
     let value = parse_yaml(text).map_err(ReadError::Yaml)?;
     if value == iib_bundle::Json::Null {
-        return Ok(None);
+        return Err(ReadError::Empty);
     }
     let text = value.to_text();
     if !text.starts_with('{') {
         return Err(ReadError::NoObject);
     }
-    let fields: Fields<'_> = serde_json::from_str(&text).map_err(ReadError::Json)?;
-    blob(&fields, text.as_bytes()).map(Some)
+    let text = without_html_escapes(text.as_bytes());
+    let fields: Fields<'_> = serde_json::from_slice(&text).map_err(ReadError::Json)?;
+    blob(&fields, &text)
+}
+
+/// A JSON text with `<`, `>` and `&` as they are, where they are escaped for HTML: the reference
+/// undoes that before it looks at a document.
+fn without_html_escapes(text: &[u8]) -> Cow<'_, [u8]> {
+    let mut out = Vec::new();
+    let mut copied = 0;
+    let mut at = 0;
+    while let Some(found) = memchr(b'\\', text.get(at..).unwrap_or_default()) {
+        let begin = at + found;
+        let sign = match text.get(begin + 1..begin + 6) {
+            Some(b"u003c") => b'<',
+            Some(b"u003e") => b'>',
+            Some(b"u0026") => b'&',
+            // The sign behind it is no beginning of an escape.
+            _ => {
+                at = begin + 2;
+                continue;
+            }
+        };
+        out.extend_from_slice(text.get(copied..begin).unwrap_or_default());
+        out.push(sign);
+        at = begin + 6;
+        copied = at;
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.extend_from_slice(text.get(copied..).unwrap_or_default());
+    Cow::Owned(out)
 }
 
 fn blob(fields: &Fields<'_>, text: &[u8]) -> Result<OwnedBlob, ReadError> {
@@ -274,31 +321,52 @@ fn blob(fields: &Fields<'_>, text: &[u8]) -> Result<OwnedBlob, ReadError> {
             let text = String::from_utf8_lossy(text).into_owned();
             return Err(ReadError::NoSchema(text));
         }
-        "olm.package" => OwnedBlob::Package(package(fields).map_err(wrong("package"))?),
+        "olm.package" => OwnedBlob::Package(package(fields)?),
         "olm.channel" => OwnedBlob::Channel(channel(fields).map_err(wrong("channel"))?),
         "olm.bundle" => OwnedBlob::Bundle(bundle(fields).map_err(wrong("bundle"))?),
+        // Kept unread; what is no name names nothing.
         _ => OwnedBlob::Other(Other {
-            package: fields.string("package").map_err(wrong("object"))?,
-            name: fields.string("name").map_err(wrong("object"))?,
+            package: fields.string("package").unwrap_or_default(),
+            name: fields.string("name").unwrap_or_default(),
             schema: schema.into_owned(),
             blob: serde_json::from_slice(text).map_err(ReadError::Json)?,
         }),
     })
 }
 
-fn package(fields: &Fields<'_>) -> Result<CatalogPackage, WrongType> {
-    let icon = fields.object("icon")?.map(|fields| {
-        Ok(Icon {
-            base64data: fields.string("base64data")?,
-            mediatype: fields.string("mediatype")?,
-        })
-    });
+fn package(fields: &Fields<'_>) -> Result<CatalogPackage, ReadError> {
+    let wrong = |source| ReadError::Type {
+        what: "package",
+        source,
+    };
+    let icon = fields.object("icon").map_err(wrong)?;
+    let icon = icon.as_ref().map(icon_of).transpose();
     Ok(CatalogPackage {
-        name: fields.string("name")?,
-        default_channel: fields.string("defaultChannel")?,
-        icon: icon.transpose()?,
-        description: fields.string("description")?,
-        properties: fields.list("properties", property)?,
+        name: fields.string("name").map_err(wrong)?,
+        default_channel: fields.string("defaultChannel").map_err(wrong)?,
+        icon: icon?,
+        description: fields.string("description").map_err(wrong)?,
+        properties: fields.list("properties", property).map_err(wrong)?,
+    })
+}
+
+fn icon_of(fields: &Fields<'_>) -> Result<Icon, ReadError> {
+    let text = |name| {
+        fields.text(name).map_err(|source| ReadError::Type {
+            what: "package",
+            source,
+        })
+    };
+    let data = match fields.is_there("base64data") {
+        false => None,
+        true => {
+            let bytes = BASE64.decode(&*without_line_breaks(&text("base64data")?));
+            Some(BASE64.encode(bytes.map_err(ReadError::Icon)?))
+        }
+    };
+    Ok(Icon {
+        base64data: data,
+        mediatype: text("mediatype")?.into_owned(),
     })
 }
 
@@ -311,6 +379,7 @@ fn channel(fields: &Fields<'_>) -> Result<Channel, WrongType> {
             Ok(ChannelEntry {
                 name: fields.string("name")?,
                 replaces: fields.string("replaces")?,
+                has_empty_skips: fields.raw("skips").is_some_and(is_empty_list),
                 skips: fields.list("skips", |skip| text(skip).map(Into::into))?,
                 skip_range: fields.string("skipRange")?,
             })
@@ -333,6 +402,11 @@ fn bundle(fields: &Fields<'_>) -> Result<CatalogBundle, WrongType> {
             })
         })?,
     })
+}
+
+fn is_empty_list(value: &RawValue) -> bool {
+    let inside = value.get().strip_prefix('[');
+    inside.is_some_and(|rest| rest.trim_start() == "]")
 }
 
 fn property(value: &RawValue) -> Result<Property, WrongType> {

@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use iib_bundle::json_string;
-use serde_json::Value;
+use iib_bundle::{json_plain_string, json_string};
 
 use crate::blob::{Catalog, CatalogBundle, CatalogPackage, Channel, ChannelEntry};
 use crate::graph;
@@ -107,7 +106,7 @@ fn package_text(package: &CatalogPackage, channels: &BTreeMap<&str, &Channel>) -
             members.string("name", bundle);
             members.string("replaces", &entry.replaces);
             match entry.skips.as_slice() {
-                [] => members.raw("skips", "null"),
+                [] if !entry.has_empty_skips => members.raw("skips", "null"),
                 skips => members.raw("skips", &list(skips.iter().map(|skip| json_string(skip)))),
             }
             bundles.raw(bundle, &members.finish());
@@ -127,7 +126,10 @@ fn package_text(package: &CatalogPackage, channels: &BTreeMap<&str, &Channel>) -
         None => members.raw("icon", "null"),
         Some(icon) => {
             let mut parts = Members::default();
-            parts.string("base64data", &icon.base64data);
+            match &icon.base64data {
+                Some(data) => parts.string("base64data", data),
+                None => parts.raw("base64data", "null"),
+            }
             parts.string("mediatype", &icon.mediatype);
             members.raw("icon", &parts.finish());
         }
@@ -172,7 +174,7 @@ impl Content {
                 Known::Gvk(gvk) => provided.push(api(&gvk)),
                 Known::RequiredGvk(gvk) => {
                     required.push(api(&gvk));
-                    dependencies.push(typed("olm.gvk", &gvk_value(&gvk)));
+                    dependencies.push(typed("olm.gvk", &compact(found.text())));
                 }
                 Known::RequiredPackage(required) => {
                     let value = plain([
@@ -239,17 +241,9 @@ fn api(gvk: &Gvk) -> String {
     members.finish()
 }
 
-fn gvk_value(gvk: &Gvk) -> String {
-    plain([
-        ("group", &gvk.group),
-        ("kind", &gvk.kind),
-        ("version", &gvk.version),
-    ])
-}
-
 /// An object of texts without the escapes for HTML: those come when it becomes a text itself.
 fn plain<const N: usize>(members: [(&str, &str); N]) -> String {
-    let member = |(name, value): (&str, &str)| format!("\"{name}\":{}", Value::from(value));
+    let member = |(name, value): (&str, &str)| format!("\"{name}\":{}", json_plain_string(value));
     format!("{{{}}}", members.map(member).join(","))
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use memchr::memchr2;
 use serde::Serialize;
-use serde_json::ser::Formatter;
+use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
 use serde_json::value::RawValue;
 
 use crate::blob::Blob;
@@ -112,6 +112,38 @@ impl Formatter for Layout {
 
     fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
         out.write_all(b": ")
+    }
+
+    /// As the reference writes them: line separators never stand for themselves.
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        out: &mut W,
+        text: &str,
+    ) -> io::Result<()> {
+        let mut rest = text;
+        for (at, found) in text.match_indices(['\u{2028}', '\u{2029}']) {
+            let begin = text.len() - rest.len();
+            out.write_all(text.get(begin..at).unwrap_or_default().as_bytes())?;
+            out.write_all(match found {
+                "\u{2028}" => b"\\u2028",
+                _ => b"\\u2029",
+            })?;
+            rest = text.get(at + found.len()..).unwrap_or_default();
+        }
+        out.write_all(rest.as_bytes())
+    }
+
+    fn write_char_escape<W: ?Sized + Write>(
+        &mut self,
+        out: &mut W,
+        escape: CharEscape,
+    ) -> io::Result<()> {
+        let text = match escape {
+            CharEscape::Backspace => "\\u0008",
+            CharEscape::FormFeed => "\\u000c",
+            other => return CompactFormatter.write_char_escape(out, other),
+        };
+        out.write_all(text.as_bytes())
     }
 
     fn write_raw_fragment<W: ?Sized + Write>(&mut self, out: &mut W, text: &str) -> io::Result<()> {

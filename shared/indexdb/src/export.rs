@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use iib_catalog::{PackageRows, Version};
+use iib_bundle::CsvIcon;
+use iib_catalog::PackageRows;
 use iib_fbc::{
     Catalog, CatalogBundle, CatalogPackage, Channel, ChannelEntry, Icon, Property, RelatedImage,
+    base64_anew,
 };
 use rusqlite::Connection;
 use serde::Deserialize;
@@ -153,10 +155,8 @@ pub(crate) fn package(connection: &Connection, name: &str, lookup: &Lookup) -> E
         .get(&default_channel)
         .and_then(|channel| channel.head.as_deref());
     let icon = match head {
-        Some(head) if catalog.bundles.iter().any(|bundle| bundle.name == head) => {
-            known!(icon(connection, head)?)
-        }
-        _ => None,
+        Some(head) => known!(icon(connection, head)?),
+        None => None,
     };
     catalog.packages.push(CatalogPackage {
         name: name.to_owned(),
@@ -190,7 +190,7 @@ impl Standing<'_> {
             name: bundle.to_owned(),
             replaces: self.replaces.unwrap_or_default().to_owned(),
             skips: self.skips.iter().map(ToString::to_string).collect(),
-            skip_range: String::new(),
+            ..ChannelEntry::default()
         }
     }
 }
@@ -349,7 +349,7 @@ impl Row {
         #[derive(Deserialize, Default)]
         #[serde(default, rename_all = "camelCase")]
         struct Spec {
-            related_images: Option<Vec<RelatedImage>>,
+            related_images: Option<Vec<Option<RelatedImage>>>,
         }
         #[derive(Deserialize, Default)]
         #[serde(default)]
@@ -358,13 +358,17 @@ impl Row {
         }
         let mut images = Vec::new();
         if let Some(csv) = self.csv.as_deref().filter(|csv| !csv.is_empty()) {
-            let csv: Csv =
-                known!(serde_json::from_slice(csv).map_err(|error| self.fault("its CSV", &error)));
+            let csv: Csv = known!(serde_json::from_slice(csv).map_err(|error| {
+                self.fault("its CSV", &format!("json: cannot unmarshal: {error}"))
+            }));
             images = csv
                 .spec
                 .unwrap_or_default()
                 .related_images
-                .unwrap_or_default();
+                .unwrap_or_default()
+                .into_iter()
+                .map(Option::unwrap_or_default)
+                .collect();
         }
         let named: BTreeSet<String> = images.iter().map(|image| image.image.clone()).collect();
         let mut statement = connection
@@ -378,7 +382,7 @@ impl Row {
             name: String::new(),
             image,
         }));
-        images.sort_by(|low, high| (&low.image, &low.name).cmp(&(&high.image, &high.name)));
+        images.sort_by(|low, high| low.image.cmp(&high.image));
         Ok(Ok(images))
     }
 }
@@ -413,7 +417,7 @@ fn gvk(value: &str) -> Result<String, serde_json::Error> {
         kind,
         version,
     } = serde_json::from_str(value)?;
-    let text = iib_bundle::json_string;
+    let text = iib_bundle::json_plain_string;
     Ok(format!(
         r#"{{"group":{},"kind":{},"version":{}}}"#,
         text(&group),
@@ -434,7 +438,7 @@ fn required_package(value: &str) -> Result<String, serde_json::Error> {
         package_name,
         version,
     } = serde_json::from_str(value)?;
-    let text = iib_bundle::json_string;
+    let text = iib_bundle::json_plain_string;
     Ok(format!(
         r#"{{"packageName":{},"versionRange":{}}}"#,
         text(&package_name),
@@ -442,52 +446,31 @@ fn required_package(value: &str) -> Result<String, serde_json::Error> {
     ))
 }
 
-/// The first icon of a CSV, if it has any data (§11.6).
+/// The first icon of a CSV, if it has any data (§11.6). Data that is not in base64 is no icon.
 fn icon(connection: &Connection, bundle: &str) -> Exported<Option<Icon>> {
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Spec {
-        icon: Option<Vec<Icon>>,
-        version: Option<String>,
-    }
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Csv {
-        spec: Option<Spec>,
-    }
-    let text: Option<Vec<u8>> = connection
+    use rusqlite::OptionalExtension as _;
+    let text: Option<Option<Vec<u8>>> = connection
         .prepare_cached("SELECT CAST(csv AS BLOB) FROM operatorbundle WHERE name = ?1")?
-        .query_row([bundle], |row| row.get(0))?;
-    let Some(text) = text.filter(|text| !text.is_empty()) else {
-        return Ok(Ok(None));
-    };
-    let fault = |problem: String| ExportFault::Icon {
+        .query_row([bundle], |row| row.get(0))
+        .optional()?;
+    let text = text.flatten().unwrap_or_default();
+    let first = CsvIcon::first_in(&String::from_utf8_lossy(&text));
+    let first = known!(first.map_err(|problem| ExportFault::Icon {
         bundle: bundle.to_owned(),
-        problem,
-    };
-    // Members of the wrong type are refused here and nowhere else.
-    let csv: Result<Csv, _> = serde_json::from_slice(&text);
-    let csv = known!(csv.map_err(|error| fault(format!("json: cannot unmarshal: {error}"))));
-    let Spec { icon, version } = csv.spec.unwrap_or_default();
-    match version.as_deref() {
-        Some("") => {
-            let problem = "strconv.ParseUint: parsing \"\": invalid syntax".to_owned();
-            return Ok(Err(fault(problem)));
-        }
-        Some(version) => {
-            known!(Version::parse(version).map_err(|error| fault(error.to_string())));
-        }
-        None => {}
-    }
-    let first = icon.unwrap_or_default().into_iter().next();
-    let mut first = match first {
-        Some(icon) if !icon.base64data.is_empty() => icon,
-        _ => return Ok(Ok(None)),
-    };
-    first
-        .base64data
-        .retain(|found| !found.is_ascii_whitespace());
-    let decoded = STANDARD.decode(&first.base64data);
-    known!(decoded.map_err(|error| fault(format!("illegal base64 data: {error}"))));
-    Ok(Ok(Some(first)))
+        problem: problem.to_string(),
+    }));
+    let icon = first.and_then(
+        |CsvIcon {
+             mut base64data,
+             mediatype,
+         }| {
+            base64data.retain(|found| found != ' ');
+            let data = base64_anew(&base64data).filter(|data| !data.is_empty())?;
+            Some(Icon {
+                base64data: Some(data),
+                mediatype,
+            })
+        },
+    );
+    Ok(Ok(icon))
 }

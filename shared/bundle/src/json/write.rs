@@ -34,9 +34,22 @@ pub(super) fn write_value(out: &mut String, value: &Json) {
     }
 }
 
+/// Which characters are escaped besides those that have to be.
+#[derive(Clone, Copy, PartialEq)]
+enum Escapes {
+    /// What would end a script or an element in HTML, too.
+    Html,
+    /// Line separators only.
+    Plain,
+}
+
 /// Writes a string with its quotes. `<`, `>`, `&` and the two line separators of Unicode are
 /// escaped, so that the text can stand inside HTML and scripts.
 pub(crate) fn write_string(out: &mut String, text: &str) {
+    write_escaped(out, text, Escapes::Html);
+}
+
+fn write_escaped(out: &mut String, text: &str, escapes: Escapes) {
     out.push('"');
     let mut clean = 0;
     for (at, found) in text.char_indices() {
@@ -46,6 +59,7 @@ pub(crate) fn write_string(out: &mut String, text: &str) {
             '\n' => "\\n",
             '\r' => "\\r",
             '\t' => "\\t",
+            '<' | '>' | '&' if escapes == Escapes::Plain => continue,
             '\0'..='\x1f' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => "",
             _ => continue,
         };
@@ -65,6 +79,13 @@ pub(crate) fn write_string(out: &mut String, text: &str) {
 pub fn json_string(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     write_string(&mut out, text);
+    out
+}
+
+/// The same without the escapes for HTML, as catalogs have it (spec index-database §12).
+pub fn json_plain_string(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    write_escaped(&mut out, text, Escapes::Plain);
     out
 }
 

@@ -99,10 +99,11 @@ impl Member {
             folder => format!("{folder}/PaxHeaders.0/{base}"),
         };
         let name: String = name.chars().filter(char::is_ascii).take(NAME).collect();
+        let name = name.trim_end_matches('/');
         let record = record(&self.path);
         let extended = Header {
             prefix: "",
-            name: &name,
+            name,
             mode: 0,
             size: record.len() as u64,
             kind: b'x',
@@ -111,8 +112,10 @@ impl Member {
         hasher.write(&extended.bytes());
         hasher.write(record.as_bytes());
         pad(hasher, record.len());
-        let short: String = ascii.chars().take(NAME).collect();
-        hasher.write(&self.header("", &short));
+        let short = ascii
+            .get(..NAME)
+            .map_or(&*ascii, |cut| cut.trim_end_matches('/'));
+        hasher.write(&self.header("", short));
     }
 
     fn header(&self, prefix: &str, name: &str) -> [u8; BLOCK] {

@@ -1,7 +1,7 @@
 use std::fs;
 
-use iib_catalog_folder::{FolderError, read_folder, write_folder};
-use iib_fbc::{Catalog, Icon, Property, RelatedImage, check, read_text};
+use iib_catalog_folder::{CatalogFolder, FolderError, read_folder, write_folder};
+use iib_fbc::{Catalog, Documents, Icon, Property, RelatedImage, check, read_text};
 use proptest::prelude::*;
 
 use crate::samples::{chain, files, folder};
@@ -16,7 +16,7 @@ fn what_is_written_is_read_again() {
     let mut catalog = chain("foo");
     catalog.extend(chain("bar"));
     catalog.packages[0].icon = Some(Icon {
-        base64data: "PHN2Zy8+".to_owned(),
+        base64data: Some("PHN2Zy8+".to_owned()),
         mediatype: "image/svg+xml".to_owned(),
     });
     catalog.packages[0].description = "<\"&ö\u{2028}".to_owned();
@@ -42,7 +42,7 @@ fn what_is_written_is_read_again() {
 #[test]
 fn yaml_and_json_and_split_files_are_the_same() {
     let json = text_of(&chain("foo"));
-    let yaml = "---\nschema: olm.package\nname: foo\ndefaultChannel: stable\n---\n# nothing\n---\n\
+    let yaml = "---\nschema: olm.package\nname: foo\ndefaultChannel: stable\n--- # next\n\
                 schema: olm.channel\nname: stable\npackage: foo\nentries:\n- name: foo.v1.0.0\n\
                 - name: foo.v1.1.0\n  replaces: foo.v1.0.0\n- {name: foo.v1.2.0, replaces: \
                 foo.v1.1.0, skips: null}\n";
@@ -68,6 +68,112 @@ fn yaml_and_json_and_split_files_are_the_same() {
 }
 
 #[test]
+fn documents_of_yaml_are_parted_as_the_reference_parts_them() {
+    let package = "schema: olm.package\nname: foo\n";
+    let reads = |text: &str| read_text(text, &mut Catalog::default());
+    for text in [
+        String::new(),
+        format!("---\n{package}---\n---\n{package}---\n"),
+        format!("# licence\n{package}--- # more\n{package}"),
+    ] {
+        assert!(reads(&text).is_ok(), "{text:?}");
+    }
+    for text in [
+        "\n",
+        "# nothing\n",
+        "---\n---\n",
+        &format!("# licence\n---\n{package}"),
+        &format!("{package}--- foo\n{package}"),
+        &format!("{package}----\n{package}"),
+    ] {
+        assert!(reads(text).is_err(), "{text:?}");
+    }
+}
+
+/// A stream that is longer than what is read at once, cut anywhere.
+#[test]
+fn a_document_is_found_again_where_it_was() {
+    let mut text = String::from("\u{feff} \n");
+    for number in 0..40 {
+        let filling = "x\\u003c".repeat(number * 997);
+        text.push_str(&format!(
+            r#"{{"schema": "my.own", "name": "{number}", "x": "{filling}"}} "#
+        ));
+    }
+    assert!(text.len() > 3 << 20);
+    let documents: Vec<_> = Documents::new(text.as_bytes())
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(documents.len(), 40);
+    for document in documents {
+        let at = document.at.start as usize..document.at.end as usize;
+        let again: Vec<_> = Documents::new(text[at].as_bytes()).collect();
+        assert_eq!(again.len(), 1);
+        assert_eq!(again[0].as_ref().unwrap().blob, document.blob);
+    }
+}
+
+#[test]
+fn names_in_any_case_and_twice_are_read_as_the_reference_reads_them() {
+    let mut catalog = Catalog::default();
+    let text = r#"{"Schema": "olm.package", "name": "a", "NAME": "b", "defaultchannel": null,
+        "icon": {"base64data": "aGl=", "mediatype": "m"}}
+        {"schema": "olm.channel", "package": "b", "name": "c", "entries": [null, {"skips": []}]}
+        {"schema": "my.own", "name": 5}"#;
+    read_text(text, &mut catalog).unwrap();
+    assert_eq!(catalog.packages[0].name, "b");
+    let icon = catalog.packages[0].icon.as_ref().unwrap();
+    assert_eq!(icon.base64data.as_deref(), Some("aGk="));
+    let empty = catalog.channels[0]
+        .entries
+        .iter()
+        .map(|entry| entry.has_empty_skips);
+    assert_eq!(empty.collect::<Vec<_>>(), [false, true]);
+    for wrong in [
+        r#"{"schema": "olm.channel", "entries": [["a"]]}"#,
+        r#"{"schema": "olm.package", "icon": {"base64data": "!"}}"#,
+        r#"{"schema": "olm.bundle", "properties": [{"type": 1}]}"#,
+        r#"{"schema": ["olm.bundle"]}"#,
+        r#"[{"schema": "olm.bundle"}]"#,
+    ] {
+        assert!(
+            read_text(wrong, &mut Catalog::default()).is_err(),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn faults_name_their_files() {
+    let bundles = text_of(&Catalog {
+        bundles: chain("foo").bundles,
+        ..Catalog::default()
+    });
+    let graph = text_of(&Catalog {
+        bundles: Vec::new(),
+        ..chain("foo")
+    });
+    let root = folder(&[
+        ("graph.json", &graph.replace("foo.v1.2.0", "foo.v1.3.0")),
+        ("bundles.json", &bundles),
+        ("more.json", &bundles),
+    ]);
+    let report = CatalogFolder::open(root.path()).unwrap().check();
+    let files: Vec<_> = report
+        .faults
+        .iter()
+        .map(|fault| fault.files.join(" "))
+        .collect();
+    assert!(
+        files.contains(&"bundles.json more.json".to_owned()),
+        "{report}"
+    );
+    assert!(files.contains(&"graph.json".to_owned()), "{report}");
+    assert!(report.to_string().contains("(in bundles.json, more.json)"));
+    assert!(!report.as_reference().unwrap().contains("json"));
+}
+
+#[test]
 fn objects_in_files_are_taken_in() {
     let mut catalog = chain("foo");
     let object = r#"{"ref": "objects/csv.json"}"#;
@@ -87,7 +193,7 @@ fn objects_in_files_are_taken_in() {
     fs::remove_file(root.path().join("foo/objects/csv.json")).unwrap();
     let missing = read_folder(root.path()).unwrap_err().to_string();
     assert!(
-        missing.contains("get data for bundle object \"objects/csv.json\": No such file"),
+        missing.contains("get data for bundle object \"objects/csv.json\": open "),
         "{missing}"
     );
     let outside = text.replace("objects/csv.json", "../../../etc/passwd");

@@ -49,7 +49,7 @@ fn packages_are_drawn_as_their_catalog_is() {
                 if package == picture.package {
                     exported = Picture::of(&catalog, package);
                 }
-                Ok::<_, std::convert::Infallible>(())
+                Ok::<_, iib_indexdb::ExportError>(())
             })
             .unwrap();
         assert_eq!(Some(picture), exported);
