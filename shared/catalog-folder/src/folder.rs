@@ -102,6 +102,8 @@ struct Spot {
     file: Rc<Path>,
     /// Its bytes.
     at: Range<u64>,
+    /// Objects of the bundle that are in files of their own.
+    files: usize,
 }
 
 impl CatalogFolder {
@@ -127,8 +129,9 @@ impl CatalogFolder {
                     path: file.to_path_buf(),
                     source,
                 })?;
-                let blob = match folder.with_objects(&file, document.blob) {
-                    Ok(blob) => blob,
+                let mut blob = document.blob;
+                let files = match folder.take_objects_in(&file, &mut blob) {
+                    Ok(files) => files,
                     Err(fault) => {
                         inside.get_or_insert(fault);
                         continue;
@@ -139,6 +142,7 @@ impl CatalogFolder {
                 spots.or_default().push(Spot {
                     file: file.clone(),
                     at: document.at,
+                    files,
                 });
                 folder.outline.push(blob.outlined());
             }
@@ -171,7 +175,7 @@ impl CatalogFolder {
     pub fn package(&self, name: &str) -> Result<Catalog, FolderError> {
         let mut catalog = Catalog::default();
         let mut open: Option<(&Path, File)> = None;
-        for Spot { file, at } in self.packages.get(name).into_iter().flatten() {
+        for Spot { file, at, files } in self.packages.get(name).into_iter().flatten() {
             let full = self.root.join(file);
             let mut opened = match open.take() {
                 Some((path, opened)) if path == &**file => opened,
@@ -181,7 +185,7 @@ impl CatalogFolder {
                 .seek(SeekFrom::Start(at.start))
                 .map_err(io_error(&full, "read"))?;
             let document = Documents::new((&opened).take(at.end - at.start)).next();
-            let blob = match document {
+            let mut blob = match document {
                 Some(Ok(document)) if document.blob.package() == name => document.blob,
                 _ => {
                     return Err(FolderError::Changed {
@@ -189,26 +193,30 @@ impl CatalogFolder {
                     });
                 }
             };
-            catalog.push(self.with_objects(file, blob)?);
+            if *files > 0 {
+                self.take_objects_in(file, &mut blob)?;
+            }
+            catalog.push(blob);
             open = Some((file, opened));
         }
         catalog.sort();
         Ok(catalog)
     }
 
-    /// Takes in the objects of a bundle that are in files of their own.
-    fn with_objects(&self, file: &Path, mut blob: OwnedBlob) -> Result<OwnedBlob, FolderError> {
-        if let OwnedBlob::Bundle(bundle) = &mut blob {
-            take_objects_in(bundle, |name| object(&self.root, file, name)).map_err(|source| {
-                FolderError::Objects {
-                    path: file.to_owned(),
-                    package: bundle.package.clone(),
-                    bundle: bundle.name.clone(),
-                    source: Box::new(source),
-                }
-            })?;
-        }
-        Ok(blob)
+    /// Checks the objects of a bundle, takes in those that are in files of their own, and tells how
+    /// many these are.
+    fn take_objects_in(&self, file: &Path, blob: &mut OwnedBlob) -> Result<usize, FolderError> {
+        let OwnedBlob::Bundle(bundle) = blob else {
+            return Ok(0);
+        };
+        take_objects_in(bundle, |name| object(&self.root, file, name)).map_err(|source| {
+            FolderError::Objects {
+                path: file.to_owned(),
+                package: bundle.package.clone(),
+                bundle: bundle.name.clone(),
+                source: Box::new(source),
+            }
+        })
     }
 }
 

@@ -88,14 +88,18 @@ pub(crate) fn change<T>(
     let call = Call::start(db, limit);
     let found = call.look()?;
     if found == Some(schema::VERSION) {
-        return call
+        let smaller = Scratch::beside(db)?;
+        let (done, shrunk) = call
             .open(db, Access::Write)
             .and_then(|mut connection| {
                 let done = in_transaction(&mut connection, work)?;
-                shrink(&connection);
-                Ok(done)
+                Ok((done, shrunk_into(&connection, &smaller.path)))
             })
-            .map_err(|fault| call.failed(fault));
+            .map_err(|fault| call.failed(fault))?;
+        if shrunk {
+            fs::rename(&smaller.path, db).map_err(|source| io_error(db, "replace", source))?;
+        }
+        return Ok(done);
     }
     let scratch = Scratch::beside(db)?;
     let done = call
@@ -123,18 +127,28 @@ fn in_transaction<T>(
     Ok(done)
 }
 
-/// Gives free pages back when they are a large part of the file. Fewer of them stay, and are zero,
-/// so that the layer hardly grows by them; the whole file is not written anew for a small change.
-fn shrink(connection: &Connection) {
+/// Writes the index anew, without its free pages, when they are a large part of the file; tells
+/// whether it did. Fewer of them stay, and are zero, so that the layer hardly grows by them; the
+/// whole file is not written anew for a small change.
+fn shrunk_into(connection: &Connection, path: &Path) -> bool {
     let count = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let (Ok(free), Ok(pages)) = (count("freelist_count"), count("page_count")) else {
-        return;
+        return false;
     };
-    if free > pages / VACUUM_PART {
-        // It only saves room, and without enough of it for a second file it fails: what was
-        // changed is in the file.
-        let _ = connection.execute_batch("VACUUM");
+    if free <= pages / VACUUM_PART {
+        return false;
     }
+    let Some(path) = path.to_str() else {
+        return false;
+    };
+    // It only saves room, and without enough of it for a second file it fails: what was changed is
+    // in the file. The new file is attached while it is written.
+    let attach = [
+        DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_CREATE,
+        DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_WRITE,
+    ];
+    let allowed = attach.map(|setting| connection.set_db_config(setting, true).is_ok());
+    allowed == [true; 2] && connection.execute("VACUUM INTO ?1", [path]).is_ok()
 }
 
 /// One call on an index.
