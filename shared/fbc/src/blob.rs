@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::graph;
+use crate::read::without_html_escapes;
 use crate::write::compact;
 
 /// A catalog: what its files hold, in their order.
@@ -301,11 +302,16 @@ impl Property {
     }
 }
 
-/// White space plays no part.
+/// White space and escapes for HTML play no part: reading a catalog undoes the latter.
 impl PartialEq for Property {
     fn eq(&self, other: &Self) -> bool {
-        self.kind == other.kind && compact(self.text()) == compact(other.text())
+        self.kind == other.kind && plain(self.text()) == plain(other.text())
     }
+}
+
+fn plain(text: &str) -> String {
+    let text = without_html_escapes(text.as_bytes());
+    compact(&String::from_utf8_lossy(&text))
 }
 
 /// An image that a bundle uses.
@@ -333,10 +339,10 @@ pub struct Other {
     pub blob: Box<RawValue>,
 }
 
-/// White space plays no part.
+/// White space and escapes for HTML play no part.
 impl PartialEq for Other {
     fn eq(&self, other: &Self) -> bool {
-        compact(self.blob.get()) == compact(other.blob.get())
+        plain(self.blob.get()) == plain(other.blob.get())
     }
 }
 

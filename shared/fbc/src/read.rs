@@ -285,7 +285,7 @@ fn from_yaml(text: &str) -> Result<OwnedBlob, ReadError> {
 
 /// A JSON text with `<`, `>` and `&` as they are, where they are escaped for HTML: the reference
 /// undoes that before it looks at a document.
-fn without_html_escapes(text: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn without_html_escapes(text: &[u8]) -> Cow<'_, [u8]> {
     let mut out = Vec::new();
     let mut copied = 0;
     let mut at = 0;

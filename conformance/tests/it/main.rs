@@ -1,0 +1,11 @@
+//! What has to hold for real operators.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test says what it leaves out, and fails by panicking"
+)]
+
+mod corpus;
+mod properties;
