@@ -272,6 +272,7 @@ async fn graph(catalog: &str, package: &str, format: GraphFormat) -> anyhow::Res
             GraphFormat::Svg => picture.to_svg(),
             GraphFormat::Dot => picture.to_dot(),
             GraphFormat::Mermaid => picture.to_mermaid(),
+            GraphFormat::Json => format!("{}\n", json!(picture)),
         }
     );
     Ok(Exit::Done)

@@ -79,6 +79,19 @@ pub enum IndexCommand {
         #[command(flatten)]
         change: ChangeOptions,
     },
+    /// Remove the latest bundle of a package; what it replaced is the head again
+    RmLatest {
+        /// The database file
+        file: PathBuf,
+        /// The package
+        package: String,
+        /// Remove channels that have no other bundle, and a package that has none
+        #[arg(long)]
+        drop_empty_channels: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Deprecate bundles, and remove what is below them
     Deprecate {
         /// The database file
@@ -244,6 +257,8 @@ pub enum GraphFormat {
     Dot,
     /// For Mermaid.
     Mermaid,
+    /// Nodes and edges, for programs.
+    Json,
 }
 
 /// Options of `iib bench`.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use iib_catalog::{
-    AddOptions, AlphaFeatures, CatalogDiff, DeprecateOptions, Missing, Overwrite, PackageRemoval,
+    AddOptions, AlphaFeatures, CatalogDiff, DeprecateOptions, LoneBundle, Missing, Overwrite,
+    PackageRemoval,
 };
 use iib_catalog_folder::FolderWriter;
 use iib_indexdb::{ChangeReport, SqliteIndex};
@@ -51,6 +52,20 @@ pub(crate) async fn run(command: IndexCommand) -> anyhow::Result<Exit> {
         } => changed(&file, change.json, |db| {
             SqliteIndex.remove(db, &packages, missing(change))
         }),
+        IndexCommand::RmLatest {
+            file,
+            package,
+            drop_empty_channels,
+            json,
+        } => {
+            let lone = match drop_empty_channels {
+                true => LoneBundle::DropChannel,
+                false => LoneBundle::Refuse,
+            };
+            changed(&file, json, |db| {
+                SqliteIndex.remove_latest(db, &package, lone)
+            })
+        }
         IndexCommand::Deprecate {
             file,
             images,

@@ -102,6 +102,17 @@ fn an_index_is_made_changed_listed_and_served() {
     assert_eq!(listed[1]["image"], first.as_str());
     assert_eq!(listed.as_array().unwrap().len(), 3);
 
+    let latest = bench.folder.path().join("latest.db");
+    fs::copy(bench.folder.path().join("index.db"), &latest).unwrap();
+    let without = bench.prints(&["index", "rm-latest", "latest.db", "lantern"]);
+    assert!(
+        without.contains("- bundle lantern/lantern.v0.2.0\n"),
+        "{without}"
+    );
+    let alone = bench.refuses(1, &["index", "rm-latest", "latest.db", "kettle"]);
+    assert!(alone.contains("is the only bundle in channel"), "{alone}");
+    fs::remove_file(latest).unwrap();
+
     // As the README writes them, with a slash at the end.
     bench.prints(&["index", "migrate", "index.db", "catalog/"]);
     bench.prints(&["catalog", "validate", "catalog/"]);
@@ -131,7 +142,25 @@ fn an_index_is_made_changed_listed_and_served() {
     assert!(bench.prints(&more).contains("+ package kettle\n"));
     assert_eq!(bench.prints(&["catalog", "diff", "more", "catalog"]), "");
     bench.refuses(2, &["catalog", "rm", "catalog", "nothing", "--to", "none"]);
-    for gone in ["less", "more"] {
+
+    let words = bench.folder.path().join("words.yaml");
+    let deprecations = "schema: olm.deprecations\npackage: lantern\nentries:\n\
+        - reference: {schema: olm.bundle, name: lantern.v0.1.0}\n  message: too old\n";
+    fs::write(&words, deprecations).unwrap();
+    let said = ["catalog", "deprecations", "catalog", "words.yaml", "--to"];
+    let say = |to| [said.as_slice(), &[to, "--json"]].concat();
+    assert_eq!(bench.prints(&say("said")), "{\"changes\":[]}\n");
+    let json = ["catalog", "graph", "said", "lantern", "--format", "json"];
+    let graph: Value = serde_json::from_str(&bench.prints(&json)).unwrap();
+    assert_eq!(graph["nodes"][1]["state"], "deprecated");
+    fs::write(&words, deprecations.replace("v0.1.0", "v0.0.0")).unwrap();
+    let refused = bench.refuses(2, &say("none"));
+    assert!(
+        refused.contains("which the package does not have"),
+        "{refused}"
+    );
+    fs::remove_file(words).unwrap();
+    for gone in ["less", "more", "said"] {
         fs::remove_dir_all(bench.folder.path().join(gone)).unwrap();
     }
 
@@ -193,6 +222,7 @@ fn faults_of_a_catalog_are_shown_all_at_once() {
     let output = bench.run(&["catalog", "validate", "catalog", "--json"]);
     let faults: Value = serde_json::from_str(&text(&output.stdout)).unwrap();
     assert_eq!(faults[0]["channel"], "c");
+    assert_eq!(faults[0]["files"][0], "catalog.json");
     fs::write(folder.join("catalog.json"), "{").unwrap();
     let said = bench.refuses(2, &["catalog", "validate", "catalog"]);
     assert!(said.contains("catalog.json: unexpected EOF"), "{said}");

@@ -5,6 +5,7 @@ mod checks;
 mod deprecation;
 mod graph;
 mod heads;
+mod latest;
 mod options;
 mod package;
 mod reach;
@@ -22,6 +23,7 @@ pub use deprecation::{
     truncate,
 };
 pub use heads::{Member, PackageHeads, choose_heads};
+pub use latest::{Latest, LoneBundle, check_kept, latest};
 pub use options::{AddOptions, AlphaFeatures, Mode, Overwrite, UnknownMode};
 pub use package::{ChannelRow, Entry, PackageRows, PresentRow};
 pub use reach::check_reachable;

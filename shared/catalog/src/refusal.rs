@@ -172,6 +172,32 @@ pub enum Refusal {
         /// The package.
         package: String,
     },
+    /// The latest bundle is the only one in a channel.
+    #[error("{bundle} is the only bundle in channel {channel} of package {package}")]
+    OnlyInChannel {
+        /// The package.
+        package: String,
+        /// The channel.
+        channel: String,
+        /// The bundle.
+        bundle: String,
+        /// Whether a default channel would be empty.
+        is_default: bool,
+    },
+    /// The latest bundle is the only way to another one.
+    #[error(
+        "without {gone}, {bundle} is not reached any more in channel {channel} of package {package}"
+    )]
+    OnlyWay {
+        /// The package.
+        package: String,
+        /// The channel.
+        channel: String,
+        /// The bundle that would fall out.
+        bundle: String,
+        /// The latest one.
+        gone: String,
+    },
     /// A chain that bites its tail.
     #[error("Cycle detected, {name} replaces {replaces}")]
     ReplacesCycle {
@@ -391,6 +417,19 @@ impl Refusal {
             ),
             Self::DeprecateOtherHeads { package, .. } => Some(format!(
                 "deprecate the heads of all channels of {package}, and it is removed"
+            )),
+            Self::OnlyInChannel {
+                package,
+                is_default,
+                ..
+            } => Some(match is_default {
+                true => format!(
+                    "add a bundle to the default channel of {package} first, or remove the package"
+                ),
+                false => "say that channels may go which have no other bundle".to_owned(),
+            }),
+            Self::OnlyWay { gone, .. } => Some(format!(
+                "add a bundle in the place of {gone} instead, overwriting the latest"
             )),
             Self::NotVerified { fault, .. } => fault.hint(),
             Self::ImageExists { .. }

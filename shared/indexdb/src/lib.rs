@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use iib_bundle::{Bundle, Typed};
-use iib_catalog::{AddOptions, CatalogDiff, CatalogShape, DeprecateOptions, Missing};
+use iib_catalog::{AddOptions, CatalogDiff, CatalogShape, DeprecateOptions, LoneBundle, Missing};
 use iib_fbc::{Catalog, Picture, Report, check_tree};
 use iib_ports::{AddReport, IndexDb, IndexDbError, PresentBundle};
 
@@ -19,6 +19,7 @@ mod export;
 #[cfg(feature = "generate")]
 pub mod generate;
 mod graph_rows;
+mod latest;
 mod migrate;
 mod objects;
 mod open;
@@ -113,6 +114,23 @@ impl SqliteIndex {
     ) -> Result<ChangeReport, IndexDbError> {
         open::change(db, open::TIME_LIMIT, |transaction| {
             removal::packages(transaction, packages, missing)
+        })
+    }
+
+    /// Removes the latest bundle of a package from all its channels (mutable-registry O5). What it
+    /// replaced becomes the head again.
+    ///
+    /// # Errors
+    /// As [`IndexDb::add`]; `Refused` if there is no such package, a channel would be empty, or
+    /// another bundle would fall out of one, as in graphs that were made by versions.
+    pub fn remove_latest(
+        &self,
+        db: &Path,
+        package: &str,
+        lone: LoneBundle,
+    ) -> Result<ChangeReport, IndexDbError> {
+        open::change(db, open::TIME_LIMIT, |transaction| {
+            latest::remove(transaction, package, lone)
         })
     }
 

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use iib_bundle::Typed;
 use iib_catalog::{
-    AddOptions, AlphaFeatures, DeprecateOptions, Missing, Mode, Overwrite, PackageRemoval,
+    AddOptions, AlphaFeatures, DeprecateOptions, LoneBundle, Missing, Mode, Overwrite,
+    PackageRemoval,
 };
 use iib_indexdb::SqliteIndex;
 use iib_ports::{Class, Classify as _, IndexDb as _, IndexDbError};
@@ -309,6 +310,76 @@ fn values_that_other_tools_stored_as_blobs_are_read() {
         .remove(&db, &names(&["basic"]), Missing::Refuse)
         .unwrap();
     assert_eq!(select(&db, "SELECT name FROM package"), ["other"]);
+}
+
+fn without_latest(made: &[Made], package: &str, lone: LoneBundle) -> (Vec<String>, Option<String>) {
+    let (_folder, db) = index(made);
+    let refused = SqliteIndex.remove_latest(&db, package, lone).err();
+    let heads = "SELECT name, head_operatorbundle_name FROM channel ORDER BY name";
+    (
+        select(&db, heads),
+        refused.map(|refused| refused.to_string()),
+    )
+}
+
+#[test]
+fn the_latest_bundle_goes_and_what_it_replaced_is_the_head() {
+    let made = chain("basic");
+    let (_folder, grown) = index(&made);
+    let (_folder_before, before) = index(&made[..made.len() - 1]);
+    SqliteIndex
+        .remove_latest(&grown, "basic", LoneBundle::Refuse)
+        .unwrap();
+    assert_eq!(tables(&grown), tables(&before));
+}
+
+#[test]
+fn channels_are_not_emptied_unasked() {
+    let mut made = chain("basic");
+    made.push(Made {
+        channels: "beta",
+        default_channel: made[0].default_channel,
+        ..Made::new("basic", "2.0.0")
+    });
+    let (heads, refused) = without_latest(&made, "basic", LoneBundle::Refuse);
+    assert_eq!(heads.len(), 3);
+    assert!(refused.unwrap().contains("only bundle in channel beta"));
+    let (heads, refused) = without_latest(&made, "basic", LoneBundle::DropChannel);
+    assert_eq!((heads.len(), refused), (2, None));
+    assert!(!heads.concat().contains("beta"), "{heads:?}");
+
+    let one = [Made::new("one", "1.0.0")];
+    let (_, refused) = without_latest(&one, "one", LoneBundle::Refuse);
+    assert!(refused.is_some());
+    assert_eq!(
+        without_latest(&one, "one", LoneBundle::DropChannel),
+        (vec![], None)
+    );
+    let (_, refused) = without_latest(&one, "other", LoneBundle::DropChannel);
+    assert!(refused.unwrap().contains("other"));
+}
+
+#[test]
+fn a_graph_made_by_versions_is_not_torn() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("index.db");
+    let made: Vec<Made> = ["1.0.0", "1.1.0", "1.2.0"]
+        .map(|version| Made::new("p", version))
+        .into();
+    let options = AddOptions {
+        mode: Mode::Semver,
+        ..AddOptions::default()
+    };
+    SqliteIndex.add(&db, &bundles(&made), &options).unwrap();
+    let before = fs::read(&db).unwrap();
+    let refused = SqliteIndex
+        .remove_latest(&db, "p", LoneBundle::Refuse)
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("is not reached any more"),
+        "{refused}"
+    );
+    assert!(fs::read(&db).unwrap() == before);
 }
 
 proptest! {

@@ -1,0 +1,41 @@
+//! Taking the latest bundle out of a package (mutable-registry O5).
+
+use std::collections::BTreeSet;
+
+use iib_catalog::{CatalogDiff, Latest, LoneBundle, Refusals, check_kept, latest};
+use rusqlite::Connection;
+
+use crate::ChangeReport;
+use crate::error::Fault;
+use crate::{graph_rows, outline, overwrite, removal, rows};
+
+/// Removes it, and builds the graph of what is left.
+///
+/// # Errors
+/// There is no such package; channels would be empty, or lose other bundles.
+pub(crate) fn remove(
+    connection: &Connection,
+    package: &str,
+    lone: LoneBundle,
+) -> Result<ChangeReport, Fault> {
+    let touched = BTreeSet::from([package.to_owned()]);
+    let before = rows::packages(connection, &touched)?;
+    let found = rows::package(connection, package)?;
+    match latest(&found, lone)? {
+        Latest::Package => {
+            removal::package(connection, package)?;
+            removal::sweep(connection)?;
+        }
+        Latest::Bundle(name) => {
+            overwrite::remove_head(connection, package, &name)?;
+            Refusals::check(graph_rows::rebuild(connection, package, &[])?)?;
+            removal::tidy(connection)?;
+            check_kept(&found, &rows::package(connection, package)?, &name)?;
+        }
+    }
+    let after = rows::packages(connection, &touched)?;
+    Ok(ChangeReport {
+        changes: CatalogDiff::between(&outline::of(&before), &outline::of(&after)),
+        passed_over: Vec::new(),
+    })
+}
