@@ -8,8 +8,8 @@ use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
 use iib_fbc::{
-    Catalog, Documents, ObjectFault, Origins, OwnedBlob, ReadError, Report, check, take_objects_in,
-    write_blob,
+    Catalog, Documents, Form, ObjectFault, Origins, OwnedBlob, ReadError, Report, check,
+    take_objects_in, write_blob,
 };
 use walkdir::WalkDir;
 
@@ -102,6 +102,7 @@ struct Spot {
     file: Rc<Path>,
     /// Its bytes.
     at: Range<u64>,
+    form: Form,
     /// Objects of the bundle that are in files of their own.
     files: usize,
 }
@@ -142,6 +143,7 @@ impl CatalogFolder {
                 spots.or_default().push(Spot {
                     file: file.clone(),
                     at: document.at,
+                    form: document.form,
                     files,
                 });
                 folder.outline.push(blob.outlined());
@@ -175,7 +177,13 @@ impl CatalogFolder {
     pub fn package(&self, name: &str) -> Result<Catalog, FolderError> {
         let mut catalog = Catalog::default();
         let mut open: Option<(&Path, File)> = None;
-        for Spot { file, at, files } in self.packages.get(name).into_iter().flatten() {
+        for Spot {
+            file,
+            at,
+            form,
+            files,
+        } in self.packages.get(name).into_iter().flatten()
+        {
             let full = self.root.join(file);
             let mut opened = match open.take() {
                 Some((path, opened)) if path == &**file => opened,
@@ -184,7 +192,8 @@ impl CatalogFolder {
             opened
                 .seek(SeekFrom::Start(at.start))
                 .map_err(io_error(&full, "read"))?;
-            let document = Documents::new((&opened).take(at.end - at.start)).next();
+            let part = (&opened).take(at.end - at.start);
+            let document = Documents::of_part(part, *form).next();
             let mut blob = match document {
                 Some(Ok(document)) if document.blob.package() == name => document.blob,
                 _ => {

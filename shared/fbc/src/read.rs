@@ -63,11 +63,23 @@ pub enum ReadError {
 /// Bytes that are read at once, at least.
 const CHUNK: usize = 1 << 20;
 
+/// What a catalog file is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A stream of objects.
+    Json,
+    /// Documents between lines of three dashes.
+    Yaml,
+}
+
 /// A document of a catalog file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
-    /// Where it is in the file, in bytes. Read by itself it gives the same blob.
+    /// Where it is in the file, in bytes. Read by itself, in the file's form, it gives the same
+    /// blob.
     pub at: Range<u64>,
+    /// What the file is written in.
+    pub form: Form,
     /// What it says.
     pub blob: OwnedBlob,
 }
@@ -84,8 +96,8 @@ pub struct Documents<R> {
     offset: u64,
     /// There is no more to read.
     ended: bool,
-    /// JSON, once that is known.
-    is_json: Option<bool>,
+    /// `None` until it was looked at.
+    form: Option<Form>,
     failed: bool,
 }
 
@@ -98,19 +110,30 @@ impl<R: Read> Documents<R> {
             start: 0,
             offset: 0,
             ended: false,
-            is_json: None,
+            form: None,
             failed: false,
+        }
+    }
+
+    /// The documents of a part of a file, whose form is known.
+    pub fn of_part(reader: R, form: Form) -> Self {
+        Self {
+            form: Some(form),
+            ..Self::new(reader)
         }
     }
 
     /// The next one, and where in the file it is.
     fn document(&mut self) -> Result<Option<Document>, ReadError> {
-        let is_json = match self.is_json {
-            Some(known) => known,
+        let form = match self.form {
+            Some(form) => form,
             None => self.begin()?,
         };
-        if is_json {
+        if form == Form::Json {
             return self.json();
+        }
+        while !self.ended {
+            self.fill()?;
         }
         let Some(part) = self.yaml_part()? else {
             return Ok(None);
@@ -118,15 +141,15 @@ impl<R: Read> Documents<R> {
         let at = self.range(&part);
         let text = String::from_utf8_lossy(self.bytes.get(part).unwrap_or_default());
         let blob = from_yaml(&text)?;
-        Ok(Some(Document { at, blob }))
+        Ok(Some(Document { at, form, blob }))
     }
 
     fn range(&self, part: &Range<usize>) -> Range<u64> {
         self.offset + part.start as u64..self.offset + part.end as u64
     }
 
-    /// Reads as far as tells JSON and YAML apart: all of a text that is YAML.
-    fn begin(&mut self) -> Result<bool, ReadError> {
+    /// Reads as far as tells JSON and YAML apart.
+    fn begin(&mut self) -> Result<Form, ReadError> {
         const MARK: &[u8] = "\u{feff}".as_bytes();
         self.fill()?;
         if self.bytes.starts_with(MARK) {
@@ -140,11 +163,9 @@ impl<R: Read> Documents<R> {
                 None => self.fill()?,
             }
         };
-        while !is_json && !self.ended {
-            self.fill()?;
-        }
-        self.is_json = Some(is_json);
-        Ok(is_json)
+        let form = if is_json { Form::Json } else { Form::Yaml };
+        self.form = Some(form);
+        Ok(form)
     }
 
     /// Reads on, at least as much again as is there, so that a long document is not looked at
@@ -185,7 +206,8 @@ impl<R: Read> Documents<R> {
                     let part = self.start + space..self.start + space + end;
                     self.start = part.end;
                     let at = self.range(&part);
-                    return Ok(Some(Document { at, blob }));
+                    let form = Form::Json;
+                    return Ok(Some(Document { at, form, blob }));
                 }
                 Some(Err(error)) if error.is_eof() && self.ended => return Err(ReadError::Cut),
                 Some(Err(error)) if error.is_data() => return Err(ReadError::NoObject),

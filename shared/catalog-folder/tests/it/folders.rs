@@ -41,11 +41,11 @@ fn what_is_written_is_read_again() {
 
 #[test]
 fn yaml_and_json_and_split_files_are_the_same() {
-    let json = text_of(&chain("foo"));
+    let json = text_of(&chain("foo")) + r#"{"package": "foo", "schema": "my.own"}"#;
     let yaml = "---\nschema: olm.package\nname: foo\ndefaultChannel: stable\n--- # next\n\
                 schema: olm.channel\nname: stable\npackage: foo\nentries:\n- name: foo.v1.0.0\n\
                 - name: foo.v1.1.0\n  replaces: foo.v1.0.0\n- {name: foo.v1.2.0, replaces: \
-                foo.v1.1.0, skips: null}\n";
+                foo.v1.1.0, skips: null}\n---\n{schema: my.own, package: foo}\n";
     let bundles = Catalog {
         bundles: chain("foo").bundles,
         ..Catalog::default()
@@ -107,7 +107,7 @@ fn a_document_is_found_again_where_it_was() {
     assert_eq!(documents.len(), 40);
     for document in documents {
         let at = document.at.start as usize..document.at.end as usize;
-        let again: Vec<_> = Documents::new(text[at].as_bytes()).collect();
+        let again: Vec<_> = Documents::of_part(text[at].as_bytes(), document.form).collect();
         assert_eq!(again.len(), 1);
         assert_eq!(again[0].as_ref().unwrap().blob, document.blob);
     }
