@@ -1,0 +1,3 @@
+//! What the fuzz targets do; `.ci/fuzz` runs them.
+
+pub mod targets;
