@@ -93,12 +93,8 @@ async fn mutate_add(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, Stage
     let options = options(add, &plan)?;
     let changes = add_to(job, &plan, &database, bundles, packages, options).await?;
     // Before the record goes on, so that a request which is complete always has its changes.
-    let (built, kept) = futures::join!(
-        write_layer(job, &database, input),
-        changes.keep(&*job.deps.artifacts, job.record.id)
-    );
-    job.record.built = Some(built?);
-    kept?;
+    changes.keep(&*job.deps.artifacts, job.record.id).await?;
+    job.record.built = Some(write_layer(job, &database, input).await?);
     Ok(Update::default())
 }
 
