@@ -56,7 +56,7 @@ enum Over {
 
 /// Throttling as it happens: now and then, and for longer than a call is tried (five times). The
 /// first is DynamoDB's fifth call of an add, by which pin claims the request; the other is S3's
-/// first, by which mutate stores the layer.
+/// first, by which mutate keeps what changed.
 const THROTTLED: [(Throttled, Pattern); 4] = [
     (Throttled::DynamoDb, Pattern::Every(3)),
     (Throttled::S3, Pattern::Every(3)),
