@@ -48,7 +48,11 @@ fn files_in_the_data_folder_are_requests_and_uploads() {
     let result = artifacts.join("results/one.json");
     let result = awaited("the result", || read(&result));
     assert_eq!(result["id"], 1, "{result}");
-    assert!(inbox.is_dir() && !inbox.join("one.json").exists());
+    // The document goes only once its result is written.
+    awaited("the document's end", || {
+        (!inbox.join("one.json").exists()).then_some(())
+    });
+    assert!(inbox.is_dir());
 
     let request = format!("{}/api/v1/builds/1", server.api);
     let shown: Value = awaited("the end", || {
