@@ -3,6 +3,7 @@
 mod base64;
 mod blob;
 mod check;
+mod contents;
 mod deprecations;
 mod fields;
 mod graph;
@@ -20,6 +21,7 @@ pub use blob::{
     Property, RelatedImage,
 };
 pub use check::{Fault, Place, Report, check, check_tree};
+pub use contents::{BundleContents, ContentsFault, OtherDependencies};
 pub use deprecations::{Deprecations, DeprecationsFault};
 pub use fields::WrongType;
 pub use origins::Origins;

@@ -2,17 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use iib_bundle::CsvIcon;
+use iib_bundle::{CsvIcon, Typed};
 use iib_catalog::PackageRows;
 use iib_fbc::{
-    Catalog, CatalogBundle, CatalogPackage, Channel, ChannelEntry, Icon, Property, RelatedImage,
-    base64_anew,
+    BundleContents, Catalog, CatalogPackage, Channel, ChannelEntry, ContentsFault, Icon,
+    OtherDependencies, base64_anew,
 };
 use rusqlite::Connection;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::error::Fault;
 use crate::rows;
@@ -24,16 +20,9 @@ pub enum ExportFault {
     /// A package without a channel.
     #[error("package {0} not found: it has no channel, so no catalog can hold it")]
     NoChannel(String),
-    /// A text of a row that should be JSON.
-    #[error("bundle {bundle:?}: {what} is not what it should be: {problem}")]
-    Content {
-        /// The bundle.
-        bundle: String,
-        /// What is wrong.
-        what: &'static str,
-        /// How.
-        problem: String,
-    },
+    /// What is in the rows of a bundle.
+    #[error(transparent)]
+    Contents(#[from] ContentsFault),
     /// The CSV that the icon comes from.
     #[error("populate package icons: unmarshal CSV json for bundle {bundle:?}: {problem}")]
     Icon {
@@ -125,7 +114,7 @@ pub(crate) fn package(connection: &Connection, name: &str, lookup: &Lookup) -> E
         let Some(row) = Row::read(connection, bundle)? else {
             continue;
         };
-        let properties = known!(row.properties(connection, name, lookup)?);
+        let properties = typed(connection, "properties", lookup.properties.get(bundle))?;
         if properties
             .iter()
             .any(|found| found.kind == "olm.deprecated")
@@ -140,14 +129,21 @@ pub(crate) fn package(connection: &Connection, name: &str, lookup: &Lookup) -> E
                 });
             }
         }
-        let related_images = known!(row.related_images(connection, lookup)?);
-        catalog.bundles.push(CatalogBundle {
-            name: bundle.to_owned(),
-            package: name.to_owned(),
-            image: row.image.clone(),
+        let dependencies = lookup.dependencies.get(bundle);
+        let contents = BundleContents {
+            name: bundle,
+            package: name,
+            image: &row.image,
+            version: &row.version,
             properties,
-            related_images,
-        });
+            dependencies: typed(connection, "dependencies", dependencies)?,
+            objects: row.objects.as_deref().unwrap_or_default(),
+            images: related_images(connection, lookup.related_images.get(bundle))?,
+        };
+        let made = contents.into_bundle(OtherDependencies::Drop);
+        catalog
+            .bundles
+            .push(known!(made.map_err(ExportFault::from)));
     }
     let default_channel = package.default_channel.clone().unwrap_or_default();
     let head = package
@@ -233,8 +229,6 @@ pub(crate) fn places(package: &PackageRows, top: i64) -> BTreeMap<(&str, &str), 
 
 /// What a catalog needs of a row of `operatorbundle`.
 struct Row {
-    name: String,
-    csv: Option<Vec<u8>>,
     objects: Option<Vec<u8>>,
     image: String,
     version: String,
@@ -247,144 +241,33 @@ impl Row {
         use rusqlite::OptionalExtension as _;
         let row = connection
             .prepare_cached(
-                "SELECT CAST(csv AS BLOB), CAST(bundle AS BLOB), bundlepath, version,
-                   ifnull(skiprange, '')
+                "SELECT CAST(bundle AS BLOB), bundlepath, version, ifnull(skiprange, '')
                  FROM operatorbundle
                  WHERE name = ?1 AND bundlepath IS NOT NULL AND version IS NOT NULL",
             )?
             .query_row([name], |row| {
                 Ok(Self {
-                    name: name.to_owned(),
-                    csv: row.get(0)?,
-                    objects: row.get(1)?,
-                    image: row.get(2)?,
-                    version: row.get(3)?,
-                    skip_range: row.get(4)?,
+                    objects: row.get(0)?,
+                    image: row.get(1)?,
+                    version: row.get(2)?,
+                    skip_range: row.get(3)?,
                 })
             })
             .optional()?;
         Ok(row)
     }
+}
 
-    fn fault(&self, what: &'static str, problem: &impl ToString) -> ExportFault {
-        ExportFault::Content {
-            bundle: self.name.clone(),
-            what,
-            problem: problem.to_string(),
-        }
-    }
-
-    /// §11.4.
-    fn properties(
-        &self,
-        connection: &Connection,
-        package: &str,
-        lookup: &Lookup,
-    ) -> Exported<Vec<Property>> {
-        let mut found: BTreeSet<(String, String)> = BTreeSet::new();
-        for (kind, value) in typed(connection, "properties", lookup.properties.get(&self.name))? {
-            let value = match kind.as_str() {
-                "olm.gvk" => {
-                    known!(gvk(&value).map_err(|error| self.fault("a provided API", &error)))
-                }
-                _ => value,
-            };
-            found.insert((kind, value));
-        }
-        for (kind, value) in typed(
-            connection,
-            "dependencies",
-            lookup.dependencies.get(&self.name),
-        )? {
-            match kind.as_str() {
-                "olm.gvk" => {
-                    found.insert(("olm.gvk.required".to_owned(), value));
-                }
-                "olm.package" => {
-                    let value = known!(
-                        required_package(&value)
-                            .map_err(|error| self.fault("a dependency on a package", &error))
-                    );
-                    found.insert(("olm.package.required".to_owned(), value));
-                }
-                _ => {}
-            }
-        }
-        if !found.iter().any(|(kind, _)| kind == "olm.package") {
-            let value = iib_bundle::Bundle::package_property(package, &self.version);
-            found.insert(("olm.package".to_owned(), value));
-        }
-        let mut properties = Vec::new();
-        for (kind, value) in found {
-            let property = Property::new(&kind, &value);
-            properties.push(known!(
-                property.map_err(|error| self.fault("a property", &error))
-            ));
-        }
-        for text in known!(self.objects()) {
-            let value = format!(r#"{{"data":"{}"}}"#, STANDARD.encode(text));
-            let property = Property::new("olm.bundle.object", &value);
-            properties.push(known!(
-                property.map_err(|error| self.fault("an object", &error))
-            ));
-        }
-        Ok(Ok(properties))
-    }
-
-    /// The texts of the objects, which stand one after the other.
-    fn objects(&self) -> Result<Vec<&str>, ExportFault> {
-        let bytes = self.objects.as_deref().unwrap_or_default();
-        let objects = serde_json::Deserializer::from_slice(bytes).into_iter::<&RawValue>();
-        let objects = objects.map(|object| object.map(RawValue::get));
-        let objects: Result<Vec<&str>, _> = objects.collect();
-        objects.map_err(|error| self.fault("its list of objects", &error))
-    }
-
-    /// §11.5.
-    fn related_images(
-        &self,
-        connection: &Connection,
-        lookup: &Lookup,
-    ) -> Exported<Vec<RelatedImage>> {
-        #[derive(Deserialize, Default)]
-        #[serde(default, rename_all = "camelCase")]
-        struct Spec {
-            related_images: Option<Vec<Option<RelatedImage>>>,
-        }
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Csv {
-            spec: Option<Spec>,
-        }
-        let mut images = Vec::new();
-        if let Some(csv) = self.csv.as_deref().filter(|csv| !csv.is_empty()) {
-            let csv: Csv = known!(serde_json::from_slice(csv).map_err(|error| {
-                self.fault("its CSV", &format!("json: cannot unmarshal: {error}"))
-            }));
-            images = csv
-                .spec
-                .unwrap_or_default()
-                .related_images
-                .unwrap_or_default()
-                .into_iter()
-                .map(Option::unwrap_or_default)
-                .collect();
-        }
-        let named: BTreeSet<String> = images.iter().map(|image| image.image.clone()).collect();
-        let mut statement = connection
-            .prepare_cached("SELECT ifnull(image, '') FROM related_image WHERE rowid = ?1")?;
-        let mut others = BTreeSet::new();
-        for row in lookup.related_images.get(&self.name).into_iter().flatten() {
-            others.insert(statement.query_row([row], |row| row.get::<_, String>(0))?);
-        }
-        let others = others.into_iter().filter(|image| !named.contains(image));
-        images.extend(others.map(|image| RelatedImage {
-            name: String::new(),
-            image,
-        }));
-        images.sort_by(|low, high| low.image.cmp(&high.image));
-        Ok(Ok(images))
-    }
+/// The images in these rows.
+fn related_images(
+    connection: &Connection,
+    rows: Option<&Vec<i64>>,
+) -> Result<BTreeSet<String>, Fault> {
+    let mut statement = connection
+        .prepare_cached("SELECT ifnull(image, '') FROM related_image WHERE rowid = ?1")?;
+    let rows = rows.into_iter().flatten();
+    let images = rows.map(|row| statement.query_row([row], |row| row.get(0)));
+    Ok(images.collect::<Result<_, _>>()?)
 }
 
 /// Types and values of these rows of one of the two tables that have them.
@@ -392,58 +275,20 @@ fn typed(
     connection: &Connection,
     table: &str,
     rows: Option<&Vec<i64>>,
-) -> Result<Vec<(String, String)>, Fault> {
+) -> Result<Vec<Typed>, Fault> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT ifnull(type, ''), ifnull(CAST(value AS TEXT), '') FROM {table} WHERE rowid = ?1"
     ))?;
     let mut found = Vec::new();
     for row in rows.into_iter().flatten() {
-        found.push(statement.query_row([row], |row| Ok((row.get(0)?, row.get(1)?)))?);
+        found.push(statement.query_row([row], |row| {
+            Ok(Typed {
+                kind: row.get(0)?,
+                value: row.get(1)?,
+            })
+        })?);
     }
     Ok(found)
-}
-
-/// A provided API with its members in their order, so that each is there once.
-fn gvk(value: &str) -> Result<String, serde_json::Error> {
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Gvk {
-        group: String,
-        kind: String,
-        version: String,
-    }
-    let Gvk {
-        group,
-        kind,
-        version,
-    } = serde_json::from_str(value)?;
-    let text = iib_bundle::json_plain_string;
-    Ok(format!(
-        r#"{{"group":{},"kind":{},"version":{}}}"#,
-        text(&group),
-        text(&kind),
-        text(&version)
-    ))
-}
-
-/// A dependency on a package as a property of the catalog.
-fn required_package(value: &str) -> Result<String, serde_json::Error> {
-    #[derive(Deserialize, Default)]
-    #[serde(default, rename_all = "camelCase")]
-    struct Dependency {
-        package_name: String,
-        version: String,
-    }
-    let Dependency {
-        package_name,
-        version,
-    } = serde_json::from_str(value)?;
-    let text = iib_bundle::json_plain_string;
-    Ok(format!(
-        r#"{{"packageName":{},"versionRange":{}}}"#,
-        text(&package_name),
-        text(&version)
-    ))
 }
 
 /// The first icon of a CSV, if it has any data (§11.6). Data that is not in base64 is no icon.

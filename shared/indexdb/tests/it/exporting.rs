@@ -152,7 +152,7 @@ fn what_is_no_catalog_is_refused_with_its_place() {
                 ExportError::Invalid(_)
                     | ExportError::Content(
                         ExportFault::NoChannel(_)
-                            | ExportFault::Content { .. }
+                            | ExportFault::Contents(_)
                             | ExportFault::Icon { .. }
                     )
             ),
