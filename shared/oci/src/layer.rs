@@ -13,6 +13,7 @@ mod extract;
 mod feed;
 #[cfg(test)]
 mod fixture;
+mod folder_tree;
 mod form;
 mod ordered;
 mod pack;
@@ -28,6 +29,7 @@ pub use deflate::{PIECE_SIZE, PieceFault};
 pub use entry_path::{EntryPath, PathFault};
 pub use error::{LayerError, Refusal, TarFault};
 pub use extract::{Extracted, Rest, extract_file};
+pub use folder_tree::FolderTree;
 pub use form::FormFault;
 pub use ordered::Threads;
 pub use pack::{PackError, PackedLayer, Reuse, pack};

@@ -29,6 +29,8 @@ pub(super) struct Entry {
     pub(super) kind: EntryKind,
     /// Size of the content in bytes.
     pub(super) size: u64,
+    /// Permission bits.
+    pub(super) mode: u32,
 }
 
 /// What an entry is.
@@ -156,7 +158,17 @@ impl<'s, S: Stream> Entries<'s, S> {
             path: String::from_utf8_lossy(&raw).into_owned(),
             source,
         })?;
-        Ok(Entry { path, kind, size })
+        let usual = match kind {
+            EntryKind::Directory => 0o755,
+            _ => 0o644,
+        };
+        let mode = header.mode().unwrap_or(usual) & 0o777;
+        Ok(Entry {
+            path,
+            kind,
+            size,
+            mode,
+        })
     }
 
     fn set_content(&mut self, size: u64) {

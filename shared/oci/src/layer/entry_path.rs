@@ -96,6 +96,17 @@ impl EntryPath {
         Self(String::new())
     }
 
+    /// The directories it is in, the nearest first and the root last.
+    pub(super) fn directories(&self) -> impl Iterator<Item = Self> {
+        std::iter::successors(self.split(), |(directory, _)| {
+            match directory.rsplit_once('/') {
+                Some(pair) => Some(pair),
+                None => (!directory.is_empty()).then_some(("", *directory)),
+            }
+        })
+        .map(|(directory, _)| Self(directory.to_owned()))
+    }
+
     /// The path of `name` in this directory.
     pub(super) fn child(&self, name: &str) -> Self {
         Self(if self.0.is_empty() {
@@ -160,6 +171,18 @@ mod tests {
             assert_eq!(path(text).as_str(), "a/b", "{text}");
         }
         assert_eq!(path("./").as_str(), "");
+    }
+
+    #[test]
+    fn a_path_knows_the_directories_it_is_in() {
+        let above = |text| -> Vec<String> {
+            let path = path(text);
+            let directories = path.directories();
+            directories.map(|found| found.to_string()).collect()
+        };
+        assert_eq!(above("a/b/c"), ["a/b", "a", ""]);
+        assert_eq!(above("a"), [""]);
+        assert_eq!(above(""), [""; 0]);
     }
 
     #[test]

@@ -88,8 +88,8 @@ pub enum LayerError {
         /// The limit in bytes.
         limit: u64,
     },
-    /// A bundle has more files than allowed.
-    #[error("the bundle has more than {limit} files, the limit set for bundles")]
+    /// More files than are read of a bundle, or of a catalog.
+    #[error("the image has more than {limit} files where {limit} are the most that is read")]
     TooManyFiles {
         /// The limit.
         limit: usize,

@@ -1,0 +1,153 @@
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::*;
+use crate::layer::fixture::{Archive, entry_path, open};
+
+/// A file that shows what it has become when it is closed.
+struct Sink {
+    path: String,
+    content: Vec<u8>,
+    closed: Rc<RefCell<BTreeMap<String, String>>>,
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.content.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let content = String::from_utf8(self.content.clone()).unwrap();
+        let before = (self.closed.borrow_mut()).insert(self.path.clone(), content);
+        assert_eq!(before, None, "{} is written twice", self.path);
+        Ok(())
+    }
+}
+
+type Shown = Option<(Vec<(String, String)>, Vec<String>)>;
+
+/// Files with their contents, and directories; layers from the top one down.
+fn tree(layers: Vec<Archive>) -> Result<Shown, LayerError> {
+    let mut tree = FolderTree::new(entry_path("configs"), 20);
+    let closed = Rc::new(RefCell::new(BTreeMap::new()));
+    for layer in layers {
+        tree.apply(&mut open(&layer.end()), |path, _| {
+            Ok(Sink {
+                path: path.to_owned(),
+                content: Vec::new(),
+                closed: closed.clone(),
+            })
+        })?;
+    }
+    let directories = tree.finish();
+    Ok(directories.map(|directories| {
+        let files = closed.borrow().clone().into_iter().collect();
+        (files, directories.into_keys().collect())
+    }))
+}
+
+fn layer(files: &[&str], name: &str) -> Archive {
+    files.iter().fold(Archive::default(), |archive, path| {
+        match path.strip_suffix('/') {
+            Some(directory) => archive.directory(directory),
+            None => archive.file(path, name.as_bytes()),
+        }
+    })
+}
+
+fn names(layers: &[&[&str]]) -> Result<String, LayerError> {
+    let layers = layers.iter().enumerate();
+    let layers = layers.map(|(at, files)| layer(files, &at.to_string()));
+    let shown = tree(layers.collect())?;
+    Ok(match shown {
+        Some((files, _)) => {
+            let files: Vec<String> = (files.iter())
+                .map(|(path, layer)| format!("{path}={layer}"))
+                .collect();
+            files.join(" ")
+        }
+        None => "nothing".to_owned(),
+    })
+}
+
+#[test]
+fn higher_layers_count() {
+    for (layers, shown) in [
+        (
+            &[&["configs/a/x", "etc/x"][..], &["configs/b", "configs/a/x"]][..],
+            "a/x=0 b=1",
+        ),
+        (&[&["etc/configs/a"]], "nothing"),
+        (&[&["configs/"]], ""),
+        (
+            &[&["configs/.wh.a"], &["configs/a/x", "configs/ab"]],
+            "ab=1",
+        ),
+        (
+            &[
+                &["configs/a/.wh..wh..opq", "configs/a/y"],
+                &["configs/a/x", "configs/b"],
+            ],
+            "a/y=0 b=1",
+        ),
+        (&[&[".wh.configs"], &["configs/a"]], "nothing"),
+        (&[&["configs/a", ".wh.configs"], &["configs/b"]], "a=0"),
+        (&[&[".wh..wh..opq"], &["configs/a"]], "nothing"),
+        // A file in place of a directory, and the other way round.
+        (&[&["configs/a"], &["configs/a/x", "configs/b"]], "a=0 b=1"),
+        (&[&["configs/a/x"], &["configs/a"]], "a/x=0"),
+        (&[&["configs/a/"], &["configs/a"]], ""),
+        (&[&["configs/a"], &["configs/a/"]], "a=0"),
+    ] {
+        assert_eq!(names(layers).unwrap(), shown, "{layers:?}");
+    }
+}
+
+#[test]
+fn directories_have_the_bits_of_the_highest_layer() {
+    let layers = vec![
+        layer(&["configs/a/", "configs/b/c"], "0"),
+        layer(&["configs/", "configs/a/", "configs/d/"], "1"),
+    ];
+    let (_, directories) = tree(layers).unwrap().unwrap();
+    assert_eq!(directories, ["", "a", "d"]);
+}
+
+#[test]
+fn what_is_no_file_or_comes_twice_is_refused() {
+    let link = |path: &str| Archive::default().entry(b'2', path.as_bytes(), b"");
+    for (archive, wanted) in [
+        (link("configs"), Refusal::NotADirectory),
+        (link("configs/a"), Refusal::NotAFile),
+        (layer(&["configs/a", "configs/a"], ""), Refusal::Duplicate),
+        (layer(&["configs/a", "configs/a/"], ""), Refusal::Duplicate),
+        (
+            layer(&["configs/a", "configs/a/b"], ""),
+            Refusal::NotADirectory,
+        ),
+    ] {
+        match tree(vec![archive]).unwrap_err() {
+            LayerError::Refused { reason, .. } => assert_eq!(reason, wanted),
+            other => panic!("{other:?}"),
+        }
+    }
+    // Elsewhere, or hidden, it does not matter.
+    let elsewhere = tree(vec![
+        layer(&["configs/.wh.a"], ""),
+        link("configs/a"),
+        link("bin"),
+    ]);
+    assert_eq!(elsewhere.unwrap(), None);
+}
+
+#[test]
+fn there_is_a_most() {
+    let many: Vec<String> = (0..21).map(|at| format!("configs/{at}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let refused = names(&[&many]).unwrap_err();
+    assert!(matches!(refused, LayerError::TooManyFiles { limit: 20 }));
+    let hidden: Vec<String> = (0..21).map(|at| format!("configs/.wh.{at}")).collect();
+    let hidden: Vec<&str> = hidden.iter().map(String::as_str).collect();
+    assert!(names(&[&hidden, &["configs/a"]]).is_err());
+    assert_eq!(names(&[&many[..20]]).unwrap().split(' ').count(), 20);
+}
