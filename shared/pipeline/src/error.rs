@@ -126,9 +126,9 @@ pub enum StageError {
         /// What is wrong.
         source: LayerError,
     },
-    /// A layer of the binary image is of a type a Docker manifest cannot hold.
+    /// A layer of the image to build on is of a type a Docker manifest cannot hold.
     #[error(
-        "layer {digest} of the binary image {image} is of type {media_type}, which Docker manifests cannot hold: use a binary image with gzip layers"
+        "layer {digest} of the image {image} is of type {media_type}, which Docker manifests cannot hold: build on an image with gzip layers"
     )]
     LayerType {
         /// The image.

@@ -9,6 +9,7 @@ mod deps;
 mod ending;
 mod error;
 mod image;
+mod index_image;
 pub mod intake;
 pub mod mutate;
 mod next_step;

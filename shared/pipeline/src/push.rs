@@ -1,26 +1,24 @@
 //! The last stage: an image for each architecture, a manifest list over them, the tags (worker
 //! flows §5 and §6).
 
-mod assemble;
-mod blobs;
 mod tags;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use futures::{StreamExt, TryStreamExt, stream};
-use iib_oci::{
-    Arch, Descriptor, ManifestList, ManifestListEntry, Platform, PullSpec, RawManifest, Reference,
-};
-use iib_ports::Registry;
+use futures::TryStreamExt;
+use iib_oci::{Arch, PullSpec, Reference, RunSettings};
+use iib_ports::{ArtifactKey, Artifacts, BlobSource, BlobStream, RegistryError};
 use iib_request::{AddRequest, Kind, Stage, State, Task, Update, WorkSettings};
 
+use crate::index_image::{
+    Base, Edit, IndexImage, IndexLayer, manifest_list, push_images, push_list,
+};
+use crate::mutate::DATABASE_PATH;
+use crate::pin::{DATABASE_LABEL, SCOPE_LABEL, VERSION_LABEL};
 use crate::stage::{self, Job, Verdict, Work};
 use crate::{Deps, StageError};
-use assemble::{IndexImage, assemble};
-use blobs::push_blobs;
-
-/// Blobs moved at the same time: layers of a few architectures side by side, without flooding
-/// the registry.
-const UPLOADS: usize = 4;
 
 /// Handles one message of the push queue.
 pub async fn run(deps: &Deps, task: &Task) -> Verdict {
@@ -56,12 +54,37 @@ async fn push_index(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, Stage
     let registry = job.deps.registry.clone();
     let output = output(&job.deps.work, &job.record.id.to_string())?;
 
+    let layer = IndexLayer {
+        descriptor: built.layer,
+        diff_id: built.diff_id,
+    };
+    let labels = BTreeMap::from([
+        (DATABASE_LABEL.to_owned(), DATABASE_PATH.to_owned()),
+        (VERSION_LABEL.to_owned(), plan.version.clone()),
+        (SCOPE_LABEL.to_owned(), plan.scope.to_string()),
+    ]);
     let mut images = Vec::new();
-    for (arch, base) in &plan.binary_images {
-        images.push(assemble(&*registry, arch, base.as_ref(), &plan, &built).await?);
+    for (arch, binary_image) in &plan.binary_images {
+        let base = match binary_image {
+            Some(image) => Base::image(&*registry, image).await?,
+            None => Base::scratch(arch),
+        };
+        let edit = Edit {
+            layer_content: DATABASE_PATH,
+            labels: labels.clone(),
+            // Without a binary image there is no program to run.
+            run: (binary_image.is_some()).then(RunSettings::serve_database),
+        };
+        images.push(IndexImage::on(base, arch, &layer, &edit)?);
     }
-    push_blobs(job, output.repository(), &images, &built).await?;
-    push_images(&*registry, &output, &images).await?;
+    let content = Layer {
+        artifacts: job.deps.artifacts.clone(),
+        key: ArtifactKey::layer(job.record.id),
+    };
+    push_images(&registry, &output, &images, (&layer, &content), |image| {
+        Reference::Tag(arch_tag(&output, &image.arch))
+    })
+    .await?;
 
     let began_before = job.record.tags_before.is_some();
     if !began_before {
@@ -69,7 +92,7 @@ async fn push_index(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, Stage
     }
     job.update(Update::doing("Creating the manifest list"))
         .await?;
-    let list = manifest_list(&images).map_err(StageError::Write)?;
+    let list = manifest_list(&images)?;
     push_list(&*registry, &output, &list).await?;
     for tag in &add.build_tags {
         if began_before && tags::was_moved(job, tag, &list.digest()).await? {
@@ -103,21 +126,6 @@ async fn push_index(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, Stage
     ))
 }
 
-/// Pushes the manifest list under a tag.
-async fn push_list(
-    registry: &dyn Registry,
-    target: &PullSpec,
-    list: &RawManifest,
-) -> Result<(), StageError> {
-    registry
-        .push_manifest(target.repository(), target.reference(), list)
-        .await
-        .map_err(|source| StageError::Registry {
-            doing: format!("Failed to push the manifest list to {target}"),
-            source,
-        })
-}
-
 /// The result under this tag: the push template filled in (worker flows §5.2).
 pub(crate) fn output(work: &WorkSettings, tag: &str) -> Result<PullSpec, StageError> {
     let text = work
@@ -141,51 +149,25 @@ fn shown_name(internal: &str, job: &Job<'_>) -> String {
     }
 }
 
-/// Pushes each image under `<output>-<arch>`.
-async fn push_images(
-    registry: &dyn Registry,
-    output: &PullSpec,
-    images: &[IndexImage],
-) -> Result<(), StageError> {
-    let pushes: Vec<_> = images
-        .iter()
-        .map(|image| push_image(registry, output, image))
-        .collect();
-    stream::iter(pushes)
-        .buffer_unordered(UPLOADS)
-        .try_collect()
-        .await
+/// The index layer in the artifact store.
+struct Layer {
+    artifacts: Arc<dyn Artifacts>,
+    key: ArtifactKey,
 }
 
-async fn push_image(
-    registry: &dyn Registry,
-    output: &PullSpec,
-    image: &IndexImage,
-) -> Result<(), StageError> {
-    let arch = &image.arch;
-    let tag = Reference::Tag(arch_tag(output, arch));
-    let pushed = registry
-        .push_manifest(output.repository(), &tag, &image.manifest)
-        .await;
-    pushed.map_err(|source| StageError::Registry {
-        doing: format!(
-            "Failed to push the container image to docker://{output}-{arch} for the arch {arch}"
-        ),
-        source,
-    })
-}
-
-fn manifest_list(images: &[IndexImage]) -> Result<RawManifest, serde_json::Error> {
-    let entries = images.iter().map(|image| ManifestListEntry {
-        descriptor: Descriptor {
-            media_type: image.manifest.media_type.clone(),
-            size: image.manifest.bytes.len() as u64,
-            digest: image.manifest.digest(),
-        },
-        platform: Some(Platform {
-            variant: image.variant.clone(),
-            ..Platform::linux(&image.arch)
-        }),
-    });
-    ManifestList::docker(entries.collect()).to_raw()
+#[async_trait]
+impl BlobSource for Layer {
+    async fn open(&self) -> Result<BlobStream, RegistryError> {
+        let key = self.key.clone();
+        let failed = move |error| RegistryError::Source {
+            what: format!("artifact {key}"),
+            source: Box::new(error),
+        };
+        let stream = self
+            .artifacts
+            .get(&self.key)
+            .await
+            .map_err(failed.clone())?;
+        Ok(Box::pin(stream.map_err(failed)))
+    }
 }

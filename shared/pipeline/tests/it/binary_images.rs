@@ -96,7 +96,7 @@ async fn binary_images_that_cannot_be_built_on_are_refused_by_name() {
         (
             "zstd",
             zstd,
-            vec!["tar+zstd", "use a binary image with gzip layers"],
+            vec!["tar+zstd", "build on an image with gzip layers"],
         ),
     ] {
         let spec = world.push(&format!("base/{name}:v1"), &image).await;

@@ -7,27 +7,18 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use iib_oci::{Descriptor, Digest, Repository};
-use iib_ports::{
-    ArtifactKey, Artifacts, BlobSource, BlobStream, InMemory, Registry, RegistryError,
-};
-use iib_request::Built;
+use iib_ports::{BlobSource, BlobStream, InMemory, Registry, RegistryError};
 
-use super::UPLOADS;
-use super::assemble::IndexImage;
+use super::{IndexImage, IndexLayer, MOVES};
 use crate::StageError;
-use crate::stage::Job;
 
 /// Makes every blob of the images available in the output repository, each once.
 pub(super) async fn push_blobs(
-    job: &Job<'_>,
+    registry: &Arc<dyn Registry>,
     to: &Repository,
     images: &[IndexImage],
-    built: &Built,
+    (layer, content): (&IndexLayer, &dyn BlobSource),
 ) -> Result<(), StageError> {
-    let layer = Layer {
-        artifacts: job.deps.artifacts.clone(),
-        key: ArtifactKey::layer(job.record.id),
-    };
     let mut blobs: BTreeMap<&Digest, Blob<'_>> = BTreeMap::new();
     for image in images {
         for layer in &image.base_layers {
@@ -42,14 +33,14 @@ pub(super) async fn push_blobs(
             Blob::Config(&image.config, &image.config_bytes),
         );
     }
-    blobs.insert(&built.layer.digest, Blob::Index(&built.layer, &layer));
-    let registry = &job.deps.registry;
+    let layer = &layer.descriptor;
+    blobs.insert(&layer.digest, Blob::Index(layer, content));
     let uploads: Vec<_> = blobs
         .into_values()
         .map(|blob| push_blob(registry, to, blob))
         .collect();
     stream::iter(uploads)
-        .buffer_unordered(UPLOADS)
+        .buffer_unordered(MOVES)
         .try_collect()
         .await
 }
@@ -71,7 +62,7 @@ async fn push_blob(
 enum Blob<'a> {
     Base(&'a Descriptor, &'a Repository),
     Config(&'a Descriptor, &'a Bytes),
-    Index(&'a Descriptor, &'a Layer),
+    Index(&'a Descriptor, &'a dyn BlobSource),
 }
 
 impl Blob<'_> {
@@ -111,30 +102,7 @@ async fn provide(
                 .push_blob(to, descriptor, &InMemory((*bytes).clone()))
                 .await
         }
-        Blob::Index(_, layer) => registry.push_blob(to, descriptor, *layer).await,
-    }
-}
-
-/// The index layer in the artifact store.
-struct Layer {
-    artifacts: Arc<dyn Artifacts>,
-    key: ArtifactKey,
-}
-
-#[async_trait]
-impl BlobSource for Layer {
-    async fn open(&self) -> Result<BlobStream, RegistryError> {
-        let key = self.key.clone();
-        let failed = move |error| RegistryError::Source {
-            what: format!("artifact {key}"),
-            source: Box::new(error),
-        };
-        let stream = self
-            .artifacts
-            .get(&self.key)
-            .await
-            .map_err(failed.clone())?;
-        Ok(Box::pin(stream.map_err(failed)))
+        Blob::Index(_, content) => registry.push_blob(to, descriptor, *content).await,
     }
 }
 
