@@ -78,7 +78,7 @@ async fn done(command: CatalogCommand) -> anyhow::Result<Exit> {
             catalog,
             cache,
             json,
-        } => cached(&catalog, &cache, json),
+        } => cached(&catalog, &cache, json).await,
     }
 }
 
@@ -247,8 +247,9 @@ fn written(
 }
 
 #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
-fn cached(catalog: &Path, cache: &Path, as_json: bool) -> anyhow::Result<Exit> {
-    let digest = write_cache(catalog, cache)?;
+async fn cached(catalog: &str, cache: &Path, as_json: bool) -> anyhow::Result<Exit> {
+    let (catalog, _held) = source::catalog_folder(catalog).await?;
+    let digest = write_cache(&catalog, cache)?;
     if as_json {
         println!("{}", json!({"digest": digest}));
     } else {

@@ -40,21 +40,25 @@ pub enum Command {
     BenchStage(BenchStageOptions),
 }
 
-/// What to do with an index database. A change is made as a whole or not at all.
+/// What to do with an index database: a file, or the pull spec of an index image. A change is made
+/// as a whole or not at all.
 #[derive(Debug, Subcommand)]
 pub enum IndexCommand {
     /// Make an empty index
     Create {
-        /// The database file, which must not be there
-        file: PathBuf,
+        /// The database file or the pull spec, which must not be there
+        index: String,
+        /// The image that the new one is built on [default: none]
+        #[arg(long, value_name = "PULL_SPEC")]
+        binary_image: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Add bundles
     Add {
-        /// The database file
-        file: PathBuf,
+        /// A database file, or the pull spec of an index image
+        index: String,
         /// Bundle image; give it once for each
         #[arg(long = "bundle", value_name = "PULL_SPEC", required = true)]
         bundles: Vec<String>,
@@ -64,66 +68,75 @@ pub enum IndexCommand {
         /// Let a bundle take the place of one of its name that is the head of its channels
         #[arg(long)]
         overwrite_latest: bool,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        /// Where the result goes
+        #[command(flatten)]
+        output: IndexOutput,
     },
     /// Remove packages with their bundles
     Rm {
-        /// The database file
-        file: PathBuf,
+        /// A database file, or the pull spec of an index image
+        index: String,
         /// Packages
         #[arg(required = true, value_name = "PACKAGE")]
         packages: Vec<String>,
-        /// What changes have in common
+        /// Pass over what is not in the index, instead of refusing all
+        #[arg(long)]
+        pass_over_missing: bool,
+        /// Where the result goes
         #[command(flatten)]
-        change: ChangeOptions,
+        output: IndexOutput,
     },
     /// Remove the latest bundle of a package; what it replaced is the head again
     RmLatest {
-        /// The database file
-        file: PathBuf,
+        /// A database file, or the pull spec of an index image
+        index: String,
         /// The package
         package: String,
         /// Remove channels that have no other bundle, and a package that has none
         #[arg(long)]
         drop_empty_channels: bool,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        /// Where the result goes
+        #[command(flatten)]
+        output: IndexOutput,
     },
     /// Deprecate bundles, and remove what is below them
     Deprecate {
-        /// The database file
-        file: PathBuf,
+        /// A database file, or the pull spec of an index image
+        index: String,
         /// Images of the bundles, as `iib index list` shows them
         #[arg(required = true, value_name = "IMAGE")]
         images: Vec<String>,
         /// Remove packages of which all channel heads are deprecated
         #[arg(long)]
         allow_package_removal: bool,
-        /// What changes have in common
+        /// Pass over what is not in the index, instead of refusing all
+        #[arg(long)]
+        pass_over_missing: bool,
+        /// Where the result goes
         #[command(flatten)]
-        change: ChangeOptions,
+        output: IndexOutput,
     },
     /// Remove every package but some
     Prune {
-        /// The database file
-        file: PathBuf,
+        /// A database file, or the pull spec of an index image
+        index: String,
         /// Package to keep; give it once for each
         #[arg(long = "keep", required = true, value_name = "PACKAGE")]
         keep: Vec<String>,
-        /// What changes have in common
+        /// Pass over what is not in the index, instead of refusing all
+        #[arg(long)]
+        pass_over_missing: bool,
+        /// Where the result goes
         #[command(flatten)]
-        change: ChangeOptions,
+        output: IndexOutput,
     },
     /// Remove bundles that no channel names any more
     PruneStranded {
-        /// The database file
-        file: PathBuf,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        /// A database file, or the pull spec of an index image
+        index: String,
+        /// Where the result goes
+        #[command(flatten)]
+        output: IndexOutput,
     },
     /// List the bundles with their images, from which the index can be built again
     List {
@@ -145,24 +158,28 @@ pub enum IndexCommand {
     },
 }
 
-/// Options of changes.
-#[derive(Debug, Clone, Copy, Args)]
-pub struct ChangeOptions {
-    /// Pass over what is not in the index, instead of refusing all
-    #[arg(long)]
-    pub pass_over_missing: bool,
+/// Where a changed index goes.
+#[derive(Debug, Args)]
+pub struct IndexOutput {
+    /// File or tag for the result [default: the file that is changed; an image needs it]
+    #[arg(long, value_name = "FILE|PULL_SPEC")]
+    pub to: Option<String>,
+    /// The image that the new one is built on [default: what the index image is built on, or
+    /// nothing]
+    #[arg(long, value_name = "PULL_SPEC")]
+    pub binary_image: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// What to do with a catalog: a folder, a database file, or the pull spec of an index image with a
-/// database.
+/// What to do with a catalog: a folder, a database file, or the pull spec of an index image, with a
+/// database or with a catalog.
 #[derive(Debug, Subcommand)]
 pub enum CatalogCommand {
     /// Print a catalog as a stream of JSON objects
     Render {
-        /// The catalog
+        /// The catalog, or the pull spec of a bundle image: then its one object
         catalog: String,
     },
     /// Check a catalog and show all faults
@@ -225,10 +242,10 @@ pub enum CatalogCommand {
         #[arg(long, value_enum, default_value_t = GraphFormat::Svg)]
         format: GraphFormat,
     },
-    /// Write the serve cache of a catalog folder, as `opm serve` takes it, and print its digest
+    /// Write the serve cache of a catalog, as `opm serve` takes it, and print its digest
     Cache {
-        /// The catalog folder
-        catalog: PathBuf,
+        /// The catalog folder, or the pull spec of an index image with a catalog
+        catalog: String,
         /// Folder for the cache: absent, empty, or an older cache
         cache: PathBuf,
         /// Print JSON

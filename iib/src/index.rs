@@ -1,10 +1,8 @@
 //! `iib index`.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use iib_bundle::Bundle;
 use iib_catalog::{
     AddOptions, AlphaFeatures, CatalogDiff, DeprecateOptions, LoneBundle, Missing, Overwrite,
     PackageRemoval,
@@ -14,20 +12,34 @@ use iib_indexdb::{ChangeReport, SqliteIndex};
 use iib_ports::{IndexDb as _, IndexDbError};
 use serde_json::json;
 
-use crate::cli::{ChangeOptions, IndexCommand};
+use crate::cli::{IndexCommand, IndexOutput};
+use crate::index_target::IndexChange;
 use crate::{Exit, catalog, source};
 
 pub(crate) async fn run(command: IndexCommand) -> anyhow::Result<Exit> {
     match command {
-        IndexCommand::Create { file, json } => create(&file, json),
+        IndexCommand::Create {
+            index,
+            binary_image,
+            json,
+        } => {
+            let output = IndexOutput {
+                to: None,
+                binary_image,
+                json,
+            };
+            let new = IndexChange::new(&index, &output).await?;
+            let make = |db: &Path| add(db, &[], &AddOptions::default());
+            changed(new, json, make).await
+        }
         IndexCommand::Add {
-            file,
+            index,
             bundles,
             mode,
             overwrite_latest,
-            json,
+            output,
         } => {
-            source::existing(&file)?;
+            let change = IndexChange::of(&index, &output).await?;
             let bundles = source::bundles(&bundles).await?;
             let options = AddOptions {
                 mode,
@@ -37,57 +49,71 @@ pub(crate) async fn run(command: IndexCommand) -> anyhow::Result<Exit> {
                 },
                 alpha: AlphaFeatures::On,
             };
-            changed(&file, json, |db| {
-                let report = SqliteIndex.add(db, &bundles, &options)?;
-                Ok(ChangeReport {
-                    changes: report.changes,
-                    passed_over: Vec::new(),
-                })
-            })
+            changed(change, output.json, |db| add(db, &bundles, &options)).await
         }
         IndexCommand::Rm {
-            file,
+            index,
             packages,
-            change,
-        } => changed(&file, change.json, |db| {
-            SqliteIndex.remove(db, &packages, missing(change))
-        }),
+            pass_over_missing,
+            output,
+        } => {
+            let change = IndexChange::of(&index, &output).await?;
+            changed(change, output.json, |db| {
+                SqliteIndex.remove(db, &packages, missing(pass_over_missing))
+            })
+            .await
+        }
         IndexCommand::RmLatest {
-            file,
+            index,
             package,
             drop_empty_channels,
-            json,
+            output,
         } => {
             let lone = match drop_empty_channels {
                 true => LoneBundle::DropChannel,
                 false => LoneBundle::Refuse,
             };
-            changed(&file, json, |db| {
+            let change = IndexChange::of(&index, &output).await?;
+            changed(change, output.json, |db| {
                 SqliteIndex.remove_latest(db, &package, lone)
             })
+            .await
         }
         IndexCommand::Deprecate {
-            file,
+            index,
             images,
             allow_package_removal,
-            change,
+            pass_over_missing,
+            output,
         } => {
             let options = DeprecateOptions {
-                missing: missing(change),
+                missing: missing(pass_over_missing),
                 package_removal: match allow_package_removal {
                     true => PackageRemoval::Allowed,
                     false => PackageRemoval::Refused,
                 },
             };
-            changed(&file, change.json, |db| {
+            let change = IndexChange::of(&index, &output).await?;
+            changed(change, output.json, |db| {
                 SqliteIndex.deprecate(db, &images, &options)
             })
+            .await
         }
-        IndexCommand::Prune { file, keep, change } => changed(&file, change.json, |db| {
-            SqliteIndex.prune(db, &keep, missing(change))
-        }),
-        IndexCommand::PruneStranded { file, json } => {
-            changed(&file, json, |db| SqliteIndex.prune_stranded(db))
+        IndexCommand::Prune {
+            index,
+            keep,
+            pass_over_missing,
+            output,
+        } => {
+            let change = IndexChange::of(&index, &output).await?;
+            changed(change, output.json, |db| {
+                SqliteIndex.prune(db, &keep, missing(pass_over_missing))
+            })
+            .await
+        }
+        IndexCommand::PruneStranded { index, output } => {
+            let change = IndexChange::of(&index, &output).await?;
+            changed(change, output.json, |db| SqliteIndex.prune_stranded(db)).await
         }
         IndexCommand::List { index, json } => list(&index, json).await,
         IndexCommand::Migrate {
@@ -96,6 +122,15 @@ pub(crate) async fn run(command: IndexCommand) -> anyhow::Result<Exit> {
             json,
         } => catalog::faults_shown(migrate(&index, &folder, json).await),
     }
+}
+
+/// Adds bundles, and reports as every change does.
+fn add(db: &Path, bundles: &[Bundle], options: &AddOptions) -> Result<ChangeReport, IndexDbError> {
+    let report = SqliteIndex.add(db, bundles, options)?;
+    Ok(ChangeReport {
+        changes: report.changes,
+        passed_over: Vec::new(),
+    })
 }
 
 #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
@@ -114,42 +149,25 @@ async fn migrate(index: &str, folder: &Path, as_json: bool) -> anyhow::Result<Ex
     Ok(Exit::Done)
 }
 
-fn missing(change: ChangeOptions) -> Missing {
-    match change.pass_over_missing {
+fn missing(pass_over: bool) -> Missing {
+    match pass_over {
         true => Missing::PassOver,
         false => Missing::Refuse,
     }
 }
 
-#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
-fn create(file: &Path, as_json: bool) -> anyhow::Result<Exit> {
-    if file.exists() {
-        bail!("{} is there already: name another file", file.display());
-    }
-    let copy = Copy::beside(file);
-    SqliteIndex.add(&copy.path, &[], &AddOptions::default())?;
-    copy.take_place_of(file)?;
-    if as_json {
-        println!("{}", json!({"changes": []}));
-    }
-    Ok(Exit::Done)
-}
-
-/// Makes a change in a copy of the file, which takes its place when all went well, and reports.
+/// Makes a change in the working copy, puts it where it goes when all went well, and reports.
 #[expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a command speaks to its user"
 )]
-fn changed(
-    file: &Path,
+async fn changed(
+    index: IndexChange,
     as_json: bool,
     change: impl FnOnce(&Path) -> Result<ChangeReport, IndexDbError>,
 ) -> anyhow::Result<Exit> {
-    source::existing(file)?;
-    let copy = Copy::beside(file);
-    fs::copy(file, &copy.path).with_context(|| format!("{} cannot be copied", file.display()))?;
-    let report = match change(&copy.path) {
+    let report = match change(&index.database) {
         Ok(report) => report,
         Err(refused @ IndexDbError::Refused(_)) => {
             eprintln!("refused: {refused}");
@@ -162,7 +180,7 @@ fn changed(
         }
         Err(other) => return Err(other.into()),
     };
-    copy.take_place_of(file)?;
+    let image = index.finish().await?;
     let ChangeReport {
         changes,
         passed_over,
@@ -171,12 +189,15 @@ fn changed(
         let CatalogDiff { changes } = changes;
         println!(
             "{}",
-            json!({"changes": changes, "passed_over": passed_over})
+            json!({"changes": changes, "passed_over": passed_over, "index_image": image})
         );
     } else {
         print!("{changes}");
         for name in passed_over {
             eprintln!("{name} is not in the index");
+        }
+        if let Some(image) = image {
+            println!("{image}");
         }
     }
     Ok(Exit::Done)
@@ -202,31 +223,4 @@ async fn list(index: &str, as_json: bool) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Done)
-}
-
-/// A file beside another one, removed in the end unless it took that one's place.
-struct Copy {
-    path: PathBuf,
-}
-
-impl Copy {
-    fn beside(file: &Path) -> Self {
-        let mut name = OsString::from(file);
-        name.push(format!(".{}.new", std::process::id()));
-        Self { path: name.into() }
-    }
-
-    /// On disk before it has the name, so that a crash leaves the one or the other.
-    fn take_place_of(self, file: &Path) -> anyhow::Result<()> {
-        File::open(&self.path)?.sync_all()?;
-        fs::rename(&self.path, file)
-            .with_context(|| format!("{} cannot be replaced", file.display()))
-    }
-}
-
-impl Drop for Copy {
-    fn drop(&mut self) {
-        // Renamed away or never made: nothing to remove then.
-        let _ = fs::remove_file(&self.path);
-    }
 }

@@ -9,6 +9,7 @@ mod dead_letters;
 mod demo;
 mod exit;
 mod index;
+mod index_target;
 mod schedule;
 mod serve;
 pub mod service;

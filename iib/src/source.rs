@@ -6,9 +6,10 @@ use anyhow::{Context as _, anyhow, bail};
 use iib_bundle::Bundle;
 use iib_catalog_folder::CatalogFolder;
 use iib_edge::Config;
-use iib_fbc::{Catalog, Report, check};
+use iib_fbc::{Catalog, CatalogBundle, Report, check};
 use iib_indexdb::SqliteIndex;
 use iib_oci::PullSpec;
+use iib_pipeline::{ContentLimits, ImageContent, IndexCopy};
 use iib_registry::{RegistryClient, RegistryConfig};
 use tempfile::TempDir;
 
@@ -29,7 +30,7 @@ pub(crate) fn registry(config: &Config) -> anyhow::Result<RegistryClient> {
 }
 
 /// Whether a text names something on this machine: what is there, or is written like a path.
-fn is_path(text: &str) -> bool {
+pub(crate) fn is_path(text: &str) -> bool {
     Path::new(text).exists()
         || text.starts_with(['/', '.'])
         || Path::new(text)
@@ -37,28 +38,40 @@ fn is_path(text: &str) -> bool {
             .is_some_and(|extension| extension == "db")
 }
 
+/// A pull spec that a user wrote where a file could stand too.
+pub(crate) fn pull_spec(text: &str) -> anyhow::Result<PullSpec> {
+    text.parse()
+        .with_context(|| format!("`{text}` is neither a file nor a pull spec"))
+}
+
 /// The database that a file or an index image has.
 pub(crate) async fn index(text: &str) -> anyhow::Result<Index> {
     if is_path(text) {
-        return Ok(Index {
-            path: existing(Path::new(text))?.to_owned(),
-            _folder: None,
-        });
+        return Index::file(text);
     }
-    let spec: PullSpec = text
-        .parse()
-        .with_context(|| format!("`{text}` is neither a file nor a pull spec"))?;
+    let spec = pull_spec(text)?;
     let config = Config::from_env()?;
     let folder = tempfile::tempdir()?;
-    let path = folder.path().join("index.db");
     let limit = config.work.max_index_bytes;
-    iib_pipeline::fetch_index(&registry(&config)?, &spec, &path, limit)
-        .await
-        .map_err(|error| anyhow!(error.reason()))?;
-    Ok(Index {
-        path,
-        _folder: Some(folder),
-    })
+    let copy = IndexCopy::fetch(&registry(&config)?, &spec, folder.path(), limit).await;
+    let copy = copy.map_err(|error| anyhow!(error.reason()))?;
+    Ok(Index::copy(&copy, folder))
+}
+
+impl Index {
+    fn file(text: &str) -> anyhow::Result<Self> {
+        Ok(Self {
+            path: existing(Path::new(text))?.to_owned(),
+            _folder: None,
+        })
+    }
+
+    fn copy(copy: &IndexCopy, folder: TempDir) -> Self {
+        Self {
+            path: copy.database().to_owned(),
+            _folder: Some(folder),
+        }
+    }
 }
 
 /// A database file that is there; commands make none by accident.
@@ -74,17 +87,68 @@ pub(crate) fn existing(file: &Path) -> anyhow::Result<&Path> {
 
 /// Where a catalog is read from, a package at a time: it may be larger than what memory there is.
 pub(crate) enum Source {
-    Folder(CatalogFolder),
+    Folder(Folder),
     Index(Index),
+    /// No catalog, but what a bundle's image gives to one.
+    Bundle(Box<CatalogBundle>),
 }
 
-/// A catalog in a folder, a database file or an index image.
+/// A catalog folder, a copy of an image's or one of this machine.
+pub(crate) struct Folder {
+    catalog: CatalogFolder,
+    /// Holds the copy.
+    _folder: Option<TempDir>,
+}
+
+/// A catalog in a folder, a database file or an image.
 pub(crate) async fn catalog(text: &str) -> anyhow::Result<Source> {
     let path = Path::new(text);
-    Ok(match path.is_dir() {
-        true => Source::Folder(CatalogFolder::open(path)?),
-        false => Source::Index(index(text).await?),
+    if path.is_dir() {
+        return Ok(Source::Folder(Folder {
+            catalog: CatalogFolder::open(path)?,
+            _folder: None,
+        }));
+    }
+    if is_path(text) {
+        return Ok(Source::Index(Index::file(text)?));
+    }
+    let (folder, content) = fetched(text).await?;
+    Ok(match content {
+        ImageContent::Database(copy) => Source::Index(Index::copy(&copy, folder)),
+        ImageContent::Catalog(path) => Source::Folder(Folder {
+            catalog: CatalogFolder::open(&path)?,
+            _folder: Some(folder),
+        }),
+        ImageContent::Bundle(files) => {
+            let bundle = Bundle::read(text, &files);
+            let bundle = bundle.with_context(|| format!("the bundle {text} cannot be used"))?;
+            Source::Bundle(Box::new(CatalogBundle::of_image(&bundle)?))
+        }
     })
+}
+
+/// The folder of a catalog, and what holds it if it is a copy of an image's.
+pub(crate) async fn catalog_folder(text: &str) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
+    if is_path(text) {
+        return Ok((text.into(), None));
+    }
+    match fetched(text).await? {
+        (folder, ImageContent::Catalog(path)) => Ok((path, Some(folder))),
+        _ => bail!("{text} has no file-based catalog: write one with `iib index migrate`"),
+    }
+}
+
+async fn fetched(text: &str) -> anyhow::Result<(TempDir, ImageContent)> {
+    let spec = pull_spec(text)?;
+    let config = Config::from_env()?;
+    let folder = tempfile::tempdir()?;
+    let limits = ContentLimits {
+        index_bytes: config.work.max_index_bytes,
+        bundle_bytes: config.work.max_bundle_bytes,
+    };
+    let content =
+        iib_pipeline::fetch_content(&registry(&config)?, &spec, folder.path(), limits).await;
+    Ok((folder, content.map_err(|error| anyhow!(error.reason()))?))
 }
 
 impl Source {
@@ -94,17 +158,22 @@ impl Source {
         mut take: impl FnMut(&str, Catalog) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         match self {
-            Self::Folder(folder) => folder
+            Self::Folder(Folder { catalog, .. }) => catalog
                 .packages()
-                .try_for_each(|name| take(name, folder.package(name)?)),
+                .try_for_each(|name| take(name, catalog.package(name)?)),
             Self::Index(index) => SqliteIndex.export(&index.path, take),
+            Self::Bundle(bundle) => {
+                let mut catalog = Catalog::default();
+                catalog.bundles.push((**bundle).clone());
+                take(&bundle.package, catalog)
+            }
         }
     }
 
     /// The catalog without its contents.
     pub(crate) fn outline(&self) -> anyhow::Result<Catalog> {
         if let Self::Folder(folder) = self {
-            return Ok(folder.outline().clone());
+            return Ok(folder.catalog.outline().clone());
         }
         let mut outline = Catalog::default();
         self.each_package(|_, catalog| {
@@ -119,8 +188,8 @@ impl Source {
     /// Every fault of the catalog.
     pub(crate) fn check(&self) -> anyhow::Result<Report> {
         match self {
-            Self::Folder(folder) => Ok(folder.check()),
-            Self::Index(_) => Ok(check(&self.outline()?)),
+            Self::Folder(folder) => Ok(folder.catalog.check()),
+            Self::Index(_) | Self::Bundle(_) => Ok(check(&self.outline()?)),
         }
     }
 }

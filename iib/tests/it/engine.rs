@@ -3,6 +3,9 @@
 use std::fs;
 use std::process::Output;
 
+use iib_oci::Arch;
+use iib_registry::{RegistryClient, RegistryConfig};
+use iib_testkit::images;
 use serde_json::Value;
 
 use crate::command::demo_folder;
@@ -56,6 +59,55 @@ impl Bench {
         assert_eq!(output.status.code(), Some(code), "{words:?}");
         assert!(fs::read(self.folder.path().join("index.db")).ok() == before);
         text(&output.stderr)
+    }
+
+    /// The index that the demo made.
+    fn index(&self) -> String {
+        let made = reqwest_get(&format!("{}/api/v1/builds/2", self.server.api));
+        let index = made["index_image_resolved"].as_str().unwrap();
+        let host = index.split('/').next().unwrap();
+        index.replacen(host, &self.server.registry, 1)
+    }
+
+    /// Architectures of an image, and the number of layers for each.
+    fn shape(&self, image: &str) -> Vec<(String, usize)> {
+        let (_, name) = image.split_once('/').unwrap();
+        let at = name.find(['@', ':']).unwrap();
+        let manifests = format!(
+            "http://{}/v2/{}/manifests",
+            self.server.registry,
+            &name[..at]
+        );
+        let list = reqwest_get(&format!("{manifests}/{}", &name[at + 1..]));
+        let images = list["manifests"].as_array().unwrap().iter();
+        let images = images.map(|entry| {
+            let arch = entry["platform"]["architecture"].as_str().unwrap();
+            let digest = entry["digest"].as_str().unwrap();
+            let image = reqwest_get(&format!("{manifests}/{digest}"));
+            (arch.to_owned(), image["layers"].as_array().unwrap().len())
+        });
+        images.collect()
+    }
+
+    /// Pushes a catalog folder as an image.
+    fn push_catalog(&self, folder: &str) -> String {
+        let root = self.folder.path().join(folder);
+        let files = walkdir::WalkDir::new(&root).into_iter().map(Result::unwrap);
+        let files = files.filter(|entry| entry.file_type().is_file());
+        let files = files.map(|entry| {
+            let path = entry.path().strip_prefix(&root).unwrap();
+            let content = fs::read(entry.path()).unwrap();
+            (path.to_str().unwrap().to_owned(), content)
+        });
+        let host = &self.server.registry;
+        let registry = RegistryClient::new(RegistryConfig {
+            insecure_registries: [host.clone()].into(),
+            ..RegistryConfig::default()
+        });
+        let (registry, files, arches) = (registry.unwrap(), files.collect(), [Arch::amd64()]);
+        let push = images::push_catalog(&registry, host, &arches, &files);
+        let pushed = tokio::runtime::Runtime::new().unwrap().block_on(push);
+        pushed.to_string()
     }
 
     fn files(&self) -> Vec<String> {
@@ -187,10 +239,7 @@ fn an_index_is_made_changed_listed_and_served() {
 #[test]
 fn an_index_image_is_as_good_as_a_file() {
     let bench = Bench::new();
-    let listing = reqwest_get(&format!("{}/api/v1/builds/2", bench.server.api));
-    let index = listing["index_image_resolved"].as_str().unwrap();
-    let host = index.split('/').next().unwrap();
-    let index = index.replacen(host, &bench.server.registry, 1);
+    let index = bench.index();
     let listed = bench.prints(&["index", "list", &index]);
     assert!(listed.contains("lantern.v0.3.0"), "{listed}");
     bench.prints(&["catalog", "validate", &index]);
@@ -198,6 +247,104 @@ fn an_index_image_is_as_good_as_a_file() {
     assert_eq!(bench.prints(&["catalog", "diff", &index, "catalog"]), "");
     let nothing = bench.run(&["index", "list", &bench.image("nothing:v1")]);
     assert_eq!(nothing.status.code(), Some(2));
+}
+
+#[test]
+fn an_index_image_is_changed_into_another_one() {
+    let bench = Bench::new();
+    let (index, changed) = (bench.index(), bench.image("changed:v1"));
+    let whereto = bench.refuses(2, &["index", "rm", &index, "kettle"]);
+    assert!(whereto.contains("--to"), "{whereto}");
+    let digest = bench.refuses(2, &["index", "rm", &index, "kettle", "--to", &index]);
+    assert!(digest.contains("name a tag"), "{digest}");
+
+    let said = bench.prints(&["index", "rm", &index, "kettle", "--to", &changed]);
+    assert!(said.starts_with("- package kettle\n"), "{said}");
+    let pinned = said.lines().last().unwrap();
+    let pinned = pinned.strip_prefix(&bench.image("changed")).unwrap();
+    assert!(pinned.starts_with("@sha256:"), "{said}");
+    let diff = bench.prints(&["catalog", "diff", &index, &changed]);
+    assert!(diff.starts_with("- package kettle\n"), "{diff}");
+    let shape = |image: &str| bench.shape(image);
+    assert_eq!(shape(&changed), shape(&index));
+    assert_eq!(
+        shape(&changed),
+        [("amd64".to_owned(), 2), ("arm64".to_owned(), 2)]
+    );
+
+    // The tag it was read from is moved, and a refused change pushes nothing.
+    let again = [
+        "index",
+        "rm-latest",
+        &changed,
+        "lantern",
+        "--to",
+        &changed,
+        "--json",
+    ];
+    let report: Value = serde_json::from_str(&bench.prints(&again)).unwrap();
+    let image = report["index_image"].as_str().unwrap();
+    assert_eq!(bench.prints(&["catalog", "diff", image, &changed]), "");
+    assert!(
+        !bench
+            .prints(&["index", "list", &changed])
+            .contains("v0.3.0")
+    );
+    let unknown = ["index", "rm", &changed, "kettle", "--to", &changed];
+    let unknown = bench.refuses(1, &unknown);
+    assert!(unknown.contains("kettle"), "{unknown}");
+    assert_eq!(bench.prints(&["catalog", "diff", image, &changed]), "");
+
+    // Into a file, and from there into an image that is built on another one.
+    bench.prints(&["index", "prune-stranded", &changed, "--to", "file.db"]);
+    bench.refuses(2, &["index", "prune-stranded", &changed, "--to", "file.db"]);
+    let (based, binary) = (bench.image("based:v1"), bench.image("binary:v1"));
+    let based_on = ["--binary-image", binary.as_str(), "--to", based.as_str()];
+    bench.prints(&[&["index", "prune-stranded", "file.db"], &based_on[..]].concat());
+    assert_eq!(bench.prints(&["catalog", "diff", "file.db", &based]), "");
+    assert_eq!(shape(&based), shape(&index));
+    let kept = [&["index", "prune-stranded", &index], &based_on[..]].concat();
+    bench.prints(&kept);
+    assert_eq!(bench.prints(&["catalog", "diff", &index, &based]), "");
+    let onto_file = ["index", "create", "other.db", "--binary-image", &binary];
+    bench.refuses(2, &onto_file);
+
+    let fresh = bench.image("fresh:v1");
+    bench.prints(&["index", "create", &fresh]);
+    assert_eq!(bench.prints(&["index", "list", &fresh]), "");
+    let there = bench.refuses(2, &["index", "create", &fresh]);
+    assert!(there.contains("is there already"), "{there}");
+    let first = bench.image("lantern:v0.1.0");
+    bench.prints(&["index", "add", &fresh, "--bundle", &first, "--to", &fresh]);
+    assert_eq!(shape(&fresh), [("amd64".to_owned(), 1)]);
+    assert_eq!(bench.files(), ["file.db"]);
+}
+
+#[test]
+fn catalogs_and_bundles_are_read_from_images() {
+    let bench = Bench::new();
+    let index = bench.index();
+    bench.prints(&["index", "migrate", &index, "catalog"]);
+    let catalog = bench.push_catalog("catalog");
+    for words in [&["catalog", "render"][..], &["catalog", "validate"]] {
+        let of = |source| bench.prints(&[words, &[source]].concat());
+        assert_eq!(of(&catalog), of("catalog"));
+    }
+    assert_eq!(bench.prints(&["catalog", "diff", &catalog, &index]), "");
+    let cached = |source: &str, to| bench.prints(&["catalog", "cache", source, to]);
+    assert_eq!(cached(&catalog, "one"), cached("catalog", "two"));
+    let database = bench.refuses(2, &["catalog", "cache", &index, "three"]);
+    assert!(database.contains("iib index migrate"), "{database}");
+
+    let lantern = bench.image("lantern:v0.1.0");
+    let bundle = bench.prints(&["catalog", "render", &lantern]);
+    let bundle: Value = serde_json::from_str(&bundle).unwrap();
+    assert_eq!(bundle["schema"], "olm.bundle");
+    assert_eq!(bundle["image"], lantern.as_str());
+    let alone = bench.refuses(1, &["catalog", "validate", &lantern]);
+    assert!(alone.contains("unknown package \"lantern\""), "{alone}");
+    let other = bench.refuses(2, &["catalog", "render", &bench.image("binary:v1")]);
+    assert!(other.contains("neither an index nor a bundle"), "{other}");
 }
 
 fn reqwest_get(url: &str) -> Value {

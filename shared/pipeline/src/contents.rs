@@ -16,7 +16,7 @@ use iib_ports::{IndexDb, Registry};
 use iib_request::IndexToRead;
 
 use crate::transfer::{blocking, read_blob};
-use crate::{StageError, image, pin};
+use crate::{IndexCopy, StageError, image};
 
 /// Reads the files of a bundle image: `/manifests` and `/metadata`, layers applied in order. A
 /// manifest list stands for its first image.
@@ -63,7 +63,7 @@ fn apply(tree: &mut BundleTree, reader: impl Read, limit: u64) -> Result<u64, La
 }
 
 /// A layer that says itself that it is too large is not even begun.
-fn check_size(image: &str, layer: &Descriptor, limit: u64) -> Result<(), StageError> {
+pub(crate) fn check_size(image: &str, layer: &Descriptor, limit: u64) -> Result<(), StageError> {
     if layer.size > limit {
         return Err(StageError::Layer {
             image: image.to_owned(),
@@ -74,7 +74,7 @@ fn check_size(image: &str, layer: &Descriptor, limit: u64) -> Result<(), StageEr
 }
 
 /// The layer a database came from, for taking over what did not change.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct InputLayer {
     /// Its pieces, if it is in our own form.
     pub(crate) pieces: PieceTable,
@@ -144,29 +144,6 @@ pub(crate) async fn fetch_database(
     Err(missing())
 }
 
-/// Copies the database of an index image to a file. Gives the image's pull spec by digest.
-///
-/// # Errors
-/// [`StageError`] naming the image.
-pub async fn fetch_index(
-    registry: &dyn Registry,
-    index: &PullSpec,
-    database: &Path,
-    limit: u64,
-) -> Result<String, StageError> {
-    let index = pin::look_at_index(registry, index).await?.read;
-    fetch_database(registry, &index, database, limit).await?;
-    // Left beside it for stages, which take over what did not change.
-    let layer = database.with_extension("layer");
-    match std::fs::remove_file(layer) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(StageError::Scratch {
-            action: "removed",
-            source,
-        }),
-        _ => Ok(index.resolved.to_string()),
-    }
-}
-
 /// The catalog of an index image: packages, channels, heads, bundles. Its database is copied to
 /// the folder `scratch` on the way.
 ///
@@ -179,11 +156,11 @@ pub async fn read_catalog(
     scratch: &Path,
     limit: u64,
 ) -> Result<CatalogShape, StageError> {
-    let database = scratch.join("index.db");
-    let image = fetch_index(registry, index, &database, limit).await?;
+    let index = IndexCopy::fetch(registry, index, scratch, limit).await?;
     blocking(move || {
+        let image = index.resolved().to_string();
         index_db
-            .shape(&database)
+            .shape(index.database())
             .map_err(|source| StageError::IndexDb { image, source })
     })
     .await

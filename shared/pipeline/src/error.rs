@@ -118,6 +118,33 @@ pub enum StageError {
         /// The path the label names.
         path: String,
     },
+    /// An image that is neither an index nor a bundle.
+    #[error(
+        "the image {0} is neither an index nor a bundle: it has none of the labels `operators.operatorframework.io.index.database.v1`, `operators.operatorframework.io.index.configs.v1` and `operators.operatorframework.io.bundle.package.v1`"
+    )]
+    UnknownKind(String),
+    /// None of the layers holds the catalog.
+    #[error(
+        "the index image {image} has no folder {path}, although its label says so: push the index image again"
+    )]
+    NoCatalog {
+        /// The image.
+        image: String,
+        /// The path the label names.
+        path: String,
+    },
+    /// A tag names another image than the one that was changed.
+    #[error(
+        "{image} was {read} when it was read and is {now} now: somebody else moved the tag, so it is left alone; run the command again"
+    )]
+    Moved {
+        /// The tag.
+        image: String,
+        /// Digest of what was read.
+        read: String,
+        /// Digest of what it names now.
+        now: String,
+    },
     /// A layer cannot be read.
     #[error("a layer of the image {image} cannot be read")]
     Layer {
@@ -282,6 +309,8 @@ impl Classify for StageError {
             | Self::NoDatabaseLabel(_)
             | Self::DatabasePath { .. }
             | Self::NoDatabase { .. }
+            | Self::UnknownKind(_)
+            | Self::NoCatalog { .. }
             | Self::LayerType { .. }
             | Self::WrongArch { .. }
             | Self::BundlesTooLarge { .. }
@@ -294,7 +323,7 @@ impl Classify for StageError {
             Self::Artifact(source) => source.class(),
             Self::Store(source) => source.class(),
             Self::Queue(source) => source.class(),
-            Self::Scratch { .. } | Self::Timeout(_) => Class::Retry,
+            Self::Scratch { .. } | Self::Timeout(_) | Self::Moved { .. } => Class::Retry,
             Self::OutputName(_)
             | Self::Incomplete(_)
             | Self::Write(_)

@@ -2,6 +2,7 @@
 
 mod assemble;
 mod blobs;
+mod layer;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use iib_oci::{
     PullSpec, RawManifest, Reference, Repository,
 };
 use iib_ports::{BlobSource, Registry};
+pub(crate) use layer::pack_database;
 
 use crate::{StageError, image};
 
@@ -73,6 +75,25 @@ impl Base {
             layers: manifest.layers,
             config,
         })
+    }
+}
+
+impl Base {
+    /// Takes the layer on top away if its history says that it was made here, with just this
+    /// content.
+    pub(crate) fn remove_layer(&mut self, content: &str) {
+        if let Some(config) = self.config.without_layer(content)
+            && self.layers.pop().is_some()
+        {
+            self.config = config;
+        }
+    }
+}
+
+impl IndexImage {
+    /// The digest of its manifest.
+    pub(crate) fn digest(&self) -> Digest {
+        self.manifest.digest()
     }
 }
 

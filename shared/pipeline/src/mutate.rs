@@ -2,20 +2,19 @@
 //! §7.4, §7.5).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryFutureExt, stream};
 use iib_bundle::{Bundle, BundleFiles, Typed};
 use iib_catalog::{AddOptions, AlphaFeatures, Mode, Overwrite};
-use iib_oci::layer::{EntryPath, PackEntry, Reuse, Threads, pack};
 use iib_oci::{Descriptor, Digest, MediaType, Pinned, PullSpec};
 use iib_ports::{ArtifactKey, IndexDbError, PresentBundle};
 use iib_request::{AddRequest, Built, Kind, PinnedBundle, Plan, Scope, Stage, Task, Update};
 
 use crate::changes::Changes;
 use crate::contents::{InputLayer, fetch_database, read_bundle};
+use crate::index_image::pack_database;
 use crate::stage::{self, Job, Verdict, Work};
 use crate::transfer::{blocking, write_artifact};
 use crate::{Deps, StageError};
@@ -285,31 +284,8 @@ async fn write_layer(
     let key = ArtifactKey::layer(job.record.id);
     let path: PathBuf = database.to_owned();
     let (layer, stored) = write_artifact(&*job.deps.artifacts, &key, move |out| {
-        let scratch = |source| StageError::Scratch {
-            action: "read",
-            source,
-        };
-        let mut content = File::open(&path).map_err(scratch)?;
-        let size = content.metadata().map_err(scratch)?.len();
-        let previous = match &input {
-            Some(input) => Some((File::open(&input.file).map_err(scratch)?, &input.pieces)),
-            None => None,
-        };
-        let reuse = previous
-            .as_ref()
-            .map(|(layer, pieces)| Reuse { pieces, layer });
-        let parse = |path: &str| {
-            EntryPath::parse(path.as_bytes()).map_err(|_| StageError::Incomplete("pack"))
-        };
-        let mut entries = [
-            PackEntry::directory(parse("database")?),
-            PackEntry::file(
-                parse(DATABASE_PATH.trim_start_matches('/'))?,
-                size,
-                &mut content,
-            ),
-        ];
-        pack(&mut entries, reuse, Threads::available(), out).map_err(StageError::Pack)
+        let place = DATABASE_PATH.trim_start_matches('/');
+        pack_database(&path, place, input.as_ref(), out)
     })
     .await?;
     if stored.digest != layer.digest {

@@ -43,6 +43,9 @@ impl StageError {
             | Self::NoDatabaseLabel(_)
             | Self::DatabasePath { .. }
             | Self::NoDatabase { .. }
+            | Self::UnknownKind(_)
+            | Self::NoCatalog { .. }
+            | Self::Moved { .. }
             | Self::LayerType { .. }
             | Self::WrongArch { .. }
             | Self::BundlesTooLarge { .. }

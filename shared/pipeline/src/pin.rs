@@ -31,9 +31,9 @@ pub(crate) const SCOPE_LABEL: &str = "com.redhat.index.delivery.distribution_sco
 /// Label with the path of the database.
 pub(crate) const DATABASE_LABEL: &str = "operators.operatorframework.io.index.database.v1";
 /// Label that only file-based indexes have.
-const CONFIGS_LABEL: &str = "operators.operatorframework.io.index.configs.v1";
+pub(crate) const CONFIGS_LABEL: &str = "operators.operatorframework.io.index.configs.v1";
 /// Label with the package of a bundle.
-const PACKAGE_LABEL: &str = "operators.operatorframework.io.bundle.package.v1";
+pub(crate) const PACKAGE_LABEL: &str = "operators.operatorframework.io.bundle.package.v1";
 
 /// Handles one message of the pin queue.
 pub async fn run(deps: &Deps, task: &Task) -> Verdict {
@@ -188,11 +188,12 @@ fn mapping(bundles: &[PinnedBundle]) -> BTreeMap<String, Vec<String>> {
 }
 
 /// What is known about the input index.
+#[derive(Debug)]
 pub(crate) struct Index {
     pub(crate) read: IndexToRead,
-    arches: BTreeSet<Arch>,
-    version: String,
-    scope: Option<String>,
+    pub(crate) arches: BTreeSet<Arch>,
+    pub(crate) version: String,
+    pub(crate) scope: Option<String>,
 }
 
 /// Looks an index up: digest, architectures, labels.

@@ -94,6 +94,24 @@ pub async fn push_index(
     .await
 }
 
+/// Pushes an index with a file-based catalog, which has these files, a list over these
+/// architectures, as `examples/catalog:v1`.
+pub async fn push_catalog(
+    registry: &dyn Registry,
+    host: &str,
+    arches: &[Arch],
+    files: &BTreeMap<String, Vec<u8>>,
+) -> PullSpec {
+    let repository = example(host, "catalog");
+    let files = files.iter();
+    let files = files.map(|(path, content)| (format!("configs/{path}"), content.clone()));
+    push_list(registry, &repository, arches, &files.collect(), |_| {
+        let label = "operators.operatorframework.io.index.configs.v1";
+        Labels::from([(label.to_owned(), "/configs".to_owned())])
+    })
+    .await
+}
+
 fn example(host: &str, name: &str) -> Repository {
     Repository::new(host, &format!("examples/{name}")).unwrap()
 }

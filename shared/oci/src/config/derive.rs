@@ -100,6 +100,35 @@ impl ImageConfig {
         document.insert("history".to_owned(), Value::Array(entries));
         Self::from_document(document)
     }
+
+    /// The configuration without the layer on top, if [`Self::with_layer`] put it there with this
+    /// content; `None` if it did not. Settings stay.
+    pub fn without_layer(&self, content: &str) -> Option<Self> {
+        let mut entries = self.document.get("history")?.as_array()?.clone();
+        let has_layer = |entry: &Value| entry.get("empty_layer") != Some(&Value::Bool(true));
+        let top = entries.iter().rposition(has_layer)?;
+        let made = entries.remove(top);
+        if made.get("created_by")?.as_str()? != created_by(content) {
+            return None;
+        }
+        let mut without = self.clone();
+        without.diff_ids.pop()?;
+        let diff_ids: Vec<&str> = without.diff_ids.iter().map(Digest::as_str).collect();
+        let mut rootfs = take_object(&mut without.document, "rootfs");
+        rootfs.insert("diff_ids".to_owned(), json!(diff_ids));
+        without
+            .document
+            .insert("rootfs".to_owned(), Value::Object(rootfs));
+        without
+            .document
+            .insert("history".to_owned(), Value::Array(entries));
+        Some(without)
+    }
+}
+
+/// What the history says of a layer with this content.
+fn created_by(content: &str) -> String {
+    format!("iib-serverless: add {content}")
 }
 
 fn set_run(run: &mut Map<String, Value>, edit: &ConfigEdit) -> Result<(), ConfigError> {
@@ -141,7 +170,7 @@ fn history(edit: &ConfigEdit) -> impl Iterator<Item = Value> {
     });
     let layer = json!({
         "created": EPOCH,
-        "created_by": format!("iib-serverless: add {}", edit.layer_content),
+        "created_by": created_by(&edit.layer_content),
     });
     settings.into_iter().chain([layer])
 }

@@ -216,3 +216,25 @@ fn equal_configurations_have_equal_bytes_whatever_the_order_of_names() {
         br#"{"architecture":"amd64","config":{"a":2,"b":1},"os":"linux"}"#
     );
 }
+
+#[test]
+fn a_layer_of_ours_can_be_taken_off_again_and_no_other() {
+    let base = parse(&base()).unwrap();
+    let content = edit().layer_content;
+    assert_eq!(base.without_layer(&content), None);
+    let plain = ConfigEdit {
+        labels: BTreeMap::new(),
+        run: None,
+        ..edit()
+    };
+    let once = base.with_layer(2, &plain).unwrap();
+    assert_eq!(once.without_layer("/something/else"), None);
+    let without = once.without_layer(&content).unwrap();
+    assert_eq!(without.diff_ids(), base.diff_ids());
+    assert_eq!(without.with_layer(2, &plain).unwrap(), once);
+    // What was set stays set.
+    let set = base.with_layer(2, &edit()).unwrap();
+    let without = set.without_layer(&content).unwrap();
+    assert_eq!(without.labels(), set.labels());
+    assert_eq!(without.without_layer(&content), None);
+}

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::image::{Family, Image, Layer, document, list};
 use crate::samples::{self, Files, bundle_files, bundle_image, csv_path};
 use crate::tar_file::{TarFile, gzip, zstd};
-use crate::world::World;
+use crate::world::{INDEX_LIMIT, World};
 
 /// The files of a small bundle with one of them changed.
 fn changed(path: &str, change: impl FnOnce(&str) -> String) -> Files {
@@ -373,13 +373,12 @@ async fn a_bundle_with_apis_that_were_removed_says_where_it_ends() {
     };
     let record = world.completes(request).await;
     let folder = tempfile::tempdir().unwrap();
-    let database = folder.path().join("index.db");
     let index = record.outputs.index_image.as_deref().unwrap();
     let index = index.parse().unwrap();
-    iib_pipeline::fetch_index(&*world.deps.registry, &index, &database, 1 << 30)
-        .await
-        .unwrap();
-    let database = rusqlite::Connection::open(database).unwrap();
+    let copy =
+        iib_pipeline::IndexCopy::fetch(&*world.deps.registry, &index, folder.path(), INDEX_LIMIT);
+    let copy = copy.await.unwrap();
+    let database = rusqlite::Connection::open(copy.database()).unwrap();
     let select = "SELECT group_concat(operatorbundle_name || ' ' || value) FROM properties
                   WHERE type = 'olm.maxOpenShiftVersion'";
     let found: String = database.query_row(select, [], |row| row.get(0)).unwrap();

@@ -16,6 +16,7 @@ mod denied;
 mod expiry;
 mod faults;
 mod image;
+mod index_copies;
 mod indexes;
 mod outcome;
 mod panics;

@@ -1,0 +1,140 @@
+//! What an image has, whatever kind of image it is.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use iib_bundle::BundleFiles;
+use iib_oci::PullSpec;
+use iib_oci::layer::{EntryPath, FolderTree, LayerReader};
+use iib_ports::Registry;
+
+use crate::contents::check_size;
+use crate::image;
+use crate::pin::{CONFIGS_LABEL, DATABASE_LABEL, PACKAGE_LABEL};
+use crate::transfer::{blocking, read_blob};
+use crate::{IndexCopy, StageError, read_bundle};
+
+/// What was found in an image.
+#[derive(Debug)]
+pub enum ImageContent {
+    /// An index with a database.
+    Database(Box<IndexCopy>),
+    /// An index with a file-based catalog, which is in this folder.
+    Catalog(PathBuf),
+    /// A bundle.
+    Bundle(BundleFiles),
+}
+
+/// How much is read of an image.
+#[derive(Debug, Clone, Copy)]
+pub struct ContentLimits {
+    /// Unpacked bytes of an index.
+    pub index_bytes: u64,
+    /// Unpacked bytes of a bundle.
+    pub bundle_bytes: u64,
+}
+
+/// Files and directories of a catalog at most: two orders above the largest one known.
+const CATALOG_FILES: usize = 200_000;
+
+/// Reads what the labels of an image promise; what is large goes to `folder`, which is empty. A
+/// database comes before a catalog (the reference's `render` has this order).
+///
+/// # Errors
+/// [`StageError`] naming the image.
+pub async fn fetch_content(
+    registry: &dyn Registry,
+    spec: &PullSpec,
+    folder: &Path,
+    limits: ContentLimits,
+) -> Result<ImageContent, StageError> {
+    let image = image::resolve(registry, spec).await?;
+    let (_, config) = image::config(registry, &image.any()?.pinned).await?;
+    let labels = config.labels();
+    if labels.contains_key(DATABASE_LABEL) {
+        let copy = IndexCopy::fetch(registry, spec, folder, limits.index_bytes).await?;
+        Ok(ImageContent::Database(Box::new(copy)))
+    } else if let Some(path) = labels.get(CONFIGS_LABEL) {
+        let catalog = folder.join("catalog");
+        fetch_catalog(registry, &image, path, &catalog, limits.index_bytes).await?;
+        Ok(ImageContent::Catalog(catalog))
+    } else if labels.contains_key(PACKAGE_LABEL) {
+        let files = read_bundle(registry, spec, limits.bundle_bytes).await?;
+        Ok(ImageContent::Bundle(files))
+    } else {
+        Err(StageError::UnknownKind(spec.to_string()))
+    }
+}
+
+/// Copies the folder of a catalog out of an image.
+async fn fetch_catalog(
+    registry: &dyn Registry,
+    image: &image::Image,
+    path: &str,
+    folder: &Path,
+    limit: u64,
+) -> Result<(), StageError> {
+    let variant = &image.any()?.pinned;
+    let name = variant.to_string();
+    let missing = || StageError::NoCatalog {
+        image: name.clone(),
+        path: path.to_owned(),
+    };
+    let root = EntryPath::parse(path.trim_start_matches('/').as_bytes());
+    let mut tree = FolderTree::new(root.map_err(|_| missing())?, CATALOG_FILES);
+    let manifest = image::manifest(registry, variant).await?;
+    let mut left = limit;
+    for layer in manifest.layers.iter().rev() {
+        if tree.is_settled() {
+            break;
+        }
+        check_size(&name, layer, left)?;
+        let doing = format!("Failed to read a layer of the index image {name}");
+        let (image, target) = (name.clone(), folder.to_owned());
+        let read = read_blob(
+            registry,
+            variant.repository(),
+            layer,
+            &doing,
+            move |reader| {
+                let refused = |source| StageError::Layer { image, source };
+                LayerReader::open(reader, left)
+                    .and_then(|mut layer| {
+                        tree.apply(&mut layer, |path, mode| create(&target.join(path), mode))?;
+                        let unpacked = layer.finish()?.unpacked_size;
+                        Ok((tree, left.saturating_sub(unpacked)))
+                    })
+                    .map_err(refused)
+            },
+        );
+        (tree, left) = read.await?;
+    }
+    let directories = tree.finish().ok_or_else(missing)?;
+    let folder = folder.to_owned();
+    blocking(move || {
+        let scratch = |source| StageError::Scratch {
+            action: "written",
+            source,
+        };
+        // From the lowest up, because bits may take away the right to go further down.
+        for (below, mode) in directories.iter().rev() {
+            let path = folder.join(below);
+            fs::create_dir_all(&path).map_err(scratch)?;
+            fs::set_permissions(&path, Permissions::from_mode(*mode)).map_err(scratch)?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Permission bits count: the digest of a serve cache is made over them.
+fn create(path: &Path, mode: u32) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let file = File::create(path)?;
+    file.set_permissions(Permissions::from_mode(mode))?;
+    Ok(file)
+}
