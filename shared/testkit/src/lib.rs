@@ -3,6 +3,7 @@
 pub mod contract;
 pub mod crash;
 pub mod docker_registry;
+pub mod examples;
 pub mod function;
 pub mod images;
 pub mod memory;

@@ -3,5 +3,6 @@
 
 mod cache;
 mod checking;
+mod examples;
 mod folders;
 mod samples;

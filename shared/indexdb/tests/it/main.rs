@@ -7,6 +7,7 @@
 
 mod adding;
 mod drawing;
+mod examples;
 mod exporting;
 mod hostile;
 mod made;

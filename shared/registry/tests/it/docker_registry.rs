@@ -2,8 +2,9 @@ use iib_oci::{Digest, MediaType, RawManifest, Reference};
 use iib_ports::{Class, Classify as _, Registry as _, RegistryError, Tags as _};
 use iib_registry::{RegistryClient, RegistryConfig};
 use iib_testkit::docker_registry::{Access, DockerRegistry};
+use iib_testkit::examples::example;
 
-use crate::setup::{Content, config, content, descriptor, example, image, read, repository};
+use crate::setup::{Content, config, content, descriptor, image, read, repository};
 
 /// Pushes an image and its list, mounts its layer elsewhere, and reads all of it back.
 async fn exercise(host: &str, client: &RegistryClient) {

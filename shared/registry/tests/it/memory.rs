@@ -1,8 +1,7 @@
+use iib_testkit::examples::example;
 use std::process::Stdio;
 
 use iib_testkit::scripted_registry::ScriptedRegistry;
-
-use crate::setup::example;
 
 const GIB: u64 = 1 << 30;
 

@@ -1,7 +1,6 @@
 //! What the tests share.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -108,17 +107,4 @@ impl BlobSource for Content {
             .collect();
         Ok(stream::iter(pieces).map(Ok).boxed())
     }
-}
-
-/// Examples are built beside the test binaries by `cargo test`.
-pub(crate) fn example(name: &str) -> PathBuf {
-    let binary = std::env::current_exe().unwrap();
-    let target = binary.parent().and_then(|deps| deps.parent()).unwrap();
-    let example = target.join("examples").join(name);
-    assert!(
-        example.exists(),
-        "{} is missing: build it with `cargo build --examples -p iib-registry`",
-        example.display()
-    );
-    example
 }
