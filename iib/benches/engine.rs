@@ -46,6 +46,24 @@ fn index(folder: &Path) -> PathBuf {
     full
 }
 
+/// The next bundle of each of this many packages, as far as they were made here and are full; for
+/// a given database, one of a new package.
+fn next_bundles(packages: &[String], count: usize) -> Vec<Bundle> {
+    let recipe = |package| Recipe {
+        package,
+        version: PER_PACKAGE,
+        text_bytes: 65_000,
+    };
+    let made = packages.iter().filter(|name| name.starts_with("made-"));
+    let full = made.count().saturating_sub(1);
+    let recipes = match full {
+        0 => vec![Recipe::numbered(usize::MAX >> 32, PER_PACKAGE)],
+        _ => (0..full).take(count).map(recipe).collect(),
+    };
+    let read = |recipe: &Recipe| Bundle::read(&recipe.image(), &recipe.files()).unwrap();
+    recipes.iter().map(read).collect()
+}
+
 /// A copy on disk: what a change costs at least.
 fn copied(from: &Path, to: &Path) {
     fs::copy(from, to).unwrap();
@@ -59,11 +77,6 @@ fn databases(criterion: &mut Criterion) {
     let shape = SqliteIndex.shape(&full).unwrap();
     let packages: Vec<String> = shape.packages.keys().cloned().collect();
     let bundles = SqliteIndex.bundles(&full).unwrap();
-    let new = Bundle::read(
-        "registry.invalid/new@sha256:1",
-        &Recipe::numbered(usize::MAX >> 32, PER_PACKAGE).files(),
-    )
-    .unwrap();
     let last = packages.last().unwrap();
     let of_last = bundles.iter().filter(|bundle| bundle.package == *last);
     let heads: Vec<_> = shape.packages[last].channels.values().flatten().collect();
@@ -89,10 +102,16 @@ fn databases(criterion: &mut Criterion) {
             );
         });
     };
-    change("add 1 bundle", &|db| {
-        let new = std::slice::from_ref(&new);
-        SqliteIndex.add(db, new, &AddOptions::default()).unwrap();
-    });
+    for count in [1, 10, 100] {
+        let new = next_bundles(&packages, count);
+        if new.len() < count {
+            continue;
+        }
+        let name = format!("add a bundle to each of {count} packages");
+        change(&name, &|db| {
+            SqliteIndex.add(db, &new, &AddOptions::default()).unwrap();
+        });
+    }
     change("rm 1 package", &|db| {
         let package = std::slice::from_ref(last);
         SqliteIndex.remove(db, package, Missing::Refuse).unwrap();

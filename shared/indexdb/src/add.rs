@@ -12,10 +12,18 @@ use iib_ports::AddReport;
 use rusqlite::Connection;
 
 use crate::error::Fault;
-use crate::{bundle_rows, graph_rows, outline, overwrite, rows, substitute};
+use crate::{bulk, bundle_rows, graph_rows, outline, overwrite, rows, substitute};
 
 /// Adds bundles inside a transaction; the caller rolls it back when this fails.
 pub(crate) fn add(
+    connection: &Connection,
+    bundles: &[Bundle],
+    options: &AddOptions,
+) -> Result<AddReport, Fault> {
+    bulk::placing(connection, || add_placed(connection, bundles, options))
+}
+
+fn add_placed(
     connection: &Connection,
     bundles: &[Bundle],
     options: &AddOptions,
@@ -101,7 +109,7 @@ fn check(
     };
     match check_edges_within_call(new) {
         Ok(owners) => {
-            let entries = rows::all_entries(connection)?;
+            let entries = rows::entries_named(connection, &owners)?;
             let entries = entries
                 .iter()
                 .map(|(package, name)| (package.as_str(), name.as_str()));

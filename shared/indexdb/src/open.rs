@@ -127,15 +127,16 @@ fn in_transaction<T>(
     Ok(done)
 }
 
-/// Writes the index anew, without its free pages, when they are a large part of the file; tells
-/// whether it did. Fewer of them stay, and are zero, so that the layer hardly grows by them; the
+/// Writes the index anew, without its free pages, when they are a large part of the file or were not
+/// zeroed; tells whether it did. Fewer of them stay, and are zero, so that the layer hardly grows by them; the
 /// whole file is not written anew for a small change.
 fn shrunk_into(connection: &Connection, path: &Path) -> bool {
     let count = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let (Ok(free), Ok(pages)) = (count("freelist_count"), count("page_count")) else {
         return false;
     };
-    if free <= pages / VACUUM_PART {
+    let is_zeroed = count("secure_delete").is_ok_and(|secure| secure == 1);
+    if free == 0 || (is_zeroed && free <= pages / VACUUM_PART) {
         return false;
     }
     let Some(path) = path.to_str() else {

@@ -127,16 +127,25 @@ pub(crate) fn present(connection: &Connection, name: &str) -> Sql<Option<Present
         .optional()
 }
 
-/// Package and name of every entry of a package that has a row.
-pub(crate) fn all_entries(connection: &Connection) -> Sql<Vec<(String, String)>> {
-    connection
-        .prepare(
-            "SELECT package_name, operatorbundle_name FROM channel_entry
-             WHERE operatorbundle_name IS NOT NULL
-               AND package_name IN (SELECT name FROM package)",
-        )?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
+/// Package and name of every entry with one of these names, of packages that have a row.
+pub(crate) fn entries_named(
+    connection: &Connection,
+    names: &BTreeMap<&str, &str>,
+) -> Sql<Vec<(String, String)>> {
+    let mut statement = connection.prepare(
+        "SELECT package_name, operatorbundle_name FROM channel_entry
+         WHERE operatorbundle_name IS NOT NULL
+           AND package_name IN (SELECT name FROM package)",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let name = row.get_ref(1)?.as_str()?;
+        if names.contains_key(name) {
+            found.push((row.get(0)?, name.to_owned()));
+        }
+    }
+    Ok(found)
 }
 
 pub(crate) fn is_deprecated(connection: &Connection, name: &str) -> Sql<bool> {

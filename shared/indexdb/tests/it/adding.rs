@@ -53,6 +53,40 @@ fn the_worked_example_gives_the_graph_of_the_specification() {
 }
 
 #[test]
+fn among_many_entries_a_graph_is_written_like_among_few() {
+    // So many that the work is done with indexes.
+    let filler = "INSERT INTO package VALUES ('filler', NULL);
+        INSERT INTO channel VALUES ('c', 'filler', NULL);
+        WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers LIMIT 700)
+        INSERT INTO channel_entry(channel_name, package_name, operatorbundle_name, depth)
+          SELECT 'c', 'filler', 'filler.' || n, n FROM numbers";
+    let of_basic = format!("{ENTRIES} WHERE e.package_name = 'basic'");
+    for mode in [Mode::Replaces, Mode::Semver, Mode::SemverSkippatch] {
+        let folder = tempfile::tempdir().unwrap();
+        let (few, many) = (folder.path().join("few.db"), folder.path().join("many.db"));
+        SqliteIndex.add(&few, &[], &OPTIONS).unwrap();
+        SqliteIndex.add(&many, &[], &OPTIONS).unwrap();
+        let schema = "SELECT name, sql FROM sqlite_master ORDER BY rowid";
+        let before = select(&many, schema);
+        Connection::open(&many)
+            .unwrap()
+            .execute_batch(filler)
+            .unwrap();
+        let options = AddOptions { mode, ..OPTIONS };
+        for made in basic() {
+            SqliteIndex.add(&few, &[made.bundle()], &options).unwrap();
+            SqliteIndex.add(&many, &[made.bundle()], &options).unwrap();
+        }
+        assert_eq!(
+            select(&few, &of_basic),
+            select(&many, &of_basic),
+            "{mode:?}"
+        );
+        assert_eq!(select(&many, schema), before);
+    }
+}
+
+#[test]
 fn the_report_names_what_was_added_and_what_changed() {
     let folder = tempfile::tempdir().unwrap();
     let db = folder.path().join("index.db");
