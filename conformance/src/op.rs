@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use iib_bundle::{Bundle, BundleError, BundleFiles, Typed};
 use iib_catalog::{
-    AddOptions, AlphaFeatures, DeprecateOptions, Missing, Overwrite, PackageRemoval,
+    AddOptions, AlphaFeatures, DefaultHeads, DeprecateOptions, Missing, Overwrite, PackageRemoval,
 };
 use iib_indexdb::SqliteIndex;
 use iib_ports::{IndexDb as _, IndexDbError};
@@ -142,6 +142,10 @@ pub(crate) fn run(
             let options = DeprecateOptions {
                 missing: missing(permissive),
                 package_removal,
+                default_heads: match permissive {
+                    true => DefaultHeads::PassOver,
+                    false => DefaultHeads::Refuse,
+                },
             };
             Ok(SqliteIndex.deprecate(db, &refs, &options).map(drop)?)
         }

@@ -112,6 +112,10 @@ pub enum IndexCommand {
         /// Pass over what is not in the index, instead of refusing all
         #[arg(long)]
         pass_over_missing: bool,
+        /// Leave bundles as they are whose deprecation would take the default channel of their
+        /// package, instead of refusing all
+        #[arg(long)]
+        pass_over_heads: bool,
         /// Where the result goes
         #[command(flatten)]
         output: IndexOutput,

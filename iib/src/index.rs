@@ -4,8 +4,8 @@ use std::path::Path;
 
 use iib_bundle::Bundle;
 use iib_catalog::{
-    AddOptions, AlphaFeatures, CatalogDiff, DeprecateOptions, LoneBundle, Missing, Overwrite,
-    PackageRemoval,
+    AddOptions, AlphaFeatures, CatalogDiff, DefaultHeads, DeprecateOptions, LoneBundle, Missing,
+    Overwrite, PackageRemoval,
 };
 use iib_catalog_folder::FolderWriter;
 use iib_indexdb::{ChangeReport, SqliteIndex};
@@ -84,6 +84,7 @@ pub(crate) async fn run(command: IndexCommand) -> anyhow::Result<Exit> {
             images,
             allow_package_removal,
             pass_over_missing,
+            pass_over_heads,
             output,
         } => {
             let options = DeprecateOptions {
@@ -91,6 +92,10 @@ pub(crate) async fn run(command: IndexCommand) -> anyhow::Result<Exit> {
                 package_removal: match allow_package_removal {
                     true => PackageRemoval::Allowed,
                     false => PackageRemoval::Refused,
+                },
+                default_heads: match pass_over_heads {
+                    true => DefaultHeads::PassOver,
+                    false => DefaultHeads::Refuse,
                 },
             };
             let change = IndexChange::of(&index, &output).await?;
@@ -194,7 +199,7 @@ async fn changed(
     } else {
         print!("{changes}");
         for name in passed_over {
-            eprintln!("{name} is not in the index");
+            eprintln!("{name} was passed over");
         }
         if let Some(image) = image {
             println!("{image}");

@@ -24,6 +24,16 @@ pub enum PackageRemoval {
     Refused,
 }
 
+/// What happens to the head of a default channel that may not be deprecated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DefaultHeads {
+    /// The call is refused.
+    #[default]
+    Refuse,
+    /// It stays as it is, and the other images are deprecated (the reference's permissive mode).
+    PassOver,
+}
+
 /// How to deprecate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeprecateOptions {
@@ -31,6 +41,8 @@ pub struct DeprecateOptions {
     pub missing: Missing,
     /// Whether packages may go.
     pub package_removal: PackageRemoval,
+    /// What happens to heads of default channels.
+    pub default_heads: DefaultHeads,
 }
 
 /// The images of the heads of a package that is to be removed, because its default channel's head

@@ -19,8 +19,8 @@ mod walk;
 pub use candidate::Candidate;
 pub use checks::{Neighbours, check_additions, check_edges, check_edges_within_call};
 pub use deprecation::{
-    CutsDefaultHead, DeprecateOptions, Missing, PackageRemoval, Truncation, heads_to_remove,
-    truncate,
+    CutsDefaultHead, DefaultHeads, DeprecateOptions, Missing, PackageRemoval, Truncation,
+    heads_to_remove, truncate,
 };
 pub use heads::{Member, PackageHeads, choose_heads};
 pub use latest::{Latest, LoneBundle, check_kept, latest};

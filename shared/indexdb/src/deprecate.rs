@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use iib_catalog::{
-    CatalogDiff, DeprecateOptions, Missing, Neighbours, PackageRemoval, PresentRow, Refusal,
-    Refusals, Truncation, heads_to_remove, truncate,
+    CatalogDiff, DefaultHeads, DeprecateOptions, Missing, Neighbours, PackageRemoval, PresentRow,
+    Refusal, Refusals, Truncation, heads_to_remove, truncate,
 };
 use rusqlite::Connection;
 
@@ -30,7 +30,7 @@ pub(crate) fn deprecate(
     let (mut images, missing): (Vec<&String>, Vec<&String>) = images
         .iter()
         .partition(|image| known.contains_key(image.as_str()));
-    let passed_over: Vec<String> = missing.into_iter().cloned().collect();
+    let mut passed_over: Vec<String> = missing.into_iter().cloned().collect();
     if !passed_over.is_empty() && options.missing == Missing::Refuse {
         let images = passed_over;
         return Err(Refusal::DeprecateMissing { images }.into());
@@ -38,7 +38,12 @@ pub(crate) fn deprecate(
     let touched: BTreeSet<String> = known.values().map(|(package, _)| package.clone()).collect();
     let before = rows::packages(connection, &touched)?;
     if options.package_removal == PackageRemoval::Allowed {
-        let gone = remove_packages(connection, &before, &wanted)?;
+        let gone = match remove_packages(connection, &before, &wanted) {
+            Err(Fault::Refused(_)) if options.default_heads == DefaultHeads::PassOver => {
+                BTreeSet::new()
+            }
+            gone => gone?,
+        };
         images.retain(|image| !gone.contains(*image));
     }
     let mut found = Vec::new();
@@ -52,6 +57,9 @@ pub(crate) fn deprecate(
         };
         match truncate(&rows::package(connection, package)?, name) {
             Ok(cut) => write(connection, package, name, &row, &cut)?,
+            Err(_) if options.default_heads == DefaultHeads::PassOver => {
+                passed_over.push(image.clone());
+            }
             Err(_) => found.push(Refusal::DeprecateDefaultHead {
                 image: image.clone(),
             }),
@@ -72,12 +80,16 @@ fn remove_packages(
     packages: &Neighbours,
     images: &BTreeSet<&str>,
 ) -> Result<BTreeSet<String>, Fault> {
-    let mut gone = BTreeSet::new();
+    let mut doomed = Vec::new();
     for (name, rows) in packages {
         if let Some(heads) = heads_to_remove(rows, images)? {
-            removal::package(connection, name)?;
-            gone.extend(heads);
+            doomed.push((name, heads));
         }
+    }
+    let mut gone = BTreeSet::new();
+    for (name, heads) in doomed {
+        removal::package(connection, name)?;
+        gone.extend(heads);
     }
     if !gone.is_empty() {
         removal::sweep(connection)?;

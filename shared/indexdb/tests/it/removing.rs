@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use iib_bundle::Typed;
 use iib_catalog::{
-    AddOptions, AlphaFeatures, DeprecateOptions, LoneBundle, Missing, Mode, Overwrite,
-    PackageRemoval,
+    AddOptions, AlphaFeatures, DefaultHeads, DeprecateOptions, LoneBundle, Missing, Mode,
+    Overwrite, PackageRemoval,
 };
 use iib_indexdb::SqliteIndex;
 use iib_ports::{Class, Classify as _, IndexDb as _, IndexDbError};
@@ -165,6 +165,37 @@ fn unknown_names_may_be_passed_over() {
     let images = names(&["registry.invalid/other:1.0.0", "registry.invalid/gone:1"]);
     let report = SqliteIndex.deprecate(&db, &images, &options).unwrap();
     assert_eq!(report.passed_over, ["registry.invalid/gone:1"]);
+}
+
+#[test]
+fn heads_of_default_channels_are_passed_over_if_told() {
+    for package_removal in [PackageRemoval::Refused, PackageRemoval::Allowed] {
+        let edge = Made {
+            channels: "edge",
+            ..Made::new("basic", "0.9.0")
+        };
+        let (_folder, db) = index(&[chain("basic"), chain("other"), vec![edge]].concat());
+        let heads = select(&db, "SELECT name, head_operatorbundle_name FROM channel");
+        let refused = DeprecateOptions {
+            package_removal,
+            ..DeprecateOptions::default()
+        };
+        let options = DeprecateOptions {
+            default_heads: DefaultHeads::PassOver,
+            ..refused
+        };
+        // The head of the default channel, without that of `edge`.
+        let images =
+            ["basic:1.2.0", "other:1.0.0"].map(|image| format!("registry.invalid/{image}"));
+        let [head, _] = images.clone();
+        SqliteIndex.deprecate(&db, &images, &refused).unwrap_err();
+        let report = SqliteIndex.deprecate(&db, &images, &options).unwrap();
+        assert_eq!(report.passed_over, [head]);
+        let after = select(&db, "SELECT name, head_operatorbundle_name FROM channel");
+        assert_eq!(after, heads);
+        let deprecated = select(&db, "SELECT * FROM deprecated");
+        assert_eq!(deprecated, ["other.v1.0.0"]);
+    }
 }
 
 #[test]
