@@ -152,15 +152,18 @@ async fn fetched(text: &str) -> anyhow::Result<(TempDir, ImageContent)> {
 }
 
 impl Source {
-    /// Gives out all packages, sorted by name, and those objects that have none.
+    /// Gives out all packages, sorted by name, and last those objects that have none.
     pub(crate) fn each_package(
         &self,
         mut take: impl FnMut(&str, Catalog) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         match self {
-            Self::Folder(Folder { catalog, .. }) => catalog
-                .packages()
-                .try_for_each(|name| take(name, catalog.package(name)?)),
+            Self::Folder(Folder { catalog, .. }) => {
+                let (named, of_none): (Vec<&str>, Vec<&str>) =
+                    catalog.packages().partition(|name| !name.is_empty());
+                let mut names = named.into_iter().chain(of_none);
+                names.try_for_each(|name| take(name, catalog.package(name)?))
+            }
             Self::Index(index) => SqliteIndex.export(&index.path, take),
             Self::Bundle(bundle) => {
                 let mut catalog = Catalog::default();

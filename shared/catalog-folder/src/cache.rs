@@ -6,6 +6,7 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use iib_fbc::{Report, ServeFault, ServeFile, serve_bundles, serve_packages};
 
@@ -70,12 +71,19 @@ pub fn write_cache(catalog: &Path, cache: &Path) -> Result<String, CacheError> {
     let (kept, below) = (cache.join(DIGEST), cache.join(FILES));
     if let Ok(known) = fs::read_to_string(&kept)
         && below.is_dir()
-        && digest::of(catalog, &below)? == known
+        && digest::of_catalog(catalog)?.with_files(&below)? == known
     {
         return Ok(known);
     }
-    write(&content, cache, &below)?;
-    let digest = digest::of(catalog, &below)?;
+    // The catalog comes first in the digest, so it is hashed while the files are written.
+    let begun = thread::scope(|scope| {
+        let begun = scope.spawn(|| digest::of_catalog(catalog));
+        write(&content, cache, &below)?;
+        begun
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
+    let digest = begun.with_files(&below)?;
     write_file(&kept, &digest)?;
     Ok(digest)
 }

@@ -17,12 +17,22 @@ const BLOCK: usize = 512;
 const NAME: usize = 100;
 const PREFIX: usize = 155;
 
-/// The digest as 16 hexadecimal digits.
-pub(super) fn of(catalog: &Path, cache: &Path) -> Result<String, CacheError> {
+/// The digest as far as the catalog goes.
+pub(super) struct Begun(FnvHasher);
+
+/// Begins a digest with the files of the catalog.
+pub(super) fn of_catalog(catalog: &Path) -> Result<Begun, CacheError> {
     let mut hasher = FnvHasher::default();
     archive(&mut hasher, catalog)?;
-    archive(&mut hasher, cache)?;
-    Ok(format!("{:016x}", hasher.finish()))
+    Ok(Begun(hasher))
+}
+
+impl Begun {
+    /// The digest with the files of the cache, as 16 hexadecimal digits.
+    pub(super) fn with_files(mut self, files: &Path) -> Result<String, CacheError> {
+        archive(&mut self.0, files)?;
+        Ok(format!("{:016x}", self.0.finish()))
+    }
 }
 
 /// A complete archive of a folder: the folder itself, then every file and folder in it, depth
