@@ -47,7 +47,7 @@ fn faults(error: &anyhow::Error) -> Option<&Report> {
 
 async fn done(command: CatalogCommand) -> anyhow::Result<Exit> {
     match command {
-        CatalogCommand::Render { catalog } => render(&catalog).await,
+        CatalogCommand::Render { catalog, json } => render(&catalog, json).await,
         CatalogCommand::Validate { catalog, json } => validate(&catalog, json).await,
         CatalogCommand::Diff {
             before,
@@ -73,7 +73,11 @@ async fn done(command: CatalogCommand) -> anyhow::Result<Exit> {
             catalog,
             package,
             format,
-        } => graph(&catalog, &package, format).await,
+            json,
+        } => {
+            let format = if json { GraphFormat::Json } else { format };
+            graph(&catalog, &package, format).await
+        }
         CatalogCommand::Cache {
             catalog,
             cache,
@@ -83,14 +87,23 @@ async fn done(command: CatalogCommand) -> anyhow::Result<Exit> {
 }
 
 /// By package, in the order a catalog folder has.
-async fn render(catalog: &str) -> anyhow::Result<Exit> {
+async fn render(catalog: &str, as_list: bool) -> anyhow::Result<Exit> {
     let mut out = io::BufWriter::with_capacity(1 << 18, io::stdout().lock());
+    if as_list {
+        out.write_all(b"[\n")?;
+    }
+    let mut separator = "";
     source::catalog(catalog).await?.each_package(|_, part| {
         for blob in part.blobs() {
+            out.write_all(separator.as_bytes())?;
             write_blob(blob, &mut out)?;
+            separator = if as_list { "," } else { "" };
         }
         Ok(())
     })?;
+    if as_list {
+        out.write_all(b"]\n")?;
+    }
     out.flush()?;
     Ok(Exit::Done)
 }

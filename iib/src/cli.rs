@@ -185,6 +185,9 @@ pub enum CatalogCommand {
     Render {
         /// The catalog, or the pull spec of a bundle image: then its one object
         catalog: String,
+        /// Print one JSON list instead of a stream
+        #[arg(long)]
+        json: bool,
     },
     /// Check a catalog and show all faults
     Validate {
@@ -245,6 +248,9 @@ pub enum CatalogCommand {
         /// The language of the picture
         #[arg(long, value_enum, default_value_t = GraphFormat::Svg)]
         format: GraphFormat,
+        /// The same as `--format json`
+        #[arg(long, conflicts_with = "format")]
+        json: bool,
     },
     /// Write the serve cache of a catalog, as `opm serve` takes it, and print its digest
     Cache {

@@ -202,7 +202,7 @@ fn an_index_is_made_changed_listed_and_served() {
     let said = ["catalog", "deprecations", "catalog", "words.yaml", "--to"];
     let say = |to| [said.as_slice(), &[to, "--json"]].concat();
     assert_eq!(bench.prints(&say("said")), "{\"changes\":[]}\n");
-    let json = ["catalog", "graph", "said", "lantern", "--format", "json"];
+    let json = ["catalog", "graph", "said", "lantern", "--json"];
     let graph: Value = serde_json::from_str(&bench.prints(&json)).unwrap();
     assert_eq!(graph["nodes"][1]["state"], "deprecated");
     fs::write(&words, deprecations.replace("v0.1.0", "v0.0.0")).unwrap();
@@ -331,6 +331,15 @@ fn catalogs_and_bundles_are_read_from_images() {
         assert_eq!(of(&catalog), of("catalog"));
     }
     assert_eq!(bench.prints(&["catalog", "diff", &catalog, &index]), "");
+    let list = bench.prints(&["catalog", "render", &catalog, "--json"]);
+    let list: Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list[0]["schema"], "olm.package");
+    bench.prints(&["index", "create", "empty.db"]);
+    let none = bench.prints(&["catalog", "render", "empty.db", "--json"]);
+    assert_eq!(
+        serde_json::from_str::<Value>(&none).unwrap(),
+        serde_json::json!([])
+    );
     let cached = |source: &str, to| bench.prints(&["catalog", "cache", source, to]);
     assert_eq!(cached(&catalog, "one"), cached("catalog", "two"));
     let database = bench.refuses(2, &["catalog", "cache", &index, "three"]);
