@@ -70,7 +70,10 @@ impl FolderTree {
                 continue;
             }
             match entry.kind {
-                EntryKind::File if own.files.contains(&entry.path) => {
+                EntryKind::File if own.is_taken(&entry.path) => {
+                    return Err(refused(&entry.path, Refusal::Duplicate));
+                }
+                EntryKind::Directory if own.is_in_place_of(&entry.path) => {
                     return Err(refused(&entry.path, Refusal::Duplicate));
                 }
                 EntryKind::File if self.found.is_taken(&entry.path) => {}
@@ -89,7 +92,7 @@ impl FolderTree {
             }
             self.check_count(&own, whiteouts.len())?;
         }
-        self.found.add(own)?;
+        self.found.add(own);
         for whiteout in whiteouts {
             match whiteout {
                 Whiteout::Path(path) => self.hidden.insert(path),
@@ -162,12 +165,12 @@ impl Found {
         self.files.len() + self.directories.len()
     }
 
-    /// Whether a higher layer has a file at this path or in place of a directory above it.
+    /// Whether there is a file at this path or in place of a directory above it.
     fn is_in_place_of(&self, path: &EntryPath) -> bool {
         self.files.contains(path) || path.directories().any(|above| self.files.contains(&above))
     }
 
-    /// Whether a higher layer has anything in place of this file.
+    /// Whether there is anything in place of this file.
     fn is_taken(&self, path: &EntryPath) -> bool {
         self.is_in_place_of(path)
             || self.directories.contains_key(path)
@@ -176,21 +179,12 @@ impl Found {
                 .is_some_and(|next| next.is_below(path))
     }
 
-    /// Adds what a lower layer has. Within a layer nothing may be both.
-    fn add(&mut self, lower: Self) -> Result<(), LayerError> {
-        for path in lower.files.iter().chain(lower.directories.keys()) {
-            if let Some(file) = path.directories().find(|above| lower.files.contains(above)) {
-                return Err(refused(&file, Refusal::NotADirectory));
-            }
-        }
-        if let Some(path) = (lower.directories.keys()).find(|path| lower.files.contains(*path)) {
-            return Err(refused(path, Refusal::Duplicate));
-        }
+    /// Adds what a lower layer has.
+    fn add(&mut self, lower: Self) {
         self.files.extend(lower.files);
         for (path, mode) in lower.directories {
             self.directories.entry(path).or_insert(mode);
         }
-        Ok(())
     }
 }
 

@@ -121,10 +121,9 @@ fn what_is_no_file_or_comes_twice_is_refused() {
         (link("configs/a"), Refusal::NotAFile),
         (layer(&["configs/a", "configs/a"], ""), Refusal::Duplicate),
         (layer(&["configs/a", "configs/a/"], ""), Refusal::Duplicate),
-        (
-            layer(&["configs/a", "configs/a/b"], ""),
-            Refusal::NotADirectory,
-        ),
+        (layer(&["configs/a/", "configs/a"], ""), Refusal::Duplicate),
+        (layer(&["configs/a", "configs/a/b"], ""), Refusal::Duplicate),
+        (layer(&["configs/a/b", "configs/a"], ""), Refusal::Duplicate),
     ] {
         match tree(vec![archive]).unwrap_err() {
             LayerError::Refused { reason, .. } => assert_eq!(reason, wanted),
