@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
 use iib_bundle::Bundle;
 use iib_catalog::{
     AddOptions, AlphaFeatures, CatalogDiff, DefaultHeads, DeprecateOptions, LoneBundle, Missing,
@@ -143,10 +144,11 @@ async fn migrate(index: &str, folder: &Path, as_json: bool) -> anyhow::Result<Ex
     let index = source::index(index).await?;
     let mut writer = FolderWriter::new(folder)?;
     let mut packages = Vec::new();
-    SqliteIndex.export(&index.path, |name, catalog| {
+    let exported = SqliteIndex.export(&index.path, |name, catalog| {
         packages.push(name.to_owned());
         writer.package(name, &catalog).map_err(anyhow::Error::from)
-    })?;
+    });
+    exported.with_context(|| format!("the catalog of {} cannot be written", index.name))?;
     writer.finish()?;
     if as_json {
         println!("{}", json!({"packages": packages}));
@@ -183,7 +185,10 @@ async fn changed(
             }
             return Ok(Exit::RequestFailed);
         }
-        Err(other) => return Err(other.into()),
+        Err(other) => {
+            let name = index.name;
+            return Err(other).with_context(|| format!("{name} cannot be changed"));
+        }
     };
     let image = index.finish().await?;
     let ChangeReport {
@@ -211,7 +216,8 @@ async fn changed(
 #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
 async fn list(index: &str, as_json: bool) -> anyhow::Result<Exit> {
     let index = source::index(index).await?;
-    let bundles = SqliteIndex.bundles(&index.path)?;
+    let bundles = SqliteIndex.bundles(&index.path);
+    let bundles = bundles.with_context(|| format!("{} cannot be read", index.name))?;
     if as_json {
         let bundles = bundles.iter().map(|bundle| {
             json!({

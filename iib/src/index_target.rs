@@ -17,6 +17,8 @@ use crate::source::{self, registry};
 
 /// An index that is about to be changed: a working copy, and what becomes of it.
 pub(crate) struct IndexChange {
+    /// As the user wrote it, for messages.
+    pub(crate) name: String,
     /// The working copy.
     pub(crate) database: PathBuf,
     /// The image it came from.
@@ -120,6 +122,7 @@ impl IndexChange {
             (database, Target::Image { image, _folder })
         };
         Ok(Self {
+            name: from.unwrap_or(to).to_owned(),
             database,
             origin: None,
             target,

@@ -16,6 +16,8 @@ use tempfile::TempDir;
 /// An index database, a copy of an image's or a file.
 pub(crate) struct Index {
     pub(crate) path: PathBuf,
+    /// As the user wrote it, for messages.
+    pub(crate) name: String,
     /// Holds the copy.
     _folder: Option<TempDir>,
 }
@@ -40,8 +42,9 @@ pub(crate) fn is_path(text: &str) -> bool {
 
 /// A pull spec that a user wrote where a file could stand too.
 pub(crate) fn pull_spec(text: &str) -> anyhow::Result<PullSpec> {
-    text.parse()
-        .with_context(|| format!("`{text}` is neither a file nor a pull spec"))
+    text.parse().with_context(|| {
+        format!("`{text}` is neither a file or folder that is there nor a pull spec")
+    })
 }
 
 /// The database that a file or an index image has.
@@ -55,20 +58,22 @@ pub(crate) async fn index(text: &str) -> anyhow::Result<Index> {
     let limit = config.work.max_index_bytes;
     let copy = IndexCopy::fetch(&registry(&config)?, &spec, folder.path(), limit).await;
     let copy = copy.map_err(|error| anyhow!(error.reason()))?;
-    Ok(Index::copy(&copy, folder))
+    Ok(Index::copy(&copy, text, folder))
 }
 
 impl Index {
     fn file(text: &str) -> anyhow::Result<Self> {
         Ok(Self {
             path: existing(Path::new(text))?.to_owned(),
+            name: text.to_owned(),
             _folder: None,
         })
     }
 
-    fn copy(copy: &IndexCopy, folder: TempDir) -> Self {
+    fn copy(copy: &IndexCopy, name: &str, folder: TempDir) -> Self {
         Self {
             path: copy.database().to_owned(),
+            name: name.to_owned(),
             _folder: Some(folder),
         }
     }
@@ -114,7 +119,7 @@ pub(crate) async fn catalog(text: &str) -> anyhow::Result<Source> {
     }
     let (folder, content) = fetched(text).await?;
     Ok(match content {
-        ImageContent::Database(copy) => Source::Index(Index::copy(&copy, folder)),
+        ImageContent::Database(copy) => Source::Index(Index::copy(&copy, text, folder)),
         ImageContent::Catalog(path) => Source::Folder(Folder {
             catalog: CatalogFolder::open(&path)?,
             _folder: Some(folder),
@@ -164,7 +169,9 @@ impl Source {
                 let mut names = named.into_iter().chain(of_none);
                 names.try_for_each(|name| take(name, catalog.package(name)?))
             }
-            Self::Index(index) => SqliteIndex.export(&index.path, take),
+            Self::Index(index) => SqliteIndex
+                .export(&index.path, take)
+                .with_context(|| format!("the catalog of {} was not read to its end", index.name)),
             Self::Bundle(bundle) => {
                 let mut catalog = Catalog::default();
                 catalog.bundles.push((**bundle).clone());

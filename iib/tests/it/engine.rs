@@ -383,6 +383,19 @@ fn faults_of_a_catalog_are_shown_all_at_once() {
     let said = bench.refuses(2, &["catalog", "validate", "catalog"]);
     assert!(said.contains("catalog.json: unexpected EOF"), "{said}");
 
+    // What is damaged is named.
+    fs::write(bench.folder.path().join("bad.db"), "SQLite format 3\0").unwrap();
+    for words in [
+        &["index", "list", "bad.db"][..],
+        &["index", "prune-stranded", "bad.db"],
+        &["index", "migrate", "bad.db", "out"],
+        &["catalog", "render", "bad.db"],
+    ] {
+        let said = bench.refuses(2, words);
+        assert!(said.contains("bad.db"), "{words:?}: {said}");
+    }
+    fs::remove_file(bench.folder.path().join("bad.db")).unwrap();
+
     // A database whose catalog has faults is as faulty as a folder.
     bench.prints(&["index", "create", "index.db"]);
     let database = rusqlite::Connection::open(bench.folder.path().join("index.db")).unwrap();

@@ -13,7 +13,8 @@ use crate::bundle_rows::insert_property;
 use crate::error::Fault;
 use crate::{outline, removal, rows};
 
-/// Deprecates the bundles with these images, in their order.
+/// Deprecates the bundles with these images, in their order. In an index without bundles all are
+/// passed over, as in the reference.
 ///
 /// # Errors
 /// Images that are not in the index, if those are refused; heads of default channels.
@@ -23,7 +24,10 @@ pub(crate) fn deprecate(
     options: &DeprecateOptions,
 ) -> Result<ChangeReport, Fault> {
     if !rows::has_bundles(connection)? {
-        return Ok(ChangeReport::default());
+        return Ok(ChangeReport {
+            passed_over: images.to_vec(),
+            ..ChangeReport::default()
+        });
     }
     let wanted: BTreeSet<&str> = images.iter().map(String::as_str).collect();
     let known = rows::placed_images(connection, &wanted)?;
