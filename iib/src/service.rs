@@ -23,7 +23,7 @@ use iib_pipeline::Deps;
 use iib_request::Stage;
 use jiff::SignedDuration;
 use lambda_runtime::{Context, LambdaEvent};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -108,7 +108,12 @@ impl Service {
             let bound = bind(registry_listen).await?;
             let address = bound.local_addr()?;
             config.work.registry = address.to_string();
-            config.registries.insecure.insert(address.to_string());
+            let insecure = &mut config.registries.insecure;
+            insecure.insert(address.to_string());
+            // Both are what it listens on, and people write either.
+            if address.ip().is_loopback() || address.ip().is_unspecified() {
+                insecure.insert(format!("localhost:{}", address.port()));
+            }
             small_registry = Some(address);
             listener = Some(bound);
         }
@@ -119,8 +124,8 @@ impl Service {
         let local = Local::open(&config)?;
         if let (Some(address), Some(login)) = (small_registry, &registry_login) {
             // The folder is ours from here on.
-            let host = address.to_string();
-            write_login(&login_file, &host, login)
+            let hosts = [address.to_string(), format!("localhost:{}", address.port())];
+            write_login(&login_file, &hosts, login)
                 .with_context(|| format!("cannot write {}", login_file.display()))?;
         }
         if let Some(listener) = listener {
@@ -213,9 +218,10 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// The small registry's login in the form registries' clients read, for the service itself.
-fn write_login(path: &Path, registry: &str, login: &Login) -> std::io::Result<()> {
+fn write_login(path: &Path, hosts: &[String], login: &Login) -> std::io::Result<()> {
     let secret = STANDARD.encode(format!("{}:{}", login.user, login.password));
-    let document = json!({ "auths": { registry: { "auth": secret } } });
+    let entry = |host: &String| (host.clone(), json!({ "auth": secret }));
+    let document = json!({ "auths": hosts.iter().map(entry).collect::<Map<_, _>>() });
     let mut file = OpenOptions::new();
     file.write(true).create(true).truncate(true).mode(0o600);
     file.open(path)?.write_all(document.to_string().as_bytes())

@@ -64,6 +64,7 @@ pub(crate) async fn push_binary_image(
         entries.push(ManifestListEntry {
             descriptor: image.descriptor(),
             platform: Some(Platform::linux(&arch)),
+            artifact_type: None,
         });
     }
     push_as(

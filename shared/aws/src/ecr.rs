@@ -253,6 +253,14 @@ impl Registry for EcrRegistry {
         }
     }
 
+    async fn tagged(
+        &self,
+        repository: &Repository,
+        tag: &str,
+    ) -> Result<Option<Digest>, RegistryError> {
+        self.inner.tagged(repository, tag).await
+    }
+
     async fn push_manifest(
         &self,
         repository: &Repository,

@@ -151,6 +151,7 @@ impl Cloud {
             auth_files: self.config.registries.auth_files.clone(),
             logins: Some(Arc::new(ecr.clone())),
             auth_document: self.auth_secret(),
+            patience: self.config.work.call_patience(),
             ..RegistryConfig::default()
         })?;
         Ok((client, ecr))

@@ -234,7 +234,7 @@ impl Config {
             self.registries.auth_files = vec![path.into()];
         }
         if self.registries.auth_files.is_empty() {
-            self.registries.auth_files = usual_auth_files(environment);
+            self.registries.auth_files = usual_auth_files(environment, user());
         }
         vars.faults
     }
@@ -294,26 +294,36 @@ impl Config {
     }
 }
 
-/// Where podman and docker look for credentials, in their order.
-fn usual_auth_files(environment: &Environment) -> Vec<PathBuf> {
+/// Where podman and docker keep logins, in their order (containers-auth.json(5); the places of
+/// variables that are not set are those of the XDG base directory specification and of podman).
+fn usual_auth_files(environment: &Environment, user: Option<u32>) -> Vec<PathBuf> {
     let at = |name: &str, rest: &str| {
         environment
             .get(name)
             .filter(|value| !value.is_empty())
             .map(|v| Path::new(v).join(rest))
     };
+    let of_user = || user.map(|id| PathBuf::from(format!("/run/containers/{id}/auth.json")));
     [
         environment
             .get("REGISTRY_AUTH_FILE")
             .filter(|v| !v.is_empty())
             .map(PathBuf::from),
-        at("XDG_RUNTIME_DIR", "containers/auth.json"),
-        at("XDG_CONFIG_HOME", "containers/auth.json"),
+        at("XDG_RUNTIME_DIR", "containers/auth.json").or_else(of_user),
+        at("XDG_CONFIG_HOME", "containers/auth.json")
+            .or_else(|| at("HOME", ".config/containers/auth.json")),
         at("DOCKER_CONFIG", "config.json").or_else(|| at("HOME", ".docker/config.json")),
+        at("HOME", ".dockercfg"),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// The user this process runs as, where the system tells.
+fn user() -> Option<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    Some(std::fs::metadata("/proc/self").ok()?.uid())
 }
 
 fn merge(into: &mut toml::Table, from: toml::Table) {
@@ -398,12 +408,40 @@ mod tests {
         assert_eq!(config.work.max_attempts, 7);
         assert_eq!(config.work.binary_images["prod"]["v4.6"], "r.example/b:1");
         assert!(config.registries.insecure.contains("x:1"));
+    }
+
+    #[test]
+    fn logins_are_where_podman_and_docker_keep_them() {
+        let files = |pairs: &[(&str, &str)]| {
+            let found = usual_auth_files(&vars(pairs), Some(7));
+            let shown = found.iter().map(|path| path.display().to_string());
+            shown.collect::<Vec<_>>().join(" ")
+        };
         assert_eq!(
-            config.registries.auth_files,
-            [
-                PathBuf::from("/run/user/1/containers/auth.json"),
-                PathBuf::from("/home/u/.docker/config.json")
-            ]
+            files(&[("HOME", "/h")]),
+            "/run/containers/7/auth.json /h/.config/containers/auth.json \
+             /h/.docker/config.json /h/.dockercfg"
+        );
+        assert_eq!(
+            files(&[
+                ("HOME", "/h"),
+                ("XDG_RUNTIME_DIR", "/run/user/7"),
+                ("XDG_CONFIG_HOME", "/c"),
+                ("DOCKER_CONFIG", "/d"),
+                ("REGISTRY_AUTH_FILE", "/a.json"),
+            ]),
+            "/a.json /run/user/7/containers/auth.json /c/containers/auth.json \
+             /d/config.json /h/.dockercfg"
+        );
+        // What is set to nothing is not set.
+        assert_eq!(
+            files(&[
+                ("XDG_CONFIG_HOME", ""),
+                ("HOME", "/h"),
+                ("XDG_RUNTIME_DIR", "/r")
+            ]),
+            "/r/containers/auth.json /h/.config/containers/auth.json \
+             /h/.docker/config.json /h/.dockercfg"
         );
     }
 

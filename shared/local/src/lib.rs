@@ -73,6 +73,7 @@ impl Local {
         let registry = Arc::new(RegistryClient::new(RegistryConfig {
             insecure_registries: config.registries.insecure.clone(),
             auth_files: config.registries.auth_files.clone(),
+            patience: config.work.call_patience(),
             ..RegistryConfig::default()
         })?);
         let deps = Deps {

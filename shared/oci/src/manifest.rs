@@ -41,6 +41,9 @@ pub struct ManifestListEntry {
     /// What it runs on. OCI allows an entry without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
+    /// What it is, if it is no image but something attached to one (OCI image specification 1.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
 }
 
 /// Several images of one name, told apart by platform.
@@ -86,6 +89,21 @@ pub enum ManifestError {
     /// A type of manifest that no index or bundle has.
     #[error("manifests of type {0} are not supported: use Docker v2 schema 2 or OCI")]
     Type(MediaType),
+    /// The document says another type than it came under.
+    #[error(
+        "the manifest came as {came} but says that it is {says}: a digest must mean one thing, so push the image again"
+    )]
+    Contradiction {
+        /// The type the registry names.
+        came: MediaType,
+        /// The type the document names.
+        says: MediaType,
+    },
+    /// The document has members of an image and of a list.
+    #[error(
+        "the manifest is an image and a list at once (it has `{0}` beside what its type {1} has): a digest must mean one thing, so push the image again"
+    )]
+    Ambiguous(&'static str, MediaType),
 }
 
 impl Manifest {
@@ -148,8 +166,10 @@ impl RawManifest {
         Digest::of(&self.bytes)
     }
 
-    /// Reads the document as its media type says. A document that names a type itself wins over
-    /// the header, because some registries answer with a general one.
+    /// Reads the document as its media type says; where the registry names none of an image or a
+    /// list, as the document says. A document that can be read in two ways is refused, because a
+    /// digest would mean something else to each reader (OCI image specification, "Guidelines" on
+    /// `mediaType`; the reason is GHSA-77vh-xpmg-72qh).
     ///
     /// # Errors
     /// [`ManifestError`]; always a reason to reject the image.
@@ -160,10 +180,18 @@ impl RawManifest {
         };
         let mut value: serde_json::Value =
             serde_json::from_slice(&self.bytes).map_err(malformed)?;
-        let media_type = value
-            .get("mediaType")
-            .and_then(serde_json::Value::as_str)
-            .map_or_else(|| self.media_type.clone(), MediaType::new);
+        let says = value.get("mediaType").and_then(serde_json::Value::as_str);
+        let media_type = self.one_type(says.map(MediaType::new))?;
+        for (other, member) in [
+            (media_type.is_manifest(), "manifests"),
+            (media_type.is_list(), "config"),
+            (media_type.is_list(), "layers"),
+            (true, "fsLayers"),
+        ] {
+            if other && value.get(member).is_some_and(|found| !found.is_null()) {
+                return Err(ManifestError::Ambiguous(member, media_type));
+            }
+        }
         if let Some(object) = value.as_object_mut() {
             // An OCI document may leave its own type out; the typed form always has it.
             object.insert("mediaType".to_owned(), media_type.as_str().into());
@@ -178,6 +206,20 @@ impl RawManifest {
                 .map_err(malformed)
         } else {
             Err(ManifestError::Type(media_type))
+        }
+    }
+
+    /// The type the registry and the document agree on.
+    fn one_type(&self, says: Option<MediaType>) -> Result<MediaType, ManifestError> {
+        let came = &self.media_type;
+        let specific = came.is_manifest() || came.is_list();
+        match says {
+            Some(says) if specific && says != *came => Err(ManifestError::Contradiction {
+                came: came.clone(),
+                says,
+            }),
+            Some(says) => Ok(says),
+            None => Ok(came.clone()),
         }
     }
 }
@@ -211,6 +253,64 @@ mod tests {
             bytes: br#"{"schemaVersion":2,"manifests":[]}"#.to_vec(),
         };
         assert!(matches!(raw.read().unwrap(), Resolved::List(list) if list.manifests.is_empty()));
+    }
+
+    #[test]
+    fn a_document_that_can_be_read_in_two_ways_is_refused() {
+        let (image, list) = (MediaType::OCI_MANIFEST, MediaType::OCI_INDEX);
+        let read = |came: &str, document: &str| {
+            let raw = RawManifest {
+                media_type: MediaType::new(came),
+                bytes: document.replace('\'', "\"").into_bytes(),
+            };
+            raw.read().map_err(|error| error.to_string())
+        };
+        for (came, document, says) in [
+            (
+                image,
+                "{'schemaVersion':2,'config':{},'layers':[],'manifests':[]}",
+                "`manifests`",
+            ),
+            (
+                list,
+                "{'schemaVersion':2,'manifests':[],'layers':[]}",
+                "`layers`",
+            ),
+            (
+                list,
+                "{'schemaVersion':2,'manifests':[],'config':{}}",
+                "`config`",
+            ),
+            (
+                image,
+                "{'schemaVersion':2,'layers':[],'fsLayers':[]}",
+                "`fsLayers`",
+            ),
+            (
+                image,
+                &format!("{{'mediaType':'{list}','manifests':[]}}"),
+                "image.index",
+            ),
+            (
+                list,
+                &format!("{{'mediaType':'{image}','layers':[]}}"),
+                "image.manifest",
+            ),
+            (
+                list,
+                "{'mediaType':'application/json','manifests':[]}",
+                "application/json",
+            ),
+        ] {
+            let text = read(came, document).unwrap_err();
+            assert!(text.contains(says), "{says} in {text}");
+        }
+        // A type that says nothing contradicts nothing.
+        let document = format!("{{'schemaVersion':2,'mediaType':'{list}','manifests':[]}}");
+        assert!(matches!(
+            read("application/json", &document),
+            Ok(Resolved::List(_))
+        ));
     }
 
     #[test]

@@ -71,12 +71,15 @@ impl fmt::Display for Arch {
     }
 }
 
-/// The platform an entry of a manifest list is for.
+/// The platform an entry of a manifest list is for. Tools that attach things to images leave it
+/// empty, so both texts may be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Platform {
     /// Architecture, as written in the list.
+    #[serde(default)]
     pub architecture: String,
     /// Operating system; only `linux` is ever built.
+    #[serde(default)]
     pub os: String,
     /// Variant such as `v8`; absent for most.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -74,8 +74,12 @@ pub enum PullSpecError {
 /// The longest repository path registries take (distribution).
 const REPOSITORY_LIMIT: usize = 255;
 
+/// The names of the Docker Hub (distribution's reference grammar, "familiar names").
+const DOCKER_HUB: [&str; 2] = ["docker.io", "index.docker.io"];
+
 impl Repository {
-    /// A repository from its two parts.
+    /// A repository from its two parts. A path of one part names an official image of the Docker
+    /// Hub there, which is below `library`; all clients read it so, and the Hub has no other.
     ///
     /// # Errors
     /// [`PullSpecError::NoRegistry`] and [`PullSpecError::Repository`].
@@ -87,9 +91,13 @@ impl Repository {
         if path.len() > REPOSITORY_LIMIT || !path.split('/').all(is_path_component) {
             return Err(PullSpecError::Repository(text()));
         }
+        let official = DOCKER_HUB.contains(&registry) && !path.contains('/');
         Ok(Self {
             registry: registry.to_owned(),
-            path: path.to_owned(),
+            path: match official {
+                true => format!("library/{path}"),
+                false => path.to_owned(),
+            },
         })
     }
 
@@ -365,6 +373,25 @@ mod tests {
             let repository = Repository::new("r.example:5000", &path).unwrap();
             let pinned = Pinned::new(repository, Digest::of(&bytes));
             prop_assert_eq!(pinned.to_string().parse::<Pinned>().unwrap(), pinned);
+        }
+    }
+
+    #[test]
+    fn an_official_image_of_the_docker_hub_is_below_library() {
+        for (text, repository) in [
+            ("docker.io/lantern:1", "docker.io/library/lantern"),
+            (
+                "index.docker.io/lantern:1",
+                "index.docker.io/library/lantern",
+            ),
+            ("docker.io/library/lantern:1", "docker.io/library/lantern"),
+            ("docker.io/team/lantern:1", "docker.io/team/lantern"),
+            ("quay.example/lantern:1", "quay.example/lantern"),
+        ] {
+            let spec: PullSpec = text.parse().unwrap();
+            assert_eq!(spec.repository().to_string(), repository);
+            // Users see again what they wrote.
+            assert_eq!(spec.to_string(), text);
         }
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use futures::TryStreamExt;
 use iib_oci::{
-    Arch, CONFIG_LIMIT, Descriptor, Digest, Manifest, ManifestList, Pinned, Platform, PullSpec,
-    RawManifest, Repository, Resolved,
+    Arch, CONFIG_LIMIT, Descriptor, Digest, Manifest, ManifestList, ManifestListEntry, Pinned,
+    Platform, PullSpec, RawManifest, Repository, Resolved,
 };
 use iib_ports::{Registry, RegistryError};
 
@@ -78,19 +78,26 @@ async fn look_up(
     Ok((raw.digest(), document))
 }
 
-/// The images of a list; there is at least one.
+/// The images of a list; there is at least one. Where some say what they run on, only those are
+/// images: signatures, bills of materials and attestations stand beside them without a platform,
+/// or for an unknown one.
 fn variants(spec: &PullSpec, list: ManifestList) -> Result<Vec<Variant>, StageError> {
+    let (named, bare): (Vec<_>, Vec<_>) = list
+        .manifests
+        .into_iter()
+        .partition(|entry| architecture(entry).is_some());
+    let entries = match named.is_empty() {
+        true => bare.into_iter().filter(may_be_image).collect(),
+        false => named,
+    };
     let mut variants = Vec::new();
-    for entry in list.manifests {
-        let platform = entry.platform.as_ref();
-        // Build tools add attestations as entries for an unknown platform; and where a list has
-        // images for several systems, only those for Linux are built on.
-        let is_linux = |p: &Platform| p.os == "linux" || p.os.is_empty();
-        if platform.is_some_and(|p| !is_linux(p) || p.architecture == "unknown") {
+    for entry in entries {
+        // Where a list has images for several systems, only those for Linux are built on.
+        if !entry.platform.as_ref().is_none_or(is_linux) {
             continue;
         }
-        let arch = platform
-            .map(|p| p.architecture.parse::<Arch>())
+        let arch = architecture(&entry)
+            .map(str::parse::<Arch>)
             .transpose()
             .map_err(|source| StageError::Arch {
                 image: spec.to_string(),
@@ -105,6 +112,22 @@ fn variants(spec: &PullSpec, list: ManifestList) -> Result<Vec<Variant>, StageEr
         return Err(StageError::EmptyList(spec.to_string()));
     }
     Ok(variants)
+}
+
+/// The architecture an entry says it is for.
+fn architecture(entry: &ManifestListEntry) -> Option<&str> {
+    let architecture = entry.platform.as_ref()?.architecture.as_str();
+    Some(architecture).filter(|name| !matches!(*name, "" | "unknown"))
+}
+
+/// Whether an entry that names no architecture can be an image all the same.
+fn may_be_image(entry: &ManifestListEntry) -> bool {
+    let is_unknown = |p: &Platform| p.architecture == "unknown";
+    entry.artifact_type.is_none() && !entry.platform.as_ref().is_some_and(is_unknown)
+}
+
+fn is_linux(platform: &Platform) -> bool {
+    matches!(platform.os.as_str(), "linux" | "")
 }
 
 impl Image {

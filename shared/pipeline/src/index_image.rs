@@ -170,6 +170,7 @@ pub(crate) fn manifest_list(images: &[IndexImage]) -> Result<RawManifest, StageE
             variant: image.variant.clone(),
             ..Platform::linux(&image.arch)
         }),
+        artifact_type: None,
     });
     ManifestList::docker(entries.collect())
         .to_raw()

@@ -1,6 +1,7 @@
 //! Image registries.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -55,7 +56,7 @@ pub trait Registry: Send + Sync {
         descriptor: &Descriptor,
     ) -> Result<BlobStream, RegistryError>;
 
-    /// Whether the repository has the blob.
+    /// Whether a repository that is written to has the blob.
     ///
     /// # Errors
     /// [`RegistryError`], but not for a missing blob.
@@ -88,7 +89,18 @@ pub trait Registry: Send + Sync {
         source: &dyn BlobSource,
     ) -> Result<(), RegistryError>;
 
-    /// Writes a manifest or list under a tag or its digest.
+    /// What a tag of a repository that is written to names now; `None` if it is not there.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    async fn tagged(
+        &self,
+        repository: &Repository,
+        tag: &str,
+    ) -> Result<Option<Digest>, RegistryError>;
+
+    /// Writes a manifest or list under a tag or its digest. A tag that cannot be moved and names
+    /// it already is no failure.
     ///
     /// # Errors
     /// [`RegistryError`].
@@ -159,9 +171,7 @@ pub enum RegistryError {
         what: String,
     },
     /// Credentials are missing or wrong (401), or do not suffice (403).
-    #[error(
-        "{registry} refused access to {what} (status {status}): check the credentials for it in the service's auth file"
-    )]
+    #[error("{registry} refused access to {what} (status {status}): {login}")]
     Denied {
         /// The registry.
         registry: String,
@@ -169,6 +179,8 @@ pub enum RegistryError {
         what: String,
         /// Status code.
         status: u16,
+        /// Which login was shown, or where one was looked for.
+        login: String,
     },
     /// The service's own credentials cannot be read; it was not even asked with them.
     #[error("the service's credentials for {registry} cannot be used")]
@@ -180,7 +192,7 @@ pub enum RegistryError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The registry is overloaded, broken, or cannot be reached; retries did not help.
-    #[error("{registry} did not serve {what} after {attempts} attempts")]
+    #[error("{registry} did not serve {what} {}", tries(*.attempts, *.waited))]
     Unavailable {
         /// The registry.
         registry: String,
@@ -188,7 +200,20 @@ pub enum RegistryError {
         what: String,
         /// How often it was tried.
         attempts: u32,
+        /// How long all of that took.
+        waited: Duration,
         /// The last failure.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The registry cannot be reached, for a reason that will not pass by itself.
+    #[error("{registry} cannot be reached for {what}")]
+    Unreachable {
+        /// The registry.
+        registry: String,
+        /// The thing.
+        what: String,
+        /// Why, and what helps.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -245,11 +270,21 @@ pub enum RegistryError {
     },
 }
 
+/// How often and how long something was tried. Time below a second says nothing of a wait.
+fn tries(attempts: u32, waited: Duration) -> String {
+    let s = if attempts == 1 { "" } else { "s" };
+    match waited.as_secs() {
+        0 => format!("after {attempts} attempt{s}"),
+        seconds => format!("after {attempts} attempt{s} in {seconds} s"),
+    }
+}
+
 impl Classify for RegistryError {
     fn class(&self) -> Class {
         match self {
             Self::NotFound { .. }
             | Self::Denied { .. }
+            | Self::Unreachable { .. }
             | Self::Refused { .. }
             | Self::Mismatch { .. }
             | Self::TooLarge { .. } => Class::Reject,

@@ -4,16 +4,16 @@ mod challenge;
 mod credential;
 mod files;
 mod lookup;
+mod search;
 mod token;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
 use iib_ports::{AuthDocument, Login, RegistryLogins};
-use oci_client::token_cache::{RegistryToken, RegistryTokenType};
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use tokio::time::Instant;
 
@@ -22,6 +22,7 @@ use self::credential::Credential;
 pub(crate) use self::credential::Secret;
 pub use self::files::AuthFileError;
 use self::files::AuthFiles;
+pub use self::search::{LoginSearch, Outcome, Place};
 use crate::Fault;
 use crate::retry::Failure;
 use crate::target::{Scopes, Target};
@@ -31,23 +32,16 @@ use crate::transport::Transport;
 /// credential helper a start per request; a changed file counts after a minute or at a 401.
 const CREDENTIAL_LIFE: Duration = Duration::from_secs(60);
 
+/// Where made logins come from, for messages.
+const MADE: &str = "the service's own account (ECR)";
+
 /// The most authorizations that are kept; beyond it all are forgotten and fetched anew. One is
 /// a few KiB, and one process serves some tens of repositories.
 const CACHE_LIMIT: usize = 1024;
 
-/// An `Authorization` header, and the parts of it that `oci-client` asks for.
+/// An `Authorization` header.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Authorization {
-    header: HeaderValue,
-    pub(crate) kind: AuthorizationKind,
-}
-
-/// What an [`Authorization`] was made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum AuthorizationKind {
-    Basic { user: String, password: Secret },
-    Bearer(Secret),
-}
+pub(crate) struct Authorization(HeaderValue);
 
 /// Finds the authorization for a call: challenge, credentials, token.
 pub(crate) struct Authorizer {
@@ -57,6 +51,8 @@ pub(crate) struct Authorizer {
     files: AuthFiles,
     /// What each registry asked for last.
     challenges: Mutex<BTreeMap<String, Challenge>>,
+    /// Registries that were asked for their challenge, see [`Authorizer::may_ask`].
+    asked: Mutex<BTreeSet<String>>,
     granted: Mutex<BTreeMap<GrantKey, Grant>>,
 }
 
@@ -74,26 +70,19 @@ struct Grant {
 }
 
 impl Authorization {
-    fn basic(user: String, password: Secret) -> Option<Self> {
+    fn basic(user: &str, password: &Secret) -> Option<Self> {
         let pair = format!("{user}:{}", password.expose());
         let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
-        let header = sensitive(&format!("Basic {encoded}"))?;
-        Some(Self {
-            header,
-            kind: AuthorizationKind::Basic { user, password },
-        })
+        sensitive(&format!("Basic {encoded}")).map(Self)
     }
 
     /// `None` if the token has characters that no header can carry.
-    fn bearer(token: Secret) -> Option<Self> {
-        Some(Self {
-            header: sensitive(&format!("Bearer {}", token.expose()))?,
-            kind: AuthorizationKind::Bearer(token),
-        })
+    fn bearer(token: &Secret) -> Option<Self> {
+        sensitive(&format!("Bearer {}", token.expose())).map(Self)
     }
 
     pub(crate) fn header(&self) -> &HeaderValue {
-        &self.header
+        &self.0
     }
 }
 
@@ -103,23 +92,9 @@ fn sensitive(text: &str) -> Option<HeaderValue> {
     Some(header)
 }
 
-impl AuthorizationKind {
-    /// The same for `oci-client`.
-    pub(crate) fn to_oci(&self) -> RegistryTokenType {
-        match self {
-            Self::Basic { user, password } => {
-                RegistryTokenType::Basic(user.clone(), password.expose().to_owned())
-            }
-            Self::Bearer(token) => RegistryTokenType::Bearer(RegistryToken::Token {
-                token: token.expose().to_owned(),
-            }),
-        }
-    }
-}
-
 impl fmt::Debug for Authorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Authorization").field(&self.kind).finish()
+        f.debug_tuple("Authorization").field(&self.0).finish()
     }
 }
 
@@ -148,6 +123,7 @@ impl Authorizer {
             document,
             files,
             challenges: Mutex::default(),
+            asked: Mutex::default(),
             granted: Mutex::default(),
         })
     }
@@ -185,25 +161,55 @@ impl Authorizer {
         self.fetch(target, &challenge).await
     }
 
+    /// Whether a registry that refused a stranger without asking for a login may be asked for its
+    /// challenge: once, and only with a login at hand. Some registries hide what is private, and
+    /// ask for a login at `/v2/` alone (distribution specification, "determining support").
+    pub(crate) async fn may_ask(&self, target: &Target) -> Result<bool, Failure> {
+        if lock(&self.asked).contains(target.registry()) {
+            return Ok(false);
+        }
+        if self.credential(target).await? == Credential::Anonymous {
+            return Ok(false);
+        }
+        let mut asked = lock(&self.asked);
+        if asked.len() >= CACHE_LIMIT {
+            asked.clear();
+        }
+        Ok(asked.insert(target.registry().to_owned()))
+    }
+
+    /// Where a login for the target is looked for.
+    pub(crate) async fn search(&self, target: &Target) -> Result<LoginSearch, Failure> {
+        let (_, places) = self.look_up(target).await?;
+        Ok(LoginSearch::new(&target.repository, places))
+    }
+
+    async fn credential(&self, target: &Target) -> Result<Credential, Failure> {
+        Ok(self.look_up(target).await?.0)
+    }
+
     /// Logins that are made come before those in files: where there are any, the files hold at
     /// best an old one.
-    async fn credential(&self, target: &Target) -> Result<Credential, Failure> {
-        if let Some(logins) = &self.logins {
-            let made = logins.login(&target.repository).await;
-            let made = made.map_err(no_login)?;
-            if let Some(Login { user, password }) = made {
-                return Ok(Credential::Basic { user, password });
-            }
+    async fn look_up(&self, target: &Target) -> Result<(Credential, Vec<Place>), Failure> {
+        let repository = &target.repository;
+        let mut places = Vec::new();
+        if let Some(logins) = &self.logins
+            && let Some(Login { user, password }) =
+                logins.login(repository).await.map_err(no_login)?
+        {
+            places.push(Place::new(MADE, Outcome::Made));
+            return Ok((Credential::Basic { user, password }, places));
         }
         if let Some(document) = &self.document {
             let text = document.read().await.map_err(no_login)?;
-            let found = files::in_document(document.name(), &text, &target.repository).await;
+            let found = files::in_document(document.name(), &text, repository, &mut places).await;
             if let Some(credential) = found.map_err(|error| target.credentials(error))? {
-                return Ok(credential);
+                return Ok((credential, places));
             }
         }
-        let found = self.files.credential(&target.repository).await;
-        Ok(found.map_err(|error| target.credentials(error))?)
+        let found = self.files.credential(repository, &mut places).await;
+        let found = found.map_err(|error| target.credentials(error))?;
+        Ok((found.unwrap_or(Credential::Anonymous), places))
     }
 
     async fn fetch(
@@ -215,17 +221,17 @@ impl Authorizer {
         let granted = match challenge {
             Challenge::Basic => match credential {
                 Credential::Basic { user, password } => {
-                    Authorization::basic(user, password).map(|basic| (basic, CREDENTIAL_LIFE))
+                    Authorization::basic(&user, &password).map(|basic| (basic, CREDENTIAL_LIFE))
                 }
                 Credential::Bearer(token) => {
-                    Authorization::bearer(token).map(|bearer| (bearer, CREDENTIAL_LIFE))
+                    Authorization::bearer(&token).map(|bearer| (bearer, CREDENTIAL_LIFE))
                 }
                 // An identity token is only good at a token server.
                 Credential::Anonymous | Credential::Identity(_) => None,
             },
             Challenge::Bearer { realm, service } => Some(match credential {
                 Credential::Bearer(token) => (
-                    Authorization::bearer(token)
+                    Authorization::bearer(&token)
                         .ok_or_else(|| target.protocol(token::NOT_SENDABLE))?,
                     CREDENTIAL_LIFE,
                 ),
@@ -287,8 +293,8 @@ mod tests {
 
     #[test]
     fn neither_an_authorization_nor_its_header_shows_the_secret() {
-        let basic = Authorization::basic("ann".to_owned(), Secret::new("hunter2")).unwrap();
-        let bearer = Authorization::bearer(Secret::new("t0ken")).unwrap();
+        let basic = Authorization::basic("ann", &Secret::new("hunter2")).unwrap();
+        let bearer = Authorization::bearer(&Secret::new("t0ken")).unwrap();
         for authorization in [basic, bearer] {
             let shown = format!("{authorization:?} {:?}", authorization.header());
             assert!(!shown.contains("hunter2"), "{shown}");
@@ -299,6 +305,6 @@ mod tests {
 
     #[test]
     fn a_token_that_would_add_a_header_line_is_refused() {
-        assert_eq!(Authorization::bearer(Secret::new("x\r\nHost: y")), None);
+        assert_eq!(Authorization::bearer(&Secret::new("x\r\nHost: y")), None);
     }
 }

@@ -70,10 +70,7 @@ pub(crate) async fn next_chunk(
 ) -> Result<Option<bytes::Bytes>, Fault> {
     match tokio::time::timeout(idle, response.chunk()).await {
         Ok(Ok(chunk)) => Ok(chunk),
-        Ok(Err(error)) => Err(Fault::Connection {
-            host: host_of(response),
-            source: error.without_url(),
-        }),
+        Ok(Err(error)) => Err(Fault::of_connection(error, host_of(response))),
         Err(_) => Err(Fault::Silent {
             host: host_of(response),
             after: idle,

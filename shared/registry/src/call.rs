@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use iib_ports::RegistryError;
-use reqwest::{Response, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
-use crate::auth::Authorizer;
+use crate::auth::{Authorization, Authorizer, LoginSearch};
 use crate::hosts::same_origin;
 use crate::refusal;
-use crate::retry::{Failure, RetryPolicy, is_passing};
+use crate::retry::{Failure, RetryPolicy, Tries, is_passing};
 use crate::target::Target;
 use crate::transport::{Outgoing, SendFailure, Transport};
 
@@ -25,7 +25,7 @@ impl SendFailure {
     /// The same in terms of the call.
     pub(crate) fn during(self, target: &Target) -> Failure {
         match self {
-            Self::Fault(fault) => fault.into(),
+            Self::Fault(fault) => Failure::of_sending(target, fault),
             Self::Protocol(problem) => target.protocol(problem).into(),
         }
     }
@@ -53,40 +53,41 @@ impl Caller {
         R: Future<Output = Result<T, Failure>> + Send,
         T: Send,
     {
-        let mut tried = 0;
+        let mut tries = Tries::new();
         loop {
-            tried += 1;
             match attempt().await {
                 Ok(value) => return Ok(value),
-                Err(failure) => self.wait_after(target, tried, failure).await?,
+                Err(failure) => self.wait_after(target, &mut tries, failure).await?,
             }
         }
     }
 
-    /// Waits before the next try, if there is to be one.
+    /// Counts a try that failed, and waits before the next one, if there is to be one.
     pub(crate) async fn wait_after(
         &self,
         target: &Target,
-        tried: u32,
+        tries: &mut Tries,
         failure: Failure,
     ) -> Result<(), RegistryError> {
         let (fault, after) = match failure {
-            Failure::Final(error) => return Err(error),
+            Failure::Final(error) => return Err(self.last_word(target, error).await),
             Failure::Passing { fault, after } => (fault, after),
         };
-        if tried >= self.retry.attempts {
+        tries.made += 1;
+        let wait = self.retry.wait(tries.made, after, fastrand::f64());
+        if !self.retry.goes_on(tries.made, tries.elapsed(), wait) {
             return Err(RegistryError::Unavailable {
                 registry: target.registry().to_owned(),
                 what: target.what.clone(),
-                attempts: tried,
+                attempts: tries.made,
+                waited: tries.elapsed(),
                 source: Box::new(fault),
             });
         }
-        let wait = self.retry.wait(tried, after, fastrand::f64());
         tracing::debug!(
             registry = target.registry(),
             what = target.what,
-            attempt = tried,
+            attempt = tries.made,
             wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
             fault = &fault as &dyn std::error::Error,
             "registry call failed, trying again"
@@ -95,47 +96,116 @@ impl Caller {
         Ok(())
     }
 
-    /// One try: sends the request, and once more with fresh authorization if the registry asks
-    /// for it. Any answer comes back except those that ask to try again.
+    /// The error a call ends with. A refused access says which login was shown, or where one was
+    /// looked for; what that takes is done only here, where somebody will read it.
+    async fn last_word(&self, target: &Target, error: RegistryError) -> RegistryError {
+        match error {
+            RegistryError::Denied {
+                registry,
+                what,
+                status,
+                ..
+            } => {
+                let login = match self.authorizer.search(target).await {
+                    Ok(search) => search.to_string(),
+                    Err(_) => "the service's auth files cannot be read".to_owned(),
+                };
+                RegistryError::Denied {
+                    registry,
+                    what,
+                    status,
+                    login,
+                }
+            }
+            other => other,
+        }
+    }
+
+    /// See [`crate::RegistryClient::explain_login`].
+    pub(crate) async fn explain_login(
+        &self,
+        target: &Target,
+    ) -> Result<LoginSearch, RegistryError> {
+        self.with_retry(target, || self.authorizer.search(target))
+            .await
+    }
+
+    /// One try: sends the request, and once more with fresh authorization if the registry wants
+    /// some. Any answer comes back except those that ask to try again.
     pub(crate) async fn attempt(
         &self,
         target: &Target,
         outgoing: &Outgoing,
     ) -> Result<Response, Failure> {
-        let authorization = self.authorizer.current(target).await?;
-        let response = self.send(target, outgoing, authorization.as_ref()).await?;
-        let response = if self.asks_for_authorization(&response, outgoing) {
-            let fresh = self.authorizer.renew(target, response.headers()).await?;
-            if fresh.is_none() || fresh == authorization {
-                // There is nothing else to show.
-                return Err(target.denied(StatusCode::UNAUTHORIZED).into());
+        let shown = self.authorizer.current(target).await?;
+        let mut response = self.send(target, outgoing, shown.as_ref()).await?;
+        if wants_login(&response, outgoing, shown.as_ref()) {
+            match self.fresh(target, &response, shown.as_ref()).await? {
+                Some(fresh) => response = self.send(target, outgoing, Some(&fresh)).await?,
+                None if response.status() == StatusCode::UNAUTHORIZED => {
+                    // There is nothing else to show.
+                    return Err(target.denied(StatusCode::UNAUTHORIZED).into());
+                }
+                None => {}
             }
-            self.send(target, outgoing, fresh.as_ref()).await?
-        } else {
-            response
-        };
+        }
         if is_passing(response.status()) {
             return Err(refusal::passing(response).await);
         }
         Ok(response)
     }
 
+    /// Another authorization than the one that was shown: by the challenge of the answer, or by
+    /// that of the registry where it refused a stranger without one.
+    async fn fresh(
+        &self,
+        target: &Target,
+        response: &Response,
+        shown: Option<&Authorization>,
+    ) -> Result<Option<Authorization>, Failure> {
+        if response.status() == StatusCode::UNAUTHORIZED {
+            let fresh = self.authorizer.renew(target, response.headers()).await?;
+            if fresh.is_some() {
+                return Ok(fresh.filter(|fresh| Some(fresh) != shown));
+            }
+        }
+        if shown.is_some() || !self.authorizer.may_ask(target).await? {
+            return Ok(None);
+        }
+        let Some(base) = self.transport.hosts().base(&target.repository) else {
+            return Ok(None);
+        };
+        let asking = Outgoing::new(Method::GET, base);
+        let asked = self.send(target, &asking, None).await?;
+        if asked.status() != StatusCode::UNAUTHORIZED {
+            return Ok(None);
+        }
+        self.authorizer.renew(target, asked.headers()).await
+    }
+
     async fn send(
         &self,
         target: &Target,
         outgoing: &Outgoing,
-        authorization: Option<&crate::auth::Authorization>,
+        authorization: Option<&Authorization>,
     ) -> Result<Response, Failure> {
-        let header = authorization.map(crate::auth::Authorization::header);
+        let header = authorization.map(Authorization::header);
         self.transport
             .send(outgoing, header)
             .await
             .map_err(|failure| failure.during(target))
     }
+}
 
-    /// A 401 of the registry itself. One from a host it redirected to says nothing about its
-    /// tokens, and must not name a place to send credentials to.
-    fn asks_for_authorization(&self, response: &Response, outgoing: &Outgoing) -> bool {
-        response.status() == StatusCode::UNAUTHORIZED && same_origin(response.url(), &outgoing.url)
-    }
+/// Whether an answer may be another one with a login. A 401 of the registry itself says so; one
+/// from a host it redirected to says nothing about its tokens, and must not name a place to send
+/// credentials to. A stranger may be told that there is nothing (404), or nothing for him (403).
+fn wants_login(response: &Response, outgoing: &Outgoing, shown: Option<&Authorization>) -> bool {
+    let of_registry = same_origin(response.url(), &outgoing.url);
+    of_registry
+        && match response.status() {
+            StatusCode::UNAUTHORIZED => true,
+            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => shown.is_none(),
+            _ => false,
+        }
 }

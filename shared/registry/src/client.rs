@@ -8,18 +8,17 @@ use iib_ports::{BlobSource, BlobStream, Registry, RegistryError};
 
 use crate::auth::Authorizer;
 use crate::call::Caller;
-use crate::presence::Presence;
 use crate::pull::pull_blob;
 use crate::retry::RetryPolicy;
+use crate::target::Target;
 use crate::transport::Transport;
-use crate::{RegistryConfig, RegistryInitError};
+use crate::{LoginSearch, RegistryConfig, RegistryInitError};
 
 /// A client for all registries; made once and shared. Cloning it is cheap and shares
 /// connections and tokens.
 #[derive(Debug, Clone)]
 pub struct RegistryClient {
     caller: Arc<Caller>,
-    presence: Arc<Presence>,
 }
 
 impl RegistryClient {
@@ -33,12 +32,12 @@ impl RegistryClient {
             return Err(RegistryInitError::NoAttempts);
         }
         let transport = Arc::new(Transport::new(&config)?);
-        let presence = Presence::new(&config, transport.hosts()).map_err(RegistryInitError::Oci)?;
         let retry = RetryPolicy {
             attempts: config.attempts,
             base: config.backoff_base,
             cap: config.backoff_cap,
             retry_after_cap: config.retry_after_cap,
+            patience: config.patience,
         };
         let authorizer = Authorizer::new(
             Arc::clone(&transport),
@@ -52,8 +51,16 @@ impl RegistryClient {
                 authorizer,
                 retry,
             }),
-            presence: Arc::new(presence),
         })
+    }
+
+    /// Where a login for an image is looked for, and what is there. Credential helpers that are
+    /// named for it are run.
+    ///
+    /// # Errors
+    /// [`RegistryError`] for auth files that cannot be used.
+    pub async fn explain_login(&self, image: &PullSpec) -> Result<LoginSearch, RegistryError> {
+        self.caller.explain_login(&Target::image(image)).await
     }
 
     pub(crate) fn caller(&self) -> &Caller {
@@ -80,9 +87,7 @@ impl Registry for RegistryClient {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<bool, RegistryError> {
-        self.caller
-            .has_blob(&self.presence, repository, digest)
-            .await
+        self.caller.has_blob(repository, digest).await
     }
 
     async fn mount_blob(
@@ -101,6 +106,14 @@ impl Registry for RegistryClient {
         source: &dyn BlobSource,
     ) -> Result<(), RegistryError> {
         self.caller.push_blob(repository, descriptor, source).await
+    }
+
+    async fn tagged(
+        &self,
+        repository: &Repository,
+        tag: &str,
+    ) -> Result<Option<Digest>, RegistryError> {
+        self.caller.tagged(repository, tag).await
     }
 
     async fn push_manifest(

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use iib_ports::{AuthDocument, RegistryLogins};
 
+use crate::Proxies;
+
 /// How often a call is tried in all. Five tries with the waits below ride out a registry that
 /// restarts or throttles for some seconds; what lasts longer is the queue's to wait for.
 const ATTEMPTS: u32 = 5;
@@ -28,6 +30,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a registry may be silent in the middle of a call. It covers the time in which
 /// registries check the digest of a large upload before they answer.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long the tries of one call may take before no other one is made: a quarter of the time a
+/// stage has, so that a stage which meets a dead registry ends with a reason of its own.
+const PATIENCE: Duration = Duration::from_secs(75);
 
 /// Settings of a [`RegistryClient`](crate::RegistryClient).
 #[derive(Clone)]
@@ -51,6 +57,10 @@ pub struct RegistryConfig {
     pub backoff_cap: Duration,
     /// The longest wait a registry can ask for with `Retry-After`.
     pub retry_after_cap: Duration,
+    /// After how long no other try of a call is made. No registry may be silent for longer, either.
+    pub patience: Duration,
+    /// The proxies calls go through; `None` for those of the process's environment.
+    pub proxies: Option<Proxies>,
     /// How long a connection may take to come about.
     pub connect_timeout: Duration,
     /// How long a registry may be silent in the middle of a call.
@@ -68,6 +78,8 @@ impl Default for RegistryConfig {
             backoff_base: BACKOFF_BASE,
             backoff_cap: BACKOFF_CAP,
             retry_after_cap: RETRY_AFTER_CAP,
+            patience: PATIENCE,
+            proxies: None,
             connect_timeout: CONNECT_TIMEOUT,
             idle_timeout: IDLE_TIMEOUT,
         }

@@ -1,8 +1,12 @@
 //! Errors of the adapter itself. What calls return is [`iib_ports::RegistryError`].
 
-use iib_ports::{Class, Classify};
+use std::error::Error;
+use std::io;
 
-use crate::AuthFileError;
+use iib_ports::{Class, Classify};
+use rustls::CertificateError;
+
+use crate::{AuthFileError, ProxyError};
 
 /// The client could not be made from its settings.
 #[derive(Debug, thiserror::Error)]
@@ -22,9 +26,9 @@ pub enum RegistryInitError {
     /// The HTTP client could not be set up, for instance for want of TLS root certificates.
     #[error("the HTTP client for registries could not be set up")]
     Http(#[source] reqwest::Error),
-    /// `oci-client` could not be set up.
-    #[error("the OCI client for registries could not be set up")]
-    Oci(#[source] oci_client::errors::OciDistributionError),
+    /// A proxy that the environment names cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
 }
 
 impl Classify for RegistryInitError {
@@ -35,13 +39,13 @@ impl Classify for RegistryInitError {
             | Self::InsecureRegistry(_)
             | Self::AuthFile(_)
             | Self::Http(_)
-            | Self::Oci(_) => Class::Bug,
+            | Self::Proxy(_) => Class::Bug,
         }
     }
 }
 
-/// Why one try of a call failed, in a way that may pass. It is the source of
-/// [`iib_ports::RegistryError::Unavailable`].
+/// Why one try of a call failed. It is the source of [`iib_ports::RegistryError::Unavailable`],
+/// or, where no other try can change it, of [`iib_ports::RegistryError::Unreachable`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
@@ -50,7 +54,7 @@ pub enum Fault {
     Status {
         /// Who answered.
         host: String,
-        /// Status code: 408, 429 or 5xx.
+        /// Status code: 408, 429, 5xx, or that of a refusal which passes.
         status: u16,
         /// Code and message of the error document.
         reason: String,
@@ -62,6 +66,40 @@ pub enum Fault {
         host: String,
         /// The failure, without the URL (which can hold a signature).
         source: reqwest::Error,
+    },
+    /// The other end speaks no TLS.
+    #[error(
+        "{host} does not speak TLS but, it seems, plain HTTP: if that is meant, name it in IIB_INSECURE_REGISTRIES"
+    )]
+    PlainHttp {
+        /// The other end.
+        host: String,
+    },
+    /// Nobody we trust vouches for the certificate.
+    #[error(
+        "the certificate of {host} is signed by an authority unknown here: name the file with the authority's certificate in SSL_CERT_FILE, or a folder of such files in SSL_CERT_DIR"
+    )]
+    UnknownAuthority {
+        /// The other end.
+        host: String,
+    },
+    /// The certificate is not good for another reason.
+    #[error(
+        "the certificate of {host} is not accepted ({problem}): the registry needs another one; if its authority is the trouble, name that in SSL_CERT_FILE or SSL_CERT_DIR"
+    )]
+    Certificate {
+        /// The other end.
+        host: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The name of the host is unknown.
+    #[error(
+        "no address is known for the name of {host}: check its spelling; if only a proxy can reach it, name that in HTTPS_PROXY"
+    )]
+    UnknownHost {
+        /// The other end.
+        host: String,
     },
     /// An answer without a length ended before all of it had come.
     #[error("{host} ended its answer after {received} of {size} bytes")]
@@ -77,11 +115,82 @@ pub enum Fault {
     #[error("no login for the registry could be made")]
     Login(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Nothing came or went for too long.
-    #[error("{host} was silent for {} ms", .after.as_millis())]
+    #[error("{host} was silent for {:.1} seconds", .after.as_secs_f64())]
     Silent {
         /// The other end.
         host: String,
         /// How long it was waited for.
         after: std::time::Duration,
     },
+}
+
+impl Fault {
+    /// Sorts an error of the HTTP client; what it says of the URL is left out, which can hold a
+    /// signature.
+    pub(crate) fn of_connection(error: reqwest::Error, host: String) -> Self {
+        for cause in causes(&error) {
+            match cause.downcast_ref::<rustls::Error>() {
+                Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+                    return Self::UnknownAuthority { host };
+                }
+                Some(rustls::Error::InvalidCertificate(problem)) => {
+                    let problem = problem.to_string();
+                    return Self::Certificate { host, problem };
+                }
+                // What came in place of a TLS record is none.
+                Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => {
+                    return Self::PlainHttp { host };
+                }
+                _ => {}
+            }
+            if is_unknown_name(cause) {
+                return Self::UnknownHost { host };
+            }
+        }
+        Self::Connection {
+            host,
+            source: error.without_url(),
+        }
+    }
+
+    /// Whether another try would end the same.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match self {
+            Self::PlainHttp { .. }
+            | Self::UnknownAuthority { .. }
+            | Self::Certificate { .. }
+            | Self::UnknownHost { .. } => true,
+            Self::Status { .. }
+            | Self::Connection { .. }
+            | Self::EndedEarly { .. }
+            | Self::Login(_)
+            | Self::Silent { .. } => false,
+        }
+    }
+}
+
+/// An error and its causes. What an `io::Error` wraps is none of its causes, but is one here.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    let first: &(dyn Error + 'static) = error;
+    std::iter::successors(Some(first), |error| cause(*error))
+}
+
+fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
+    {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
+}
+
+/// The resolver's answer that there is no such name. That it cannot tell now is another answer,
+/// and passes. The standard library keeps the code to itself, so its text is looked at.
+fn is_unknown_name(error: &(dyn Error + 'static)) -> bool {
+    let Some(error) = error.downcast_ref::<io::Error>() else {
+        return false;
+    };
+    let text = error.to_string();
+    text.contains("failed to lookup address information") && !text.contains("emporary failure")
 }

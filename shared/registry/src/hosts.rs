@@ -27,9 +27,9 @@ impl Hosts {
         Ok(Self { plain })
     }
 
-    /// The names, for `oci-client`.
-    pub(crate) fn plain(&self) -> impl Iterator<Item = &String> {
-        self.plain.iter()
+    /// Where the registry says what it asks for: the API's own address.
+    pub(crate) fn base(&self, repository: &Repository) -> Option<Url> {
+        self.api(repository)?.join("/v2/").ok()
     }
 
     /// Where the registry's API for this repository begins, with a slash at the end.

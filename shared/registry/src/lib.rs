@@ -10,6 +10,7 @@ mod hosts;
 mod manifest;
 mod mount;
 mod presence;
+mod proxies;
 mod pull;
 mod push;
 mod refusal;
@@ -18,7 +19,8 @@ mod tags;
 mod target;
 mod transport;
 
-pub use auth::AuthFileError;
+pub use auth::{AuthFileError, LoginSearch, Outcome, Place};
 pub use client::RegistryClient;
 pub use config::RegistryConfig;
 pub use error::{Fault, RegistryInitError};
+pub use proxies::{Proxies, ProxyError};

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use iib_oci::{Digest, MANIFEST_LIMIT, MediaType, PullSpec, RawManifest, Reference, Repository};
 use iib_ports::RegistryError;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Response};
 
 use crate::body::{ReadFailure, read_document};
@@ -11,10 +11,10 @@ use crate::call::Caller;
 use crate::refusal;
 use crate::retry::Failure;
 use crate::target::Target;
-use crate::transport::{Outgoing, Redirects};
+use crate::transport::Outgoing;
 
 /// The header in which registries say which digest they keep a manifest under.
-const CONTENT_DIGEST: &str = "docker-content-digest";
+pub(crate) const CONTENT_DIGEST: &str = "docker-content-digest";
 
 impl Caller {
     /// See [`iib_ports::Registry::manifest`].
@@ -23,15 +23,7 @@ impl Caller {
         image: &PullSpec,
     ) -> Result<RawManifest, RegistryError> {
         let target = Target::image(image);
-        let url = self.url(&target, &format!("manifests/{}", image.reference()))?;
-        let mut outgoing = Outgoing::new(Method::GET, url);
-        outgoing.redirects = Redirects::Follow;
-        for media_type in MediaType::MANIFESTS {
-            // One header each: some registries read only the first type of a list.
-            outgoing
-                .headers
-                .append(ACCEPT, HeaderValue::from_static(media_type));
-        }
+        let outgoing = self.manifest_call(&target, Method::GET, image.reference())?;
         self.with_retry(&target, || self.pull_once(&target, &outgoing, image))
             .await
     }
@@ -43,14 +35,7 @@ impl Caller {
         image: &PullSpec,
     ) -> Result<RawManifest, Failure> {
         let response = self.attempt(target, outgoing).await?;
-        let response = refusal::accept(target, response).await?;
-        let header = content_type(response.headers());
-        let idle = self.transport.idle_timeout();
-        let bytes = match read_document(response, MANIFEST_LIMIT, idle).await {
-            Ok(bytes) => bytes,
-            Err(ReadFailure::Fault(fault)) => return Err(fault.into()),
-            Err(ReadFailure::TooLarge) => return Err(target.too_large(MANIFEST_LIMIT).into()),
-        };
+        let (header, bytes) = self.manifest_bytes(target, response).await?;
         if let Reference::Digest(expected) = image.reference() {
             let got = Digest::of(&bytes);
             if got != *expected {
@@ -61,6 +46,22 @@ impl Caller {
             media_type: media_type(header, &bytes),
             bytes,
         })
+    }
+
+    /// The document of an answer, and the type it came under.
+    pub(crate) async fn manifest_bytes(
+        &self,
+        target: &Target,
+        response: Response,
+    ) -> Result<(Option<MediaType>, Vec<u8>), Failure> {
+        let response = refusal::accept(target, response).await?;
+        let header = content_type(response.headers());
+        let idle = self.transport.idle_timeout();
+        match read_document(response, MANIFEST_LIMIT, idle).await {
+            Ok(bytes) => Ok((header, bytes)),
+            Err(ReadFailure::Fault(fault)) => Err(fault.into()),
+            Err(ReadFailure::TooLarge) => Err(target.too_large(MANIFEST_LIMIT).into()),
+        }
     }
 
     /// See [`iib_ports::Registry::push_manifest`].
@@ -86,14 +87,56 @@ impl Caller {
         let mut outgoing = Outgoing::new(Method::PUT, url);
         outgoing.headers.insert(CONTENT_TYPE, media_type);
         outgoing.body = Bytes::copy_from_slice(&manifest.bytes);
-        let response = self
+        let pushed = self
             .with_retry(&target, async || {
                 let response = self.attempt(&target, &outgoing).await?;
                 refusal::accept_manifest(&target, response).await
             })
-            .await?;
-        stored_as(&target, &response, &digest)
+            .await;
+        match pushed {
+            Ok(response) => stored_as(&target, &response, &digest),
+            Err(RegistryError::Refused {
+                registry,
+                what,
+                status,
+                reason,
+            }) => match self.holds(repository, reference, &digest).await {
+                Holds::Own => Ok(()),
+                Holds::Other(other) => Err(RegistryError::Refused {
+                    registry,
+                    what,
+                    status,
+                    reason: format!("{reason}; the tag names {other} and is left alone"),
+                }),
+                Holds::Unknown => Err(RegistryError::Refused {
+                    registry,
+                    what,
+                    status,
+                    reason,
+                }),
+            },
+            Err(error) => Err(error),
+        }
     }
+
+    /// What a reference names after it was refused. A tag that cannot be moved may name our own
+    /// manifest already, if only the answer to an earlier try was lost.
+    async fn holds(&self, repository: &Repository, reference: &Reference, own: &Digest) -> Holds {
+        let target = Target::image_look(repository, reference);
+        match self.named_by(&target, reference).await {
+            Ok(Some(named)) if named == *own => Holds::Own,
+            Ok(Some(named)) => Holds::Other(named),
+            // The refusal says more than a look that failed.
+            Ok(None) | Err(_) => Holds::Unknown,
+        }
+    }
+}
+
+/// What a reference names after a push to it was refused.
+enum Holds {
+    Own,
+    Other(Digest),
+    Unknown,
 }
 
 /// The registry must have stored the bytes it was given. It need not say so: the header (like

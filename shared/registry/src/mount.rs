@@ -5,13 +5,13 @@ use iib_ports::RegistryError;
 use reqwest::{Method, StatusCode};
 
 use crate::call::Caller;
-use crate::refusal;
 use crate::target::Target;
 use crate::transport::Outgoing;
 
 impl Caller {
-    /// See [`iib_ports::Registry::mount_blob`]. Every way in which registries decline is `false`:
-    /// the blob can still be uploaded, and that upload tells what is really wrong.
+    /// See [`iib_ports::Registry::mount_blob`]. A mount only saves an upload, so it is tried once,
+    /// and whatever becomes of it but a 201 is `false`: the upload then tells what is really
+    /// wrong, if anything.
     pub(crate) async fn mount_blob(
         &self,
         to: &Repository,
@@ -27,33 +27,20 @@ impl Caller {
             .append_pair("mount", digest.as_str())
             .append_pair("from", from.path());
         let outgoing = Outgoing::new(Method::POST, url);
-        let attempted = self
-            .with_retry(&target, || self.attempt(&target, &outgoing))
-            .await;
-        let response = match attempted {
+        let response = match self.attempt(&target, &outgoing).await {
             Ok(response) => response,
-            // No token for both repositories, most likely because the source is not ours.
-            Err(RegistryError::Denied { .. }) => return Ok(false),
-            Err(error) => return Err(error),
+            Err(failure) => {
+                tracing::debug!(what = target.what, ?failure, "a blob was not mounted");
+                return Ok(false);
+            }
         };
-        match response.status() {
-            StatusCode::CREATED => Ok(true),
-            StatusCode::ACCEPTED => {
-                // A registry that does not mount opens an upload instead (distribution
-                // specification, "mounting a blob").
-                if let Ok(session) = self.transport.location(&response) {
-                    self.cancel_upload(&target, &outgoing, session).await;
-                }
-                Ok(false)
-            }
-            StatusCode::UNAUTHORIZED
-            | StatusCode::FORBIDDEN
-            | StatusCode::NOT_FOUND
-            | StatusCode::METHOD_NOT_ALLOWED => Ok(false),
-            status if status.is_success() => {
-                Err(target.protocol("its answer to a mount is neither 201 nor 202"))
-            }
-            _ => Err(refusal::refused(&target, response).await),
+        if response.status() == StatusCode::ACCEPTED
+            // A registry that does not mount opens an upload instead (distribution
+            // specification, "mounting a blob").
+            && let Ok(session) = self.transport.location(&response)
+        {
+            self.cancel_upload(&target, &outgoing, session).await;
         }
+        Ok(response.status() == StatusCode::CREATED)
     }
 }

@@ -1,113 +1,98 @@
-//! Whether a repository has a blob.
+//! Looks at a repository that is written to: is a blob there, what does a tag name?
+//!
+//! They show the rights to write, as everything does that belongs to a push: a token server may
+//! give nothing for reading what does not exist yet, and make it when somebody wants to write.
 
-use iib_oci::{Digest, Repository};
+use iib_oci::{Digest, MediaType, Reference, Repository};
 use iib_ports::RegistryError;
-use oci_client::client::{ClientConfig, ClientProtocol};
-use oci_client::errors::OciDistributionError;
-use oci_client::secrets::RegistryAuth;
-use oci_client::{Reference, RegistryOperation};
+use reqwest::header::{ACCEPT, HeaderValue};
 use reqwest::{Method, StatusCode};
 
-use crate::RegistryConfig;
-use crate::auth::{Authorization, AuthorizationKind};
 use crate::call::Caller;
-use crate::hosts::Hosts;
+use crate::manifest::CONTENT_DIGEST;
 use crate::refusal;
 use crate::retry::Failure;
 use crate::target::Target;
-use crate::transport::{Outgoing, Redirects, USER_AGENT};
-
-/// Asks with `oci-client`.
-pub(crate) struct Presence {
-    client: oci_client::Client,
-}
-
-impl std::fmt::Debug for Presence {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Presence").finish_non_exhaustive()
-    }
-}
-
-impl Presence {
-    pub(crate) fn new(
-        config: &RegistryConfig,
-        hosts: &Hosts,
-    ) -> Result<Self, OciDistributionError> {
-        let client = oci_client::Client::try_from(ClientConfig {
-            protocol: ClientProtocol::HttpsExcept(hosts.plain().cloned().collect()),
-            connect_timeout: Some(config.connect_timeout),
-            read_timeout: Some(config.idle_timeout),
-            user_agent: USER_AGENT,
-            ..ClientConfig::default()
-        })?;
-        Ok(Self { client })
-    }
-
-    async fn ask(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-        authorization: Option<&Authorization>,
-    ) -> Result<bool, OciDistributionError> {
-        let reference = Reference::with_digest(
-            repository.registry().to_owned(),
-            repository.path().to_owned(),
-            digest.to_string(),
-        );
-        if let Some(authorization) = authorization {
-            // The client looks for a token only once it knows of some authentication; with a
-            // bearer one it never starts a token exchange of its own, which has no bounds.
-            let known = match &authorization.kind {
-                AuthorizationKind::Basic { .. } => RegistryAuth::Anonymous,
-                AuthorizationKind::Bearer(token) => RegistryAuth::Bearer(token.expose().to_owned()),
-            };
-            self.client
-                .store_auth_if_needed(reference.resolve_registry(), &known)
-                .await;
-            self.client
-                .tokens
-                .insert(
-                    &reference,
-                    RegistryOperation::Pull,
-                    authorization.kind.to_oci(),
-                )
-                .await;
-        }
-        self.client.blob_exists(&reference, digest.as_str()).await
-    }
-}
+use crate::transport::{Outgoing, Redirects};
 
 impl Caller {
-    /// See [`iib_ports::Registry::has_blob`]. A plain yes or no comes from `oci-client`. Its
-    /// errors do not carry what a registry asks for (`WWW-Authenticate`, `Retry-After`), so on
-    /// any of them the question is put again with a request of our own.
+    /// See [`iib_ports::Registry::has_blob`].
     pub(crate) async fn has_blob(
         &self,
-        presence: &Presence,
         repository: &Repository,
         digest: &Digest,
     ) -> Result<bool, RegistryError> {
-        let target = Target::blob(repository, digest);
-        if let Ok(authorization) = self.authorizer.current(&target).await
-            && let Ok(there) = presence
-                .ask(repository, digest, authorization.as_ref())
-                .await
-        {
-            return Ok(there);
-        }
+        let target = Target::blob_look(repository, digest);
         let mut outgoing =
             Outgoing::new(Method::HEAD, self.url(&target, &format!("blobs/{digest}"))?);
         outgoing.redirects = Redirects::Follow;
-        self.with_retry(&target, || self.head_once(&target, &outgoing))
+        self.with_retry(&target, async || {
+            let response = self.attempt(&target, &outgoing).await?;
+            match response.status() {
+                StatusCode::NOT_FOUND => Ok(false),
+                status if status.is_success() => Ok(true),
+                _ => Err(refusal::failure(&target, response).await),
+            }
+        })
+        .await
+    }
+
+    /// See [`iib_ports::Registry::tagged`].
+    pub(crate) async fn tagged(
+        &self,
+        repository: &Repository,
+        tag: &str,
+    ) -> Result<Option<Digest>, RegistryError> {
+        let reference = Reference::Tag(tag.to_owned());
+        let target = Target::image_look(repository, &reference);
+        self.with_retry(&target, || self.named_by(&target, &reference))
             .await
     }
 
-    async fn head_once(&self, target: &Target, outgoing: &Outgoing) -> Result<bool, Failure> {
-        let response = self.attempt(target, outgoing).await?;
+    /// What a reference names; one try. A registry that does not say the digest at once is asked
+    /// for the whole manifest.
+    pub(crate) async fn named_by(
+        &self,
+        target: &Target,
+        reference: &Reference,
+    ) -> Result<Option<Digest>, Failure> {
+        let mut outgoing = self.manifest_call(target, Method::HEAD, reference)?;
+        let response = self.attempt(target, &outgoing).await?;
         match response.status() {
-            StatusCode::NOT_FOUND => Ok(false),
-            status if status.is_success() => Ok(true),
-            _ => Err(refusal::failure(target, response).await),
+            StatusCode::NOT_FOUND => return Ok(None),
+            status if status.is_success() => {}
+            _ => return Err(refusal::failure(target, response).await),
         }
+        let header = response.headers().get(CONTENT_DIGEST);
+        let told = header.and_then(|value| value.to_str().ok()?.parse().ok());
+        if told.is_some() {
+            return Ok(told);
+        }
+        outgoing.method = Method::GET;
+        let response = self.attempt(target, &outgoing).await?;
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let (_, bytes) = self.manifest_bytes(target, response).await?;
+        Ok(Some(Digest::of(&bytes)))
+    }
+
+    /// A call that reads a manifest.
+    pub(crate) fn manifest_call(
+        &self,
+        target: &Target,
+        method: Method,
+        reference: &Reference,
+    ) -> Result<Outgoing, RegistryError> {
+        let url = self.url(target, &format!("manifests/{reference}"))?;
+        let mut outgoing = Outgoing::new(method, url);
+        outgoing.redirects = Redirects::Follow;
+        for media_type in MediaType::MANIFESTS {
+            // One header each: some registries read only the first type of a list.
+            outgoing
+                .headers
+                .append(ACCEPT, HeaderValue::from_static(media_type));
+        }
+        Ok(outgoing)
     }
 }

@@ -13,7 +13,7 @@ use crate::Fault;
 use crate::body::{host_of, next_chunk};
 use crate::call::Caller;
 use crate::refusal;
-use crate::retry::Failure;
+use crate::retry::{Failure, Tries};
 use crate::target::Target;
 use crate::transport::{Outgoing, Redirects};
 
@@ -33,7 +33,7 @@ struct Download {
     skip: u64,
     response: Option<Response>,
     /// Broken connections so far.
-    broken: u32,
+    broken: Tries,
 }
 
 /// See [`iib_ports::Registry::blob`].
@@ -67,7 +67,7 @@ pub(crate) async fn pull_blob(
         hasher: Some(DigestHasher::default()),
         skip: 0,
         response: Some(response),
-        broken: 0,
+        broken: Tries::new(),
     };
     Ok(Box::pin(stream::try_unfold(download, Download::next)))
 }
@@ -121,6 +121,7 @@ impl Download {
             return Err(self.target.mismatch(&bytes(self.size), &at_least));
         }
         self.received = received;
+        self.broken.progressed();
         if let Some(hasher) = &mut self.hasher {
             hasher.update(chunk);
         }
@@ -150,9 +151,8 @@ impl Download {
     }
 
     async fn wait_after(&mut self, failure: Failure) -> Result<(), RegistryError> {
-        self.broken += 1;
         self.caller
-            .wait_after(&self.target, self.broken, failure)
+            .wait_after(&self.target, &mut self.broken, failure)
             .await
     }
 

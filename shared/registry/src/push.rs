@@ -104,7 +104,7 @@ impl Caller {
                 .put(target, &place, fresh.as_ref(), descriptor, source)
                 .await?;
         }
-        refusal::accept(target, response).await.map(drop)
+        refusal::accept_upload(target, response).await.map(drop)
     }
 
     /// Closes an upload that comes to nothing, so that none are left lying about. One try: the
@@ -147,7 +147,7 @@ impl Caller {
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization.header().clone());
         }
-        let host = session.authority().to_owned();
+        let host = self.transport.other_end(session);
         let idle = self.transport.idle_timeout();
         let mut sending = std::pin::pin!(request.send());
         let mut seen = 0;

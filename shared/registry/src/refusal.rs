@@ -1,5 +1,7 @@
 //! Answers that are no success, as errors.
 
+use std::time::Duration;
+
 use iib_ports::RegistryError;
 use oci_client::errors::{OciEnvelope, OciErrorCode};
 use reqwest::{Response, StatusCode};
@@ -12,8 +14,32 @@ use crate::target::{Access, Target};
 /// The longest reason that is passed on, in characters.
 const REASON_LIMIT: usize = 300;
 
-/// The code of a digest that does not fit.
-const DOUBTED_DIGEST: &str = "DIGEST_INVALID";
+/// How long to wait at least before something is pushed again that was refused for the lack of
+/// what was pushed just before.
+const LAG: Duration = Duration::from_secs(1);
+
+/// Refusals of a manifest that pass. The first three are of a registry of several replicas, one
+/// of which does not know yet what another has stored. A doubted digest is of a registry that
+/// read a file of its own which somebody else was just writing, who pushes the same layers to the
+/// same repository (distribution's links to layers are not written in one step): ours is
+/// calculated from the bytes.
+const PASSING_FOR_MANIFEST: [&str; 4] = [
+    "MANIFEST_BLOB_UNKNOWN",
+    "BLOB_UNKNOWN",
+    "MANIFEST_UNKNOWN",
+    "DIGEST_INVALID",
+];
+
+/// Refusals of an upload that a new upload answers (Docker Registry HTTP API V2, "Blob Upload").
+/// What was sent was checked on the way.
+const PASSING_FOR_UPLOAD: [&str; 6] = [
+    "BLOB_UPLOAD_UNKNOWN",
+    "BLOB_UPLOAD_INVALID",
+    "BLOB_UNKNOWN",
+    "DIGEST_INVALID",
+    "SIZE_INVALID",
+    "RANGE_INVALID",
+];
 
 /// The answer if it is a success, otherwise what it means.
 pub(crate) async fn accept(target: &Target, response: Response) -> Result<Response, Failure> {
@@ -23,33 +49,91 @@ pub(crate) async fn accept(target: &Target, response: Response) -> Result<Respon
     Err(failure(target, response).await)
 }
 
-/// The same for a manifest that was pushed. A registry that doubts a digest there read a file of
-/// its own that somebody else was just writing, who pushes the same layers to the same repository
-/// (distribution's links to layers are not written in one step): ours is calculated from the bytes.
+/// The same for a manifest that was pushed.
 pub(crate) async fn accept_manifest(
     target: &Target,
     response: Response,
 ) -> Result<Response, Failure> {
-    if response.status() != StatusCode::BAD_REQUEST {
-        return accept(target, response).await;
+    match response.status() {
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => {
+            accept_unless(target, response, &PASSING_FOR_MANIFEST).await
+        }
+        _ => accept(target, response).await,
     }
-    let (host, status) = (host_of(&response), response.status().as_u16());
-    let reason = reason(&read_error(response).await);
-    if reason.starts_with(DOUBTED_DIGEST) {
-        let fault = Fault::Status {
+}
+
+/// The same for the content of an upload. One whose range does not fit, or that is not there, is
+/// no upload any more, whatever else the registry says of it.
+pub(crate) async fn accept_upload(
+    target: &Target,
+    response: Response,
+) -> Result<Response, Failure> {
+    match response.status() {
+        StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::NOT_FOUND => {
+            Err(Complaint::read(response).await.passing(Some(LAG)))
+        }
+        StatusCode::BAD_REQUEST | StatusCode::CONFLICT => {
+            accept_unless(target, response, &PASSING_FOR_UPLOAD).await
+        }
+        _ => accept(target, response).await,
+    }
+}
+
+/// A refusal, which passes if it has one of these codes.
+async fn accept_unless(
+    target: &Target,
+    response: Response,
+    passing: &[&str],
+) -> Result<Response, Failure> {
+    let complaint = Complaint::read(response).await;
+    let code = complaint.reason.split(':').next().unwrap_or_default();
+    if passing.contains(&code) {
+        return Err(complaint.passing(Some(LAG)));
+    }
+    Err(complaint.refused(target).into())
+}
+
+/// An answer that is no success, read.
+struct Complaint {
+    host: String,
+    status: u16,
+    /// Code and message.
+    reason: String,
+}
+
+impl Complaint {
+    async fn read(response: Response) -> Self {
+        Self {
+            host: host_of(&response),
+            status: response.status().as_u16(),
+            reason: reason(&read_error(response).await),
+        }
+    }
+
+    fn passing(self, after: Option<Duration>) -> Failure {
+        let Self {
             host,
             status,
             reason,
-        };
-        return Err(Failure::Passing { fault, after: None });
+        } = self;
+        Failure::Passing {
+            fault: Fault::Status {
+                host,
+                status,
+                reason,
+            },
+            after,
+        }
     }
-    Err(RegistryError::Refused {
-        registry: target.registry().to_owned(),
-        what: target.what.clone(),
-        status,
-        reason,
+
+    fn refused(self, target: &Target) -> RegistryError {
+        RegistryError::Refused {
+            registry: target.registry().to_owned(),
+            what: target.what.clone(),
+            status: self.status,
+            reason: self.reason,
+        }
     }
-    .into())
 }
 
 /// What an answer other than a success means.
@@ -71,28 +155,13 @@ pub(crate) async fn failure(target: &Target, response: Response) -> Failure {
 
 /// The answer as a refusal, with the reason it gives.
 pub(crate) async fn refused(target: &Target, response: Response) -> RegistryError {
-    RegistryError::Refused {
-        registry: target.registry().to_owned(),
-        what: target.what.clone(),
-        status: response.status().as_u16(),
-        reason: reason(&read_error(response).await),
-    }
+    Complaint::read(response).await.refused(target)
 }
 
 /// An answer whose status asks to try again.
 pub(crate) async fn passing(response: Response) -> Failure {
-    let host = host_of(&response);
-    let status = response.status().as_u16();
     let after = retry_after(response.headers());
-    let reason = reason(&read_error(response).await);
-    Failure::Passing {
-        fault: Fault::Status {
-            host,
-            status,
-            reason,
-        },
-        after,
-    }
+    Complaint::read(response).await.passing(after)
 }
 
 /// Code and message of the first error in the document, on one line.

@@ -5,8 +5,10 @@ use std::time::Duration;
 use iib_ports::RegistryError;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
+use tokio::time::Instant;
 
 use crate::Fault;
+use crate::target::Target;
 
 /// What became of one try.
 #[derive(Debug)]
@@ -33,6 +35,20 @@ impl From<Fault> for Failure {
     }
 }
 
+impl Failure {
+    /// A fault that passes, or one that no other try will change.
+    pub(crate) fn of_sending(target: &Target, fault: Fault) -> Self {
+        if !fault.is_lasting() {
+            return fault.into();
+        }
+        Self::Final(RegistryError::Unreachable {
+            registry: target.registry().to_owned(),
+            what: target.what.clone(),
+            source: Box::new(fault),
+        })
+    }
+}
+
 /// How often, and how long between.
 #[derive(Debug, Clone)]
 pub(crate) struct RetryPolicy {
@@ -40,9 +56,41 @@ pub(crate) struct RetryPolicy {
     pub(crate) base: Duration,
     pub(crate) cap: Duration,
     pub(crate) retry_after_cap: Duration,
+    /// After how long no other try is made.
+    pub(crate) patience: Duration,
+}
+
+/// The tries of one call so far.
+#[derive(Debug)]
+pub(crate) struct Tries {
+    pub(crate) made: u32,
+    since: Instant,
+}
+
+impl Tries {
+    pub(crate) fn new() -> Self {
+        Self {
+            made: 0,
+            since: Instant::now(),
+        }
+    }
+
+    /// The call goes on: what follows has the whole time again.
+    pub(crate) fn progressed(&mut self) {
+        self.since = Instant::now();
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
 }
 
 impl RetryPolicy {
+    /// Whether another try is made after so many that took so long, with that wait before it.
+    pub(crate) fn goes_on(&self, made: u32, elapsed: Duration, wait: Duration) -> bool {
+        made < self.attempts && elapsed + wait < self.patience
+    }
+
     /// The wait after `failed` tries: anything up to an exponentially growing bound ("full
     /// jitter"), so that many callers hit by one outage do not come back together. Never less
     /// than what the registry asked for, as far as the cap allows. `random` lies in `0.0..1.0`.
@@ -87,7 +135,23 @@ mod tests {
         base: Duration::from_millis(200),
         cap: Duration::from_secs(5),
         retry_after_cap: Duration::from_secs(30),
+        patience: Duration::from_secs(60),
     };
+
+    #[test]
+    fn no_other_try_is_made_after_the_last_or_beyond_the_patience() {
+        let seconds = Duration::from_secs;
+        for (made, elapsed, wait, goes_on) in [
+            (4, 0, 1, true),
+            (4, 58, 1, true),
+            (4, 59, 1, false),
+            (1, 70, 0, false),
+            (5, 0, 0, false),
+        ] {
+            let found = POLICY.goes_on(made, seconds(elapsed), seconds(wait));
+            assert_eq!(found, goes_on, "{made} {elapsed} {wait}");
+        }
+    }
 
     #[test]
     fn waits_grow_up_to_the_cap_and_heed_the_registry_within_bounds() {

@@ -4,7 +4,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use iib_oci::{Descriptor, Digest, Manifest, MediaType, RawManifest, Reference, Repository};
 use iib_ports::{InMemory, RegistryError, Tags};
-use reqwest::header::{ACCEPT, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -41,9 +40,10 @@ impl Caller {
     async fn remove_tag(&self, repository: &Repository, tag: &str) -> Result<(), RegistryError> {
         let reference = Reference::Tag(tag.to_owned());
         let target = Target::removal(repository, &reference);
-        if !self.has_manifest(&target, &reference).await?
-            || self.remove_manifest(&target, &reference).await? == Removal::Gone
-        {
+        let there = self
+            .with_retry(&target, || self.named_by(&target, &reference))
+            .await?;
+        if there.is_none() || self.remove_manifest(&target, &reference).await? == Removal::Gone {
             return Ok(());
         }
         let stand_in = StandIn::new(repository, tag).map_err(|_| {
@@ -63,29 +63,6 @@ impl Caller {
             Removal::Gone => Ok(()),
             Removal::Unsupported => Err(self.refusal(&target, &digest).await),
         }
-    }
-
-    async fn has_manifest(
-        &self,
-        target: &Target,
-        reference: &Reference,
-    ) -> Result<bool, RegistryError> {
-        let url = self.url(target, &format!("manifests/{reference}"))?;
-        let mut outgoing = Outgoing::new(Method::HEAD, url);
-        for media_type in MediaType::MANIFESTS {
-            outgoing
-                .headers
-                .append(ACCEPT, HeaderValue::from_static(media_type));
-        }
-        self.with_retry(target, async || {
-            let response = self.attempt(target, &outgoing).await?;
-            match response.status() {
-                StatusCode::NOT_FOUND => Ok(false),
-                status if status.is_success() => Ok(true),
-                _ => Err(refusal::failure(target, response).await),
-            }
-        })
-        .await
     }
 
     async fn remove_manifest(

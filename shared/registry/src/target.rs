@@ -47,6 +47,22 @@ impl Target {
         Self::write(repository, blob_name(repository, digest))
     }
 
+    /// A look at a blob of a repository that is written to.
+    pub(crate) fn blob_look(repository: &Repository, digest: &Digest) -> Self {
+        Self {
+            access: Access::Read,
+            ..Self::blob_upload(repository, digest)
+        }
+    }
+
+    /// A look at a tag of a repository that is written to.
+    pub(crate) fn image_look(repository: &Repository, reference: &Reference) -> Self {
+        Self {
+            access: Access::Read,
+            ..Self::image_upload(repository, reference)
+        }
+    }
+
     pub(crate) fn image_upload(repository: &Repository, reference: &Reference) -> Self {
         let separator = match reference {
             Reference::Tag(_) => ':',
@@ -108,6 +124,8 @@ impl Target {
             registry: self.registry().to_owned(),
             what: self.what.clone(),
             status: status.as_u16(),
+            // Filled in where the call ends, see `Caller::last_word`.
+            login: String::new(),
         }
     }
 

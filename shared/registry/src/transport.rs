@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::config::RegistryConfig;
 use crate::hosts::{Hosts, same_origin};
-use crate::{Fault, RegistryInitError};
+use crate::{Fault, Proxies, RegistryInitError};
 
 /// How many redirects are followed. Registries need one, to the store their blobs are in;
 /// mirrors add another.
@@ -23,6 +23,7 @@ pub(crate) const USER_AGENT: &str = concat!("iib-serverless/", env!("CARGO_PKG_V
 pub(crate) struct Transport {
     http: reqwest::Client,
     hosts: Hosts,
+    proxies: Proxies,
     idle_timeout: Duration,
 }
 
@@ -67,9 +68,14 @@ impl Transport {
     /// Sets up the one HTTP client of the process' registry calls; root certificates are loaded
     /// here.
     pub(crate) fn new(config: &RegistryConfig) -> Result<Self, RegistryInitError> {
+        let proxies = match &config.proxies {
+            Some(proxies) => proxies.clone(),
+            None => Proxies::of_environment()?,
+        };
         let http = reqwest::Client::builder()
             .user_agent(USER_AGENT)
-            .connect_timeout(config.connect_timeout)
+            .connect_timeout(config.connect_timeout.min(config.patience))
+            .proxy(proxies.clone().into_reqwest())
             // Followed here instead, because of the rules for authorization and plain HTTP.
             .redirect(reqwest::redirect::Policy::none())
             // No read timeout: reqwest's would also end a long upload that makes progress.
@@ -78,12 +84,22 @@ impl Transport {
         Ok(Self {
             http,
             hosts: Hosts::new(config.insecure_registries.clone())?,
-            idle_timeout: config.idle_timeout,
+            proxies,
+            idle_timeout: config.idle_timeout.min(config.patience),
         })
     }
 
     pub(crate) fn http(&self) -> &reqwest::Client {
         &self.http
+    }
+
+    /// The other end of a call, for messages: the host, and the proxy it is reached through.
+    pub(crate) fn other_end(&self, url: &Url) -> String {
+        let host = url.authority();
+        match self.proxies.for_url(url).and_then(Url::host_str) {
+            Some(proxy) => format!("{host} (through the proxy {proxy})"),
+            None => host.to_owned(),
+        }
     }
 
     pub(crate) fn hosts(&self) -> &Hosts {
@@ -156,7 +172,7 @@ impl Transport {
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization.clone());
         }
-        let host = url.authority().to_owned();
+        let host = self.other_end(url);
         match tokio::time::timeout(self.idle_timeout, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(SendFailure::of(error, host)),
@@ -174,10 +190,7 @@ impl SendFailure {
         if error.is_builder() {
             return Self::Protocol("it names an address that no request can be made of");
         }
-        Self::Fault(Fault::Connection {
-            host,
-            source: error.without_url(),
-        })
+        Self::Fault(Fault::of_connection(error, host))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Settings that rules depend on. Where they come from is the edge's business.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +61,15 @@ pub struct WorkSettings {
     pub max_index_bytes: u64,
     /// Largest bundle read, bytes uncompressed over all layers.
     pub max_bundle_bytes: u64,
+}
+
+impl WorkSettings {
+    /// How long the tries of one call to a registry go on. Together with the last of them, which
+    /// may take as long again, it is half of a stage's time: a stage that meets a dead registry
+    /// ends with a reason that names it.
+    pub fn call_patience(&self) -> Duration {
+        Duration::from_secs(u64::from(self.stage_timeout_seconds)) / 4
+    }
 }
 
 impl Default for WorkSettings {

@@ -197,6 +197,7 @@ fn no_registry(what: &impl ToString) -> RegistryError {
         registry: "all registries".to_owned(),
         what: what.to_string(),
         attempts: 1,
+        waited: Duration::ZERO,
         source: DEAD.into(),
     }
 }
@@ -401,6 +402,16 @@ impl Registry for Crash {
             no_registry(&descriptor.digest)
         })
         .await
+    }
+
+    async fn tagged(
+        &self,
+        repository: &Repository,
+        tag: &str,
+    ) -> Result<Option<Digest>, RegistryError> {
+        let look = self.ports.registry.tagged(repository, tag);
+        self.call("registry.tagged", look, || no_registry(&tag))
+            .await
     }
 
     async fn push_manifest(

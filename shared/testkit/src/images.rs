@@ -136,6 +136,7 @@ async fn push_list(
         entries.push(ManifestListEntry {
             descriptor: image.descriptor(),
             platform: Some(Platform::linux(arch)),
+            artifact_type: None,
         });
     }
     let list = ManifestList::docker(entries).to_raw().unwrap();

@@ -1,6 +1,7 @@
 //! Uploading a large layer through ECR's own calls.
 
 use std::error::Error;
+use std::time::Duration;
 
 use aws_sdk_ecr::Client;
 use aws_sdk_ecr::error::{ProvideErrorMetadata, SdkError};
@@ -36,6 +37,7 @@ where
                 registry,
                 what,
                 status: 403,
+                login: "the service's role does not allow it, see docs/DEPLOY.md".to_owned(),
             };
         }
         "RepositoryNotFoundException" => return RegistryError::NotFound { what },
@@ -50,6 +52,7 @@ where
                 registry,
                 what,
                 attempts: 1,
+                waited: Duration::ZERO,
                 source: source(error),
             };
         }

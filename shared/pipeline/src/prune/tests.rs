@@ -30,6 +30,7 @@ impl Tags for Registry {
                 Ok(())
             }
             503 => Err(RegistryError::Unavailable {
+                waited: std::time::Duration::ZERO,
                 registry,
                 what,
                 attempts: 5,

@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 
 use iib_oci::Digest;
-use iib_ports::RegistryError;
 
 use super::output;
 use crate::StageError;
@@ -36,12 +35,9 @@ pub(super) async fn was_moved(job: &Job<'_>, tag: &str, own: &Digest) -> Result<
 
 async fn now(job: &Job<'_>, tag: &str) -> Result<Option<Digest>, StageError> {
     let target = output(&job.deps.work, tag)?;
-    match job.deps.registry.manifest(&target).await {
-        Ok(manifest) => Ok(Some(manifest.digest())),
-        Err(RegistryError::NotFound { .. }) => Ok(None),
-        Err(source) => Err(StageError::Registry {
-            doing: format!("Failed to look at the tag {target}"),
-            source,
-        }),
-    }
+    let look = job.deps.registry.tagged(target.repository(), tag);
+    look.await.map_err(|source| StageError::Registry {
+        doing: format!("Failed to look at the tag {target}"),
+        source,
+    })
 }

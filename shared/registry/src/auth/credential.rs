@@ -14,3 +14,15 @@ pub(crate) enum Credential {
     /// `registrytoken`: a token to show to the registry as it is.
     Bearer(Secret),
 }
+
+impl Credential {
+    /// What it is, without what is secret about it.
+    pub(crate) fn form(&self) -> String {
+        match self {
+            Self::Anonymous => "nothing".to_owned(),
+            Self::Basic { user, .. } => format!("user `{user}` with a password"),
+            Self::Identity(_) => "an identity token".to_owned(),
+            Self::Bearer(_) => "a registry token".to_owned(),
+        }
+    }
+}

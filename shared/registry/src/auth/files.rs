@@ -10,6 +10,7 @@ use iib_ports::{Class, Classify};
 
 use super::credential::{Credential, Secret};
 use super::lookup::{AuthFile, Found};
+use super::search::{Outcome, Place};
 
 /// The largest auth file that is read. Real ones have a few KiB.
 const FILE_LIMIT: u64 = 1024 * 1024;
@@ -104,22 +105,29 @@ impl AuthFiles {
         self.paths.iter().try_for_each(|path| read(path).map(drop))
     }
 
-    /// The credential for a repository: that of the first file that has one. The files are read
-    /// anew, so that logging in takes effect without a restart.
+    /// Looks for a repository's credential: that of the first file that has one. The files are
+    /// read anew, so that logging in takes effect without a restart. What was looked at is added
+    /// to `places`.
     pub(crate) async fn credential(
         &self,
         repository: &Repository,
-    ) -> Result<Credential, AuthFileError> {
+        places: &mut Vec<Place>,
+    ) -> Result<Option<Credential>, AuthFileError> {
         for path in &self.paths {
             let owned = path.clone();
             let reading = tokio::task::spawn_blocking(move || read(&owned));
-            let file = joined(reading.await, path)??;
-            let Some(file) = file else { continue };
-            if let Some(credential) = credential(path, &file, repository).await? {
-                return Ok(credential);
+            let found = match joined(reading.await, path)?? {
+                Some(file) => credential(path, &file, repository, places).await?,
+                None => {
+                    places.push(Place::new(path.display(), Outcome::Missing));
+                    None
+                }
+            };
+            if found.is_some() {
+                return Ok(found);
             }
         }
-        Ok(Credential::Anonymous)
+        Ok(None)
     }
 }
 
@@ -128,22 +136,35 @@ pub(crate) async fn in_document(
     name: &str,
     text: &Secret,
     repository: &Repository,
+    places: &mut Vec<Place>,
 ) -> Result<Option<Credential>, AuthFileError> {
     let path = Path::new(name);
     let file = AuthFile::parse(path, text.expose().as_bytes())?;
-    credential(path, &file, repository).await
+    credential(path, &file, repository, places).await
 }
 
 async fn credential(
     path: &Path,
     file: &AuthFile,
     repository: &Repository,
+    places: &mut Vec<Place>,
 ) -> Result<Option<Credential>, AuthFileError> {
-    match file.find(repository)? {
-        Found::Nothing => Ok(None),
-        Found::Credential(credential) => Ok(Some(credential)),
-        Found::Helper { helper, server } => ask_helper(path, helper, server).await,
-    }
+    let (outcome, credential) = match file.find(repository)? {
+        Found::Nothing => (Outcome::NoEntry, None),
+        Found::Entry { key, credential } => {
+            let form = credential.form();
+            (Outcome::Entry { key, form }, Some(credential))
+        }
+        Found::Helper { helper, server } => match ask_helper(path, helper.clone(), server).await? {
+            Some(credential) => {
+                let form = credential.form();
+                (Outcome::Helper { helper, form }, Some(credential))
+            }
+            None => (Outcome::HelperHasNone { helper }, None),
+        },
+    };
+    places.push(Place::new(path.display(), outcome));
+    Ok(credential)
 }
 
 /// `None` if there is no such file.
@@ -250,9 +271,12 @@ mod tests {
             path("first"),
             path("second"),
         ]);
-        let user = async || match files.credential(&repository()).await.unwrap() {
-            Credential::Basic { user, .. } => user,
-            other => panic!("{other:?}"),
+        let user = async || {
+            let found = files.credential(&repository(), &mut Vec::new()).await;
+            match found.unwrap() {
+                Some(Credential::Basic { user, .. }) => user,
+                other => panic!("{other:?}"),
+            }
         };
         assert_eq!(user().await, "first");
         std::fs::write(path("first"), with_user("renamed")).unwrap();
@@ -288,7 +312,7 @@ mod tests {
         let path = folder.path().join("config.json");
         std::fs::write(&path, r#"{"credsStore":"iib-no-such-helper"}"#).unwrap();
         let error = AuthFiles::new(vec![path])
-            .credential(&repository())
+            .credential(&repository(), &mut Vec::new())
             .await
             .unwrap_err();
         let text = error.to_string();

@@ -18,6 +18,9 @@ const DOCKER_HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docke
 /// The key under which `docker login` files Docker Hub's credentials.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 
+/// What docker's file was called before it held more than entries.
+pub(super) const OLD_DOCKER_FILE: &str = ".dockercfg";
+
 /// Files are written with padding, and by hand without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
@@ -36,7 +39,11 @@ pub(crate) struct AuthFile {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     Nothing,
-    Credential(Credential),
+    /// The credential of the entry with this key.
+    Entry {
+        key: String,
+        credential: Credential,
+    },
     /// To be had from `docker-credential-<helper>` for `server`.
     Helper {
         helper: String,
@@ -61,6 +68,10 @@ impl AuthFile {
         let Value::Object(mut root) = value else {
             return Err(shape("(the whole)", "must be an object"));
         };
+        if path.file_name().is_some_and(|name| name == OLD_DOCKER_FILE) {
+            // It is the entries and nothing else.
+            root = Map::from_iter([("auths".to_owned(), Value::Object(root))]);
+        }
         let mut object = |key: &str| match root.remove(key) {
             None | Some(Value::Null) => Ok(Map::new()),
             Some(Value::Object(map)) => Ok(map),
@@ -95,7 +106,10 @@ impl AuthFile {
         if let Some((key, entry)) = best(&self.auths, &wanted)
             && let Some(credential) = self.credential(key, entry)?
         {
-            return Ok(Found::Credential(credential));
+            return Ok(Found::Entry {
+                key: key.to_owned(),
+                credential,
+            });
         }
         let Some(store) = &self.store else {
             return Ok(Found::Nothing);
@@ -182,7 +196,7 @@ impl AuthFile {
 
 /// The keys that cover a repository, the most specific first: the repository, the namespaces
 /// above it, the registry; for Docker Hub under each of its names.
-fn keys(repository: &Repository) -> Vec<String> {
+pub(super) fn keys(repository: &Repository) -> Vec<String> {
     let registry = repository.registry();
     let names = if DOCKER_HUB.contains(&registry) {
         DOCKER_HUB.as_slice()
@@ -236,14 +250,12 @@ mod tests {
     fn user(found: Result<Found, AuthFileError>) -> String {
         match found.unwrap() {
             Found::Nothing => "-".to_owned(),
-            Found::Credential(Credential::Basic { user, password }) => {
-                format!("{user}:{}", password.expose())
-            }
-            Found::Credential(Credential::Identity(token)) => {
-                format!("identity {}", token.expose())
-            }
-            Found::Credential(Credential::Bearer(token)) => format!("bearer {}", token.expose()),
-            Found::Credential(Credential::Anonymous) => "anonymous".to_owned(),
+            Found::Entry { credential, .. } => match credential {
+                Credential::Basic { user, password } => format!("{user}:{}", password.expose()),
+                Credential::Identity(token) => format!("identity {}", token.expose()),
+                Credential::Bearer(token) => format!("bearer {}", token.expose()),
+                Credential::Anonymous => "anonymous".to_owned(),
+            },
             Found::Helper { helper, server } => format!("{helper} for {server}"),
         }
     }

@@ -14,7 +14,7 @@ use crate::body::{ReadFailure, read_document};
 use crate::refusal;
 use crate::retry::{Failure, is_passing};
 use crate::target::Target;
-use crate::transport::{Outgoing, Transport};
+use crate::transport::{Outgoing, Redirects, Transport};
 
 /// The largest answer of a token server. Tokens that list many groups reach some tens of KiB.
 const TOKEN_LIMIT: usize = 256 * 1024;
@@ -88,7 +88,7 @@ pub(crate) async fn fetch(
     };
     let answer: Answer = serde_json::from_slice(&document)
         .map_err(|_| target.protocol("its token server's answer holds no token"))?;
-    let authorization = Authorization::bearer(Secret::new(answer.token.token()))
+    let authorization = Authorization::bearer(&Secret::new(answer.token.token()))
         .ok_or_else(|| target.protocol(NOT_SENDABLE))?;
     Ok((authorization, life(answer.expires_in)))
 }
@@ -145,12 +145,13 @@ fn request(
     }
     let authorization = match credential {
         Credential::Basic { user, password } => Some(
-            Authorization::basic(user.clone(), password.clone())
-                .ok_or_else(|| target.protocol(NOT_SENDABLE))?,
+            Authorization::basic(user, password).ok_or_else(|| target.protocol(NOT_SENDABLE))?,
         ),
         Credential::Anonymous | Credential::Identity(_) | Credential::Bearer(_) => None,
     };
-    Ok((Outgoing::new(Method::GET, realm), authorization))
+    let mut outgoing = Outgoing::new(Method::GET, realm);
+    outgoing.redirects = Redirects::Follow;
+    Ok((outgoing, authorization))
 }
 
 fn life(expires_in: Option<u64>) -> Duration {

@@ -2,6 +2,7 @@ use std::error::Error as _;
 use std::path::PathBuf;
 
 use axum::http::Method;
+use iib_oci::Reference;
 use iib_ports::{Class, Classify as _, Registry as _, RegistryError};
 use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
 use iib_testkit::scripted_registry::{Answer, Login, ScriptedRegistry};
@@ -59,7 +60,7 @@ async fn basic_credentials_are_shown_once_they_are_asked_for() {
         .iter()
         .map(|seen| seen.header("authorization").is_some())
         .collect();
-    // Asked once, then always shown, by oci-client's request too.
+    // Asked once, then always shown.
     assert_eq!(shown, [false, true, true, true]);
 }
 
@@ -76,8 +77,127 @@ async fn wrong_or_missing_credentials_are_denied_and_not_tried_again() {
             matches!(error, RegistryError::Denied { status: 401, .. }),
             "{error}"
         );
-        assert_eq!(registry.seen().len(), requests);
+        // The file is named, whether it has a login or none.
+        let text = error.to_string();
+        assert!(text.contains("auth.json"), "{text}");
+        assert!(!text.contains("wrong"), "{text}");
+        let seen = registry.seen();
+        let asked = seen
+            .iter()
+            .filter(|seen| seen.target.contains("/manifests/"));
+        assert_eq!(asked.count(), requests);
     }
+}
+
+#[tokio::test]
+async fn an_image_hidden_from_strangers_is_asked_for_again_with_the_login_at_hand() {
+    for status in [404, 403, 401] {
+        let registry = ScriptedRegistry::with_login(Login::Basic(ANN.to_owned())).await;
+        registry.put_manifest("a", "v1", &manifest());
+        // Without a challenge, which only `/v2/` gives.
+        let hidden = Answer::Reply(status, Vec::new(), Vec::new());
+        registry.on(Method::GET, "/manifests/", [hidden]);
+        let (client, _path, _folder) = client_with(&registry.host(), &with_auth(ANN));
+        let spec = image(&registry.host(), "a:v1");
+        assert_eq!(
+            client.manifest(&spec).await.unwrap(),
+            manifest(),
+            "{status}"
+        );
+        let gone = client.manifest(&image(&registry.host(), "a:gone")).await;
+        assert!(
+            matches!(gone, Err(RegistryError::NotFound { .. })),
+            "{gone:?}"
+        );
+        let seen = registry.seen();
+        let asked = seen.iter().filter(|seen| seen.target == "/v2/").count();
+        assert_eq!(asked, 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_wants_no_login_is_asked_once_and_one_without_a_login_at_hand_never() {
+    for (entry, times) in [(with_auth(ANN), 1), ("{}".to_owned(), 0)] {
+        let registry = ScriptedRegistry::start().await;
+        let (client, _path, _folder) = client_with(&registry.host(), &entry);
+        for _ in 0..3 {
+            let gone = client.manifest(&image(&registry.host(), "a:v1")).await;
+            assert!(
+                matches!(gone, Err(RegistryError::NotFound { .. })),
+                "{gone:?}"
+            );
+        }
+        let seen = registry.seen();
+        let asked = seen.iter().filter(|seen| seen.target == "/v2/");
+        assert_eq!(asked.count(), times);
+    }
+}
+
+#[tokio::test]
+async fn whatever_belongs_to_a_push_asks_for_the_rights_to_push() {
+    let registry = ScriptedRegistry::with_login(Login::anonymous_tokens()).await;
+    let client = client(&registry.host());
+    let a = repository(&registry.host(), "a");
+    assert!(
+        !client
+            .has_blob(&a, &descriptor(b"{}").digest)
+            .await
+            .unwrap()
+    );
+    assert_eq!(client.tagged(&a, "v1").await.unwrap(), None);
+    for blob in ["{}", "layer"] {
+        let source = Content::new(blob);
+        let descriptor = descriptor(blob.as_bytes());
+        client.push_blob(&a, &descriptor, &source).await.unwrap();
+    }
+    let tag = Reference::Tag("v1".to_owned());
+    client.push_manifest(&a, &tag, &manifest()).await.unwrap();
+    let seen = registry.seen();
+    let asked = seen.iter().filter(|seen| seen.target.starts_with("/token"));
+    let scopes: Vec<_> = asked.map(|seen| seen.target.as_str()).collect();
+    assert_eq!(
+        scopes,
+        ["/token?service=scripted&scope=repository%3Aa%3Apull%2Cpush"]
+    );
+}
+
+#[tokio::test]
+async fn a_token_server_that_moved_is_followed_without_the_password() {
+    let registry = ScriptedRegistry::with_login(Login::anonymous_tokens()).await;
+    registry.put_manifest("a", "v1", &manifest());
+    // A place of its own that leads back to the one which gives tokens.
+    let front = ScriptedRegistry::start().await;
+    registry.set_realm(&format!("http://{}/login", front.host()));
+    let place = format!(
+        "http://{}/token?service=scripted&scope=repository:a:pull",
+        registry.host()
+    );
+    let leads = Answer::Reply(302, vec![("location", place)], Vec::new());
+    front.on(Method::GET, "/login", [leads]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("auth.json");
+    let auths = format!(
+        r#"{{"auths":{{"{}":{}}}}}"#,
+        registry.host(),
+        with_auth(ANN)
+    );
+    std::fs::write(&path, auths).unwrap();
+    let mut config = config(&registry.host());
+    config.insecure_registries.insert(front.host());
+    config.auth_files = vec![path];
+    let client = RegistryClient::new(config).unwrap();
+    let pulled = client.manifest(&image(&registry.host(), "a:v1")).await;
+    assert_eq!(pulled.unwrap(), manifest());
+    let shown = |registry: &ScriptedRegistry, at: &str| {
+        let seen = registry.seen();
+        let call = seen
+            .iter()
+            .find(|seen| seen.target.starts_with(at))
+            .unwrap();
+        call.header("authorization").map(str::to_owned)
+    };
+    assert_eq!(shown(&front, "/login"), Some(format!("Basic {ANN}")));
+    assert_eq!(shown(&registry, "/token"), None);
 }
 
 #[tokio::test]
@@ -94,8 +214,9 @@ async fn a_token_is_fetched_once_per_repository_and_right() {
     assert_eq!(registry.count(&Method::GET, "/token"), 1);
     let digest = registry.put_blob("a", "content");
     let a = repository(&registry.host(), "a");
+    // A look at what is written to shows the rights for that.
     assert!(client.has_blob(&a, &digest).await.unwrap());
-    assert_eq!(registry.count(&Method::GET, "/token"), 1);
+    assert_eq!(registry.count(&Method::GET, "/token"), 2);
     let source = Content::new("new");
     client
         .push_blob(&a, &descriptor(b"new"), &source)
@@ -219,7 +340,7 @@ async fn a_token_server_that_stumbles_is_tried_again() {
 #[tokio::test]
 async fn a_token_server_that_is_not_there_does_not_mean_a_missing_image() {
     let registry = ScriptedRegistry::with_login(Login::anonymous_tokens()).await;
-    for status in [404, 302] {
+    for status in [404, 410] {
         registry.on(Method::GET, "/token", [Answer::Status(status)]);
         let error = client(&registry.host())
             .manifest(&image(&registry.host(), "a:v1"))
@@ -337,6 +458,6 @@ async fn a_client_does_not_show_secrets() {
         .await
         .unwrap();
     let shown = format!("{client:?}");
-    assert!(shown.contains("ann"), "{shown}");
+    assert!(shown.contains("Sensitive"), "{shown}");
     assert!(!shown.contains("s3cret") && !shown.contains(ANN), "{shown}");
 }

@@ -128,11 +128,10 @@ async fn a_registry_that_stores_other_bytes_is_noticed() {
 #[tokio::test]
 async fn a_refused_push_says_what_the_registry_said() {
     let registry = ScriptedRegistry::start().await;
-    let document = r#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown"}]}"#;
     registry.on(
         Method::PUT,
         "/manifests/",
-        [Answer::Reply(404, Vec::new(), document.into())],
+        [refusal(400, "MANIFEST_INVALID")],
     );
     let error = client(&registry.host())
         .push_manifest(
@@ -144,7 +143,76 @@ async fn a_refused_push_says_what_the_registry_said() {
         .unwrap_err();
     let text = error.to_string();
     assert!(
-        text.contains("/a:v1 (status 404): MANIFEST_BLOB_UNKNOWN: blob unknown"),
+        text.contains("/a:v1 (status 400): MANIFEST_INVALID: so it is"),
         "{text}"
     );
+}
+
+fn refusal(status: u16, code: &str) -> Answer {
+    let document = format!(r#"{{"errors":[{{"code":"{code}","message":"so it is"}}]}}"#);
+    Answer::Reply(status, Vec::new(), document.into())
+}
+
+async fn push(registry: &ScriptedRegistry, tag: &str) -> Result<(), RegistryError> {
+    let here = repository(&registry.host(), "a");
+    let tag = Reference::Tag(tag.to_owned());
+    client(&registry.host())
+        .push_manifest(&here, &tag, &manifest())
+        .await
+}
+
+#[tokio::test]
+async fn a_replica_that_lacks_what_was_pushed_is_asked_again() {
+    for (status, code) in [
+        (404, "MANIFEST_BLOB_UNKNOWN"),
+        (400, "MANIFEST_BLOB_UNKNOWN"),
+        (404, "BLOB_UNKNOWN"),
+        (404, "MANIFEST_UNKNOWN"),
+    ] {
+        let registry = ScriptedRegistry::start().await;
+        for blob in ["{}", "layer"] {
+            registry.put_blob("a", blob);
+        }
+        registry.on(Method::PUT, "/manifests/", vec![refusal(status, code); 2]);
+        push(&registry, "v1").await.unwrap();
+        assert_eq!(registry.count(&Method::PUT, "/manifests/"), 3, "{code}");
+        // What lasts ends, and may be tried later.
+        registry.on(Method::PUT, "/manifests/", vec![refusal(status, code); 3]);
+        let error = push(&registry, "v2").await.unwrap_err();
+        assert_eq!(error.class(), Class::Retry, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_tag_that_names_our_own_image_is_done() {
+    for refused in [
+        refusal(400, "TAG_INVALID"),
+        refusal(409, "CONFLICT"),
+        refusal(412, "PRECONDITION"),
+    ] {
+        let registry = ScriptedRegistry::start().await;
+        registry.put_manifest("a", "v1", &manifest());
+        registry.on(Method::PUT, "/manifests/", [refused]);
+        push(&registry, "v1").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_refused_tag_that_names_another_image_is_a_refusal_and_stays() {
+    let registry = ScriptedRegistry::start().await;
+    let mut other = manifest();
+    other.bytes.push(b' ');
+    registry.put_manifest("a", "v1", &other);
+    // Even a registry that does not tell the digest at once is understood.
+    registry.on(
+        Method::HEAD,
+        "/manifests/",
+        [Answer::Without("docker-content-digest")],
+    );
+    registry.on(Method::PUT, "/manifests/", [refusal(409, "CONFLICT")]);
+    let error = push(&registry, "v1").await.unwrap_err();
+    assert_eq!(error.class(), Class::Reject);
+    let text = error.to_string();
+    assert!(text.contains(other.digest().as_str()), "{text}");
+    assert_eq!(registry.manifest("a", "v1"), Some(other));
 }

@@ -217,3 +217,46 @@ async fn a_token_that_ends_between_post_and_put_is_replaced() {
     assert_eq!(registry.count(&Method::PUT, "/uploads/"), 2);
     assert_eq!(registry.count(&Method::GET, "/token"), 2);
 }
+
+#[tokio::test]
+async fn an_upload_that_the_registry_does_not_know_is_begun_anew() {
+    for (status, code) in [
+        (404, "BLOB_UPLOAD_UNKNOWN"),
+        (404, "BLOB_UPLOAD_INVALID"),
+        (400, "BLOB_UPLOAD_INVALID"),
+        (416, "RANGE_INVALID"),
+        (416, ""),
+        (404, ""),
+    ] {
+        let registry = ScriptedRegistry::start().await;
+        let document = format!(r#"{{"errors":[{{"code":"{code}","message":"unknown"}}]}}"#);
+        let refused = Answer::Reply(status, Vec::new(), document.into());
+        registry.on(Method::PUT, "/uploads/", vec![refused; 2]);
+        let source = Content::new(content(5_000));
+        let pushed = push(&registry, &client(&registry.host()), &source).await;
+        pushed.unwrap_or_else(|error| panic!("{status} {code}: {error}"));
+        assert_eq!(
+            registry.count(&Method::POST, "/uploads/"),
+            3,
+            "{status} {code}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_is_refused_for_another_reason_is_not_repeated() {
+    for (status, code) in [
+        (400, "NAME_INVALID"),
+        (403, "DENIED"),
+        (413, "SIZE_INVALID"),
+    ] {
+        let registry = ScriptedRegistry::start().await;
+        let document = format!(r#"{{"errors":[{{"code":"{code}","message":"no"}}]}}"#);
+        let refused = Answer::Reply(status, Vec::new(), document.into());
+        registry.on(Method::PUT, "/uploads/", [refused]);
+        let source = Content::new(content(5_000));
+        let pushed = push(&registry, &client(&registry.host()), &source).await;
+        assert_eq!(pushed.unwrap_err().class(), Class::Reject, "{code}");
+        assert_eq!(registry.count(&Method::POST, "/uploads/"), 1, "{code}");
+    }
+}

@@ -135,14 +135,15 @@ async fn has_blob_tells_yes_from_no_from_trouble() {
             .unwrap()
     );
     registry.on(Method::HEAD, "/blobs/", [429, 503].map(Answer::Status));
+    // Two passing faults, and the answer.
     assert!(client.has_blob(&repository, &there).await.unwrap());
-    registry.on(Method::HEAD, "/blobs/", [403, 403].map(Answer::Status));
+    registry.on(Method::HEAD, "/blobs/", [Answer::Status(403)]);
     let denied = client.has_blob(&repository, &there).await;
     assert!(
         matches!(denied, Err(RegistryError::Denied { status: 403, .. })),
         "{denied:?}"
     );
-    registry.on(Method::HEAD, "/blobs/", [500; 4].map(Answer::Status));
+    registry.on(Method::HEAD, "/blobs/", [500; 3].map(Answer::Status));
     let broken = client.has_blob(&repository, &there).await;
     assert!(
         matches!(broken, Err(RegistryError::Unavailable { .. })),
@@ -175,9 +176,53 @@ async fn a_registry_that_is_not_named_as_insecure_is_spoken_to_over_tls() {
     .unwrap();
     let spec = image(&registry.host(), "a:v1");
     let error = client.manifest(&spec).await.unwrap_err();
+    assert_eq!(error.class(), Class::Reject);
+    let source = error.source().unwrap().to_string();
+    assert!(source.contains("IIB_INSECURE_REGISTRIES"), "{source}");
+    assert!(registry.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_knows_is_not_tried_again() {
+    let client = RegistryClient::new(RegistryConfig {
+        // So that a second try would be noticed.
+        backoff_base: Duration::from_secs(3600),
+        backoff_cap: Duration::from_secs(3600),
+        ..config("127.0.0.1:1")
+    })
+    .unwrap();
+    let error = client
+        .manifest(&image("no-such-host.invalid", "a:v1"))
+        .await;
+    let error = error.unwrap_err();
     assert!(
-        matches!(error, RegistryError::Unavailable { .. }),
+        matches!(error, RegistryError::Unreachable { .. }),
         "{error}"
     );
-    assert!(registry.seen().is_empty());
+    let source = error.source().unwrap().to_string();
+    assert!(source.contains("no-such-host.invalid"), "{source}");
+}
+
+#[tokio::test]
+async fn a_registry_that_stays_silent_is_given_up_when_the_patience_ends() {
+    let registry = ScriptedRegistry::start().await;
+    registry.on(Method::GET, "/manifests/", vec![Answer::Silence; 10]);
+    let client = RegistryClient::new(RegistryConfig {
+        patience: Duration::from_millis(1_500),
+        attempts: 10,
+        ..config(&registry.host())
+    })
+    .unwrap();
+    let error = client.manifest(&image(&registry.host(), "a:v1")).await;
+    let error = error.unwrap_err();
+    assert!(
+        matches!(error, RegistryError::Unavailable { attempts: 1, .. }),
+        "{error}"
+    );
+    let shown = format!("{error}: {}", error.source().unwrap());
+    assert!(
+        shown.contains("in 1 s") && shown.contains("1.5 seconds"),
+        "{shown}"
+    );
+    assert!(shown.contains(&registry.host()), "{shown}");
 }

@@ -76,6 +76,7 @@ async fn a_tag_goes_and_what_it_named_stays<R: Registry + Tags>(client: &R, host
             digest: image.digest(),
         },
         platform: Some(Platform::linux(&"amd64".parse().unwrap())),
+        artifact_type: None,
     }]);
     let list = list.to_raw().unwrap();
     client.push_manifest(&here, &tag("1"), &list).await.unwrap();

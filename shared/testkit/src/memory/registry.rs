@@ -153,6 +153,16 @@ impl Registry for MemoryRegistry {
         Ok(())
     }
 
+    async fn tagged(
+        &self,
+        repository: &Repository,
+        tag: &str,
+    ) -> Result<Option<Digest>, RegistryError> {
+        let repositories = lock(&self.repositories);
+        let held = repositories.get(repository);
+        Ok(held.and_then(|held| held.tags.get(tag).cloned()))
+    }
+
     async fn push_manifest(
         &self,
         repository: &Repository,
