@@ -5,8 +5,9 @@ use serde_json::{Map, Value, json};
 
 use crate::Exit;
 use crate::cli::AddOptions;
-use crate::client::Client;
-use crate::wait::{Show, Waited, wait};
+use crate::client::{Client, Refusal};
+use crate::flags::with_flags;
+use crate::follow::follow;
 
 #[expect(
     clippy::print_stdout,
@@ -14,8 +15,10 @@ use crate::wait::{Show, Waited, wait};
     reason = "a command speaks to its user"
 )]
 pub(crate) async fn run(options: &AddOptions) -> anyhow::Result<Exit> {
-    let client = Client::new(&options.url, options.token.as_ref())?;
-    let document = client.submit("add", &body(options)).await?;
+    let service = &options.service;
+    let client = Client::new(&service.url, service.token.as_ref())?;
+    let submitted = client.submit("add", &body(options)).await;
+    let document = submitted.map_err(in_flags)?;
     let id = document
         .get("id")
         .and_then(Value::as_u64)
@@ -28,24 +31,21 @@ pub(crate) async fn run(options: &AddOptions) -> anyhow::Result<Exit> {
         }
         return Ok(Exit::Done);
     }
-    let show = if options.json {
-        Show::Json
-    } else {
-        Show::Progress
-    };
-    if show == Show::Progress {
+    if !options.json {
         eprintln!("request {id}");
     }
-    match wait(&client, id, options.timeout, show).await? {
-        Waited::Final(document) => Ok(report(&document, show)),
-        Waited::TimedOut => {
-            eprintln!(
-                "request {id} is not done after {} s; it goes on, see {}/api/v1/builds/{id}",
-                options.timeout.as_secs(),
-                options.url.trim_end_matches('/')
-            );
-            Ok(Exit::TimedOut)
+    follow(&client, id, service, options.timeout, options.json).await
+}
+
+/// A refusal in terms of the command: who uses flags has not written the members it is about.
+fn in_flags(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Refusal>() {
+        Ok(Refusal { status, said }) => Refusal {
+            status,
+            said: with_flags(&said),
         }
+        .into(),
+        Err(other) => other,
     }
 }
 
@@ -71,27 +71,4 @@ fn body(options: &AddOptions) -> Value {
         }
     }
     Value::Object(body)
-}
-
-/// Shows how the request ended: on success the pull spec by digest and nothing else.
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command speaks to its user"
-)]
-fn report(document: &Value, show: Show) -> Exit {
-    let text = |field| document.get(field).and_then(Value::as_str);
-    let complete = text("state") == Some("complete");
-    match show {
-        Show::Json => println!("{document}"),
-        Show::Progress if complete => {
-            println!("{}", text("index_image_resolved").unwrap_or_default());
-        }
-        Show::Progress => eprintln!("failed: {}", text("state_reason").unwrap_or_default()),
-    }
-    if complete {
-        Exit::Done
-    } else {
-        Exit::RequestFailed
-    }
 }

@@ -9,9 +9,25 @@ use iib_catalog::Mode;
 
 use crate::client::Token;
 
+/// What stands below the commands in `iib --help`.
+const AFTER_HELP: &str = "\
+Begin with `iib demo`: it needs nothing and shows everything once.
+
+Where things come from:
+  Settings     `iib serve --print-settings` names all of them with their variables (IIB_…); a file
+               named by IIB_CONFIG overrides the defaults, the environment overrides both
+  Logins       the auth files of podman and docker, or IIB_AUTH_FILE; `iib auth explain` tells
+  Plain HTTP   only to hosts in IIB_INSECURE_REGISTRIES
+  Authorities  those of the system; SSL_CERT_FILE or SSL_CERT_DIR for a company's own
+  Proxies      HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY; never for this machine itself
+  Service      IIB_URL and IIB_TOKEN, for the commands that speak to one
+
+Exit codes: 0 done; 1 the request failed, or the catalog has faults; 2 wrong use, or the work could
+not be done; 3 not done in time, it goes on; 130 stopped by Ctrl-C.";
+
 /// Builds operator index images, without privileges and without other programs.
 #[derive(Debug, Parser)]
-#[command(name = "iib", version, about)]
+#[command(name = "iib", version, about, after_help = AFTER_HELP)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -27,6 +43,11 @@ pub enum Command {
     Serve(ServeOptions),
     /// Ask a running service to add bundles to an index.
     Add(AddOptions),
+    /// Follow a request of a running service to its end.
+    Wait(WaitOptions),
+    /// Look at the logins for registries.
+    #[command(subcommand)]
+    Auth(AuthCommand),
     /// Change and list index databases.
     #[command(subcommand)]
     Index(IndexCommand),
@@ -427,15 +448,58 @@ impl std::str::FromStr for Login {
     }
 }
 
-/// Options of `iib add`.
+/// Where `iib add` is told to find the service unless it is told.
+pub(crate) const LOCAL_URL: &str = "http://127.0.0.1:8080";
+
+/// The service a command speaks to.
 #[derive(Debug, Args)]
-pub struct AddOptions {
+pub struct ServiceAddress {
     /// Where the service is
-    #[arg(long, env = "IIB_URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(long, env = "IIB_URL", default_value = LOCAL_URL)]
     pub url: String,
     /// Token to show to a service that asks for one; better set in the environment
     #[arg(long, env = "IIB_TOKEN", hide_env_values = true)]
     pub token: Option<Token>,
+}
+
+/// What to do with logins. They are where podman and docker keep them; IIB_AUTH_FILE names one file
+/// instead.
+#[derive(Debug, Subcommand)]
+pub enum AuthCommand {
+    /// Say which login is used for an image, and why; passwords are never shown
+    Explain {
+        /// The pull spec of an image, or a repository
+        #[arg(value_name = "PULL_SPEC")]
+        image: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Options of `iib wait`.
+#[derive(Debug, Args)]
+pub struct WaitOptions {
+    /// The number of the request
+    #[arg(value_name = "NUMBER")]
+    pub request: u64,
+    /// The service
+    #[command(flatten)]
+    pub service: ServiceAddress,
+    /// How long at most, such as 90s or 10m
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = duration)]
+    pub timeout: Duration,
+    /// Print JSON: every change on a line of its own, the finished request last
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `iib add`.
+#[derive(Debug, Args)]
+pub struct AddOptions {
+    /// The service
+    #[command(flatten)]
+    pub service: ServiceAddress,
     /// Bundle to add; give it once for each
     #[arg(long = "bundle", value_name = "PULL_SPEC")]
     pub bundles: Vec<String>,

@@ -1,10 +1,12 @@
 //! A client of the API.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use iib_ports::Secret;
+use iib_registry::Proxies;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
@@ -51,6 +53,8 @@ impl Client {
         }
         let http = reqwest::Client::builder()
             .timeout(CALL_TIMEOUT)
+            // The same rules as for registries: a service on this machine is asked directly.
+            .proxy(Proxies::of_environment()?.into_reqwest())
             .default_headers(headers)
             .build()?;
         Ok(Self { http, base })
@@ -102,8 +106,29 @@ async fn document(answer: Response) -> anyhow::Result<Value> {
     let said = said
         .and_then(Value::as_str)
         .unwrap_or("it does not say why");
-    if status == StatusCode::UNAUTHORIZED {
-        bail!("the service refused the request ({status}): {said}; put a token into IIB_TOKEN");
-    }
-    bail!("the service refused the request ({status}): {said}")
+    bail!(Refusal {
+        status,
+        said: said.to_owned(),
+    })
 }
+
+/// The service refused a call.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    /// Its words, about members of the call's document.
+    pub(crate) said: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, said } = self;
+        write!(f, "the service refused the request ({status}): {said}")?;
+        match *status {
+            StatusCode::UNAUTHORIZED => f.write_str("; put a token into IIB_TOKEN"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}

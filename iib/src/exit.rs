@@ -13,6 +13,8 @@ pub enum Exit {
     Usage,
     /// 3: the request was not done in time; it goes on.
     TimedOut,
+    /// 130: stopped by Ctrl-C, as shells tell it; the request goes on.
+    Interrupted,
 }
 
 impl From<Exit> for ExitCode {
@@ -22,6 +24,7 @@ impl From<Exit> for ExitCode {
             Exit::RequestFailed => 1,
             Exit::Usage => 2,
             Exit::TimedOut => 3,
+            Exit::Interrupted => 130,
         })
     }
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod add;
+mod auth;
 mod bench;
 mod catalog;
 pub mod cli;
@@ -8,6 +9,8 @@ mod client;
 mod dead_letters;
 mod demo;
 mod exit;
+mod flags;
+mod follow;
 mod index;
 mod index_target;
 mod schedule;
@@ -20,13 +23,17 @@ mod watch;
 pub use exit::Exit;
 
 use cli::Command;
+use iib_edge::config::{environment, unknown_variables};
 
 /// Runs a command and says how it ended.
 pub async fn run(command: Command) -> Exit {
+    note_unknown_variables();
     let result = match command {
         Command::Demo(options) => demo::run(&options).await,
         Command::Serve(options) => serve::run(&options).await,
         Command::Add(options) => add::run(&options).await,
+        Command::Wait(options) => follow::run(&options).await,
+        Command::Auth(command) => auth::run(&command).await,
         Command::Index(command) => index::run(command).await,
         Command::Catalog(command) => catalog::run(command).await,
         Command::Bench(options) => bench::run(&options).await,
@@ -36,4 +43,12 @@ pub async fn run(command: Command) -> Exit {
         exit::complain(&error);
         Exit::Usage
     })
+}
+
+/// What was set in vain is told, whatever the command: it may be why it does not do as it should.
+#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
+fn note_unknown_variables() {
+    for told in unknown_variables(&environment()) {
+        eprintln!("note: {told}");
+    }
 }

@@ -13,5 +13,7 @@ mod directions;
 mod disk;
 mod engine;
 mod files;
+mod following;
 mod kill;
 mod process;
+mod surroundings;

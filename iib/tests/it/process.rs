@@ -30,12 +30,17 @@ impl Server {
     }
 
     /// Starts a `serve` command over a data folder.
-    pub(crate) fn spawn(mut command: Command, data_folder: &Path) -> Self {
+    pub(crate) fn spawn(command: Command, data_folder: &Path) -> Self {
+        Self::logging_to(command, data_folder, Stdio::null())
+    }
+
+    /// The same with a place for its log.
+    pub(crate) fn logging_to(mut command: Command, data_folder: &Path, log: Stdio) -> Self {
         let mut process = command
             .arg("--data-folder")
             .arg(data_folder)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();

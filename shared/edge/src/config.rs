@@ -128,6 +128,9 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] with every fault at once.
     pub fn for_aws() -> Result<Self, ConfigError> {
+        for told in unknown_variables(&environment()) {
+            tracing::warn!("{told}");
+        }
         Self::from_env()?.checked_for_aws()
     }
 
@@ -150,27 +153,28 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
-        let parse = |origin: &str, text: &str| {
-            text.parse::<toml::Table>()
-                .map_err(|source| ConfigError::Parse {
-                    origin: origin.to_owned(),
-                    source,
-                })
-        };
-        let mut settings = parse("the defaults", DEFAULTS)?;
-        let mut origin = "the defaults".to_owned();
+        let defaults = parse("the defaults", DEFAULTS)?;
+        let mut settings = defaults.clone();
+        let mut faults = Vec::new();
         if let Some(path) = file {
-            origin = path.display().to_string();
+            let origin = path.display().to_string();
             let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
                 path: path.to_owned(),
                 source,
             })?;
-            merge(&mut settings, parse(&origin, &text)?);
+            for (place, setting) in single_settings(parse(&origin, &text)?) {
+                let mut one = defaults.clone();
+                merge(&mut one, setting.clone());
+                match typed(&origin, one) {
+                    Ok(_) => merge(&mut settings, setting),
+                    Err(error) => faults.push(format!("{origin}: {place}: {}", said(&error))),
+                }
+            }
         }
-        let mut config: Self = settings
-            .try_into()
-            .map_err(|source| ConfigError::Parse { origin, source })?;
-        let mut faults = config.override_from(environment);
+        let mut config = typed("the defaults", settings)?;
+        let mut vars = Vars::new(environment);
+        config.override_from(&mut vars);
+        faults.extend(vars.faults);
         config.check(&mut faults);
         if faults.is_empty() {
             Ok(config)
@@ -179,11 +183,7 @@ impl Config {
         }
     }
 
-    fn override_from(&mut self, environment: &Environment) -> Vec<String> {
-        let mut vars = Vars {
-            environment,
-            faults: Vec::new(),
-        };
+    fn override_from(&mut self, vars: &mut Vars<'_>) {
         let work = &mut self.work;
         vars.parsed("IIB_DATA_FOLDER", &mut self.data_folder);
         vars.parsed("IIB_SCRATCH", &mut self.scratch);
@@ -234,9 +234,8 @@ impl Config {
             self.registries.auth_files = vec![path.into()];
         }
         if self.registries.auth_files.is_empty() {
-            self.registries.auth_files = usual_auth_files(environment, user());
+            self.registries.auth_files = usual_auth_files(vars.environment, user());
         }
-        vars.faults
     }
 
     /// Collects settings that cannot work.
@@ -326,6 +325,109 @@ fn user() -> Option<u32> {
     Some(std::fs::metadata("/proc/self").ok()?.uid())
 }
 
+fn parse(origin: &str, text: &str) -> Result<toml::Table, ConfigError> {
+    text.parse().map_err(|source| ConfigError::Parse {
+        origin: origin.to_owned(),
+        source,
+    })
+}
+
+fn typed(origin: &str, settings: toml::Table) -> Result<Config, ConfigError> {
+    settings.try_into().map_err(|source| ConfigError::Parse {
+        origin: origin.to_owned(),
+        source,
+    })
+}
+
+/// What the parser said, on one line.
+fn said(error: &ConfigError) -> String {
+    let text = match error {
+        ConfigError::Parse { source, .. } => source.message().to_owned(),
+        other => other.to_string(),
+    };
+    let text = match text.split_once("expected struct ") {
+        Some((found, _)) => format!("{found}expected a table"),
+        None => text,
+    };
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Each setting of a file as a table of its own, with its name: the parser stops at the first
+/// that is wrong, and a person wants to know all of them.
+fn single_settings(settings: toml::Table) -> Vec<(String, toml::Table)> {
+    let mut single = Vec::new();
+    for (section, value) in settings {
+        match value {
+            toml::Value::Table(members) => {
+                for (name, value) in members {
+                    let place = format!("{section}.{name}");
+                    let member = toml::Table::from_iter([(name, value)]);
+                    let table = toml::Table::from_iter([(section.clone(), member.into())]);
+                    single.push((place, table));
+                }
+            }
+            value => {
+                let place = section.clone();
+                single.push((place, toml::Table::from_iter([(section, value)])));
+            }
+        }
+    }
+    single
+}
+
+/// Variables of the command, which are no settings of the service.
+const OF_THE_COMMAND: [&str; 4] = ["IIB_CONFIG", "IIB_URL", "IIB_TOKEN", "IIB_REGISTRY_LOGIN"];
+
+/// Beginnings of variables of this project's own tools, see CONTRIBUTING.md.
+const OF_TOOLS: [&str; 6] = [
+    "IIB_SHARED",
+    "IIB_STACK_",
+    "IIB_PROFILE",
+    "IIB_FUZZ_",
+    "IIB_SECOND_OPINIONS",
+    "IIB_SAM_VENV",
+];
+
+/// A sentence for each variable that begins with `IIB_` and means nothing here: a mistyped one
+/// would be passed over in silence, and the setting with it.
+pub fn unknown_variables(environment: &Environment) -> Vec<String> {
+    let nothing = Environment::new();
+    let mut vars = Vars::new(&nothing);
+    let mut known: Vec<&str> = match typed("the defaults", parse("", DEFAULTS).unwrap_or_default())
+    {
+        Ok(mut config) => {
+            config.override_from(&mut vars);
+            vars.names
+        }
+        // The defaults are tested.
+        Err(_) => return Vec::new(),
+    };
+    known.extend(OF_THE_COMMAND);
+    let unknown = environment.keys().filter(|name| {
+        name.starts_with("IIB_")
+            && !known.contains(&name.as_str())
+            && !OF_TOOLS.iter().any(|tool| name.starts_with(tool))
+    });
+    unknown
+        .map(|name| match similar(name, &known) {
+            Some(meant) => format!("{name} is set and means nothing here: is {meant} meant?"),
+            None => format!(
+                "{name} is set and means nothing here: `iib serve --print-settings` names all variables"
+            ),
+        })
+        .collect()
+}
+
+/// The known name that is most like this one, if it is like it at all.
+fn similar<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let bare = |name: &'a str| name.trim_start_matches("IIB_");
+    let own = name.trim_start_matches("IIB_");
+    let likeness = |known: &'a str| strsim::normalized_damerau_levenshtein(own, bare(known));
+    let with_likeness = known.iter().map(|known| (*known, likeness(known)));
+    let (best, alike) = with_likeness.max_by(|(_, a), (_, b)| a.total_cmp(b))?;
+    (alike > 0.7).then_some(best)
+}
+
 fn merge(into: &mut toml::Table, from: toml::Table) {
     for (key, value) in from {
         match (into.get_mut(&key), value) {
@@ -341,14 +443,29 @@ fn merge(into: &mut toml::Table, from: toml::Table) {
 struct Vars<'a> {
     environment: &'a Environment,
     faults: Vec<String>,
+    /// All that were asked for.
+    names: Vec<&'static str>,
 }
 
 impl<'a> Vars<'a> {
-    fn get(&self, name: &str) -> Option<&'a str> {
+    fn new(environment: &'a Environment) -> Self {
+        Self {
+            environment,
+            faults: Vec::new(),
+            names: Vec::new(),
+        }
+    }
+
+    fn get(&mut self, name: &'static str) -> Option<&'a str> {
+        self.names.push(name);
         self.environment.get(name).map(String::as_str)
     }
 
-    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(&mut self, name: &str, into: &mut T) {
+    fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(
+        &mut self,
+        name: &'static str,
+        into: &mut T,
+    ) {
         match self.get(name).map(str::parse) {
             Some(Ok(value)) => *into = value,
             Some(Err(error)) => self.faults.push(format!("{name}: {error}")),
@@ -356,7 +473,7 @@ impl<'a> Vars<'a> {
         }
     }
 
-    fn list<C: FromIterator<String>>(&self, name: &str, into: &mut C) {
+    fn list<C: FromIterator<String>>(&mut self, name: &'static str, into: &mut C) {
         if let Some(text) = self.get(name) {
             *into = text
                 .split(',')
@@ -501,7 +618,63 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "[work]\nregistri = \"a\"\n").unwrap();
         let error = Config::load(Some(file.path()), &Environment::new()).unwrap_err();
+        assert!(error.to_string().contains("work.registri"), "{error}");
+    }
+
+    #[test]
+    fn all_faults_of_a_file_are_told_at_once_with_those_of_the_environment() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = "data_folders = \"x\"\nwork = 3\n[api]\nmax_per_page = \"many\"\nno_such = 1\n\
+                    [registries]\ninsecure = \"r.example\"\n[nothing]\nx = 1\n";
+        std::fs::write(file.path(), text).unwrap();
+        let environment = vars(&[("IIB_MAX_ATTEMPTS", "none")]);
+        let error = Config::load(Some(file.path()), &environment).unwrap_err();
+        let text = error.to_string();
+        for part in [
+            "data_folders: unknown field",
+            "work: invalid type: integer `3`, expected a table",
+            "api.max_per_page: invalid type",
+            "api.no_such: unknown field",
+            "registries.insecure: invalid type",
+            "nothing.x: unknown field",
+            "IIB_MAX_ATTEMPTS",
+            file.path().to_str().unwrap(),
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert_eq!(text.lines().count(), 8, "{text}");
+    }
+
+    #[test]
+    fn text_that_is_no_toml_is_told_with_its_line() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[work]\nregistry = \n").unwrap();
+        let error = Config::load(Some(file.path()), &Environment::new()).unwrap_err();
         let source = std::error::Error::source(&error).unwrap().to_string();
-        assert!(source.contains("registri"), "{source}");
+        assert!(source.contains("line 2"), "{source}");
+    }
+
+    #[test]
+    fn a_mistyped_variable_is_named_with_the_one_that_is_meant() {
+        let environment = vars(&[
+            ("IIB_INSECURE_REGISTRY", "x"),
+            ("IIB_MAX_ATEMPTS", "3"),
+            ("IIB_COLOUR", "blue"),
+            ("IIB_REGISTRY", "r.example"),
+            ("IIB_TOKEN", "t"),
+            ("IIB_SHARED", "/s"),
+            ("IIB_STACK_REGISTRY", "r"),
+            ("OTHER", "x"),
+        ]);
+        let told = unknown_variables(&environment);
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert!(told[0].starts_with("IIB_COLOUR is set") && told[0].contains("--print-settings"));
+        assert!(
+            told[1].contains("is IIB_INSECURE_REGISTRIES meant"),
+            "{told:?}"
+        );
+        assert!(told[2].contains("is IIB_MAX_ATTEMPTS meant"), "{told:?}");
+        // Their values are nobody's business.
+        assert!(!told.concat().contains("blue"));
     }
 }

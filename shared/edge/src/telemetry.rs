@@ -1,5 +1,7 @@
 //! Log lines of the process. What users read is the build log, which is another thing.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 /// How log lines look.
@@ -32,9 +34,17 @@ pub fn init(format: LogFormat, detail: Detail) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Colours are for people at a terminal, not for files (https://no-color.org).
+        .with_ansi(std::io::stderr().is_terminal() && !no_color())
+        // A log that nobody reads any more is no reason to end.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     let _already_set = match format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
         LogFormat::Text => builder.compact().try_init(),
     };
+}
+
+fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }

@@ -54,13 +54,16 @@ impl RegistryClient {
         })
     }
 
-    /// Where a login for an image is looked for, and what is there. Credential helpers that are
+    /// Where a login for a repository is looked for, and what is there. Credential helpers that are
     /// named for it are run.
     ///
     /// # Errors
     /// [`RegistryError`] for auth files that cannot be used.
-    pub async fn explain_login(&self, image: &PullSpec) -> Result<LoginSearch, RegistryError> {
-        self.caller.explain_login(&Target::image(image)).await
+    pub async fn explain_login(
+        &self,
+        repository: &Repository,
+    ) -> Result<LoginSearch, RegistryError> {
+        self.caller.explain_login(&Target::logins(repository)).await
     }
 
     pub(crate) fn caller(&self) -> &Caller {

@@ -35,6 +35,11 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// No call, but the logins a call would show.
+    pub(crate) fn logins(repository: &Repository) -> Self {
+        Self::read(repository, repository.to_string())
+    }
+
     pub(crate) fn image(image: &PullSpec) -> Self {
         Self::read(image.repository(), image.to_string())
     }

@@ -1,0 +1,94 @@
+//! Following a request to its end on behalf of a person: `iib wait`, and `--wait`.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::Exit;
+use crate::cli::{LOCAL_URL, ServiceAddress, WaitOptions};
+use crate::client::Client;
+use crate::flags::with_flags;
+use crate::wait::{Show, Waited, wait};
+
+pub(crate) async fn run(options: &WaitOptions) -> anyhow::Result<Exit> {
+    let client = Client::new(&options.service.url, options.service.token.as_ref())?;
+    // Asked once outright: a request that is not there would be waited for in vain.
+    client.get(options.request).await?;
+    follow(
+        &client,
+        options.request,
+        &options.service,
+        options.timeout,
+        options.json,
+    )
+    .await
+}
+
+/// Shows how a request goes and how it ends. Whoever stops waiting is told how to go on.
+#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
+pub(crate) async fn follow(
+    client: &Client,
+    id: u64,
+    service: &ServiceAddress,
+    limit: Duration,
+    as_json: bool,
+) -> anyhow::Result<Exit> {
+    let show = match as_json {
+        true => Show::Json,
+        false => Show::Progress,
+    };
+    let waited = tokio::select! {
+        waited = wait(client, id, limit, show) => waited?,
+        stopped = tokio::signal::ctrl_c() => {
+            stopped?;
+            eprintln!("\nrequest {id} goes on; {}", how_to_go_on(id, service));
+            return Ok(Exit::Interrupted);
+        }
+    };
+    match waited {
+        Waited::Final(document) => Ok(report(&document, show)),
+        Waited::TimedOut => {
+            eprintln!(
+                "request {id} is not done after {} s and goes on; {}",
+                limit.as_secs(),
+                how_to_go_on(id, service)
+            );
+            Ok(Exit::TimedOut)
+        }
+    }
+}
+
+fn how_to_go_on(id: u64, service: &ServiceAddress) -> String {
+    let url = service.url.as_str();
+    let told = match url == LOCAL_URL {
+        true => String::new(),
+        false => format!(" --url {url}"),
+    };
+    format!("`iib wait {id}{told}` follows it")
+}
+
+/// Shows how the request ended: on success the pull spec by digest and nothing else.
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command speaks to its user"
+)]
+fn report(document: &Value, show: Show) -> Exit {
+    let text = |field| document.get(field).and_then(Value::as_str);
+    let complete = text("state") == Some("complete");
+    match show {
+        Show::Json => println!("{document}"),
+        Show::Progress if complete => {
+            println!("{}", text("index_image_resolved").unwrap_or_default());
+        }
+        Show::Progress => {
+            let reason = text("state_reason").unwrap_or_default();
+            eprintln!("failed: {}", with_flags(reason));
+        }
+    }
+    if complete {
+        Exit::Done
+    } else {
+        Exit::RequestFailed
+    }
+}

@@ -1,0 +1,105 @@
+//! Following a request from outside.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+
+use crate::process::{iib, run};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A service whose one request never ends; tells each call's path.
+fn endless() -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, calls) = mpsc::channel();
+    std::thread::spawn(move || {
+        for call in listener.incoming() {
+            let mut call = call.unwrap();
+            let mut lines = BufReader::new(call.try_clone().unwrap()).lines();
+            let first = lines.next().unwrap().unwrap();
+            lines.map(Result::unwrap).find(|line| line.is_empty());
+            let body = r#"{"id":7,"state":"in_progress","state_history":[]}"#;
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            // Whoever is gone is not answered.
+            let _ = call.write_all(format!("{head}{body}").as_bytes());
+            let _ = sender.send(first);
+        }
+    });
+    (url, calls)
+}
+
+#[test]
+fn whoever_stops_waiting_is_told_how_to_go_on() {
+    let (url, calls) = endless();
+    let waiting = iib(&["wait", "7", "--url", &url])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The first call asks whether there is such a request; with the third it is being followed.
+    for _ in 0..3 {
+        calls.recv().unwrap();
+    }
+    let interrupt = Command::new("kill")
+        .args(["-INT", &waiting.id().to_string()])
+        .status();
+    assert!(interrupt.unwrap().success());
+    let ended = waiting.wait_with_output().unwrap();
+    let told = text(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(130), "{told}");
+    assert!(
+        told.contains(&format!("`iib wait 7 --url {url}` follows it")),
+        "{told}"
+    );
+    assert!(ended.stdout.is_empty());
+
+    let late = run(&["wait", "7", "--url", &url, "--timeout", "1"]);
+    let told = text(&late.stderr);
+    assert_eq!(late.status.code(), Some(3), "{told}");
+    assert!(
+        told.contains(&format!("`iib wait 7 --url {url}` follows it")),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_request_that_is_not_there_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = crate::process::Server::start(folder.path(), "127.0.0.1:0", "127.0.0.1:0");
+    let missing = run(&["wait", "7", "--url", &server.api]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(
+        text(&missing.stderr).contains("404"),
+        "{}",
+        text(&missing.stderr)
+    );
+    // Messages name flags, not members of documents.
+    let refused = run(&["add", "--url", &server.api, "--wait"]);
+    let told = text(&refused.stderr);
+    assert!(
+        told.contains("--from-index") && !told.contains("from_index"),
+        "{told}"
+    );
+    let failed = run(&[
+        "add",
+        "--url",
+        &server.api,
+        "--wait",
+        "--arch",
+        "amd64",
+        "--bundle",
+        "r.invalid/b:1",
+    ]);
+    let told = text(&failed.stderr);
+    assert!(
+        told.contains("--binary-image") && !told.contains("binary_image"),
+        "{told}"
+    );
+}

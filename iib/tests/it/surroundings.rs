@@ -1,0 +1,153 @@
+//! What the surroundings of a process do to it: variables, logins, files for logs.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::command::demo_folder;
+use crate::process::{Server, iib};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A proxy that nobody listens at: what is asked of it fails.
+const DEAD_PROXY: &str = "http://127.0.0.1:9";
+
+#[test]
+fn a_proxy_is_not_asked_about_this_machine_by_any_command() {
+    let folder = demo_folder();
+    for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        let mut serve = iib(&[
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--registry-listen",
+            "127.0.0.1:0",
+        ]);
+        serve.env(variable, DEAD_PROXY);
+        let server = Server::spawn(serve, folder.path());
+        // By its other name, too.
+        let registry = server.registry.replace("127.0.0.1", "localhost");
+        let bundle = format!("{registry}/examples/lantern:v0.1.0");
+        let binary = format!("{registry}/examples/binary:v1");
+        let add = iib(&["add", "--wait", "--arch", "amd64", "--url", &server.api])
+            .args(["--bundle", &bundle, "--binary-image", &binary])
+            .env(variable, DEAD_PROXY)
+            .output()
+            .unwrap();
+        assert!(add.status.success(), "{variable}: {}", text(&add.stderr));
+        let render = iib(&["catalog", "render", &bundle])
+            .env(variable, DEAD_PROXY)
+            .env("IIB_INSECURE_REGISTRIES", &registry)
+            .output()
+            .unwrap();
+        assert!(
+            render.status.success(),
+            "{variable}: {}",
+            text(&render.stderr)
+        );
+    }
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_is_named_and_not_shown() {
+    let add = iib(&["add", "--bundle", "r.example/b:1"])
+        .env("HTTPS_PROXY", "socks5://ann:hunter2@proxy.example:1080")
+        .output()
+        .unwrap();
+    let told = text(&add.stderr);
+    assert!(
+        !add.status.success() && told.contains("HTTPS_PROXY"),
+        "{told}"
+    );
+    assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn the_login_for_an_image_is_explained_without_its_secret() {
+    let home = tempfile::tempdir().unwrap();
+    let podman = home.path().join(".config/containers/auth.json");
+    let docker = home.path().join(".docker/config.json");
+    for path in [&podman, &docker] {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+    }
+    // base64 of "ann:hunter2"
+    let entry = r#"{"auths":{"r.example/team":{"auth":"YW5uOmh1bnRlcjI="}}}"#;
+    fs::write(&podman, entry).unwrap();
+    fs::write(&docker, r#"{"auths":{}}"#).unwrap();
+    let explain = |words: &[&str]| {
+        let mut command = iib(&["auth", "explain"]);
+        command
+            .args(words)
+            .env("HOME", home.path())
+            .env("XDG_RUNTIME_DIR", home.path());
+        let output = command.output().unwrap();
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(
+            !said.contains("hunter2") && !said.contains("YW5u"),
+            "{said}"
+        );
+        (output.status.code(), said)
+    };
+    let (code, said) = explain(&["r.example/team/app:v1"]);
+    assert_eq!(code, Some(0), "{said}");
+    let used = said.lines().find(|line| line.contains("<- used")).unwrap();
+    assert!(used.contains(podman.to_str().unwrap()), "{said}");
+    assert!(
+        used.contains("`ann`") && used.contains("`r.example/team`"),
+        "{said}"
+    );
+
+    let (code, said) = explain(&["r.example/other/app", "--json"]);
+    assert_eq!(code, Some(0), "{said}");
+    let document: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(document["used"], Value::Null);
+    assert_eq!(document["places"][2]["place"], docker.to_str().unwrap());
+    assert_eq!(document["places"][2]["found"], "no_entry");
+
+    let (code, said) = explain(&["no-registry"]);
+    assert_eq!(code, Some(2), "{said}");
+    fs::write(&podman, "{").unwrap();
+    let (code, said) = explain(&["r.example/team/app:v1"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains(podman.to_str().unwrap()), "{said}");
+}
+
+#[test]
+fn a_variable_that_means_nothing_is_named() {
+    let told = iib(&["serve", "--print-settings"])
+        .env("IIB_INSECURE_REGISTRY", "x")
+        .output()
+        .unwrap();
+    let said = text(&told.stderr);
+    assert!(
+        told.status.success() && said.contains("is IIB_INSECURE_REGISTRIES meant"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_log_in_a_file_has_no_colours() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let serve = iib(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--registry-listen",
+        "127.0.0.1:0",
+    ]);
+    let log = fs::File::create(&path).unwrap();
+    let server = Server::logging_to(serve, &folder.path().join("data"), log.into());
+    // One that is rejected, which is logged.
+    let image = format!("{}/missing:v1", server.registry);
+    let add = iib(&["add", "--wait", "--arch", "amd64", "--url", &server.api])
+        .args(["--bundle", &image, "--binary-image", &image])
+        .output()
+        .unwrap();
+    assert_eq!(add.status.code(), Some(1));
+    let log = fs::read_to_string(&path).unwrap();
+    assert!(log.contains("request rejected"), "{log}");
+    assert!(!log.contains('\u{1b}'), "{log}");
+}
