@@ -182,13 +182,13 @@ impl RawManifest {
             serde_json::from_slice(&self.bytes).map_err(malformed)?;
         let says = value.get("mediaType").and_then(serde_json::Value::as_str);
         let media_type = self.one_type(says.map(MediaType::new))?;
-        for (other, member) in [
+        for (of_other, member) in [
             (media_type.is_manifest(), "manifests"),
             (media_type.is_list(), "config"),
             (media_type.is_list(), "layers"),
-            (true, "fsLayers"),
+            (media_type.is_manifest() || media_type.is_list(), "fsLayers"),
         ] {
-            if other && value.get(member).is_some_and(|found| !found.is_null()) {
+            if of_other && value.get(member).is_some_and(|found| !found.is_null()) {
                 return Err(ManifestError::Ambiguous(member, media_type));
             }
         }

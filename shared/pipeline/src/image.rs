@@ -246,3 +246,78 @@ async fn config_blob(
         })
         .await
 }
+
+#[cfg(test)]
+mod tests {
+    use iib_oci::MediaType;
+
+    use super::*;
+
+    fn entry(name: &str, platform: Option<(&str, &str)>) -> ManifestListEntry {
+        ManifestListEntry {
+            descriptor: Descriptor {
+                media_type: MediaType::new(MediaType::OCI_MANIFEST),
+                size: 1,
+                digest: Digest::of(name.as_bytes()),
+            },
+            platform: platform.map(|(os, architecture)| Platform {
+                architecture: architecture.to_owned(),
+                os: os.to_owned(),
+                variant: None,
+            }),
+            artifact_type: None,
+        }
+    }
+
+    fn chosen(entries: Vec<ManifestListEntry>) -> Vec<Digest> {
+        let spec = "r.example/a:v1".parse().unwrap();
+        match variants(&spec, ManifestList::docker(entries)) {
+            Ok(variants) => variants
+                .into_iter()
+                .map(|found| found.pinned.digest().clone())
+                .collect(),
+            Err(StageError::EmptyList(_)) => Vec::new(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn what_is_attached_to_images_is_no_image_of_a_list() {
+        let image = || entry("image", Some(("linux", "amd64")));
+        let wanted = [Digest::of(b"image")];
+        for attached in [
+            None,
+            Some(("", "")),
+            Some(("unknown", "unknown")),
+            Some(("linux", "")),
+        ] {
+            for entries in [
+                vec![entry("attached", attached), image()],
+                vec![image(), entry("attached", attached)],
+            ] {
+                assert_eq!(chosen(entries), wanted, "{attached:?}");
+            }
+        }
+        let windows = || entry("windows", Some(("windows", "amd64")));
+        assert_eq!(chosen(vec![windows(), image()]), wanted);
+        // Where nothing but other systems is named, there is nothing for us.
+        assert_eq!(chosen(vec![windows(), entry("attached", None)]), []);
+        assert_eq!(
+            chosen(vec![entry("attached", Some(("unknown", "unknown")))]),
+            []
+        );
+    }
+
+    #[test]
+    fn entries_that_all_name_no_platform_are_images_unless_they_say_otherwise() {
+        let mut artifact = entry("attached", None);
+        artifact.artifact_type = Some("application/vnd.example.signature".to_owned());
+        let bare = [Digest::of(b"image")];
+        assert_eq!(chosen(vec![artifact.clone(), entry("image", None)]), bare);
+        assert_eq!(
+            chosen(vec![artifact.clone(), entry("image", Some(("", "")))]),
+            bare
+        );
+        assert_eq!(chosen(vec![artifact]), []);
+    }
+}

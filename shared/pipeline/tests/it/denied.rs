@@ -38,10 +38,7 @@ async fn refused_access_fails_at_once_and_names_the_credentials() {
             let refused = format!("{} refused access to", world.host);
             let status = format!("status {status}");
             world
-                .fails_saying(
-                    request,
-                    &[names, &refused, &status, "check the credentials"],
-                )
+                .fails_saying(request, &[names, &refused, &status, "no login was shown"])
                 .await;
             // No call was repeated, and no stage.
             let calls = script.count(&method, part);

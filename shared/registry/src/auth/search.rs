@@ -137,13 +137,14 @@ impl fmt::Display for LoginSearch {
         };
         let (there, missing) = (list(false), list(true));
         match (there.is_empty(), missing.is_empty()) {
-            (true, true) => f.write_str("no login was shown: the service has no auth file"),
+            (true, true) => f.write_str("no login was shown: the service has no auth file")?,
             (true, false) => write!(
                 f,
                 "no login was shown: there is no auth file, none of {missing} is there"
-            ),
-            (false, _) => write!(f, "no login was shown: there is none for it in {there}"),
+            )?,
+            (false, _) => write!(f, "no login was shown: there is none for it in {there}")?,
         }
+        f.write_str("; log in with podman or docker where the service runs")
     }
 }
 
