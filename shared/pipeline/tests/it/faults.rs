@@ -156,7 +156,8 @@ async fn faults_that_last_end_each_attempt_and_then_the_request() {
         let (world, request, places) = world_and_places().await;
         let place = &places[index];
         for _ in 0..TRIES {
-            place.answer(&world, &Answer::Status(503), place.calls * TRIES);
+            let calls = place.once + place.calls * TRIES;
+            place.answer(&world, &Answer::Status(503), calls);
         }
         let id = world.submit(request).await;
         // Each attempt sends the message back and frees the request, until none is left.
