@@ -29,7 +29,7 @@ pub use deflate::{PIECE_SIZE, PieceFault};
 pub use entry_path::{EntryPath, PathFault};
 pub use error::{LayerError, Refusal, TarFault};
 pub use extract::{Extracted, Rest, extract_file};
-pub use folder_tree::FolderTree;
+pub use folder_tree::{FolderTree, Link};
 pub use form::FormFault;
 pub use ordered::Threads;
 pub use pack::{PackError, PackedLayer, Reuse, pack};

@@ -15,6 +15,7 @@ use iib_oci::{Descriptor, PullSpec};
 use iib_ports::{IndexDb, Registry};
 use iib_request::IndexToRead;
 
+use crate::linked_file::{CHAIN_LIMIT, Layers};
 use crate::transfer::{blocking, read_blob};
 use crate::{IndexCopy, StageError, image};
 
@@ -48,6 +49,21 @@ pub async fn read_bundle(
             },
         )
         .await?;
+    }
+    for link in tree.links() {
+        let layers = Layers {
+            registry,
+            repository: bundle.repository(),
+            image: &name,
+            layers: manifest.layers.iter().take(link.layer + 1).rev().collect(),
+            limit,
+        };
+        let content = layers.read(&link, || Ok(Vec::new())).await?;
+        let settled = tree.settle(&link, content);
+        settled.map_err(|source| StageError::Layer {
+            image: name.clone(),
+            source,
+        })?;
     }
     let content = tree.finish();
     Ok(BundleFiles {
@@ -98,16 +114,18 @@ pub(crate) async fn fetch_database(
         image: name.clone(),
         path: index.database.clone(),
     };
-    let wanted =
+    let mut wanted =
         EntryPath::parse(index.database.as_bytes()).map_err(|_| StageError::DatabasePath {
             image: name.clone(),
             path: index.database.clone(),
         })?;
     let manifest = image::manifest(registry, &index.image).await?;
-    for layer in manifest.layers.iter().rev() {
+    let mut layers = manifest.layers.iter().rev().peekable();
+    let mut followed = 0;
+    while let Some(layer) = layers.peek() {
         check_size(&name, layer, limit)?;
         let doing = format!("Failed to read a layer of the index image {name}");
-        let (image, wanted, target) = (name.clone(), wanted.clone(), database.to_owned());
+        let (image, wanted_here, target) = (name.clone(), wanted.clone(), database.to_owned());
         let copy = database.with_extension("layer");
         let copy_of_layer = copy.clone();
         let unpacked = read_blob(
@@ -126,7 +144,7 @@ pub(crate) async fn fetch_database(
                     .open(&copy_of_layer)
                     .map_err(scratch("created"))?;
                 let threads = Threads::available();
-                unpack(reader, &mut copy, &wanted, &mut sink, limit, threads)
+                unpack(reader, &mut copy, &wanted_here, &mut sink, limit, threads)
                     .map_err(|source| StageError::Layer { image, source })
             },
         )
@@ -137,8 +155,15 @@ pub(crate) async fn fetch_database(
                     .pieces
                     .map(|pieces| InputLayer { pieces, file: copy }));
             }
-            Extracted::WhitedOut => return Err(missing()),
-            Extracted::Absent => {}
+            // What it is another name of is in the same layer or below.
+            Extracted::Linked { target } if followed < CHAIN_LIMIT => {
+                wanted = target;
+                followed += 1;
+            }
+            Extracted::WhitedOut | Extracted::Linked { .. } => return Err(missing()),
+            Extracted::Absent => {
+                layers.next();
+            }
         }
     }
     Err(missing())

@@ -12,6 +12,7 @@ use iib_ports::Registry;
 
 use crate::contents::check_size;
 use crate::image;
+use crate::linked_file::Layers;
 use crate::pin::{CONFIGS_LABEL, DATABASE_LABEL, PACKAGE_LABEL};
 use crate::transfer::{blocking, read_blob};
 use crate::{IndexCopy, StageError, read_bundle};
@@ -111,13 +112,31 @@ async fn fetch_catalog(
         );
         (tree, left) = read.await?;
     }
+    let links = tree.links().to_vec();
+    for link in links.iter().filter(|link| link.copy_of.is_none()) {
+        let layers = Layers {
+            registry,
+            repository: variant.repository(),
+            image: &name,
+            layers: manifest.layers.iter().rev().skip(link.layer).collect(),
+            limit,
+        };
+        let path = folder.join(&link.path);
+        layers
+            .read(link, || create(&path, link.mode).map_err(not_written))
+            .await?;
+    }
     let directories = tree.finish().ok_or_else(missing)?;
     let folder = folder.to_owned();
     blocking(move || {
-        let scratch = |source| StageError::Scratch {
-            action: "written",
-            source,
-        };
+        let scratch = not_written;
+        for link in &links {
+            if let Some(original) = &link.copy_of {
+                let mut file = create(&folder.join(&link.path), link.mode).map_err(scratch)?;
+                let mut original = File::open(folder.join(original)).map_err(scratch)?;
+                io::copy(&mut original, &mut file).map_err(scratch)?;
+            }
+        }
         // From the lowest up, because bits may take away the right to go further down.
         for (below, mode) in directories.iter().rev() {
             let path = folder.join(below);
@@ -127,6 +146,13 @@ async fn fetch_catalog(
         Ok(())
     })
     .await
+}
+
+fn not_written(source: io::Error) -> StageError {
+    StageError::Scratch {
+        action: "written",
+        source,
+    }
 }
 
 /// Permission bits count: the digest of a serve cache is made over them.

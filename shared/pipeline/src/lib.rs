@@ -13,6 +13,7 @@ mod image_content;
 mod index_copy;
 mod index_image;
 pub mod intake;
+mod linked_file;
 pub mod mutate;
 mod next_step;
 pub mod pin;

@@ -5,7 +5,8 @@ use std::io::Read;
 
 use super::entries::{Entries, Entry, EntryKind};
 use super::entry_path::Whiteout;
-use super::{EntryPath, LayerError, LayerReader, Refusal};
+use super::folder_tree::check_links;
+use super::{EntryPath, LayerError, LayerReader, Link, Refusal};
 
 /// Limits on what is kept of a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,10 @@ impl Default for BundleLimits {
 pub struct BundleTree {
     limits: BundleLimits,
     directories: BTreeMap<&'static str, Files>,
+    /// Hard links to files outside of the two directories, or of lower layers.
+    links: BTreeMap<EntryPath, Link>,
+    /// Layers applied.
+    layers: usize,
 }
 
 /// Files by name.
@@ -56,6 +61,8 @@ struct Changes {
     whiteouts: Vec<Whiteout>,
     directories: BTreeSet<EntryPath>,
     files: BTreeMap<EntryPath, Vec<u8>>,
+    /// By link, what it is another name of.
+    links: BTreeMap<EntryPath, (EntryPath, u32)>,
 }
 
 /// Whether an entry's content is kept.
@@ -73,15 +80,17 @@ impl BundleTree {
     pub fn new(limits: BundleLimits) -> Self {
         Self {
             limits,
-            directories: BTreeMap::new(),
+            ..Self::default()
         }
     }
 
     /// Lays the next layer on top; the lowest comes first. The archive is read to its end, the
     /// layer is not: call [`LayerReader::finish`] and compare the digests.
     ///
-    /// Entries with an absolute path or `..`, devices, pipes and unknown types are refused
-    /// wherever they are; links only where a file or directory of the bundle is expected.
+    /// Entries with `..` in their path are refused wherever they are; devices, pipes, symbolic
+    /// links and names that are no text only in the two directories, because the layers of a base
+    /// have such things. A hard link there is the file it is another name of; where that file is
+    /// not read otherwise, the link is left to the caller, see [`BundleTree::links`].
     ///
     /// # Errors
     /// [`LayerError`]; the tree is then unchanged.
@@ -91,10 +100,10 @@ impl BundleTree {
         let mut entries = Entries::new(layer);
         while let Some(entry) = entries.next()? {
             let wanted = changes.note(&entry)?;
+            self.check_count(&changes)?;
             let Entry {
                 path, size: own, ..
             } = entry;
-            self.check_count(&changes)?;
             if wanted == Wanted::No {
                 continue;
             }
@@ -107,7 +116,31 @@ impl BundleTree {
             })?;
             changes.add(path, content)?;
         }
+        changes.follow_links(|linked| {
+            self.check_size(&EntryPath::root(), 0, size.saturating_add(linked))
+        })?;
         self.merge(changes);
+        self.layers += 1;
+        check_links(self.links.values())
+    }
+
+    /// Hard links of the bundle whose content is elsewhere in the image: each is to have that of
+    /// its target in that layer or the next lower one that has it, by [`BundleTree::settle`].
+    /// Layers are counted in the order they were applied, from 0.
+    pub fn links(&self) -> Vec<Link> {
+        self.links.values().cloned().collect()
+    }
+
+    /// Gives a link its content.
+    ///
+    /// # Errors
+    /// [`LayerError::FileTooLarge`] and [`LayerError::FilesTooLarge`].
+    pub fn settle(&mut self, link: &Link, content: Vec<u8>) -> Result<(), LayerError> {
+        let path = EntryPath::root().child(&link.path);
+        self.check_size(&path, content.len() as u64, content.len() as u64)?;
+        if self.links.remove(&path).is_some() {
+            self.put(&path, content);
+        }
         Ok(())
     }
 
@@ -123,8 +156,12 @@ impl BundleTree {
     /// What the layers below have counts too, since it is in memory as well; so do the entries
     /// that are only noted.
     fn check_count(&self, changes: &Changes) -> Result<(), LayerError> {
-        let held: usize = self.directories.values().map(BTreeMap::len).sum();
-        let noted = changes.whiteouts.len() + changes.directories.len() + changes.files.len();
+        let files: usize = self.directories.values().map(BTreeMap::len).sum();
+        let held = files + self.links.len();
+        let noted = changes.whiteouts.len()
+            + changes.directories.len()
+            + changes.files.len()
+            + changes.links.len();
         // The two directories themselves are no files.
         if held + noted > self.limits.files + DIRECTORIES.len() {
             return Err(LayerError::TooManyFiles {
@@ -142,16 +179,28 @@ impl BundleTree {
                 limit: self.limits.file_size,
             });
         }
-        let held: usize = (self.directories.values())
-            .flat_map(BTreeMap::values)
-            .map(Vec::len)
-            .sum();
-        if added.saturating_add(held as u64) > self.limits.total_size {
+        if added.saturating_add(self.held()) > self.limits.total_size {
             return Err(LayerError::FilesTooLarge {
                 limit: self.limits.total_size,
             });
         }
         Ok(())
+    }
+
+    /// Bytes of the files so far.
+    fn held(&self) -> u64 {
+        let files = self.directories.values().flat_map(BTreeMap::values);
+        files.map(|content| content.len() as u64).sum()
+    }
+
+    fn put(&mut self, path: &EntryPath, content: Vec<u8>) {
+        let place = path
+            .split()
+            .and_then(|(directory, file)| Some((bundle_directory(directory)?, file)));
+        if let Some((directory, file)) = place {
+            let files = self.directories.entry(directory).or_default();
+            files.insert(file.to_owned(), content);
+        }
     }
 
     fn merge(&mut self, changes: Changes) {
@@ -171,16 +220,34 @@ impl BundleTree {
                 self.directories.entry(name).or_default();
             }
         }
+        self.links
+            .retain(|path, _| !hidden(path) && !changes.directories.contains(path));
         for (path, content) in changes.files {
-            let place = path
-                .split()
-                .and_then(|(directory, file)| Some((bundle_directory(directory)?, file)));
-            if let Some((directory, file)) = place {
-                let files = self.directories.entry(directory).or_default();
-                files.insert(file.to_owned(), content);
+            self.links.remove(&path);
+            self.put(&path, content);
+        }
+        for (path, (target, mode)) in changes.links {
+            if let Some((directory, file)) = path.split()
+                && let Some(files) = self.directories.get_mut(directory)
+            {
+                files.remove(file);
             }
+            let link = Link {
+                path: path.to_string(),
+                mode,
+                target,
+                copy_of: None,
+                layer: self.layers,
+            };
+            self.links.insert(path, link);
         }
     }
+}
+
+/// Whether a path is one of the two directories or below it.
+fn is_within_bundle(path: &EntryPath) -> bool {
+    let first = path.as_str().split('/').next().unwrap_or_default();
+    bundle_directory(first).is_some()
 }
 
 /// The one of the two directories that has this path.
@@ -191,16 +258,12 @@ fn bundle_directory(path: &str) -> Option<&'static str> {
 impl Changes {
     /// Notes what the entry does, content aside.
     fn note(&mut self, entry: &Entry) -> Result<Wanted, LayerError> {
-        let refused = |reason| LayerError::Refused {
-            path: entry.path.to_string(),
-            reason,
-        };
-        if let Some(reason) = entry.kind.refusal() {
-            return Err(refused(reason));
-        }
         let Some((directory, name)) = entry.path.split() else {
             return Ok(Wanted::No);
         };
+        if is_within_bundle(&entry.path) {
+            entry.check_readable()?;
+        }
         let in_bundle = bundle_directory(directory).is_some();
         let is_bundle = directory.is_empty() && bundle_directory(name).is_some();
         if let Some(whiteout) = entry.path.whiteout() {
@@ -215,10 +278,43 @@ impl Changes {
                 self.directories.insert(entry.path.clone());
                 Ok(Wanted::No)
             }
-            _ if is_bundle => Err(refused(Refusal::NotADirectory)),
+            _ if is_bundle => Err(entry.refused(Refusal::NotADirectory)),
             EntryKind::File if in_bundle => Ok(Wanted::Yes),
-            _ if in_bundle => Err(refused(Refusal::NotAFile)),
+            EntryKind::HardLink if in_bundle => {
+                let link = (entry.link_target()?, entry.mode);
+                let twice = self.links.insert(entry.path.clone(), link).is_some()
+                    || self.files.contains_key(&entry.path);
+                match twice {
+                    true => Err(entry.refused(Refusal::Duplicate)),
+                    false => Ok(Wanted::No),
+                }
+            }
+            _ if in_bundle => Err(entry.refused(Refusal::NotAFile)),
             _ => Ok(Wanted::No),
+        }
+    }
+
+    /// Gives links the content of files of this layer that were kept; `check` is asked how many
+    /// bytes that may take. Of a chain of links each is followed in its turn; those that lead
+    /// nowhere here are left.
+    fn follow_links(
+        &mut self,
+        check: impl Fn(u64) -> Result<(), LayerError>,
+    ) -> Result<(), LayerError> {
+        let mut taken = 0;
+        loop {
+            let found = self
+                .links
+                .iter()
+                .find_map(|(link, (target, _))| Some((link.clone(), self.files.get(target)?)));
+            let Some((link, content)) = found else {
+                return Ok(());
+            };
+            taken += content.len() as u64;
+            check(taken)?;
+            let content = content.clone();
+            self.links.remove(&link);
+            self.files.insert(link, content);
         }
     }
 
@@ -227,10 +323,10 @@ impl Changes {
             path: path.to_string(),
             reason: Refusal::Duplicate,
         };
-        match self.files.insert(path, content) {
-            Some(_) => Err(twice),
-            None => Ok(()),
+        if self.links.contains_key(&path) || self.files.insert(path, content).is_some() {
+            return Err(twice);
         }
+        Ok(())
     }
 }
 

@@ -6,7 +6,8 @@
 //! not used, because it holds extended headers of any length in memory and mixes up its own
 //! errors with those of the input.
 
-use super::{EntryPath, LayerError, Refusal, TarFault};
+use super::entry_path::IsText;
+use super::{EntryPath, LayerError, PathFault, Refusal, TarFault};
 
 /// The largest long name or extended header: Go's reader has the same limit.
 pub(super) const EXTENSION_LIMIT: u64 = 1024 * 1024;
@@ -26,7 +27,11 @@ pub(super) trait Stream {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) path: EntryPath,
+    /// Whether its name is text; if not, the path only tells where it lies.
+    pub(super) is_text: IsText,
     pub(super) kind: EntryKind,
+    /// What a hard link is another name of, as it is written.
+    pub(super) target: Vec<u8>,
     /// Size of the content in bytes.
     pub(super) size: u64,
     /// Permission bits.
@@ -38,7 +43,9 @@ pub(super) struct Entry {
 pub(super) enum EntryKind {
     File,
     Directory,
-    Link,
+    /// Another name of a file.
+    HardLink,
+    Symlink,
     Device,
     Fifo,
     Unknown,
@@ -59,6 +66,7 @@ pub(super) struct Entries<'s, S> {
 #[derive(Default)]
 struct Extension {
     path: Option<Vec<u8>>,
+    target: Option<Vec<u8>>,
     size: Option<u64>,
 }
 
@@ -69,20 +77,61 @@ impl EntryKind {
             b'\0' if path.last() == Some(&b'/') => Self::Directory,
             b'\0' | b'0' | b'7' => Self::File,
             b'5' => Self::Directory,
-            b'1' | b'2' => Self::Link,
+            b'1' => Self::HardLink,
+            b'2' => Self::Symlink,
             b'3' | b'4' => Self::Device,
             b'6' => Self::Fifo,
             _ => Self::Unknown,
         }
     }
 
-    /// Why an entry of this kind is refused where nobody may bring devices and the like.
+    /// Why an entry of this kind is refused where files are read.
     pub(super) fn refusal(self) -> Option<Refusal> {
         match self {
-            Self::File | Self::Directory | Self::Link => None,
+            Self::File | Self::Directory | Self::HardLink | Self::Symlink => None,
             Self::Device => Some(Refusal::Device),
             Self::Fifo => Some(Refusal::Fifo),
             Self::Unknown => Some(Refusal::UnknownType),
+        }
+    }
+}
+
+impl Entry {
+    /// What is wrong with an entry where files are read: devices and the like, names that are no
+    /// text. Elsewhere such entries are passed over: layers of a base have them.
+    pub(super) fn check_readable(&self) -> Result<(), LayerError> {
+        if self.is_text == IsText::No {
+            return Err(LayerError::Path {
+                path: self.path.to_string(),
+                source: PathFault::NotText,
+            });
+        }
+        match self.kind.refusal() {
+            Some(reason) => Err(self.refused(reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// What a hard link is another name of.
+    pub(super) fn link_target(&self) -> Result<EntryPath, LayerError> {
+        match EntryPath::parse(&self.target) {
+            Ok(target) if !target.is_root() => Ok(target),
+            Ok(_) => Err(self.refused(Refusal::LinkToNothing)),
+            Err(source) => Err(LayerError::Path {
+                path: format!(
+                    "{} (a hard link to {})",
+                    self.path,
+                    String::from_utf8_lossy(&self.target)
+                ),
+                source,
+            }),
+        }
+    }
+
+    pub(super) fn refused(&self, reason: Refusal) -> LayerError {
+        LayerError::Refused {
+            path: self.path.to_string(),
+            reason,
         }
     }
 }
@@ -119,11 +168,9 @@ impl<'s, S: Stream> Entries<'s, S> {
                     let records = self.extended(size, start)?;
                     extension.read_pax(&records).map_err(fault)?;
                 }
-                b'L' => {
-                    let name = self.extended(size, start)?;
-                    extension.path = name.split(|b| *b == 0).next().map(<[u8]>::to_vec);
-                }
-                b'g' | b'K' => self.set_content(size),
+                b'L' => extension.path = Some(self.long_name(size, start)?),
+                b'K' => extension.target = Some(self.long_name(size, start)?),
+                b'g' => self.set_content(size),
                 b'S' => return Err(fault(TarFault::Sparse)),
                 _ => return self.entry(header, size, extension).map(Some),
             }
@@ -154,10 +201,17 @@ impl<'s, S: Stream> Entries<'s, S> {
             _ => extension.size.unwrap_or(size),
         };
         self.set_content(size);
-        let path = EntryPath::parse(&raw).map_err(|source| LayerError::Path {
+        let (path, is_text) = EntryPath::of_entry(&raw).map_err(|source| LayerError::Path {
             path: String::from_utf8_lossy(&raw).into_owned(),
             source,
         })?;
+        let target = match (kind, extension.target) {
+            (EntryKind::HardLink, Some(target)) => target,
+            (EntryKind::HardLink, None) => {
+                header.link_name_bytes().unwrap_or_default().into_owned()
+            }
+            _ => Vec::new(),
+        };
         let usual = match kind {
             EntryKind::Directory => 0o755,
             _ => 0o644,
@@ -165,10 +219,20 @@ impl<'s, S: Stream> Entries<'s, S> {
         let mode = header.mode().unwrap_or(usual) & 0o777;
         Ok(Entry {
             path,
+            is_text,
             kind,
+            target,
             size,
             mode,
         })
+    }
+
+    /// A long name, which ends at its first NUL.
+    fn long_name(&mut self, size: u64, start: u64) -> Result<Vec<u8>, LayerError> {
+        let mut name = self.extended(size, start)?;
+        let end = name.iter().position(|b| *b == 0).unwrap_or(name.len());
+        name.truncate(end);
+        Ok(name)
     }
 
     fn set_content(&mut self, size: u64) {
@@ -285,6 +349,7 @@ impl Extension {
             }
             match key {
                 b"path" => self.path = (!value.is_empty()).then(|| value.to_vec()),
+                b"linkpath" => self.target = (!value.is_empty()).then(|| value.to_vec()),
                 b"size" if value.is_empty() => self.size = None,
                 b"size" => self.size = Some(decimal(value).ok_or(TarFault::Number)?),
                 _ => {}

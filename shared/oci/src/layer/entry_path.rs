@@ -1,5 +1,6 @@
 //! Paths of tar entries, kept inside their root.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,15 +13,19 @@ pub struct EntryPath(String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PathFault {
-    /// It starts at the root of the file system.
-    #[error("the path is absolute")]
-    Absolute,
     /// It has a part `..`.
     #[error("the path leads out of its directory")]
     Parent,
     /// It is not UTF-8, or holds a NUL byte.
     #[error("the path is not text")]
     NotText,
+}
+
+/// Whether the name of an entry is text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IsText {
+    Yes,
+    No,
 }
 
 /// The prefix of names that delete something of the layers below (OCI image layer, whiteouts).
@@ -40,27 +45,40 @@ pub(super) enum Whiteout {
 }
 
 impl EntryPath {
-    /// The path of an entry as it stands in an archive. A leading `./`, a trailing `/` and empty
-    /// parts are dropped, since builders differ in them.
+    /// The path of an entry as it stands in an archive. A leading `/` or `./`, a trailing `/` and
+    /// empty parts are dropped, since builders differ in them: every path counts from the root of
+    /// the image, as GNU tar and the containers' tools have it.
     ///
     /// # Errors
     /// [`PathFault`]; class Reject.
     pub fn parse(raw: &[u8]) -> Result<Self, PathFault> {
-        if raw.first() == Some(&b'/') {
-            return Err(PathFault::Absolute);
+        match Self::of_entry(raw)? {
+            (path, IsText::Yes) => Ok(path),
+            (_, IsText::No) => Err(PathFault::NotText),
         }
+    }
+
+    /// The same for a name that need not be text: what is not becomes U+FFFD, which tells at
+    /// least the directory.
+    pub(super) fn of_entry(raw: &[u8]) -> Result<(Self, IsText), PathFault> {
         if raw.split(|b| *b == b'/').any(|part| part == b"..") {
             return Err(PathFault::Parent);
         }
-        let text = std::str::from_utf8(raw).map_err(|_| PathFault::NotText)?;
-        if text.contains('\0') {
-            return Err(PathFault::NotText);
-        }
+        let text = String::from_utf8_lossy(raw);
+        let is_text = match &text {
+            Cow::Borrowed(text) if !text.contains('\0') => IsText::Yes,
+            _ => IsText::No,
+        };
         let parts: Vec<&str> = text
             .split('/')
             .filter(|part| !part.is_empty() && *part != ".")
             .collect();
-        Ok(Self(parts.join("/")))
+        Ok((Self(parts.join("/")), is_text))
+    }
+
+    /// Whether this is the root itself.
+    pub(super) fn is_root(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The path as text, parts joined by `/`.
@@ -167,10 +185,22 @@ mod tests {
 
     #[test]
     fn spellings_of_one_path_are_equal() {
-        for text in ["a/b", "./a/b", "a//b", "a/./b", "a/b/", "././a/b//"] {
+        for text in [
+            "a/b",
+            "./a/b",
+            "a//b",
+            "a/./b",
+            "a/b/",
+            "././a/b//",
+            "/a/b",
+            "//a/b",
+            "/./a/b/",
+        ] {
             assert_eq!(path(text).as_str(), "a/b", "{text}");
         }
-        assert_eq!(path("./").as_str(), "");
+        for text in ["./", "/", "//", ".", "", "/./"] {
+            assert!(path(text).is_root(), "{text}");
+        }
     }
 
     #[test]
@@ -188,9 +218,9 @@ mod tests {
     #[test]
     fn paths_that_leave_their_root_are_refused() {
         for (raw, fault) in [
-            (&b"/etc/passwd"[..], PathFault::Absolute),
-            (b"/", PathFault::Absolute),
-            (b"../x", PathFault::Parent),
+            (&b"../x"[..], PathFault::Parent),
+            (b"/../x", PathFault::Parent),
+            (b"..\xff/../x", PathFault::Parent),
             (b"a/../../x", PathFault::Parent),
             (b"a/..", PathFault::Parent),
             (b"a\xff", PathFault::NotText),
@@ -199,6 +229,8 @@ mod tests {
             assert_eq!(EntryPath::parse(raw), Err(fault), "{raw:?}");
         }
         assert_eq!(path("a/..b/...").as_str(), "a/..b/...");
+        let (lossy, is_text) = EntryPath::of_entry(b"a/b\xff").unwrap();
+        assert_eq!((lossy.as_str(), is_text), ("a/b\u{fffd}", IsText::No));
     }
 
     #[test]

@@ -88,6 +88,15 @@ pub enum LayerError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// More hard links to files elsewhere in the image than are followed: each may take reading
+    /// every layer once more.
+    #[error(
+        "more than {limit} of the image's files are hard links to files elsewhere in it; rebuild the image with copies of them"
+    )]
+    TooManyLinks {
+        /// The limit.
+        limit: usize,
+    },
     /// More files than are read of a bundle, or of a catalog.
     #[error("the image has more than {limit} files where {limit} are the most that is read")]
     TooManyFiles {
@@ -110,6 +119,8 @@ pub enum Refusal {
     NotAFile,
     /// Something else stands where a directory is looked for.
     NotADirectory,
+    /// A hard link to a file that the image does not have, or to itself.
+    LinkToNothing,
     /// The same file twice in one layer: readers disagree which one counts.
     Duplicate,
 }
@@ -160,6 +171,7 @@ impl std::fmt::Display for Refusal {
             Self::UnknownType => "has an unknown type",
             Self::NotAFile => "is not a regular file",
             Self::NotADirectory => "is not a directory",
+            Self::LinkToNothing => "is a hard link to a file that is not there",
             Self::Duplicate => "occurs twice",
         })
     }

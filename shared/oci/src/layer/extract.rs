@@ -6,12 +6,17 @@ use super::entries::{Entries, EntryKind, Stream};
 use super::{EntryPath, LayerError, LayerReader, Refusal};
 
 /// What a layer says about a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Extracted {
     /// It holds the file, of this many bytes.
     Found {
         /// Size in bytes.
         size: u64,
+    },
+    /// There it is another name of this file, of the same layer or of one below.
+    Linked {
+        /// What it is a hard link to.
+        target: EntryPath,
     },
     /// It deletes the file of the layers below.
     WhitedOut,
@@ -30,9 +35,10 @@ pub enum Rest {
 
 /// Copies the file at `wanted` to `sink` without holding it in memory.
 ///
-/// Entries with a path that leaves the root are refused wherever they are. Devices and links
-/// elsewhere are passed over, because the layers of an index include those of its base; at the
-/// path itself, or in place of one of its directories, anything but the expected is refused.
+/// Entries with a path that leaves the root are refused wherever they are. Devices, links and names
+/// that are no text are passed over elsewhere, because the layers of an index include those of its
+/// base; at the path itself, or in place of one of its directories, anything but the expected is
+/// refused.
 ///
 /// # Errors
 /// [`LayerError`]. What was written to `sink` until then is worthless.
@@ -54,16 +60,21 @@ pub(super) fn extract(
     let mut entries = Entries::new(stream);
     let mut extracted = Extracted::Absent;
     while let Some(entry) = entries.next()? {
-        let refused = |reason| LayerError::Refused {
-            path: entry.path.to_string(),
-            reason,
-        };
+        if entry.path.is_root() {
+            continue;
+        }
         if entry.path == *wanted {
-            if entry.kind != EntryKind::File {
-                return Err(refused(Refusal::NotAFile));
+            entry.check_readable()?;
+            if let Extracted::Found { .. } | Extracted::Linked { .. } = extracted {
+                return Err(entry.refused(Refusal::Duplicate));
             }
-            if let Extracted::Found { .. } = extracted {
-                return Err(refused(Refusal::Duplicate));
+            if entry.kind == EntryKind::HardLink {
+                let target = entry.link_target()?;
+                extracted = Extracted::Linked { target };
+                continue;
+            }
+            if entry.kind != EntryKind::File {
+                return Err(entry.refused(Refusal::NotAFile));
             }
             entries.content(|bytes| sink.write_all(bytes).map_err(LayerError::Write))?;
             extracted = Extracted::Found { size: entry.size };
@@ -71,7 +82,7 @@ pub(super) fn extract(
                 break;
             }
         } else if wanted.is_below(&entry.path) && entry.kind != EntryKind::Directory {
-            return Err(refused(Refusal::NotADirectory));
+            return Err(entry.refused(Refusal::NotADirectory));
         } else if extracted == Extracted::Absent
             && entry.path.whiteout().is_some_and(|w| w.hides(wanted))
         {

@@ -31,6 +31,19 @@ impl Archive {
         self.entry(b'0', path.as_bytes(), content)
     }
 
+    /// A hard link.
+    pub(super) fn link(mut self, path: &str, target: &[u8]) -> Self {
+        let start = self.0.len();
+        self = self.entry(b'1', path.as_bytes(), b"");
+        let mut header = tar::Header::new_ustar();
+        header.as_mut_bytes().copy_from_slice(&self.0[start..]);
+        header.as_mut_bytes()[157..157 + target.len()].copy_from_slice(target);
+        header.set_cksum();
+        self.0.truncate(start);
+        self.0.extend_from_slice(header.as_bytes());
+        self
+    }
+
     pub(super) fn directory(self, path: &str) -> Self {
         self.entry(b'5', path.as_bytes(), b"")
     }

@@ -15,10 +15,29 @@ pub struct FolderTree {
     /// Files and directories that are kept together, at most.
     limit: usize,
     found: Found,
+    /// Hard links, which are other names of files.
+    links: Vec<Link>,
+    /// Layers looked at.
+    layers: usize,
     /// By higher layers: this path and all below it.
     hidden: BTreeSet<EntryPath>,
     /// By higher layers: all below this path.
     emptied: BTreeSet<EntryPath>,
+}
+
+/// A hard link: another name of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The link, by its path below the folder.
+    pub path: String,
+    /// Its permission bits.
+    pub mode: u32,
+    /// What it is another name of, from the root of the image.
+    pub target: EntryPath,
+    /// The same by its path below the folder, if it was read from the same layer.
+    pub copy_of: Option<String>,
+    /// The layer it is in, counted in the order they were looked at, from 0.
+    pub layer: usize,
 }
 
 /// What is in the folder; files without it are relative to its root.
@@ -37,6 +56,8 @@ impl FolderTree {
             root,
             limit,
             found: Found::default(),
+            links: Vec::new(),
+            layers: 0,
             hidden: BTreeSet::new(),
             emptied: BTreeSet::new(),
         }
@@ -46,8 +67,9 @@ impl FolderTree {
     /// permission bits. The archive is read to its end, the layer is not: call
     /// [`LayerReader::finish`] and compare the digests.
     ///
-    /// Entries that lead out of the image are refused wherever they are; links and devices where
-    /// a file or directory of the folder is expected.
+    /// Entries that lead out of the image are refused wherever they are; devices, symbolic links
+    /// and names that are no text where a file or directory of the folder is expected. What hard
+    /// links are other names of is left to the caller, see [`FolderTree::links`].
     ///
     /// # Errors
     /// [`LayerError`]. What was written until then is worthless.
@@ -62,6 +84,9 @@ impl FolderTree {
         let mut own = Found::default();
         let mut entries = Entries::new(layer);
         while let Some(entry) = entries.next()? {
+            if entry.path.is_root() {
+                continue;
+            }
             if let Some(whiteout) = entry.path.whiteout() {
                 whiteouts.extend(self.concerns(&whiteout).then_some(whiteout));
                 continue;
@@ -69,14 +94,28 @@ impl FolderTree {
             if !self.is_seen(&entry)? || self.is_hidden(&entry.path) {
                 continue;
             }
+            entry.check_readable()?;
             match entry.kind {
-                EntryKind::File if own.is_taken(&entry.path) => {
+                EntryKind::File | EntryKind::HardLink if own.is_taken(&entry.path) => {
                     return Err(refused(&entry.path, Refusal::Duplicate));
                 }
                 EntryKind::Directory if own.is_in_place_of(&entry.path) => {
                     return Err(refused(&entry.path, Refusal::Duplicate));
                 }
-                EntryKind::File if self.found.is_taken(&entry.path) => {}
+                EntryKind::File | EntryKind::HardLink if self.found.is_taken(&entry.path) => {}
+                EntryKind::HardLink => {
+                    let target = entry.link_target()?;
+                    let copied = own.files.contains(&target);
+                    self.links.push(Link {
+                        path: self.below_root(&entry.path).to_owned(),
+                        mode: entry.mode,
+                        copy_of: copied.then(|| self.below_root(&target).to_owned()),
+                        target,
+                        layer: self.layers,
+                    });
+                    check_links(self.links.iter())?;
+                    own.files.insert(entry.path);
+                }
                 EntryKind::File => {
                     let below = self.below_root(&entry.path);
                     let mut sink = create(below, entry.mode).map_err(LayerError::Write)?;
@@ -93,6 +132,7 @@ impl FolderTree {
             self.check_count(&own, whiteouts.len())?;
         }
         self.found.add(own);
+        self.layers += 1;
         for whiteout in whiteouts {
             match whiteout {
                 Whiteout::Path(path) => self.hidden.insert(path),
@@ -101,6 +141,12 @@ impl FolderTree {
             };
         }
         Ok(())
+    }
+
+    /// The hard links of the folder that count: each is to have the content of its target in that
+    /// layer or the next lower one that has it.
+    pub fn links(&self) -> &[Link] {
+        &self.links
     }
 
     /// Whether no lower layer can add anything.
@@ -185,6 +231,16 @@ impl Found {
         for (path, mode) in lower.directories {
             self.directories.entry(path).or_insert(mode);
         }
+    }
+}
+
+/// Most hard links that are followed to files that were not read anyway.
+const LINKS_LIMIT: usize = 64;
+
+pub(super) fn check_links<'l>(links: impl Iterator<Item = &'l Link>) -> Result<(), LayerError> {
+    match links.filter(|link| link.copy_of.is_none()).count() > LINKS_LIMIT {
+        true => Err(LayerError::TooManyLinks { limit: LINKS_LIMIT }),
+        false => Ok(()),
     }
 }
 

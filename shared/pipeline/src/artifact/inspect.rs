@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use iib_bundle::{Bundle, BundleError, BundleFiles};
-use iib_oci::layer::{BundleLimits, BundleTree, LayerError, LayerReader};
+use iib_oci::layer::{BundleLimits, BundleTree, LayerError, LayerReader, Refusal};
 use iib_oci::{Digest, DigestHasher, PullSpec};
 use iib_ports::{Bytestream, Class, Classify};
 use iib_request::{RequestId, UploadKind};
@@ -193,7 +193,16 @@ fn check_bundle(reader: impl Read, limit: u64) -> Result<(), UploadRefusal> {
         layer.finish()?;
         Ok(tree)
     };
-    let content = unpacked().map_err(UploadRefusal::Archive)?.finish();
+    let tree = unpacked().map_err(UploadRefusal::Archive)?;
+    // Of an archive by itself there is nothing else to look in.
+    if let Some(link) = tree.links().first() {
+        let nothing = LayerError::Refused {
+            path: link.path.clone(),
+            reason: Refusal::LinkToNothing,
+        };
+        return Err(UploadRefusal::Archive(nothing));
+    }
+    let content = tree.finish();
     let files = BundleFiles {
         manifests: content.manifests.unwrap_or_default(),
         metadata: content.metadata,

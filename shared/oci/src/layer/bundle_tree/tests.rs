@@ -124,26 +124,186 @@ fn upper_layers_replace_and_hide_what_is_below() {
 }
 
 #[test]
-fn devices_pipes_and_unknown_types_anywhere_refuse_the_bundle() {
+fn devices_pipes_and_unknown_types_are_refused_in_the_bundle_and_passed_over_elsewhere() {
     for (kind, reason) in [
         (b'3', Refusal::Device),
         (b'4', Refusal::Device),
         (b'6', Refusal::Fifo),
         (b'V', Refusal::UnknownType),
     ] {
-        let error = build(vec![base().entry(kind, b"dev/odd", b"")]).unwrap_err();
-        let expected = LayerError::Refused {
-            path: "dev/odd".to_owned(),
-            reason,
-        };
-        assert_eq!(error.to_string(), expected.to_string());
+        for path in [
+            "manifests/odd",
+            "metadata/odd",
+            "manifests/below/odd",
+            "manifests",
+        ] {
+            let layer = Archive::default().entry(kind, path.as_bytes(), b"");
+            let error = build(vec![layer]).unwrap_err();
+            let expected = LayerError::Refused {
+                path: path.to_owned(),
+                reason,
+            };
+            assert_eq!(error.to_string(), expected.to_string());
+        }
+        for path in ["dev/odd", "odd", "other/manifests/odd"] {
+            let layer = base().entry(kind, path.as_bytes(), b"");
+            assert_eq!(build(vec![layer]).unwrap(), build(vec![base()]).unwrap());
+        }
     }
+}
+
+#[test]
+fn names_that_are_no_text_are_refused_in_the_bundle_and_passed_over_elsewhere() {
+    let layer = base()
+        .entry(b'0', b"usr/caf\xe9", b"x")
+        .entry(b'0', b".wh.\xe9", b"");
+    assert_eq!(build(vec![layer]).unwrap(), build(vec![base()]).unwrap());
+    for path in [&b"manifests/caf\xe9.yaml"[..], b"manifests/.wh.\xe9"] {
+        let error = build(vec![base().entry(b'0', path, b"x")]).unwrap_err();
+        assert!(
+            matches!(
+                &error,
+                LayerError::Path {
+                    source: PathFault::NotText,
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn absolute_paths_are_those_of_the_image() {
+    let layer = Archive::default()
+        .directory("/")
+        .directory("/manifests")
+        .file("/manifests/csv.yaml", b"csv")
+        .file("//metadata/annotations.yaml", b"annotations");
+    let relative = Archive::default()
+        .file("manifests/csv.yaml", b"csv")
+        .file("metadata/annotations.yaml", b"annotations");
+    let expected = build(vec![relative]).unwrap();
+    assert_eq!(build(vec![layer]).unwrap(), expected);
+    // Whiteouts, too, in either spelling.
+    let without = build(vec![
+        Archive::default()
+            .file("/manifests/csv.yaml", b"csv")
+            .file("/metadata/a", b""),
+        Archive::default().file("/manifests/.wh.csv.yaml", b""),
+    ]);
+    assert_eq!(without.unwrap().manifests, Some(BTreeMap::new()));
+}
+
+/// The tree after these layers, and the links that are left.
+fn tree(layers: Vec<Archive>) -> (BundleTree, Vec<Link>) {
+    let mut tree = BundleTree::new(BundleLimits::default());
+    for layer in layers {
+        tree.apply(&mut open(&layer.end())).unwrap();
+    }
+    let links = tree.links();
+    (tree, links)
+}
+
+#[test]
+fn a_hard_link_in_the_bundle_is_the_file_it_names() {
+    let layer = Archive::default()
+        .file("manifests/a.yaml", b"a")
+        .link("manifests/b.yaml", b"manifests/a.yaml")
+        .link("metadata/c.yaml", b"/manifests/b.yaml")
+        // Also if it comes first.
+        .link("manifests/d.yaml", b"./manifests/e.yaml")
+        .file("manifests/e.yaml", b"e");
+    let (tree, links) = tree(vec![layer]);
+    assert_eq!(links, []);
+    let content = tree.finish();
+    let manifests = content.manifests.unwrap();
+    for (name, text) in [("a.yaml", "a"), ("b.yaml", "a"), ("d.yaml", "e")] {
+        assert_eq!(manifests[name], text.as_bytes());
+    }
+    assert_eq!(content.metadata.unwrap()["c.yaml"], b"a");
+}
+
+#[test]
+fn links_to_what_was_not_kept_are_left_with_their_layer() {
+    let lower = Archive::default()
+        .file("manifests/old.yaml", b"old")
+        .link("manifests/gone.yaml", b"usr/x")
+        .link("manifests/replaced.yaml", b"usr/x");
+    let upper = Archive::default()
+        .link("manifests/outside.yaml", b"usr/x")
+        .link("manifests/old.yaml", b"usr/y")
+        .link("manifests/below.yaml", b"metadata/there.yaml")
+        .file("manifests/.wh.gone.yaml", b"")
+        .file("manifests/replaced.yaml", b"new");
+    let (mut tree, links) = tree(vec![lower, upper]);
+    let left: Vec<_> = links
+        .iter()
+        .map(|link| (link.path.as_str(), link.target.as_str(), link.layer))
+        .collect();
+    assert_eq!(
+        left,
+        [
+            ("manifests/below.yaml", "metadata/there.yaml", 1),
+            ("manifests/old.yaml", "usr/y", 1),
+            ("manifests/outside.yaml", "usr/x", 1),
+        ]
+    );
+    for link in &links {
+        tree.settle(link, link.target.as_str().into()).unwrap();
+    }
+    assert_eq!(tree.links(), []);
+    let manifests = tree.finish().manifests.unwrap();
+    let names: Vec<_> = manifests.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        ["below.yaml", "old.yaml", "outside.yaml", "replaced.yaml"]
+    );
+    assert_eq!(manifests["old.yaml"], b"usr/y");
+    assert_eq!(manifests["replaced.yaml"], b"new");
+}
+
+#[test]
+fn links_are_bound_like_files() {
+    let limits = BundleLimits {
+        file_size: 10,
+        total_size: 25,
+        files: 10,
+    };
+    // Three times ten bytes.
+    let copies = Archive::default()
+        .file("manifests/a", &[b'x'; 10])
+        .link("manifests/b", b"manifests/a")
+        .link("manifests/c", b"manifests/a");
+    let error = build_within(limits, vec![copies]).unwrap_err();
+    assert!(matches!(error, LayerError::FilesTooLarge { .. }), "{error}");
+    let mut tree = BundleTree::new(limits);
+    let layer = Archive::default().link("manifests/a", b"usr/x").end();
+    tree.apply(&mut open(&layer)).unwrap();
+    let link = tree.links().remove(0);
+    let error = tree.settle(&link, vec![0; 11]).unwrap_err();
+    assert!(matches!(error, LayerError::FileTooLarge { .. }), "{error}");
+
+    let mut many = Archive::default();
+    for number in 0..65 {
+        many = many.link(&format!("manifests/{number}"), b"usr/x");
+    }
+    let error = build(vec![many]).unwrap_err();
+    assert!(
+        matches!(error, LayerError::TooManyLinks { limit: 64 }),
+        "{error}"
+    );
+    let twice = Archive::default()
+        .file("manifests/a", b"")
+        .link("manifests/a", b"usr/x");
+    let error = build(vec![twice]).unwrap_err();
+    assert!(error.to_string().contains("occurs twice"), "{error}");
 }
 
 #[test]
 fn unsafe_paths_anywhere_refuse_the_bundle() {
     for (path, fault) in [
-        ("/manifests/csv.yaml", PathFault::Absolute),
+        ("/../manifests/csv.yaml", PathFault::Parent),
         ("manifests/../../x", PathFault::Parent),
     ] {
         let error = build(vec![base().file(path, b"x")]).unwrap_err();
@@ -158,7 +318,8 @@ fn unsafe_paths_anywhere_refuse_the_bundle() {
 fn links_are_refused_where_the_bundle_has_files_or_directories() {
     for (kind, path, expected) in [
         (b'2', "manifests/csv.yaml", Refusal::NotAFile),
-        (b'1', "metadata/annotations.yaml", Refusal::NotAFile),
+        (b'1', "metadata/annotations.yaml", Refusal::LinkToNothing),
+        (b'1', "metadata", Refusal::NotADirectory),
         (b'2', "manifests", Refusal::NotADirectory),
         (b'0', "metadata", Refusal::NotADirectory),
     ] {

@@ -49,6 +49,7 @@ fn entries_come_in_order_with_their_content() {
         .entry(b'\0', b"old", b"x")
         .entry(b'\0', b"old-directory/", b"")
         .entry(b'2', b"link", b"")
+        .link("hard", b"./d/full")
         .entry(b'3', b"device", b"")
         .entry(b'6', b"pipe", b"")
         .entry(b'V', b"volume", b"")
@@ -67,7 +68,8 @@ fn entries_come_in_order_with_their_content() {
             ("d/more", EntryKind::File),
             ("old", EntryKind::File),
             ("old-directory", EntryKind::Directory),
-            ("link", EntryKind::Link),
+            ("link", EntryKind::Symlink),
+            ("hard", EntryKind::HardLink),
             ("device", EntryKind::Device),
             ("pipe", EntryKind::Fifo),
             ("volume", EntryKind::Unknown),
@@ -105,6 +107,56 @@ fn long_names_of_both_families_are_read() {
 }
 
 #[test]
+fn a_path_from_the_root_is_one_within_the_image() {
+    let archive = Archive::default()
+        .directory("/")
+        .directory("./")
+        .directory("/d/")
+        .file("/d/a", b"1")
+        .file("//d//b", b"2")
+        .end();
+    let paths: Vec<_> = walk(&archive).unwrap().into_iter().map(|e| e.0).collect();
+    assert_eq!(paths, ["", "", "d", "d/a", "d/b"]);
+}
+
+#[test]
+fn targets_of_hard_links_are_read_in_all_their_forms() {
+    let long = format!("d/{}", "n".repeat(300));
+    let archive = Archive::default()
+        .link("plain", b"/d/a")
+        .entry(b'K', b"gnu", format!("{long}\0").as_bytes())
+        .link("long", b"short")
+        .entry(b'x', b"pax", &pax(&[("linkpath", &long)]))
+        .link("pax", b"short")
+        .entry(
+            b'x',
+            b"pax",
+            &pax(&[("linkpath", "other"), ("linkpath", "")]),
+        )
+        .link("taken back", b"short")
+        .file("after", b"")
+        .end();
+    let mut reader = open(&archive);
+    let mut entries = Entries::new(&mut reader);
+    for target in ["d/a", &long, &long, "short"] {
+        let entry = entries.next().unwrap().unwrap();
+        assert_eq!(entry.link_target().unwrap().as_str(), target);
+    }
+    assert_eq!(entries.next().unwrap().unwrap().target, b"");
+}
+
+#[test]
+fn targets_that_cannot_be_are_refused() {
+    for target in [&b"../x"[..], b"a/../../x", b"", b"/", b"a\xff"] {
+        let archive = Archive::default().link("manifests/a", target).end();
+        let mut reader = open(&archive);
+        let entry = Entries::new(&mut reader).next().unwrap().unwrap();
+        let told = entry.link_target().unwrap_err().to_string();
+        assert!(told.contains("manifests/a"), "{told}");
+    }
+}
+
+#[test]
 fn the_size_in_a_pax_record_counts() {
     let mut archive = Archive::default()
         .entry(b'x', b"pax", &pax(&[("size", "3")]))
@@ -132,12 +184,12 @@ fn links_have_no_content_whatever_their_size_says() {
 
 #[test]
 fn paths_that_leave_the_root_are_refused_and_named() {
-    let long = format!("/{}", "n".repeat(300));
+    let long = format!("../{}", "n".repeat(300));
     for (archive, name, fault) in [
         (
-            Archive::default().file("/etc/passwd", b"x"),
-            "/etc/passwd",
-            PathFault::Absolute,
+            Archive::default().file("/../etc/passwd", b"x"),
+            "/../etc/passwd",
+            PathFault::Parent,
         ),
         (
             Archive::default().file("a/../../x", b"x"),
@@ -154,7 +206,7 @@ fn paths_that_leave_the_root_are_refused_and_named() {
                 .entry(b'x', b"pax", &pax(&[("path", &long)]))
                 .file("a", b""),
             &long,
-            PathFault::Absolute,
+            PathFault::Parent,
         ),
     ] {
         let error = walk(&archive.end()).unwrap_err();

@@ -61,9 +61,16 @@ fn a_whiteout_does_not_hide_the_file_of_its_own_layer() {
 #[test]
 fn something_else_in_place_of_the_file_is_refused() {
     let wanted = "database/index.db";
-    for kind in [b'1', b'2', b'3', b'5', b'6', b'V'] {
+    for (kind, reason) in [
+        (b'1', Refusal::LinkToNothing),
+        (b'2', Refusal::NotAFile),
+        (b'3', Refusal::Device),
+        (b'5', Refusal::NotAFile),
+        (b'6', Refusal::Fifo),
+        (b'V', Refusal::UnknownType),
+    ] {
         let archive = Archive::default().entry(kind, wanted.as_bytes(), b"");
-        assert_eq!(refusal(archive), (wanted.to_owned(), Refusal::NotAFile));
+        assert_eq!(refusal(archive), (wanted.to_owned(), reason));
     }
     for kind in [b'0', b'2'] {
         let archive = Archive::default().entry(kind, b"database", b"");
@@ -112,4 +119,30 @@ fn a_full_disk_is_a_failure_of_writing() {
         Rest::Check,
     );
     assert!(matches!(result, Err(LayerError::Write(_))));
+}
+
+#[test]
+fn a_hard_link_in_place_of_the_file_says_what_it_names() {
+    let archive = Archive::default()
+        .directory("/")
+        .file("/usr/index.db", b"content")
+        .link("/database/index.db", b"/usr/index.db");
+    let target = entry_path("usr/index.db");
+    assert_eq!(find(archive).unwrap().0, Extracted::Linked { target });
+    let twice = Archive::default()
+        .link("database/index.db", b"usr/index.db")
+        .file("database/index.db", b"x");
+    assert_eq!(refusal(twice).1, Refusal::Duplicate);
+    let nothing = Archive::default().link("database/index.db", b"");
+    assert_eq!(refusal(nothing).1, Refusal::LinkToNothing);
+    let device = Archive::default().entry(b'3', b"database/index.db", b"");
+    assert_eq!(refusal(device).1, Refusal::Device);
+}
+
+#[test]
+fn names_that_are_no_text_are_passed_over() {
+    let archive = Archive::default()
+        .entry(b'0', b"usr/caf\xe9", b"x")
+        .file("database/index.db", b"x");
+    assert_eq!(find(archive).unwrap().0, Extracted::Found { size: 1 });
 }

@@ -150,3 +150,83 @@ fn there_is_a_most() {
     assert!(names(&[&hidden, &["configs/a"]]).is_err());
     assert_eq!(names(&[&many[..20]]).unwrap().split(' ').count(), 20);
 }
+
+fn links(layers: Vec<Archive>) -> Result<Vec<Link>, LayerError> {
+    let mut tree = FolderTree::new(entry_path("configs"), 200);
+    for layer in layers {
+        tree.apply(&mut open(&layer.end()), |_, _| Ok(io::sink()))?;
+    }
+    let links = tree.links().to_vec();
+    // They are files of the folder, whatever they are other names of.
+    assert!(links.is_empty() || tree.finish().is_some());
+    Ok(links)
+}
+
+#[test]
+fn hard_links_are_told_with_what_they_name() {
+    let top = Archive::default()
+        .directory("/")
+        .file("/configs/a.yaml", b"a")
+        .link("configs/b.yaml", b"/configs/a.yaml")
+        .link("configs/c.yaml", b"usr/share/c.yaml");
+    let lower = Archive::default()
+        .link("configs/c.yaml", b"hidden/by/the/top")
+        .link("configs/d.yaml", b"configs/a.yaml");
+    let found = links(vec![top, lower]).unwrap();
+    let told: Vec<_> = found
+        .iter()
+        .map(|link| {
+            (
+                &link.path[..],
+                link.target.as_str(),
+                link.copy_of.as_deref(),
+                link.layer,
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("b.yaml", "configs/a.yaml", Some("a.yaml"), 0),
+            ("c.yaml", "usr/share/c.yaml", None, 0),
+            // The file of that name in the layer above is another one.
+            ("d.yaml", "configs/a.yaml", None, 1),
+        ]
+    );
+}
+
+#[test]
+fn links_that_cannot_be_followed_are_refused() {
+    let many = (0..65).fold(Archive::default(), |archive, number| {
+        archive.link(&format!("configs/{number}"), b"usr/x")
+    });
+    let error = links(vec![many]).unwrap_err();
+    assert!(
+        matches!(error, LayerError::TooManyLinks { limit: 64 }),
+        "{error}"
+    );
+    for target in [&b"../x"[..], b""] {
+        let layer = Archive::default().link("configs/a", target);
+        assert!(links(vec![layer]).is_err());
+    }
+    let twice = Archive::default()
+        .file("configs/a", b"")
+        .link("configs/a", b"x");
+    assert!(links(vec![twice]).is_err());
+}
+
+#[test]
+fn what_is_no_file_is_refused_in_the_folder_and_passed_over_elsewhere() {
+    for (kind, name) in [
+        (b'3', &b"dev"[..]),
+        (b'6', b"pipe"),
+        (b'2', b"symlink"),
+        (b'0', b"caf\xe9"),
+    ] {
+        let at = |folder: &[u8]| [folder, name].concat();
+        let elsewhere = Archive::default().entry(kind, &at(b"usr/"), b"");
+        assert_eq!(links(vec![elsewhere]).unwrap(), []);
+        let inside = Archive::default().entry(kind, &at(b"configs/"), b"");
+        assert!(links(vec![inside]).is_err());
+    }
+}
