@@ -175,19 +175,25 @@ async fn layers_that_cannot_be_read_are_refused_with_the_image_and_what_to_do() 
             vec!["`manifests/../../x`", "rebuild the image without it"],
         ),
         (
-            "absolute",
-            escaping(b'0', "/etc/passwd"),
-            vec!["`/etc/passwd`", "rebuild the image without it"],
+            "absolute-parent",
+            escaping(b'0', "/../etc/passwd"),
+            vec!["`/../etc/passwd`", "rebuild the image without it"],
         ),
         (
             "device",
-            escaping(b'3', "dev/null"),
-            vec!["`dev/null` is a device", "rebuild the image without it"],
+            escaping(b'3', "manifests/null"),
+            vec![
+                "`manifests/null` is a device",
+                "rebuild the image without it",
+            ],
         ),
         (
             "pipe",
-            escaping(b'6', "run/pipe"),
-            vec!["`run/pipe` is a named pipe", "rebuild the image without it"],
+            escaping(b'6', "manifests/pipe"),
+            vec![
+                "`manifests/pipe` is a named pipe",
+                "rebuild the image without it",
+            ],
         ),
         (
             "link",

@@ -122,7 +122,7 @@ async fn the_binary_image_needs_the_architectures_of_the_index() {
     }
 }
 
-async fn content(
+pub(crate) async fn content(
     world: &World,
     image: &PullSpec,
 ) -> (tempfile::TempDir, Result<ImageContent, StageError>) {

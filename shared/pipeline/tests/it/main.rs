@@ -18,6 +18,7 @@ mod faults;
 mod image;
 mod index_copies;
 mod indexes;
+mod links;
 mod outcome;
 mod panics;
 mod pull_specs;

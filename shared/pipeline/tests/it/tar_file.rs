@@ -44,6 +44,19 @@ impl TarFile {
         self
     }
 
+    /// A hard link.
+    pub(crate) fn link(mut self, path: &str, target: &str) -> Self {
+        let start = self.0.len();
+        self = self.entry(b'1', path, b"");
+        let mut header = tar::Header::new_ustar();
+        header.as_mut_bytes().copy_from_slice(&self.0[start..]);
+        header.as_mut_bytes()[157..157 + target.len()].copy_from_slice(target.as_bytes());
+        header.set_cksum();
+        self.0.truncate(start);
+        self.0.extend_from_slice(header.as_bytes());
+        self
+    }
+
     /// The archive with its end marker.
     pub(crate) fn end(mut self) -> Vec<u8> {
         self.0.resize(self.0.len() + 1024, 0);
