@@ -46,5 +46,8 @@ pub fn init(format: LogFormat, detail: Detail) {
 }
 
 fn no_color() -> bool {
-    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+    let environment = crate::config::environment();
+    environment
+        .get("NO_COLOR")
+        .is_some_and(|value| !value.is_empty())
 }
