@@ -6,9 +6,11 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use iib_catalog::CatalogDiff;
 use iib_catalog_folder::{CacheError, FolderWriter, write_cache};
-use iib_fbc::{Catalog, Deprecations, Fault, Picture, Place, Report, check, write_blob};
+use iib_fbc::{
+    Catalog, CatalogChange, CatalogDiff, Deprecations, Fault, Picture, Place, Report, check,
+    package_changes, write_blob,
+};
 use iib_indexdb::ExportError;
 use serde_json::json;
 
@@ -53,7 +55,14 @@ async fn done(command: CatalogCommand) -> anyhow::Result<Exit> {
             before,
             after,
             json,
-        } => diff(&before, &after, json).await,
+            exit_code,
+        } => {
+            let differs = diff(&before, &after, json).await?;
+            Ok(match differs && exit_code {
+                true => Exit::Different,
+                false => Exit::Done,
+            })
+        }
         CatalogCommand::Merge {
             catalog,
             fragments,
@@ -146,17 +155,39 @@ async fn validate(catalog: &str, as_json: bool) -> anyhow::Result<Exit> {
     })
 }
 
-#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
-async fn diff(before: &str, after: &str, as_json: bool) -> anyhow::Result<Exit> {
-    let before = source::catalog(before).await?.outline()?.shape();
-    let after = source::catalog(after).await?.outline()?.shape();
-    let diff = CatalogDiff::between(&before, &after);
+/// Shows what differs, package by package as they are read; tells whether anything does.
+async fn diff(before: &str, after: &str, as_json: bool) -> anyhow::Result<bool> {
+    let before = source::catalog(before).await?;
+    let after = source::catalog(after).await?;
+    let mut out = io::stdout().lock();
+    let mut differs = false;
     if as_json {
-        println!("{}", json!(diff.changes));
-    } else {
-        print!("{diff}");
+        out.write_all(b"[")?;
     }
-    Ok(Exit::Done)
+    source::side_by_side(
+        &before,
+        &after,
+        |_| true,
+        |name, before, after| {
+            let changes = package_changes(name, before, after);
+            if as_json {
+                for change in &changes {
+                    let separator = if differs { "," } else { "" };
+                    write!(out, "{separator}{}", json!(change))?;
+                    differs = true;
+                }
+            } else {
+                differs |= !changes.is_empty();
+                write!(out, "{}", CatalogDiff { changes })?;
+            }
+            Ok(())
+        },
+    )?;
+    if as_json {
+        out.write_all(b"]\n")?;
+    }
+    out.flush()?;
+    Ok(differs)
 }
 
 /// Packages of later catalogs replace those of earlier ones as a whole (worker flows,
@@ -176,7 +207,11 @@ async fn merge(catalog: &str, fragments: &[String], target: &Target) -> anyhow::
         after.merge(outline);
         parts.push((fragment, names));
     }
-    written(&before, &after, target, |writer| {
+    let mut touched = BTreeSet::from([String::new()]);
+    for (_, names) in parts.iter().skip(1) {
+        touched.extend(names.iter().cloned());
+    }
+    let done = written(&after, target, |writer| {
         let mut of_none = Catalog::default();
         for (part, names) in &parts {
             part.each_package(|name, package| {
@@ -192,24 +227,47 @@ async fn merge(catalog: &str, fragments: &[String], target: &Target) -> anyhow::
             true => Ok(()),
             false => Ok(writer.package("", &of_none)?),
         }
-    })
+    })?;
+    if done == Exit::Done
+        && let Some((first, _)) = parts.first()
+    {
+        let mut changes = Vec::new();
+        source::side_by_side(
+            first,
+            &source::folder(&target.to)?,
+            |name| touched.contains(name),
+            |name, before, after| {
+                changes.extend(package_changes(name, before, after));
+                Ok(())
+            },
+        )?;
+        show(changes, target);
+    }
+    Ok(done)
 }
 
 async fn remove(catalog: &str, packages: Vec<String>, target: &Target) -> anyhow::Result<Exit> {
     let source = source::catalog(catalog).await?;
-    let before = source.outline()?;
-    let mut after = before.clone();
+    let mut after = source.outline()?;
     let packages = packages.into_iter().collect();
     let removed = after.remove_packages(&packages);
     if let Some(missing) = packages.difference(&removed).next() {
         bail!("the catalog has no package {missing}: check its spelling");
     }
-    written(&before, &after, target, |writer| {
-        source.each_package(|name, package| match packages.contains(name) {
-            true => Ok(()),
-            false => Ok(writer.package(name, &package)?),
+    let (mut changes, nothing) = (Vec::new(), Catalog::default());
+    let done = written(&after, target, |writer| {
+        source.each_package(|name, package| {
+            if packages.contains(name) {
+                changes.extend(package_changes(name, &package, &nothing));
+                return Ok(());
+            }
+            Ok(writer.package(name, &package)?)
         })
-    })
+    })?;
+    if done == Exit::Done {
+        show(changes, target);
+    }
+    Ok(done)
 }
 
 async fn deprecations(catalog: &str, file: &Path, target: &Target) -> anyhow::Result<Exit> {
@@ -220,29 +278,31 @@ async fn deprecations(catalog: &str, file: &Path, target: &Target) -> anyhow::Re
     let deprecations = Deprecations::read(&text)
         .and_then(|found| found.check(&outline).map(|()| found))
         .with_context(|| format!("{} cannot be used", file.display()))?;
-    written(&outline, &outline, target, |writer| {
+    let mut changes = Vec::new();
+    let done = written(&outline, target, |writer| {
         source.each_package(|name, mut package| {
             if name == deprecations.package {
+                let before = package.clone();
                 deprecations.clone().put_into(&mut package);
+                changes.extend(package_changes(name, &before, &package));
             }
             Ok(writer.package(name, &package)?)
         })
-    })
+    })?;
+    if done == Exit::Done {
+        show(changes, target);
+    }
+    Ok(done)
 }
 
-/// Writes a catalog if it has no faults, and shows what changed.
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command speaks to its user"
-)]
+/// Writes a catalog if its outline has no faults.
+#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
 fn written(
-    before: &Catalog,
-    after: &Catalog,
+    outline: &Catalog,
     target: &Target,
     write: impl FnOnce(&mut FolderWriter) -> anyhow::Result<()>,
 ) -> anyhow::Result<Exit> {
-    let report = check(after);
+    let report = check(outline);
     if !report.is_clean() {
         eprintln!("{report}");
         return Ok(Exit::RequestFailed);
@@ -250,13 +310,17 @@ fn written(
     let mut writer = FolderWriter::new(&target.to)?;
     write(&mut writer)?;
     writer.finish()?;
-    let diff = CatalogDiff::between(&before.shape(), &after.shape());
-    if target.json {
-        println!("{}", json!({"changes": diff.changes}));
-    } else {
-        print!("{diff}");
-    }
     Ok(Exit::Done)
+}
+
+/// Shows what a command changed.
+#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
+fn show(changes: Vec<CatalogChange>, target: &Target) {
+    if target.json {
+        println!("{}", json!({"changes": changes}));
+    } else {
+        print!("{}", CatalogDiff { changes });
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "a command speaks to its user")]

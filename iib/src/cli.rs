@@ -224,9 +224,12 @@ pub enum CatalogCommand {
         before: String,
         /// The catalog after
         after: String,
-        /// Print JSON
+        /// Print JSON: a list of changes, each with what was before and what is after
         #[arg(long)]
         json: bool,
+        /// End with 1 if anything differs
+        #[arg(long)]
+        exit_code: bool,
     },
     /// Put fragments into a catalog; their packages replace those of the same name
     Merge {

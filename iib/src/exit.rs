@@ -9,6 +9,8 @@ pub enum Exit {
     Done,
     /// 1: the request failed.
     RequestFailed,
+    /// 1: what was compared differs.
+    Different,
     /// 2: wrong use, or the command itself could not do its work.
     Usage,
     /// 3: the request was not done in time; it goes on.
@@ -21,7 +23,7 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(match exit {
             Exit::Done => 0,
-            Exit::RequestFailed => 1,
+            Exit::RequestFailed | Exit::Different => 1,
             Exit::Usage => 2,
             Exit::TimedOut => 3,
             Exit::Interrupted => 130,

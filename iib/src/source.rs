@@ -1,6 +1,8 @@
 //! Where indexes and catalogs come from: files, folders, registries.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
 
 use anyhow::{Context as _, anyhow, bail};
 use iib_bundle::Bundle;
@@ -105,14 +107,19 @@ pub(crate) struct Folder {
     _folder: Option<TempDir>,
 }
 
+/// A catalog in a folder on this machine.
+pub(crate) fn folder(path: &Path) -> anyhow::Result<Source> {
+    Ok(Source::Folder(Folder {
+        catalog: CatalogFolder::open(path)?,
+        _folder: None,
+    }))
+}
+
 /// A catalog in a folder, a database file or an image.
 pub(crate) async fn catalog(text: &str) -> anyhow::Result<Source> {
     let path = Path::new(text);
     if path.is_dir() {
-        return Ok(Source::Folder(Folder {
-            catalog: CatalogFolder::open(path)?,
-            _folder: None,
-        }));
+        return folder(path);
     }
     if is_path(text) {
         return Ok(Source::Index(Index::file(text)?));
@@ -156,26 +163,94 @@ async fn fetched(text: &str) -> anyhow::Result<(TempDir, ImageContent)> {
     Ok((folder, content.map_err(|error| anyhow!(error.reason()))?))
 }
 
+/// Gives out the packages that either of two catalogs has, as both have them, in the order of
+/// [`Source::each_package`]. No more than two of each are in memory.
+///
+/// Both are read at the same time: one hands its packages over from a thread of its own.
+pub(crate) fn side_by_side(
+    before: &Source,
+    after: &Source,
+    wanted: impl Fn(&str) -> bool + Sync,
+    mut take: impl FnMut(&str, &Catalog, &Catalog) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let nothing = Catalog::default();
+    let wanted = &wanted;
+    thread::scope(|scope| {
+        let (send, receive) = mpsc::sync_channel(0);
+        scope.spawn(move || {
+            let handed = before.each_package_of(wanted, |name, part| {
+                let handed = send.send(Ok((name.to_owned(), part)));
+                handed.context("the other catalog was not read to its end")
+            });
+            if let Err(error) = handed {
+                // Nobody may be there any more, who then has a failure to tell already.
+                let _ = send.send(Err(error));
+            }
+        });
+        let next = || receive.recv().ok().transpose();
+        let mut old: Option<(String, Catalog)> = next()?;
+        after.each_package_of(wanted, |name, new| {
+            while let Some((earlier, part)) = old.take_if(|(old, _)| place(old) < place(name)) {
+                take(&earlier, &part, &nothing)?;
+                old = next()?;
+            }
+            match old.take_if(|(old, _)| old == name) {
+                Some((_, part)) => {
+                    take(name, &part, &new)?;
+                    old = next()?;
+                }
+                None => take(name, &nothing, &new)?,
+            }
+            Ok(())
+        })?;
+        while let Some((name, part)) = old.take() {
+            take(&name, &part, &nothing)?;
+            old = next()?;
+        }
+        Ok(())
+    })
+}
+
+/// Where a package comes: those objects that have none are last.
+fn place(package: &str) -> (bool, &str) {
+    (package.is_empty(), package)
+}
+
 impl Source {
     /// Gives out all packages, sorted by name, and last those objects that have none.
     pub(crate) fn each_package(
         &self,
+        take: impl FnMut(&str, Catalog) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.each_package_of(|_| true, take)
+    }
+
+    /// The same for those packages that are wanted.
+    fn each_package_of(
+        &self,
+        wanted: impl Fn(&str) -> bool,
         mut take: impl FnMut(&str, Catalog) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         match self {
             Self::Folder(Folder { catalog, .. }) => {
-                let (named, of_none): (Vec<&str>, Vec<&str>) =
-                    catalog.packages().partition(|name| !name.is_empty());
-                let mut names = named.into_iter().chain(of_none);
+                let mut names: Vec<&str> = catalog.packages().filter(|name| wanted(name)).collect();
+                names.sort_by_key(|name| place(name));
+                let mut names = names.into_iter();
                 names.try_for_each(|name| take(name, catalog.package(name)?))
             }
             Self::Index(index) => SqliteIndex
-                .export(&index.path, take)
+                .export(&index.path, |name, catalog| match wanted(name) {
+                    true => take(name, catalog),
+                    false => Ok(()),
+                })
                 .with_context(|| format!("the catalog of {} was not read to its end", index.name)),
             Self::Bundle(bundle) => {
                 let mut catalog = Catalog::default();
                 catalog.bundles.push((**bundle).clone());
-                take(&bundle.package, catalog)
+                match wanted(&bundle.package) {
+                    true => take(&bundle.package, catalog),
+                    false => Ok(()),
+                }
             }
         }
     }

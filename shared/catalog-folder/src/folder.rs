@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use iib_fbc::{
     Catalog, Documents, Form, ObjectFault, Origins, OwnedBlob, ReadError, Report, check,
@@ -99,7 +99,7 @@ pub struct CatalogFolder {
 #[derive(Debug)]
 struct Spot {
     /// The file, relative to the folder.
-    file: Rc<Path>,
+    file: Arc<Path>,
     /// Its bytes.
     at: Range<u64>,
     form: Form,
@@ -120,7 +120,7 @@ impl CatalogFolder {
             packages: BTreeMap::new(),
         };
         for path in files(root)? {
-            let file: Rc<Path> = path.into();
+            let file: Arc<Path> = path.into();
             let shown = file.to_string_lossy();
             let opened = regular(&root.join(&file), FILE_LIMIT)?;
             // What is wrong inside objects comes after all that is wrong with the file.

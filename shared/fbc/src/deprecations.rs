@@ -24,7 +24,7 @@ pub(crate) struct DeprecationEntry {
     pub(crate) schema: String,
     /// Its name; empty for the package.
     pub(crate) name: String,
-    message: String,
+    pub(crate) message: String,
 }
 
 /// A text that deprecates nothing.

@@ -5,6 +5,7 @@ mod blob;
 mod check;
 mod contents;
 mod deprecations;
+mod diff;
 mod fields;
 mod graph;
 mod merge;
@@ -23,6 +24,9 @@ pub use blob::{
 pub use check::{Fault, Place, Report, check, check_tree};
 pub use contents::{BundleContents, ContentsFault, OtherDependencies};
 pub use deprecations::{Deprecations, DeprecationsFault};
+pub use diff::{
+    CatalogChange, CatalogDiff, EntryLinks, IconMark, MAX_PATHS, ObjectMark, package_changes,
+};
 pub use fields::WrongType;
 pub use origins::Origins;
 pub use picture::{ChannelPicture, Edge, EdgeKind, Node, NodeState, Picture};

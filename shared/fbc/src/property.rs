@@ -173,7 +173,7 @@ pub(crate) fn objects(bundle: &CatalogBundle) -> Result<Vec<String>, ObjectFault
 }
 
 /// JSON stays as it is, byte for byte; YAML is converted.
-fn as_json(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
+pub(crate) fn as_json(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
     if bytes.trim_ascii_start().starts_with(b"{") {
         return Ok(String::from_utf8_lossy(bytes));
     }
