@@ -82,6 +82,13 @@ impl Client {
         Ok(answer.error_for_status()?.text().await?)
     }
 
+    /// What a completed request changed in the catalog, as lines for people.
+    pub(crate) async fn diff(&self, id: u64) -> anyhow::Result<String> {
+        let url = self.base.join(&format!("builds/{id}/diff?format=text"))?;
+        let answer = self.answer(self.http.get(url)).await?;
+        Ok(answer.error_for_status()?.text().await?)
+    }
+
     async fn answer(&self, call: RequestBuilder) -> anyhow::Result<Response> {
         call.send().await.with_context(|| {
             format!(

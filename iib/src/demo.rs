@@ -10,10 +10,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use iib_catalog::{CatalogDiff, CatalogShape};
 use iib_edge::Config;
 use iib_edge::telemetry::{self, Detail, LogFormat};
-use iib_indexdb::SqliteIndex;
 use iib_oci::PullSpec;
 use iib_registry::{RegistryClient, RegistryConfig};
 use serde_json::{Value, json};
@@ -26,8 +24,6 @@ use crate::wait::{Show, Waited, wait};
 
 /// Far more than the demo's requests take on the slowest machine.
 const LIMIT: Duration = Duration::from_secs(300);
-/// Far more than the demo's catalog has, bytes.
-const CATALOG_LIMIT: u64 = 64 * 1024 * 1024;
 
 #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
 pub(crate) async fn run(options: &DemoOptions) -> anyhow::Result<Exit> {
@@ -137,7 +133,7 @@ impl Demo {
             "add_arches": ["amd64", "arm64"],
             "build_tags": ["first"],
         });
-        let Some((index, before)) = self.add(&request, &CatalogShape::default()).await? else {
+        let Some(index) = self.add(&request).await? else {
             return Ok(Exit::RequestFailed);
         };
 
@@ -148,7 +144,7 @@ impl Demo {
             "binary_image": binary_image.as_str(),
             "build_tags": ["newer"],
         });
-        match self.add(&request, &before).await? {
+        match self.add(&request).await? {
             Some(_) => Ok(Exit::Done),
             None => Ok(Exit::RequestFailed),
         }
@@ -172,11 +168,7 @@ impl Demo {
     /// Sends an add request, waits for it and shows what it did to the catalog. `None` if the
     /// request failed.
     #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
-    async fn add(
-        &self,
-        request: &Value,
-        before: &CatalogShape,
-    ) -> anyhow::Result<Option<(PullSpec, CatalogShape)>> {
+    async fn add(&self, request: &Value) -> anyhow::Result<Option<PullSpec>> {
         let started = Instant::now();
         let document = self.client.submit("add", request).await?;
         let id = document
@@ -198,25 +190,15 @@ impl Demo {
             return Ok(None);
         }
         let index: PullSpec = text("index_image").parse()?;
-        let after = self.catalog(&index).await?;
         println!(
             "  request {id} took {:.2} s",
             started.elapsed().as_secs_f64()
         );
         println!("  result    {}", text("index_image_resolved"));
         println!("  catalog:");
-        for line in CatalogDiff::between(before, &after).to_string().lines() {
+        for line in self.client.diff(id).await?.lines() {
             println!("    {line}");
         }
-        Ok(Some((index, after)))
-    }
-
-    /// The catalog of an index, read from the registry.
-    async fn catalog(&self, index: &PullSpec) -> anyhow::Result<CatalogShape> {
-        let scratch = tempfile::tempdir()?;
-        let index_db = std::sync::Arc::new(SqliteIndex);
-        let (registry, scratch) = (&self.registry, scratch.path());
-        let shape = iib_pipeline::read_catalog(registry, index_db, index, scratch, CATALOG_LIMIT);
-        shape.await.map_err(|error| anyhow::anyhow!(error.reason()))
+        Ok(Some(index))
     }
 }

@@ -5,10 +5,11 @@ use std::path::Path;
 use anyhow::Context as _;
 use iib_bundle::Bundle;
 use iib_catalog::{
-    AddOptions, AlphaFeatures, CatalogDiff, DefaultHeads, DeprecateOptions, LoneBundle, Missing,
-    Overwrite, PackageRemoval,
+    AddOptions, AlphaFeatures, DefaultHeads, DeprecateOptions, LoneBundle, Missing, Overwrite,
+    PackageRemoval,
 };
 use iib_catalog_folder::FolderWriter;
+use iib_fbc::CatalogDiff;
 use iib_indexdb::{ChangeReport, SqliteIndex};
 use iib_ports::{IndexDb as _, IndexDbError};
 use serde_json::json;

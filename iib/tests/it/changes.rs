@@ -30,6 +30,7 @@ fn a_finished_request_shows_its_diff_and_the_graph_of_its_package() {
     }
     let (_, diff) = get(&url("diff"));
     let diff: serde_json::Value = serde_json::from_str(&diff).unwrap();
+    // The package is new, so that its heading is a change, too.
     let changes = diff["changes"].as_array().unwrap().len();
     assert_eq!(changes, lines.lines().count(), "{diff}");
 

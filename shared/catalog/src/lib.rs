@@ -29,7 +29,7 @@ pub use package::{ChannelRow, Entry, PackageRows, PresentRow};
 pub use reach::check_reachable;
 pub use refusal::{PrunedBundle, Refusal, Refusals};
 pub use semver::{VersionedChannel, VersionedPackage, place_by_version};
-pub use shape::{CatalogChange, CatalogDiff, CatalogShape, PackageShape};
+pub use shape::{CatalogShape, PackageShape};
 pub use substitutes::{SubstitutionEdit, Substitutions};
 pub use version::{Identifier, Version, VersionError};
 pub use walk::{ChainNode, NewEntry, Walk, walk_channel};

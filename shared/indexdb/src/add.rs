@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use iib_bundle::Bundle;
 use iib_catalog::{
-    AddOptions, AlphaFeatures, Candidate, CatalogDiff, Mode, Neighbours, Overwrite, Refusal,
-    Refusals, Substitutions, check_additions, check_edges, check_edges_within_call,
-    check_reachable, place_by_version,
+    AddOptions, AlphaFeatures, Candidate, Mode, Neighbours, Overwrite, Refusal, Refusals,
+    Substitutions, check_additions, check_edges, check_edges_within_call, check_reachable,
+    place_by_version,
 };
+use iib_fbc::CatalogDiff;
 use iib_ports::AddReport;
 use rusqlite::Connection;
 
 use crate::error::Fault;
-use crate::{bulk, bundle_rows, graph_rows, outline, overwrite, rows, substitute};
+use crate::{bulk, bundle_rows, graph_rows, overwrite, rows, substitute, summary};
 
 /// Adds bundles inside a transaction; the caller rolls it back when this fails.
 pub(crate) fn add(
@@ -35,6 +36,7 @@ fn add_placed(
     let before = rows::packages(connection, &touched)?;
     let noted = note_overwrites(connection, &candidates, options.overwrite)?;
     check(connection, &candidates, &before, &noted)?;
+    let summary = summary::of(connection, &before, &noted)?;
     match options.mode {
         Mode::Replaces => {
             overwrite_first(connection, &candidates, &noted)?;
@@ -56,7 +58,7 @@ fn add_placed(
     Refusals::check(unreachable.collect())?;
     Ok(AddReport {
         added: candidates.into_iter().map(|bundle| bundle.name).collect(),
-        changes: CatalogDiff::between(&outline::of(&before), &outline::of(&after)),
+        changes: CatalogDiff::between(&summary, &summary::of(connection, &after, &noted)?),
     })
 }
 

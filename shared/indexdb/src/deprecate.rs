@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 
 use iib_catalog::{
-    CatalogDiff, DefaultHeads, DeprecateOptions, Missing, Neighbours, PackageRemoval, PresentRow,
-    Refusal, Refusals, Truncation, heads_to_remove, truncate,
+    DefaultHeads, DeprecateOptions, Missing, Neighbours, PackageRemoval, PresentRow, Refusal,
+    Refusals, Truncation, heads_to_remove, truncate,
 };
+use iib_fbc::CatalogDiff;
 use rusqlite::Connection;
 
 use crate::ChangeReport;
 use crate::bundle_rows::insert_property;
 use crate::error::Fault;
-use crate::{outline, removal, rows};
+use crate::{removal, rows, summary};
 
 /// Deprecates the bundles with these images, in their order. In an index without bundles all are
 /// passed over, as in the reference.
@@ -40,7 +41,9 @@ pub(crate) fn deprecate(
         return Err(Refusal::DeprecateMissing { images }.into());
     }
     let touched: BTreeSet<String> = known.values().map(|(package, _)| package.clone()).collect();
+    let named: BTreeSet<String> = known.values().map(|(_, bundle)| bundle.clone()).collect();
     let before = rows::packages(connection, &touched)?;
+    let summary = summary::of(connection, &before, &named)?;
     if options.package_removal == PackageRemoval::Allowed {
         let gone = match remove_packages(connection, &before, &wanted) {
             Err(Fault::Refused(_)) if options.default_heads == DefaultHeads::PassOver => {
@@ -73,7 +76,7 @@ pub(crate) fn deprecate(
     removal::tidy(connection)?;
     let after = rows::packages(connection, &touched)?;
     Ok(ChangeReport {
-        changes: CatalogDiff::between(&outline::of(&before), &outline::of(&after)),
+        changes: CatalogDiff::between(&summary, &summary::of(connection, &after, &named)?),
         passed_over,
     })
 }

@@ -67,11 +67,19 @@ type Rows = HashMap<String, Vec<i64>>;
 
 impl Lookup {
     pub(crate) fn new(connection: &Connection) -> Result<Self, Fault> {
+        Self::of(connection, |_| true)
+    }
+
+    /// For some bundles only.
+    pub(crate) fn of(
+        connection: &Connection,
+        wanted: impl Fn(&str) -> bool + Copy,
+    ) -> Result<Self, Fault> {
         Ok(Self {
             top: top(connection)?,
-            properties: rows_of(connection, "properties")?,
-            dependencies: rows_of(connection, "dependencies")?,
-            related_images: rows_of(connection, "related_image")?,
+            properties: rows_of(connection, "properties", wanted)?,
+            dependencies: rows_of(connection, "dependencies", wanted)?,
+            related_images: rows_of(connection, "related_image", wanted)?,
         })
     }
 }
@@ -84,14 +92,21 @@ pub(crate) fn top(connection: &Connection) -> Result<i64, Fault> {
     Ok(top.unwrap_or_default())
 }
 
-fn rows_of(connection: &Connection, table: &str) -> Result<Rows, Fault> {
+fn rows_of(
+    connection: &Connection,
+    table: &str,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Rows, Fault> {
     let mut found = Rows::new();
     let mut statement = connection.prepare(&format!(
         "SELECT rowid, operatorbundle_name FROM {table} WHERE operatorbundle_name IS NOT NULL"
     ))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        found.entry(row.get(1)?).or_default().push(row.get(0)?);
+        let bundle: String = row.get(1)?;
+        if wanted(&bundle) {
+            found.entry(bundle).or_default().push(row.get(0)?);
+        }
     }
     Ok(found)
 }
@@ -114,11 +129,9 @@ pub(crate) fn package(connection: &Connection, name: &str, lookup: &Lookup) -> E
         let Some(row) = Row::read(connection, bundle)? else {
             continue;
         };
-        let properties = typed(connection, "properties", lookup.properties.get(bundle))?;
-        if properties
-            .iter()
-            .any(|found| found.kind == "olm.deprecated")
-        {
+        let contents = row.contents(connection, name, bundle, lookup)?;
+        let mut kinds = contents.properties.iter().map(|found| &found.kind);
+        if kinds.any(|kind| kind == "olm.deprecated") {
             continue;
         }
         for (channel, entries) in &mut channels {
@@ -129,17 +142,6 @@ pub(crate) fn package(connection: &Connection, name: &str, lookup: &Lookup) -> E
                 });
             }
         }
-        let dependencies = lookup.dependencies.get(bundle);
-        let contents = BundleContents {
-            name: bundle,
-            package: name,
-            image: &row.image,
-            version: &row.version,
-            properties,
-            dependencies: typed(connection, "dependencies", dependencies)?,
-            objects: row.objects.as_deref().unwrap_or_default(),
-            images: related_images(connection, lookup.related_images.get(bundle))?,
-        };
         let made = contents.into_bundle(OtherDependencies::Drop);
         catalog
             .bundles
@@ -228,16 +230,16 @@ pub(crate) fn places(package: &PackageRows, top: i64) -> BTreeMap<(&str, &str), 
 }
 
 /// What a catalog needs of a row of `operatorbundle`.
-struct Row {
+pub(crate) struct Row {
     objects: Option<Vec<u8>>,
     image: String,
     version: String,
-    skip_range: String,
+    pub(crate) skip_range: String,
 }
 
 impl Row {
     /// `None` for a bundle without version or image, which no catalog has.
-    fn read(connection: &Connection, name: &str) -> Result<Option<Self>, Fault> {
+    pub(crate) fn read(connection: &Connection, name: &str) -> Result<Option<Self>, Fault> {
         use rusqlite::OptionalExtension as _;
         let row = connection
             .prepare_cached(
@@ -255,6 +257,27 @@ impl Row {
             })
             .optional()?;
         Ok(row)
+    }
+
+    /// With what the other tables have of the bundle.
+    pub(crate) fn contents<'a>(
+        &'a self,
+        connection: &Connection,
+        package: &'a str,
+        bundle: &'a str,
+        lookup: &Lookup,
+    ) -> Result<BundleContents<'a>, Fault> {
+        let dependencies = lookup.dependencies.get(bundle);
+        Ok(BundleContents {
+            name: bundle,
+            package,
+            image: &self.image,
+            version: &self.version,
+            properties: typed(connection, "properties", lookup.properties.get(bundle))?,
+            dependencies: typed(connection, "dependencies", dependencies)?,
+            objects: self.objects.as_deref().unwrap_or_default(),
+            images: related_images(connection, lookup.related_images.get(bundle))?,
+        })
     }
 }
 

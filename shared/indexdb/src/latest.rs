@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use iib_catalog::{CatalogDiff, Latest, LoneBundle, Refusals, check_kept, latest};
+use iib_catalog::{Latest, LoneBundle, Refusals, check_kept, latest};
+use iib_fbc::CatalogDiff;
 use rusqlite::Connection;
 
 use crate::ChangeReport;
 use crate::error::Fault;
-use crate::{graph_rows, outline, overwrite, removal, rows};
+use crate::{graph_rows, overwrite, removal, rows, summary};
 
 /// Removes it, and builds the graph of what is left.
 ///
@@ -19,7 +20,7 @@ pub(crate) fn remove(
     lone: LoneBundle,
 ) -> Result<ChangeReport, Fault> {
     let touched = BTreeSet::from([package.to_owned()]);
-    let before = rows::packages(connection, &touched)?;
+    let before = summary::of_rows(connection, &rows::packages(connection, &touched)?)?;
     let found = rows::package(connection, package)?;
     match latest(&found, lone)? {
         Latest::Package => {
@@ -33,9 +34,9 @@ pub(crate) fn remove(
             check_kept(&found, &rows::package(connection, package)?, &name)?;
         }
     }
-    let after = rows::packages(connection, &touched)?;
+    let after = summary::of_rows(connection, &rows::packages(connection, &touched)?)?;
     Ok(ChangeReport {
-        changes: CatalogDiff::between(&outline::of(&before), &outline::of(&after)),
+        changes: CatalogDiff::between(&before, &after),
         passed_over: Vec::new(),
     })
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use iib_bundle::{Bundle, Typed};
-use iib_catalog::{AddOptions, CatalogDiff, CatalogShape, DeprecateOptions, LoneBundle, Missing};
-use iib_fbc::{Catalog, Picture, Report, check_tree};
+use iib_catalog::{AddOptions, CatalogShape, DeprecateOptions, LoneBundle, Missing};
+use iib_fbc::{Catalog, CatalogDiff, Picture, Report, check_tree};
 use iib_ports::{AddReport, IndexDb, IndexDbError, PresentBundle};
 
 mod add;
@@ -30,6 +30,7 @@ mod removal;
 mod rows;
 mod schema;
 mod substitute;
+mod summary;
 
 pub use damage::{Damage, ObjectKind};
 pub use export::ExportFault;

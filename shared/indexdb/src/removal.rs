@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use iib_bundle::Bundle;
-use iib_catalog::{CatalogDiff, Missing, Refusal};
+use iib_catalog::{Missing, Refusal};
+use iib_fbc::CatalogDiff;
 use rusqlite::Connection;
 
 use crate::ChangeReport;
 use crate::error::Fault;
-use crate::{bulk, outline, rows};
+use crate::{bulk, rows, summary};
 
 type Sql<T> = Result<T, rusqlite::Error>;
 
@@ -23,6 +24,7 @@ pub(crate) fn packages(
 ) -> Result<ChangeReport, Fault> {
     let touched: BTreeSet<String> = names.iter().cloned().collect();
     let before = rows::packages(connection, &touched)?;
+    let summary = summary::of_rows(connection, &before)?;
     let mut passed_over = Vec::new();
     let bundles = before.values().map(|rows| rows.present.len()).sum();
     bulk::removing(connection, bundles, || {
@@ -38,7 +40,7 @@ pub(crate) fn packages(
     })?;
     let after = rows::packages(connection, &touched)?;
     Ok(ChangeReport {
-        changes: CatalogDiff::between(&outline::of(&before), &outline::of(&after)),
+        changes: CatalogDiff::between(&summary, &summary::of_rows(connection, &after)?),
         passed_over,
     })
 }
@@ -52,17 +54,16 @@ pub(crate) fn all_but(
     keep: &[String],
     missing: Missing,
 ) -> Result<ChangeReport, Fault> {
-    let before = outline::shape(connection)?;
-    let unknown = keep
-        .iter()
-        .filter(|name| !before.packages.contains_key(*name));
+    let before = rows::all_packages(connection)?;
+    let summary = summary::of_rows(connection, &before)?;
+    let unknown = keep.iter().filter(|name| !before.contains_key(*name));
     let passed_over: Vec<String> = unknown.cloned().collect();
     if let (Missing::Refuse, Some(name)) = (missing, passed_over.first()) {
         return Err(no_package(name));
     }
-    let doomed = before.packages.iter();
+    let doomed = before.iter();
     let doomed = doomed.filter(|(name, _)| !keep.contains(name));
-    let bundles = doomed.clone().map(|(_, package)| package.bundles.len());
+    let bundles = doomed.clone().map(|(_, package)| package.present.len());
     bulk::removing(connection, bundles.sum(), || {
         let mut removed = false;
         for (name, _) in doomed {
@@ -73,20 +74,23 @@ pub(crate) fn all_but(
         }
         Ok(())
     })?;
+    let after = rows::all_packages(connection)?;
     Ok(ChangeReport {
-        changes: CatalogDiff::between(&before, &outline::shape(connection)?),
+        changes: CatalogDiff::between(&summary, &summary::of_rows(connection, &after)?),
         passed_over,
     })
 }
 
 /// Removes what no channel and no deprecation names.
 pub(crate) fn stranded(connection: &Connection) -> Result<ChangeReport, Fault> {
-    let before = outline::shape(connection)?;
+    let before = rows::all_packages(connection)?;
+    let summary = summary::of_rows(connection, &before)?;
     bulk::removing(connection, stranded_names(connection)?.len(), || {
         Ok(sweep(connection)?)
     })?;
+    let after = rows::all_packages(connection)?;
     Ok(ChangeReport {
-        changes: CatalogDiff::between(&before, &outline::shape(connection)?),
+        changes: CatalogDiff::between(&summary, &summary::of_rows(connection, &after)?),
         passed_over: Vec::new(),
     })
 }

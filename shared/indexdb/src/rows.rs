@@ -63,6 +63,69 @@ pub(crate) fn packages(connection: &Connection, names: &BTreeSet<String>) -> Sql
     names.iter().map(load).collect()
 }
 
+/// The rows of every package that has one in `package`, by name.
+pub(crate) fn all_packages(connection: &Connection) -> Sql<Neighbours> {
+    let mut packages = Neighbours::new();
+    let mut statement =
+        connection.prepare("SELECT name, default_channel FROM package WHERE name IS NOT NULL")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(0)?;
+        let package = PackageRows {
+            name: name.clone(),
+            default_channel: row.get(1)?,
+            ..PackageRows::default()
+        };
+        packages.insert(name, package);
+    }
+    let mut statement = connection.prepare(
+        "SELECT package_name, name, head_operatorbundle_name FROM channel
+         WHERE package_name IS NOT NULL",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Some(package) = packages.get_mut(&row.get::<_, String>(0)?) {
+            let head = ChannelRow { head: row.get(2)? };
+            package.channels.insert(row.get(1)?, head);
+        }
+    }
+    let mut statement = connection.prepare(
+        "SELECT package_name, entry_id, ifnull(channel_name, ''), ifnull(operatorbundle_name, ''),
+           replaces, ifnull(depth, 0)
+         FROM channel_entry WHERE package_name IS NOT NULL ORDER BY entry_id",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Some(package) = packages.get_mut(&row.get::<_, String>(0)?) {
+            package.entries.push(Entry {
+                id: row.get(1)?,
+                channel: row.get(2)?,
+                bundle: row.get(3)?,
+                replaces: row.get(4)?,
+                depth: row.get(5)?,
+            });
+        }
+    }
+    let mut statement = connection.prepare(
+        "SELECT DISTINCT entry.package_name, bundle.name, ifnull(bundle.version, ''),
+           bundle.bundlepath
+         FROM channel_entry AS entry CROSS JOIN operatorbundle AS bundle INDEXED BY pk
+           ON bundle.name = entry.operatorbundle_name
+         WHERE entry.package_name IS NOT NULL",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Some(package) = packages.get_mut(&row.get::<_, String>(0)?) {
+            let present = PresentRow {
+                version: row.get(2)?,
+                image: row.get(3)?,
+            };
+            package.present.insert(row.get(1)?, present);
+        }
+    }
+    Ok(packages)
+}
+
 pub(crate) fn has_bundles(connection: &Connection) -> Sql<bool> {
     connection
         .prepare("SELECT 1 FROM operatorbundle LIMIT 1")?

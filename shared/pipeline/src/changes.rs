@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use iib_catalog::CatalogDiff;
-use iib_fbc::Picture;
+use iib_fbc::{CatalogDiff, Picture};
 use iib_ports::{ArtifactKey, Artifacts};
 use iib_request::RequestId;
 use serde::{Deserialize, Serialize};

@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use iib_bundle::{Bundle, BundleError, Typed};
-use iib_catalog::{AddOptions, CatalogDiff, CatalogShape, Refusals, UnknownMode};
-use iib_fbc::Picture;
+use iib_catalog::{AddOptions, CatalogShape, Refusals, UnknownMode};
+use iib_fbc::{CatalogDiff, Picture};
 
 use crate::{Class, Classify};
 
@@ -85,7 +85,8 @@ pub struct PresentBundle {
 pub struct AddReport {
     /// Names of the added bundles, in the order they were handled.
     pub added: Vec<String>,
-    /// What changed in the packages that got a bundle.
+    /// What changed in the packages that got a bundle; of what is in bundles, only of those that
+    /// were overwritten.
     pub changes: CatalogDiff,
 }
 

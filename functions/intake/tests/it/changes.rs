@@ -43,13 +43,37 @@ async fn a_diff_is_for_machines_and_for_people() {
         assert_eq!(answer.media_type, "application/json");
     }
     let answer = service.get("/api/v1/builds/1/diff?format=text").await;
-    assert_eq!(answer.text, "+ bundle alpha/alpha.v1.0.0\n");
+    assert_eq!(
+        answer.text,
+        "~ package alpha\n  + bundle alpha/alpha.v1.0.0\n"
+    );
     assert_eq!(answer.media_type, "text/plain; charset=utf-8");
     let answer = service.get("/api/v1/builds/1/diff?format=yaml").await;
     answer.assert_error(
         400,
         "\"format\" is \"yaml\", but has to be one of: json, text",
     );
+}
+
+#[tokio::test]
+async fn changes_that_an_older_version_kept_are_still_shown() {
+    let service = Service::new();
+    service.add(good()).await;
+    service.complete(1).await;
+    let kept = r#"{"diff":{"changes":[{"change":"package_added","package":"alpha"},
+        {"change":"channel_head","package":"alpha","channel":"stable","before":null,"after":"a.v1"},
+        {"change":"bundle_added","package":"alpha","bundle":"a.v1"}]},"graphs":{}}"#;
+    let key = ArtifactKey::changes(RequestId(1));
+    service.store(&key, kept.to_owned()).await;
+    let answer = service.get("/api/v1/builds/1/diff?format=text").await;
+    assert_eq!(
+        answer.text,
+        "+ package alpha\n  ~ channel alpha/stable: head none -> a.v1\n  + bundle alpha/a.v1\n"
+    );
+    // One that it cannot have written is a fault of the store.
+    let unknown = kept.replace("bundle_added", "bundle_sung");
+    service.store(&key, unknown).await;
+    assert_eq!(service.get(DIFF).await.status, 500);
 }
 
 #[tokio::test]

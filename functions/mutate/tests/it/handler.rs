@@ -48,10 +48,12 @@ async fn the_function_makes_the_layer_of_a_request() {
         others,
         [
             "Checking if bundles are already present in index image",
-            "~ package lantern: default channel alpha -> stable",
-            "~ channel lantern/alpha: head lantern.v0.1.0 -> lantern.v0.2.0",
-            "+ channel lantern/stable: head lantern.v0.2.0",
-            "+ bundle lantern/lantern.v0.2.0",
+            "~ package lantern",
+            "  ~ package lantern: default channel alpha -> stable",
+            "  ~ channel lantern/alpha: head lantern.v0.1.0 -> lantern.v0.2.0",
+            "  ~ channel lantern/alpha: + entry lantern.v0.2.0 replaces lantern.v0.1.0",
+            "  + channel lantern/stable: head lantern.v0.2.0, 2 entries",
+            "  + bundle lantern/lantern.v0.2.0",
         ]
     );
     assert!(last.contains(built.layer.digest.as_str()), "{last}");

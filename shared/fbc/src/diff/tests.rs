@@ -168,7 +168,7 @@ fn every_part_of_a_catalog_that_changes_is_shown() {
         (
             "message: going}",
             "message: going, more: 1}",
-            "~ object olm.deprecations lamp: entries[1].more\n",
+            "~ object olm.deprecations lamp: entries[0].more\n",
         ),
         (
             "text: one",

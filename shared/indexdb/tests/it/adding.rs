@@ -99,8 +99,11 @@ fn the_report_names_what_was_added_and_what_changed() {
     assert_eq!(report.added, ["basic.v1.1.0"]);
     assert_eq!(
         report.changes.to_string(),
-        "~ channel basic/alpha: head basic.v1.0.0 -> basic.v1.1.0\n\
-         ~ channel basic/stable: head basic.v1.0.0 -> basic.v1.1.0\n\
+        "~ package basic\n  \
+         ~ channel basic/alpha: head basic.v1.0.0 -> basic.v1.1.0\n  \
+         ~ channel basic/alpha: + entry basic.v1.1.0 replaces basic.v1.0.0\n  \
+         ~ channel basic/stable: head basic.v1.0.0 -> basic.v1.1.0\n  \
+         ~ channel basic/stable: + entry basic.v1.1.0 replaces basic.v1.0.0\n  \
          + bundle basic/basic.v1.1.0\n"
     );
 }
@@ -260,6 +263,57 @@ fn the_head_can_be_overwritten() {
         error
             .to_string()
             .starts_with("Cannot overwrite a bundle that is not at the head")
+    );
+}
+
+#[test]
+fn of_an_overwritten_bundle_everything_that_changed_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("index.db");
+    SqliteIndex
+        .add(&db, &bundles(&basic()[..2]), &OPTIONS)
+        .unwrap();
+    // What other tools left there must not stand in the way of a change.
+    let strange = "INSERT INTO properties(type, value, operatorbundle_name) VALUES
+        ('my.own', 'no JSON', 'basic.v1.0.0'), ('my.own', '{\"a\": 1}', 'basic.v1.1.0');
+        INSERT INTO related_image VALUES ('registry.invalid/old:1', 'basic.v1.1.0');
+        UPDATE operatorbundle SET skiprange = '<1.0.5' WHERE name = 'basic.v1.1.0'";
+    let connection = Connection::open(&db).unwrap();
+    connection.execute_batch(strange).unwrap();
+    drop(connection);
+    let options = AddOptions {
+        overwrite: Overwrite::Latest,
+        ..OPTIONS
+    };
+    let head = Made {
+        tag: "-rebuilt",
+        ..basic()[1].clone()
+    };
+    let report = SqliteIndex.add(&db, &[head.bundle()], &options).unwrap();
+    let text = report.changes.to_string();
+    for line in [
+        "~ bundle basic/basic.v1.1.0: image registry.invalid/basic:1.1.0 -> \
+         registry.invalid/basic:1.1.0-rebuilt\n",
+        "~ bundle basic/basic.v1.1.0: - property my.own {\"a\":1}\n",
+        "- related image registry.invalid/old:1\n",
+        "~ channel basic/stable: entry basic.v1.1.0: skipRange <1.0.5 -> ",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    // Bundles that stay as they are are not looked into.
+    assert!(!text.contains("basic.v1.0.0:"), "{text}");
+
+    let again = Connection::open(&db).unwrap();
+    let spoilt = "INSERT INTO properties(type, value, operatorbundle_name)
+        VALUES ('my.own', 'no JSON', 'basic.v1.1.0')";
+    again.execute_batch(spoilt).unwrap();
+    drop(again);
+    let head = basic()[1].bundle();
+    let report = SqliteIndex.add(&db, &[head], &options).unwrap();
+    assert!(
+        report.changes.to_string().contains("property my.own"),
+        "{}",
+        report.changes
     );
 }
 

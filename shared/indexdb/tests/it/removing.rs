@@ -258,7 +258,16 @@ fn a_deprecated_bundle_ends_its_channels_and_is_not_served() {
     let report = SqliteIndex
         .deprecate(&db, &[image("1.1.0")], &DeprecateOptions::default())
         .unwrap();
-    assert_eq!(report.changes.to_string(), "- bundle basic/basic.v1.0.0\n");
+    assert_eq!(
+        report.changes.to_string(),
+        "~ package basic\n  \
+         ~ channel basic/alpha: - entry basic.v1.0.0\n  \
+         ~ channel basic/alpha: entry basic.v1.1.0: replaces basic.v1.0.0 -> none\n  \
+         ~ channel basic/stable: - entry basic.v1.0.0\n  \
+         ~ channel basic/stable: entry basic.v1.1.0: replaces basic.v1.0.0 -> none\n  \
+         - bundle basic/basic.v1.0.0\n  \
+         ~ bundle basic/basic.v1.1.0: + property olm.deprecated {}\n"
+    );
     assert_eq!(
         select(&db, "SELECT name FROM operatorbundle"),
         ["basic.v1.1.0", "basic.v1.2.0"]

@@ -1,7 +1,6 @@
 //! Showing what a request changed in the catalog of its index. Ours: the reference has neither.
 
-use iib_catalog::CatalogDiff;
-use iib_fbc::Picture;
+use iib_fbc::{CatalogDiff, Picture};
 use iib_ports::ArtifactKey;
 use iib_request::{RequestId, State, log_expiration};
 

@@ -39,7 +39,7 @@ async fn a_complete_request_shows_its_diff_and_the_graphs_of_its_packages() {
     let second = world.completes(second).await;
     let changes = diff(&intake, second.id).await.unwrap().to_string();
     assert!(
-        changes.ends_with("\n+ bundle lantern/lantern.v0.2.0\n"),
+        changes.ends_with("\n  + bundle lantern/lantern.v0.2.0\n"),
         "{changes}"
     );
     assert!(!changes.contains("kettle"), "{changes}");
