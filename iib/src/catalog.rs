@@ -102,7 +102,10 @@ async fn render(catalog: &str, as_list: bool) -> anyhow::Result<Exit> {
         out.write_all(b"[\n")?;
     }
     let mut separator = "";
-    source::catalog(catalog).await?.each_package(|_, part| {
+    let source = source::catalog(catalog).await?;
+    tell_emptiness(&source, catalog)?;
+    source.each_package(|_, mut part| {
+        part.sort_contents();
         for blob in part.blobs() {
             out.write_all(separator.as_bytes())?;
             write_blob(blob, &mut out)?;
@@ -123,10 +126,14 @@ async fn render(catalog: &str, as_list: bool) -> anyhow::Result<Exit> {
     reason = "a command speaks to its user"
 )]
 async fn validate(catalog: &str, as_json: bool) -> anyhow::Result<Exit> {
-    let report = match source::catalog(catalog).await?.check() {
+    let source = source::catalog(catalog).await?;
+    let report = match source.check() {
         Ok(report) => report,
         Err(error) => faults(&error).cloned().ok_or(error)?,
     };
+    if report.is_clean() {
+        tell_emptiness(&source, catalog)?;
+    }
     if as_json {
         let faults = report.faults.iter().map(|fault| {
             let Fault {
@@ -153,6 +160,15 @@ async fn validate(catalog: &str, as_json: bool) -> anyhow::Result<Exit> {
         true => Exit::Done,
         false => Exit::RequestFailed,
     })
+}
+
+/// Silence would be taken for a catalog that is fine.
+#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
+fn tell_emptiness(source: &Source, name: &str) -> anyhow::Result<()> {
+    if let Some(reason) = source.emptiness()? {
+        eprintln!("{name} has no package: {reason}");
+    }
+    Ok(())
 }
 
 /// Shows what differs, package by package as they are read; tells whether anything does.

@@ -1,5 +1,8 @@
 //! Where indexes and catalogs come from: files, folders, registries.
 
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -12,6 +15,7 @@ use iib_fbc::{Catalog, CatalogBundle, Report, check};
 use iib_indexdb::SqliteIndex;
 use iib_oci::PullSpec;
 use iib_pipeline::{ContentLimits, ImageContent, IndexCopy};
+use iib_ports::IndexDb as _;
 use iib_registry::{RegistryClient, RegistryConfig};
 use tempfile::TempDir;
 
@@ -37,9 +41,10 @@ pub(crate) fn registry(config: &Config) -> anyhow::Result<RegistryClient> {
 pub(crate) fn is_path(text: &str) -> bool {
     Path::new(text).exists()
         || text.starts_with(['/', '.'])
-        || Path::new(text)
-            .extension()
-            .is_some_and(|extension| extension == "db")
+        || Path::new(text).extension().is_some_and(|extension| {
+            let of_files = ["db", "json", "yaml", "yml"];
+            of_files.iter().any(|known| extension == *known)
+        })
 }
 
 /// A pull spec that a user wrote where a file could stand too.
@@ -115,15 +120,91 @@ pub(crate) fn folder(path: &Path) -> anyhow::Result<Source> {
     }))
 }
 
-/// A catalog in a folder, a database file or an image.
-pub(crate) async fn catalog(text: &str) -> anyhow::Result<Source> {
+/// What a path leads to.
+enum Local {
+    Folder,
+    Database,
+    /// What may be a catalog file.
+    Text,
+}
+
+/// Bytes at the beginning of a file that tell what it is.
+const BEGINNING: u64 = 512;
+const DATABASE: &[u8] = b"SQLite format 3\0";
+/// Files that people have at hand and take for catalogs, by how they begin.
+const OTHERS: [(&[u8], &str); 6] = [
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\xfd7zXZ\0", "an xz archive"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive"),
+    (b"\x7fELF", "a program"),
+    (b"\xff\xfe", "a text in UTF-16, which has to be UTF-8"),
+];
+/// Where tar archives have their mark.
+const TAR: (usize, &[u8]) = (257, b"ustar");
+
+/// Looks at a path that a user named as a catalog.
+fn local(text: &str) -> anyhow::Result<Local> {
     let path = Path::new(text);
-    if path.is_dir() {
-        return folder(path);
+    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => anyhow!(
+            "there is no {text}: a catalog is a folder, a catalog file, an index database, or an \
+             index image"
+        ),
+        _ => anyhow!(error).context(format!("{text} cannot be read")),
+    })?;
+    if metadata.is_dir() {
+        return Ok(Local::Folder);
     }
-    if is_path(text) {
-        return Ok(Source::Index(Index::file(text)?));
+    let expected = "a catalog is a folder, a file in JSON or YAML, or an index database";
+    if !metadata.is_file() {
+        bail!("{text} is neither a file nor a folder: {expected}");
     }
+    let mut begin = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(BEGINNING).read_to_end(&mut begin));
+    read.with_context(|| format!("{text} cannot be read"))?;
+    if begin.starts_with(DATABASE) {
+        return Ok(Local::Database);
+    }
+    let known = OTHERS.iter().find(|(mark, _)| begin.starts_with(mark));
+    let (at, mark) = TAR;
+    let found = match known {
+        Some((_, name)) => name,
+        None if begin.get(at..).is_some_and(|rest| rest.starts_with(mark)) => "a tar archive",
+        None if begin.contains(&0) => "binary",
+        None => return Ok(Local::Text),
+    };
+    bail!("{text} is {found}: {expected}")
+}
+
+/// A catalog in a single file.
+fn file(text: &str) -> anyhow::Result<Source> {
+    let opened = CatalogFolder::open_file(Path::new(text));
+    Ok(Source::Folder(Folder {
+        catalog: opened.with_context(|| format!("{text} is no catalog"))?,
+        _folder: None,
+    }))
+}
+
+/// A catalog in a folder, a file of its own, a database file or an image.
+pub(crate) async fn catalog(text: &str) -> anyhow::Result<Source> {
+    let source = match is_path(text) {
+        true => on_this_machine(text)?,
+        false => of_image(text).await?,
+    };
+    source.tell_templates(text);
+    Ok(source)
+}
+
+fn on_this_machine(text: &str) -> anyhow::Result<Source> {
+    match local(text)? {
+        Local::Folder => folder(Path::new(text)),
+        Local::Database => Ok(Source::Index(Index::file(text)?)),
+        Local::Text => file(text),
+    }
+}
+
+async fn of_image(text: &str) -> anyhow::Result<Source> {
     let (folder, content) = fetched(text).await?;
     Ok(match content {
         ImageContent::Database(copy) => Source::Index(Index::copy(&copy, text, folder)),
@@ -140,14 +221,34 @@ pub(crate) async fn catalog(text: &str) -> anyhow::Result<Source> {
 }
 
 /// The folder of a catalog, and what holds it if it is a copy of an image's.
+///
+/// The cache of a catalog tells folder and files by names and permissions, so a file by itself gets
+/// a folder that only has it.
 pub(crate) async fn catalog_folder(text: &str) -> anyhow::Result<(PathBuf, Option<TempDir>)> {
     if is_path(text) {
-        return Ok((text.into(), None));
+        return match local(text)? {
+            Local::Folder => Ok((text.into(), None)),
+            Local::Database => bail!("{}", no_catalog(text)),
+            Local::Text => {
+                file(text)?;
+                let folder = tempfile::tempdir()?;
+                let root = folder.path().join("catalog");
+                fs::create_dir(&root)?;
+                fs::set_permissions(&root, Permissions::from_mode(0o755))?;
+                let name = Path::new(text).file_name().unwrap_or_default();
+                fs::copy(text, root.join(name))?;
+                Ok((root, Some(folder)))
+            }
+        };
     }
     match fetched(text).await? {
         (folder, ImageContent::Catalog(path)) => Ok((path, Some(folder))),
-        _ => bail!("{text} has no file-based catalog: write one with `iib index migrate`"),
+        _ => bail!("{}", no_catalog(text)),
     }
+}
+
+fn no_catalog(text: &str) -> String {
+    format!("{text} has no file-based catalog: write one with `iib index migrate`")
 }
 
 async fn fetched(text: &str) -> anyhow::Result<(TempDir, ImageContent)> {
@@ -217,6 +318,44 @@ fn place(package: &str) -> (bool, &str) {
 }
 
 impl Source {
+    /// Says on standard error which files are templates: nobody looks at what they would become.
+    #[expect(clippy::print_stderr, reason = "a command speaks to its user")]
+    fn tell_templates(&self, text: &str) {
+        let Self::Folder(folder) = self else {
+            return;
+        };
+        for (file, schema) in &folder.catalog.found().templates {
+            eprintln!(
+                "{text}: {file} is a template ({schema}), not a catalog: make the catalog of it \
+                 with `opm alpha render-template` and name that"
+            );
+        }
+    }
+
+    /// Why the catalog has no package, if it has none. Reads no contents.
+    pub(crate) fn emptiness(&self) -> anyhow::Result<Option<String>> {
+        let catalog = match self {
+            Self::Folder(folder) => &folder.catalog,
+            Self::Index(index) => {
+                let shape = SqliteIndex.shape(&index.path);
+                let shape = shape.with_context(|| format!("{} cannot be read", index.name))?;
+                let reason = shape.packages.is_empty().then_some("the index is empty");
+                return Ok(reason.map(str::to_owned));
+            }
+            Self::Bundle(_) => return Ok(None),
+        };
+        if catalog.packages().any(|name| !name.is_empty()) {
+            return Ok(None);
+        }
+        let found = catalog.found();
+        Ok(Some(match (found.files, found.left_out) {
+            (0, 0) => "there is no file in it".to_owned(),
+            (0, _) => "its .indexignore leaves out every file".to_owned(),
+            (1, _) => "there is none in its one file".to_owned(),
+            (files, _) => format!("there is none in its {files} files"),
+        }))
+    }
+
     /// Gives out all packages, sorted by name, and last those objects that have none.
     pub(crate) fn each_package(
         &self,

@@ -201,7 +201,9 @@ fn an_index_is_made_changed_listed_and_served() {
     fs::write(&words, deprecations).unwrap();
     let said = ["catalog", "deprecations", "catalog", "words.yaml", "--to"];
     let say = |to| [said.as_slice(), &[to, "--json"]].concat();
-    assert_eq!(bench.prints(&say("said")), "{\"changes\":[]}\n");
+    let said: Value = serde_json::from_str(&bench.prints(&say("said"))).unwrap();
+    assert_eq!(said["changes"][0]["change"], "deprecation");
+    assert_eq!(said["changes"][0]["after"], "too old");
     let json = ["catalog", "graph", "said", "lantern", "--json"];
     let graph: Value = serde_json::from_str(&bench.prints(&json)).unwrap();
     assert_eq!(graph["nodes"][1]["state"], "deprecated");
@@ -354,6 +356,274 @@ fn catalogs_and_bundles_are_read_from_images() {
     assert!(alone.contains("unknown package \"lantern\""), "{alone}");
     let other = bench.refuses(2, &["catalog", "render", &bench.image("binary:v1")]);
     assert!(other.contains("neither an index nor a bundle"), "{other}");
+}
+
+#[test]
+fn a_diff_shows_what_changed_whatever_form_the_catalogs_have() {
+    let bench = Bench::new();
+    let index = bench.index();
+    bench.prints(&["index", "migrate", &index, "catalog"]);
+    let file = bench.folder.path().join("catalog/lantern/catalog.json");
+    let before = fs::read_to_string(&file).unwrap();
+    let after = before.replace("examples/lantern@", "prod/lantern@");
+    assert_ne!(before, after);
+    fs::write(&file, after).unwrap();
+    for (before, after, sign) in [
+        (
+            &*index,
+            "catalog",
+            "~ package lantern\n  ~ bundle lantern/lantern.v",
+        ),
+        (
+            "catalog",
+            &*index,
+            "~ package lantern\n  ~ bundle lantern/lantern.v",
+        ),
+        // One file by itself has no other package.
+        ("catalog", "catalog/lantern/catalog.json", "- package "),
+    ] {
+        let diff = bench.prints(&["catalog", "diff", before, after]);
+        assert!(diff.starts_with(sign), "{diff}");
+        let output = bench.run(&["catalog", "diff", before, after, "--json", "--exit-code"]);
+        assert_eq!(output.status.code(), Some(1));
+        let changes: Value = serde_json::from_str(&text(&output.stdout)).unwrap();
+        assert!(changes[0]["package"].is_string(), "{changes}");
+        let same = ["catalog", "diff", before, before, "--json", "--exit-code"];
+        assert_eq!(bench.prints(&same), "[]\n");
+    }
+    // A failure is no difference.
+    let damaged = bench.folder.path().join("damaged.json");
+    fs::write(&damaged, "{\"schema\": ").unwrap();
+    for words in [["catalog", "damaged.json"], ["damaged.json", "catalog"]] {
+        let diff = [&["catalog", "diff", "--exit-code"], &words[..]].concat();
+        let said = bench.refuses(2, &diff);
+        assert!(said.contains("damaged.json"), "{said}");
+    }
+}
+
+const LAMP: &str = "schema: olm.package\nname: lamp\ndefaultChannel: stable\n\
+    ---\nschema: olm.channel\npackage: lamp\nname: stable\nentries:\n- name: lamp.v1\n\
+    ---\nschema: olm.bundle\npackage: lamp\nname: lamp.v1\nimage: r.example/lamp:1\nproperties:\n\
+    - {type: olm.bundle.object, value: {data: eyJraW5kIjoiQiJ9}}\n\
+    - {type: olm.package, value: {packageName: lamp, version: 1.0.0}}\n\
+    - {type: olm.bundle.object, value: {data: eyJraW5kIjoiQSJ9}}\n\
+    relatedImages:\n- {name: z, image: r.example/z}\n- {name: a, image: r.example/a}\n";
+
+/// A folder to work in, without a service.
+struct Desk(tempfile::TempDir);
+
+impl Desk {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        Self(folder)
+    }
+
+    /// How a command ended, what it printed and what it said.
+    fn run(&self, words: &[&str]) -> (Option<i32>, String, String) {
+        let output = iib(words).current_dir(self.0.path()).output().unwrap();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        (output.status.code(), out, err)
+    }
+
+    fn prints(&self, words: &[&str]) -> String {
+        let (code, out, err) = self.run(words);
+        assert_eq!((code, &*err), (Some(0), ""), "{words:?}");
+        out
+    }
+}
+
+#[test]
+fn a_catalog_file_is_taken_by_every_command() {
+    let desk = Desk::new(&[
+        ("lamp.yaml", LAMP),
+        ("folder/catalog.yaml", LAMP),
+        (
+            "words.yaml",
+            "schema: olm.deprecations\npackage: lamp\nentries:\n\
+             - reference: {schema: olm.bundle, name: lamp.v1}\n  message: old\n",
+        ),
+    ]);
+    std::os::unix::fs::symlink("lamp.yaml", desk.0.path().join("link.yaml")).unwrap();
+    let rendered = desk.prints(&["catalog", "render", "folder"]);
+    fs::write(desk.0.path().join("lamp.json"), &rendered).unwrap();
+    for (number, file) in ["lamp.yaml", "link.yaml", "lamp.json"]
+        .into_iter()
+        .enumerate()
+    {
+        let to = |what: &str| format!("{what}-{number}");
+        assert_eq!(desk.prints(&["catalog", "render", file]), rendered);
+        assert_eq!(desk.prints(&["catalog", "validate", file]), "");
+        assert_eq!(desk.prints(&["catalog", "diff", file, "folder"]), "");
+        let graph = desk.prints(&["catalog", "graph", file, "lamp", "--format", "dot"]);
+        assert!(graph.contains("lamp.v1"), "{graph}");
+        let gone = desk.prints(&["catalog", "rm", file, "lamp", "--to", &to("less")]);
+        assert!(gone.starts_with("- package lamp\n"), "{gone}");
+        let merged = ["catalog", "merge", &to("less"), file, "--to", &to("more")];
+        assert!(desk.prints(&merged).starts_with("+ package lamp\n"));
+        let said = [
+            "catalog",
+            "deprecations",
+            file,
+            "words.yaml",
+            "--to",
+            &to("said"),
+        ];
+        let said = desk.prints(&said);
+        assert!(
+            said.contains("+ deprecation of bundle lamp/lamp.v1: \"old\""),
+            "{said}"
+        );
+        assert_eq!(
+            desk.prints(&["catalog", "cache", file, &to("cache")]).len(),
+            17
+        );
+    }
+}
+
+#[test]
+fn what_is_no_catalog_is_told_with_what_is_expected() {
+    let desk = Desk::new(&[
+        ("note.txt", "hello"),
+        ("pod.yaml", "kind: Pod\n"),
+        ("broken.json", "{\"schema\": 1"),
+        ("archive.tgz", "\u{1f}"),
+        ("image", "a\0b"),
+    ]);
+    fs::write(desk.0.path().join("archive.tgz"), b"\x1f\x8b\x08\0").unwrap();
+    for (file, words) in [
+        ("./note.txt", &["note.txt is no catalog", "no object"][..]),
+        ("./pod.yaml", &["pod.yaml", "missing root schema field"]),
+        ("./broken.json", &["broken.json", "unexpected EOF"]),
+        (
+            "./archive.tgz",
+            &[
+                "a gzip archive",
+                "a folder, a file in JSON or YAML, or an index database",
+            ],
+        ),
+        (
+            "./image",
+            &[
+                "binary",
+                "a folder, a file in JSON or YAML, or an index database",
+            ],
+        ),
+        (
+            "./nothing",
+            &["there is no ./nothing", "a catalog is a folder"],
+        ),
+        ("nothing.yaml", &["there is no nothing.yaml"]),
+        ("/dev/null", &["neither a file nor a folder"]),
+    ] {
+        for command in ["validate", "render"] {
+            let (code, out, err) = desk.run(&["catalog", command, file]);
+            assert_eq!((code, &*out), (Some(2), ""), "{file}: {err}");
+            for word in words {
+                assert!(err.contains(word), "{file}: {err}");
+            }
+        }
+        let (code, _, err) = desk.run(&["catalog", "cache", file, "cache"]);
+        assert_eq!(code, Some(2), "{file}: {err}");
+    }
+}
+
+#[test]
+fn a_catalog_without_packages_and_a_template_are_told() {
+    let semver = "schema: olm.semver\nstable: {bundles: [{image: r.example/lamp:1}]}\n";
+    let desk = Desk::new(&[
+        ("none/.indexignore", "*.yaml\n"),
+        ("none/catalog.yaml", LAMP),
+        ("empty.yaml", ""),
+        ("template/semver.yaml", semver),
+        ("basic.yaml", "schema: olm.template.basic\nentries: []\n"),
+        (
+            "parts.yaml",
+            "schema: olm.composite.catalogs\ncatalogs: []\n",
+        ),
+        ("mixed/catalog.yaml", LAMP),
+        ("mixed/semver.yaml", semver),
+    ]);
+    fs::create_dir(desk.0.path().join("nothing")).unwrap();
+    desk.prints(&["index", "create", "index.db"]);
+    for (catalog, word) in [
+        (
+            "nothing",
+            "nothing has no package: there is no file in it\n",
+        ),
+        (
+            "none",
+            "none has no package: its .indexignore leaves out every file\n",
+        ),
+        ("empty.yaml", "empty.yaml has no package: "),
+        ("index.db", "index.db has no package: the index is empty\n"),
+        (
+            "template",
+            "template: semver.yaml is a template (olm.semver), not a catalog: ",
+        ),
+        (
+            "basic.yaml",
+            "is a template (olm.template.basic), not a catalog: ",
+        ),
+        (
+            "parts.yaml",
+            "is a template (olm.composite.catalogs), not a catalog: ",
+        ),
+    ] {
+        let (code, out, err) = desk.run(&["catalog", "validate", catalog]);
+        assert_eq!((code, &*out), (Some(0), ""), "{catalog}: {err}");
+        assert!(err.contains(word), "{catalog}: {err}");
+    }
+    let (code, _, err) = desk.run(&["catalog", "validate", "mixed"]);
+    assert_eq!(code, Some(0));
+    assert!(err.contains("semver.yaml is a template"), "{err}");
+    assert!(!err.contains("no package"), "{err}");
+    // Faults are faults.
+    let bad = Desk::new(&[("bad.yaml", &LAMP.replace("name: stable", "name: fast"))]);
+    let (code, _, err) = bad.run(&["catalog", "validate", "bad.yaml"]);
+    assert_eq!(code, Some(1), "{err}");
+}
+
+#[test]
+fn a_catalog_is_printed_in_the_order_of_the_reference() {
+    let desk = Desk::new(&[("lamp.yaml", LAMP)]);
+    let list = desk.prints(&["catalog", "render", "lamp.yaml", "--json"]);
+    let list: Value = serde_json::from_str(&list).unwrap();
+    let all = |list: &Value, of: &str| -> Vec<String> {
+        let parts = list.as_array().unwrap().iter();
+        parts.map(|part| part[of].to_string()).collect()
+    };
+    let bundle = &list[2];
+    let images = all(&bundle["relatedImages"], "name");
+    assert_eq!(images, ["\"a\"", "\"z\""]);
+    let properties = all(&bundle["properties"], "value");
+    assert_eq!(
+        properties[1..],
+        [
+            r#"{"data":"eyJraW5kIjoiQiJ9"}"#,
+            r#"{"data":"eyJraW5kIjoiQSJ9"}"#
+        ]
+    );
+    // A package that is only passed on stays as it was written, as files that are copied do.
+    let other = LAMP.replace("lamp", "other");
+    fs::write(desk.0.path().join("other.yaml"), other).unwrap();
+    desk.prints(&[
+        "catalog",
+        "merge",
+        "lamp.yaml",
+        "other.yaml",
+        "--to",
+        "both",
+    ]);
+    let kept = fs::read_to_string(desk.0.path().join("both/lamp/catalog.json")).unwrap();
+    assert!(
+        kept.find("r.example/z") < kept.find("r.example/a\""),
+        "{kept}"
+    );
 }
 
 fn reqwest_get(url: &str) -> Value {

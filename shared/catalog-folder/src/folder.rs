@@ -1,6 +1,6 @@
 //! Catalogs as folders of files (spec index-database §12, §13).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
@@ -93,6 +93,18 @@ pub struct CatalogFolder {
     origins: Origins,
     /// Where the objects of each package are; those of none are under the empty name.
     packages: BTreeMap<String, Vec<Spot>>,
+    found: Found,
+}
+
+/// What a folder has, whether or not it makes a catalog.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Found {
+    /// Files that were read.
+    pub files: usize,
+    /// Files that ignore files leave out.
+    pub left_out: usize,
+    /// Templates a catalog is made from, by file and schema, each once.
+    pub templates: BTreeSet<(String, String)>,
 }
 
 /// Where an object is.
@@ -113,13 +125,41 @@ impl CatalogFolder {
     /// # Errors
     /// [`FolderError`], the first.
     pub fn open(root: &Path) -> Result<Self, FolderError> {
+        let (files, left_out) = files(root)?;
+        let mut folder = Self::of_files(root, files)?;
+        folder.found.left_out = left_out;
+        Ok(folder)
+    }
+
+    /// Reads a single catalog file, or a link to one. No ignore file applies: it was named. Objects
+    /// in files of their own are looked for in its folder.
+    ///
+    /// # Errors
+    /// [`FolderError`], the first.
+    pub fn open_file(file: &Path) -> Result<Self, FolderError> {
+        let (Some(name), Some(folder)) = (file.file_name(), file.parent()) else {
+            let kind = io::Error::other("it is no file");
+            return Err(io_error(file, "read")(kind));
+        };
+        let root = match folder.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => folder,
+        };
+        Self::of_files(root, vec![name.into()])
+    }
+
+    fn of_files(root: &Path, files: Vec<PathBuf>) -> Result<Self, FolderError> {
         let mut folder = Self {
             root: root.to_owned(),
             outline: Catalog::default(),
             origins: Origins::default(),
             packages: BTreeMap::new(),
+            found: Found {
+                files: files.len(),
+                ..Found::default()
+            },
         };
-        for path in files(root)? {
+        for path in files {
             let file: Arc<Path> = path.into();
             let shown = file.to_string_lossy();
             let opened = regular(&root.join(&file), FILE_LIMIT)?;
@@ -139,6 +179,10 @@ impl CatalogFolder {
                     }
                 };
                 folder.origins.note(blob.as_blob(), &shown);
+                if let Some(schema) = blob.template_schema() {
+                    let template = (shown.clone().into_owned(), schema.to_owned());
+                    folder.found.templates.insert(template);
+                }
                 let spots = folder.packages.entry(blob.package().to_owned());
                 spots.or_default().push(Spot {
                     file: file.clone(),
@@ -158,6 +202,11 @@ impl CatalogFolder {
     /// The catalog as far as checking, comparing and drawing need it ([`OwnedBlob::outlined`]).
     pub fn outline(&self) -> &Catalog {
         &self.outline
+    }
+
+    /// What the folder has.
+    pub fn found(&self) -> &Found {
+        &self.found
     }
 
     /// Every fault of the catalog, with the files it is in.
@@ -304,8 +353,9 @@ fn regular(path: &Path, limit: u64) -> Result<io::Take<File>, FolderError> {
     Ok(File::open(path).map_err(failed)?.take(limit))
 }
 
-/// The catalog's files relative to the root, sorted, without those that ignore files name.
-fn files(root: &Path) -> Result<Vec<PathBuf>, FolderError> {
+/// The catalog's files relative to the root, sorted, without those that ignore files name, and the
+/// number of these.
+fn files(root: &Path) -> Result<(Vec<PathBuf>, usize), FolderError> {
     let mut patterns = Patterns::default();
     let mut found = Vec::new();
     for entry in WalkDir::new(root).sort_by_file_name() {
@@ -328,8 +378,10 @@ fn files(root: &Path) -> Result<Vec<PathBuf>, FolderError> {
             found.push(path.to_owned());
         }
     }
+    let all = found.len();
     found.retain(|file| !patterns.leave_out(file));
-    Ok(found)
+    let left_out = all - found.len();
+    Ok((found, left_out))
 }
 
 /// Writes a catalog into a folder, a file for each package: `<package>/catalog.json`. The same

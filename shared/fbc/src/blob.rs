@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::graph;
+use crate::property::OBJECT;
 use crate::read::without_html_escapes;
 use crate::write::compact;
 
@@ -62,6 +63,17 @@ impl Catalog {
         self.bundles.sort_by(|low, high| low.name.cmp(&high.name));
         self.others
             .sort_by(|low, high| (&low.schema, &low.name).cmp(&(&high.schema, &high.name)));
+    }
+
+    /// Puts what is in bundles into the order the reference prints it in: related images by image,
+    /// objects behind all other properties. Equal ones keep their order.
+    pub fn sort_contents(&mut self) {
+        for bundle in &mut self.bundles {
+            bundle
+                .related_images
+                .sort_by(|low, high| low.image.cmp(&high.image));
+            bundle.properties.sort_by_key(|found| found.kind == OBJECT);
+        }
     }
 
     /// The catalog in outline. Channels whose graph has no single head have none.
@@ -173,6 +185,14 @@ impl OwnedBlob {
         }
     }
 
+    /// The schema, if it is one of templates: what a catalog is made from.
+    pub fn template_schema(&self) -> Option<&str> {
+        match self {
+            Self::Other(other) if is_template(&other.schema) => Some(&other.schema),
+            _ => None,
+        }
+    }
+
     /// Borrowed.
     pub fn as_blob(&self) -> Blob<'_> {
         match self {
@@ -190,6 +210,15 @@ pub(crate) const PACKAGE: &str = "olm.package";
 pub(crate) const DEPRECATED: &str = "olm.deprecated";
 /// The schema of objects that deprecate packages, channels and bundles.
 pub(crate) const DEPRECATIONS: &str = "olm.deprecations";
+
+/// Whether objects of a schema are templates: what a catalog is made from, not a part of one
+/// (newest-opm §5).
+pub(crate) fn is_template(schema: &str) -> bool {
+    matches!(schema, "olm.semver" | "olm.composite")
+        || ["olm.template.", "olm.composite.", "olm.builder."]
+            .iter()
+            .any(|family| schema.starts_with(family))
+}
 
 /// An `olm.package`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
