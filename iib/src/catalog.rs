@@ -189,7 +189,8 @@ async fn diff(before: &str, after: &str, as_json: bool) -> anyhow::Result<bool> 
             if as_json {
                 for change in &changes {
                     let separator = if differs { "," } else { "" };
-                    write!(out, "{separator}{}", json!(change))?;
+                    out.write_all(separator.as_bytes())?;
+                    serde_json::to_writer(&mut out, change)?;
                     differs = true;
                 }
             } else {

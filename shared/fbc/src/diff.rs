@@ -280,6 +280,19 @@ pub struct ObjectMark {
 }
 
 impl CatalogChange {
+    /// The bundle whose contents it is in.
+    fn bundle(&self) -> Option<&str> {
+        match self {
+            Self::BundleAdded { bundle, .. }
+            | Self::BundleRemoved { bundle, .. }
+            | Self::BundleImage { bundle, .. }
+            | Self::BundleProperty { bundle, .. }
+            | Self::RelatedImage { bundle, .. }
+            | Self::BundleObject { bundle, .. } => Some(bundle),
+            _ => None,
+        }
+    }
+
     /// The package it is in; empty for objects without one.
     pub fn package(&self) -> &str {
         match self {
@@ -328,6 +341,46 @@ impl CatalogDiff {
         Self {
             changes: changes.collect(),
         }
+    }
+
+    /// Notes a property that a changed bundle got after the comparison was made. With a new bundle
+    /// it is not told, as nothing is that comes with one. `text` is the value as JSON.
+    pub fn note_property(&mut self, name: &str, kind: &str, text: &str) {
+        let value = value::value(text);
+        let mut is_told = false;
+        self.changes.retain_mut(|change| match change {
+            CatalogChange::BundleAdded { bundle, .. } if bundle == name => {
+                is_told = true;
+                true
+            }
+            // It went with what the bundle was before: now it is there again, or another.
+            CatalogChange::BundleProperty {
+                bundle,
+                kind: found,
+                before,
+                after,
+                ..
+            } if bundle == name && found == kind && after.is_none() => {
+                is_told = true;
+                *after = Some(value.clone());
+                before != after
+            }
+            _ => true,
+        });
+        let mut changes = self.changes.iter();
+        let last = changes.rposition(|change| change.bundle() == Some(name));
+        let (false, Some(at)) = (is_told, last) else {
+            return;
+        };
+        let package = self.changes.get(at).map(CatalogChange::package);
+        let noted = CatalogChange::BundleProperty {
+            package: package.unwrap_or_default().to_owned(),
+            bundle: name.to_owned(),
+            kind: kind.to_owned(),
+            before: None,
+            after: Some(value),
+        };
+        self.changes.insert(at + 1, noted);
     }
 
     /// Whether nothing differs.

@@ -234,11 +234,11 @@ async fn add_to(
         .as_ref()
         .map(|index| index.resolved.to_string());
     let (index_db, database) = (job.deps.index_db.clone(), database.to_owned());
-    let limited: Vec<String> = bundles
+    let (limited, limited_names): (Vec<String>, Vec<String>) = bundles
         .iter()
         .filter(|bundle| bundle.needs_max_version)
-        .map(|bundle| bundle.image.clone())
-        .collect();
+        .map(|bundle| (bundle.image.clone(), bundle.name.clone()))
+        .unzip();
     for bundle in &limited {
         job.log(format!(
             "{bundle} uses APIs that platform 4.9 removed, and gets {MAX_VERSION} \
@@ -253,8 +253,12 @@ async fn add_to(
             value: LAST_WITH_BETA_APIS.to_owned(),
         };
         let (diff, pictures) = report
-            .and_then(|report| {
+            .and_then(|mut report| {
                 index_db.add_property(&database, &limited, &limit)?;
+                for name in &limited_names {
+                    let changes = &mut report.changes;
+                    changes.note_property(name, &limit.kind, &limit.value);
+                }
                 Ok((report.changes, index_db.pictures(&database, &packages)?))
             })
             .map_err(|source| not_added(source, image))?;

@@ -319,3 +319,37 @@ fn changes_that_older_versions_noted_are_read() {
     let unknown = noted.replace("bundle_removed", "bundle_repainted");
     assert!(serde_json::from_str::<CatalogDiff>(&unknown).is_err());
 }
+
+#[test]
+fn a_property_that_comes_later_is_noted_once() {
+    let kind = "olm.maxOpenShiftVersion";
+    let with = |version: &str| {
+        let gvk = "- {type: olm.gvk, value: {group: e.example, kind: Lamp, version: v1}}\n";
+        LAMP.replace(
+            gvk,
+            &format!("{gvk}- {{type: {kind}, value: \"{version}\"}}\n"),
+        )
+    };
+    let image = |text: &str| text.replace("r.example/lamp:2", "r.example/lamp:new");
+    let noted = |mut diff: CatalogDiff, bundle: &str| {
+        diff.note_property(bundle, kind, "\"4.8\"");
+        let text = diff.to_string();
+        text.lines()
+            .filter(|line| line.contains(kind))
+            .map(str::trim)
+            .collect::<String>()
+    };
+    let overwritten = |before: &str| diff(before, &image(LAMP));
+    assert_eq!(
+        noted(overwritten(LAMP), "lamp.v2"),
+        "~ bundle lamp/lamp.v2: + property olm.maxOpenShiftVersion \"4.8\""
+    );
+    assert_eq!(noted(overwritten(&with("4.8")), "lamp.v2"), "");
+    assert_eq!(
+        noted(overwritten(&with("4.9")), "lamp.v2"),
+        "~ bundle lamp/lamp.v2: property olm.maxOpenShiftVersion \"4.9\" -> \"4.8\""
+    );
+    // Neither with a new bundle, nor of one that did not change.
+    assert_eq!(noted(diff("", LAMP), "lamp.v2"), "");
+    assert_eq!(noted(overwritten(LAMP), "lamp.v1"), "");
+}
