@@ -8,12 +8,8 @@ use crate::cli::AddOptions;
 use crate::client::{Client, Refusal};
 use crate::flags::with_flags;
 use crate::follow::follow;
+use crate::say;
 
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command speaks to its user"
-)]
 pub(crate) async fn run(options: &AddOptions) -> anyhow::Result<Exit> {
     let service = &options.service;
     let client = Client::new(&service.url, service.token.as_ref())?;
@@ -25,14 +21,14 @@ pub(crate) async fn run(options: &AddOptions) -> anyhow::Result<Exit> {
         .context("the answer has no request id")?;
     if !options.wait {
         if options.json {
-            println!("{document}");
+            say::line(document)?;
         } else {
-            println!("{id}");
+            say::line(id)?;
         }
         return Ok(Exit::Done);
     }
     if !options.json {
-        eprintln!("request {id}");
+        say::aside(format_args!("request {id}"));
     }
     follow(&client, id, service, options.timeout, options.json).await
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::Exit;
 use crate::cli::AuthCommand;
+use crate::say;
 use crate::source::registry;
 
 pub(crate) async fn run(command: &AuthCommand) -> anyhow::Result<Exit> {
@@ -16,24 +17,20 @@ pub(crate) async fn run(command: &AuthCommand) -> anyhow::Result<Exit> {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
 async fn explain(image: &str, as_json: bool) -> anyhow::Result<Exit> {
     let repository = repository(image)?;
     let client = registry(&Config::from_env()?)?;
     let search = client.explain_login(&repository).await?;
     if as_json {
         let used = search.used().map(|place| &place.place);
-        println!(
-            "{}",
-            json!({
-                "repository": repository.to_string(),
-                "used": used,
-                "places": search.places,
-                "keys": search.keys,
-            })
-        );
+        say::line(json!({
+            "repository": repository.to_string(),
+            "used": used,
+            "places": search.places,
+            "keys": search.keys,
+        }))?;
     } else {
-        print!("{}", shown(&repository, &search));
+        say::text(shown(&repository, &search))?;
     }
     Ok(Exit::Done)
 }

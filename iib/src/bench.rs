@@ -19,23 +19,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Exit;
 use crate::cli::{BenchOptions, BenchStageOptions};
+use crate::say;
 use images::{Images, Input};
 use report::Row;
 use stages::{Measured, Stages};
 
 /// Runs the benchmark and prints its table.
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command speaks to its user"
-)]
 pub(crate) async fn run(options: &BenchOptions) -> anyhow::Result<Exit> {
     let folder = tempfile::Builder::new().prefix("iib-bench-").tempdir()?;
     let registry = SmallRegistry::start(&folder.path().join("registry")).await?;
     let images = Images::push_common(&registry.host).await?;
     let mut rows = Vec::new();
     for &bundles in &options.bundles {
-        eprintln!("{bundles} bundles: generating the index");
+        say::aside(format_args!("{bundles} bundles: generating the index"));
         let database = images::generate(folder.path(), bundles)?;
         let size = std::fs::metadata(&database)?.len();
         let bundle = images.push_bundle(bundles).await?;
@@ -44,7 +40,10 @@ pub(crate) async fn run(options: &BenchOptions) -> anyhow::Result<Exit> {
                 .push_index(folder.path(), &database, bundles, input)
                 .await?;
             let work = folder.path().join(format!("work-{bundles}-{input}"));
-            eprintln!("{bundles} bundles, {input}: {} runs", options.runs);
+            say::aside(format_args!(
+                "{bundles} bundles, {input}: {} runs",
+                options.runs
+            ));
             let mut best: Option<Measured> = None;
             for n in 0..options.runs.max(1) {
                 let stages = Stages {
@@ -66,9 +65,9 @@ pub(crate) async fn run(options: &BenchOptions) -> anyhow::Result<Exit> {
     }
     registry.stop().await?;
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        say::line(serde_json::to_string_pretty(&rows)?)?;
     } else {
-        print!("{}", report::table(&rows));
+        say::text(report::table(&rows))?;
     }
     Ok(Exit::Done)
 }

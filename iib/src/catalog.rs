@@ -16,6 +16,7 @@ use serde_json::json;
 
 use crate::Exit;
 use crate::cli::{CatalogCommand, GraphFormat, Target};
+use crate::say;
 use crate::source::{self, Source};
 
 pub(crate) async fn run(command: CatalogCommand) -> anyhow::Result<Exit> {
@@ -23,11 +24,10 @@ pub(crate) async fn run(command: CatalogCommand) -> anyhow::Result<Exit> {
 }
 
 /// A catalog with faults is no failure of the command: they are shown, all of them.
-#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
 pub(crate) fn faults_shown(result: anyhow::Result<Exit>) -> anyhow::Result<Exit> {
     result.or_else(|error| match faults(&error) {
         Some(report) => {
-            eprintln!("{report}");
+            say::aside(report);
             Ok(Exit::RequestFailed)
         }
         None => Err(error),
@@ -120,11 +120,6 @@ async fn render(catalog: &str, as_list: bool) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command speaks to its user"
-)]
 async fn validate(catalog: &str, as_json: bool) -> anyhow::Result<Exit> {
     let source = source::catalog(catalog).await?;
     let report = match source.check() {
@@ -152,9 +147,9 @@ async fn validate(catalog: &str, as_json: bool) -> anyhow::Result<Exit> {
                 "fault": text,
             })
         });
-        println!("{}", serde_json::Value::from_iter(faults));
+        say::line(serde_json::Value::from_iter(faults))?;
     } else if !report.is_clean() {
-        eprintln!("{report}");
+        say::aside(&report);
     }
     Ok(match report.is_clean() {
         true => Exit::Done,
@@ -163,10 +158,9 @@ async fn validate(catalog: &str, as_json: bool) -> anyhow::Result<Exit> {
 }
 
 /// Silence would be taken for a catalog that is fine.
-#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
 fn tell_emptiness(source: &Source, name: &str) -> anyhow::Result<()> {
     if let Some(reason) = source.emptiness()? {
-        eprintln!("{name} has no package: {reason}");
+        say::aside(format_args!("{name} has no package: {reason}"));
     }
     Ok(())
 }
@@ -190,7 +184,7 @@ async fn diff(before: &str, after: &str, as_json: bool) -> anyhow::Result<bool> 
                 for change in &changes {
                     let separator = if differs { "," } else { "" };
                     out.write_all(separator.as_bytes())?;
-                    serde_json::to_writer(&mut out, change)?;
+                    out.write_all(serde_json::to_string(change)?.as_bytes())?;
                     differs = true;
                 }
             } else {
@@ -258,7 +252,7 @@ async fn merge(catalog: &str, fragments: &[String], target: &Target) -> anyhow::
                 Ok(())
             },
         )?;
-        show(changes, target);
+        show(changes, target)?;
     }
     Ok(done)
 }
@@ -282,7 +276,7 @@ async fn remove(catalog: &str, packages: Vec<String>, target: &Target) -> anyhow
         })
     })?;
     if done == Exit::Done {
-        show(changes, target);
+        show(changes, target)?;
     }
     Ok(done)
 }
@@ -307,13 +301,12 @@ async fn deprecations(catalog: &str, file: &Path, target: &Target) -> anyhow::Re
         })
     })?;
     if done == Exit::Done {
-        show(changes, target);
+        show(changes, target)?;
     }
     Ok(done)
 }
 
 /// Writes a catalog if its outline has no faults.
-#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
 fn written(
     outline: &Catalog,
     target: &Target,
@@ -321,7 +314,7 @@ fn written(
 ) -> anyhow::Result<Exit> {
     let report = check(outline);
     if !report.is_clean() {
-        eprintln!("{report}");
+        say::aside(report);
         return Ok(Exit::RequestFailed);
     }
     let mut writer = FolderWriter::new(&target.to)?;
@@ -331,28 +324,25 @@ fn written(
 }
 
 /// Shows what a command changed.
-#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
-fn show(changes: Vec<CatalogChange>, target: &Target) {
+fn show(changes: Vec<CatalogChange>, target: &Target) -> io::Result<()> {
     if target.json {
-        println!("{}", json!({"changes": changes}));
+        say::line(json!({"changes": changes}))
     } else {
-        print!("{}", CatalogDiff { changes });
+        say::text(CatalogDiff { changes })
     }
 }
 
-#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
 async fn cached(catalog: &str, cache: &Path, as_json: bool) -> anyhow::Result<Exit> {
     let (catalog, _held) = source::catalog_folder(catalog).await?;
     let digest = write_cache(&catalog, cache)?;
     if as_json {
-        println!("{}", json!({"digest": digest}));
+        say::line(json!({"digest": digest}))?;
     } else {
-        println!("{digest}");
+        say::line(digest)?;
     }
     Ok(Exit::Done)
 }
 
-#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
 async fn graph(catalog: &str, package: &str, format: GraphFormat) -> anyhow::Result<Exit> {
     let catalog = source::catalog(catalog).await?.outline()?;
     let picture = Picture::of(&catalog, package).with_context(|| {
@@ -361,14 +351,11 @@ async fn graph(catalog: &str, package: &str, format: GraphFormat) -> anyhow::Res
             catalog.packages.len()
         )
     })?;
-    print!(
-        "{}",
-        match format {
-            GraphFormat::Svg => picture.to_svg(),
-            GraphFormat::Dot => picture.to_dot(),
-            GraphFormat::Mermaid => picture.to_mermaid(),
-            GraphFormat::Json => format!("{}\n", json!(picture)),
-        }
-    );
+    say::text(match format {
+        GraphFormat::Svg => picture.to_svg(),
+        GraphFormat::Dot => picture.to_dot(),
+        GraphFormat::Mermaid => picture.to_mermaid(),
+        GraphFormat::Json => format!("{}\n", json!(picture)),
+    })?;
     Ok(Exit::Done)
 }

@@ -19,13 +19,13 @@ use serde_json::{Value, json};
 use crate::Exit;
 use crate::cli::DemoOptions;
 use crate::client::{Client, Token};
+use crate::say;
 use crate::service::{Service, ServiceOptions};
 use crate::wait::{Show, Waited, wait};
 
 /// Far more than the demo's requests take on the slowest machine.
 const LIMIT: Duration = Duration::from_secs(300);
 
-#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
 pub(crate) async fn run(options: &DemoOptions) -> anyhow::Result<Exit> {
     telemetry::init(LogFormat::Text, Detail::Errors);
     if let (Some(url), Some(registry)) = (&options.url, &options.registry) {
@@ -38,23 +38,23 @@ pub(crate) async fn run(options: &DemoOptions) -> anyhow::Result<Exit> {
             .tempdir()?
             .keep(),
     };
-    println!("Starting the service and a registry on this machine …");
+    say::line("Starting the service and a registry on this machine …")?;
     let (service, demo) = start(folder.clone()).await?;
     let ended = demo.run().await;
     service.stop().await?;
     if ended? == Exit::RequestFailed {
         return Ok(Exit::RequestFailed);
     }
-    println!(
+    say::line(format_args!(
         "\nEverything is in {}. To look at it again:",
         folder.display()
-    );
-    println!(
+    ))?;
+    say::line(format_args!(
         "  iib serve --data-folder {} --listen {} --registry-listen {}",
         folder.display(),
         demo.api.trim_start_matches("http://"),
         demo.host
-    );
+    ))?;
     Ok(Exit::Done)
 }
 
@@ -117,16 +117,18 @@ impl Demo {
         })
     }
 
-    #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
     async fn run(&self) -> anyhow::Result<Exit> {
-        println!("  api       {}/api/v1", self.api.trim_end_matches('/'));
-        println!("  registry  {}\n", self.host);
-        println!("Pushing a binary image for amd64 and arm64, and five small bundles …");
+        say::line(format_args!(
+            "  api       {}/api/v1",
+            self.api.trim_end_matches('/')
+        ))?;
+        say::line(format_args!("  registry  {}\n", self.host))?;
+        say::line("Pushing a binary image for amd64 and arm64, and five small bundles …")?;
         let binary_image = images::push_binary_image(&self.registry, &self.host).await?;
         let first = self.push_bundles(bundles::FIRST).await?;
         let newer = self.push_bundles(bundles::NEWER).await?;
 
-        println!("\nBuilding a first index …");
+        say::line("\nBuilding a first index …")?;
         let request = json!({
             "bundles": first,
             "binary_image": binary_image.as_str(),
@@ -137,7 +139,7 @@ impl Demo {
             return Ok(Exit::RequestFailed);
         };
 
-        println!("\nAdding newer bundles to it …");
+        say::line("\nAdding newer bundles to it …")?;
         let request = json!({
             "bundles": newer,
             "from_index": index.as_str(),
@@ -167,7 +169,6 @@ impl Demo {
 
     /// Sends an add request, waits for it and shows what it did to the catalog. `None` if the
     /// request failed.
-    #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
     async fn add(&self, request: &Value) -> anyhow::Result<Option<PullSpec>> {
         let started = Instant::now();
         let document = self.client.submit("add", request).await?;
@@ -186,18 +187,21 @@ impl Demo {
                 .unwrap_or_default()
         };
         if text("state") != "complete" {
-            println!("request {id} failed: {}", text("state_reason"));
+            say::line(format_args!(
+                "request {id} failed: {}",
+                text("state_reason")
+            ))?;
             return Ok(None);
         }
         let index: PullSpec = text("index_image").parse()?;
-        println!(
+        say::line(format_args!(
             "  request {id} took {:.2} s",
             started.elapsed().as_secs_f64()
-        );
-        println!("  result    {}", text("index_image_resolved"));
-        println!("  catalog:");
+        ))?;
+        say::line(format_args!("  result    {}", text("index_image_resolved")))?;
+        say::line("  catalog:")?;
         for line in self.client.diff(id).await?.lines() {
-            println!("    {line}");
+            say::line(format_args!("    {line}"))?;
         }
         Ok(Some(index))
     }

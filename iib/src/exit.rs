@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::say;
+
 /// How a command ended, as its exit code says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -32,10 +34,9 @@ impl From<Exit> for ExitCode {
 }
 
 /// Prints an error and its causes.
-#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
 pub(crate) fn complain(error: &anyhow::Error) {
-    eprintln!("error: {error}");
+    say::aside(format_args!("error: {error}"));
     for cause in error.chain().skip(1) {
-        eprintln!("  because: {cause}");
+        say::aside(format_args!("  because: {cause}"));
     }
 }

@@ -8,6 +8,7 @@ use crate::Exit;
 use crate::cli::{LOCAL_URL, ServiceAddress, WaitOptions};
 use crate::client::Client;
 use crate::flags::with_flags;
+use crate::say;
 use crate::wait::{Show, Waited, wait};
 
 pub(crate) async fn run(options: &WaitOptions) -> anyhow::Result<Exit> {
@@ -25,7 +26,6 @@ pub(crate) async fn run(options: &WaitOptions) -> anyhow::Result<Exit> {
 }
 
 /// Shows how a request goes and how it ends. Whoever stops waiting is told how to go on.
-#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
 pub(crate) async fn follow(
     client: &Client,
     id: u64,
@@ -41,18 +41,18 @@ pub(crate) async fn follow(
         waited = wait(client, id, limit, show) => waited?,
         stopped = tokio::signal::ctrl_c() => {
             stopped?;
-            eprintln!("\nrequest {id} goes on; {}", how_to_go_on(id, service));
+            say::aside(format_args!("\nrequest {id} goes on; {}", how_to_go_on(id, service)));
             return Ok(Exit::Interrupted);
         }
     };
     match waited {
-        Waited::Final(document) => Ok(report(&document, show)),
+        Waited::Final(document) => report(&document, show),
         Waited::TimedOut => {
-            eprintln!(
+            say::aside(format_args!(
                 "request {id} is not done after {} s and goes on; {}",
                 limit.as_secs(),
                 how_to_go_on(id, service)
-            );
+            ));
             Ok(Exit::TimedOut)
         }
     }
@@ -68,27 +68,21 @@ fn how_to_go_on(id: u64, service: &ServiceAddress) -> String {
 }
 
 /// Shows how the request ended: on success the pull spec by digest and nothing else.
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command speaks to its user"
-)]
-fn report(document: &Value, show: Show) -> Exit {
+fn report(document: &Value, show: Show) -> anyhow::Result<Exit> {
     let text = |field| document.get(field).and_then(Value::as_str);
     let complete = text("state") == Some("complete");
     match show {
-        Show::Json => println!("{document}"),
+        Show::Json => say::line(document)?,
         Show::Progress if complete => {
-            println!("{}", text("index_image_resolved").unwrap_or_default());
+            say::line(text("index_image_resolved").unwrap_or_default())?;
         }
         Show::Progress => {
             let reason = text("state_reason").unwrap_or_default();
-            eprintln!("failed: {}", with_flags(reason));
+            say::aside(format_args!("failed: {}", with_flags(reason)));
         }
     }
-    if complete {
-        Exit::Done
-    } else {
-        Exit::RequestFailed
-    }
+    Ok(match complete {
+        true => Exit::Done,
+        false => Exit::RequestFailed,
+    })
 }

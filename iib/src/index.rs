@@ -16,6 +16,7 @@ use serde_json::json;
 
 use crate::cli::{IndexCommand, IndexOutput};
 use crate::index_target::IndexChange;
+use crate::say;
 use crate::{Exit, catalog, source};
 
 pub(crate) async fn run(command: IndexCommand) -> anyhow::Result<Exit> {
@@ -140,7 +141,6 @@ fn add(db: &Path, bundles: &[Bundle], options: &AddOptions) -> Result<ChangeRepo
     })
 }
 
-#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
 async fn migrate(index: &str, folder: &Path, as_json: bool) -> anyhow::Result<Exit> {
     let index = source::index(index).await?;
     let mut writer = FolderWriter::new(folder)?;
@@ -152,7 +152,7 @@ async fn migrate(index: &str, folder: &Path, as_json: bool) -> anyhow::Result<Ex
     exported.with_context(|| format!("the catalog of {} cannot be written", index.name))?;
     writer.finish()?;
     if as_json {
-        println!("{}", json!({"packages": packages}));
+        say::line(json!({"packages": packages}))?;
     }
     Ok(Exit::Done)
 }
@@ -165,11 +165,6 @@ fn missing(pass_over: bool) -> Missing {
 }
 
 /// Makes a change in the working copy, puts it where it goes when all went well, and reports.
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command speaks to its user"
-)]
 async fn changed(
     index: IndexChange,
     as_json: bool,
@@ -178,10 +173,10 @@ async fn changed(
     let report = match change(&index.database) {
         Ok(report) => report,
         Err(refused @ IndexDbError::Refused(_)) => {
-            eprintln!("refused: {refused}");
+            say::aside(format_args!("refused: {refused}"));
             if let IndexDbError::Refused(refusals) = &refused {
                 for hint in refusals.hints() {
-                    eprintln!("  {hint}");
+                    say::aside(format_args!("  {hint}"));
                 }
             }
             return Ok(Exit::RequestFailed);
@@ -198,23 +193,19 @@ async fn changed(
     } = report;
     if as_json {
         let CatalogDiff { changes } = changes;
-        println!(
-            "{}",
-            json!({"changes": changes, "passed_over": passed_over, "index_image": image})
-        );
+        say::line(json!({"changes": changes, "passed_over": passed_over, "index_image": image}))?;
     } else {
-        print!("{changes}");
+        say::text(changes)?;
         for name in passed_over {
-            eprintln!("{name} was passed over");
+            say::aside(format_args!("{name} was passed over"));
         }
         if let Some(image) = image {
-            println!("{image}");
+            say::line(image)?;
         }
     }
     Ok(Exit::Done)
 }
 
-#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
 async fn list(index: &str, as_json: bool) -> anyhow::Result<Exit> {
     let index = source::index(index).await?;
     let bundles = SqliteIndex.bundles(&index.path);
@@ -228,10 +219,13 @@ async fn list(index: &str, as_json: bool) -> anyhow::Result<Exit> {
                 "image": bundle.image,
             })
         });
-        println!("{}", serde_json::Value::from_iter(bundles));
+        say::line(serde_json::Value::from_iter(bundles))?;
     } else {
         for bundle in bundles {
-            println!("{} {} {}", bundle.package, bundle.name, bundle.image);
+            say::line(format_args!(
+                "{} {} {}",
+                bundle.package, bundle.name, bundle.image
+            ))?;
         }
     }
     Ok(Exit::Done)

@@ -13,6 +13,7 @@ mod flags;
 mod follow;
 mod index;
 mod index_target;
+mod say;
 mod schedule;
 mod serve;
 pub mod service;
@@ -40,15 +41,17 @@ pub async fn run(command: Command) -> Exit {
         Command::BenchStage(options) => bench::run_stage(&options).await,
     };
     result.unwrap_or_else(|error| {
+        if say::nobody_reads(&error) {
+            return Exit::Done;
+        }
         exit::complain(&error);
         Exit::Usage
     })
 }
 
 /// What was set in vain is told, whatever the command: it may be why it does not do as it should.
-#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
 fn note_unknown_variables() {
     for told in unknown_variables(&environment()) {
-        eprintln!("note: {told}");
+        say::aside(format_args!("note: {told}"));
     }
 }

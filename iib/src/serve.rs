@@ -5,12 +5,12 @@ use iib_edge::telemetry::{self, Detail, LogFormat};
 
 use crate::Exit;
 use crate::cli::ServeOptions;
+use crate::say;
 use crate::service::{Service, ServiceOptions};
 
-#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
 pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
     if options.print_settings {
-        print!("{DEFAULTS}");
+        say::text(DEFAULTS)?;
         return Ok(Exit::Done);
     }
     let format = if options.json_logs {
@@ -31,11 +31,11 @@ pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
         registry_login: options.registry_login.clone(),
     })
     .await?;
-    println!("api       http://{}/api/v1", service.api);
+    say::line(format_args!("api       http://{}/api/v1", service.api))?;
     if let Some(registry) = service.registry {
-        println!("registry  {registry} (plain HTTP)");
+        say::line(format_args!("registry  {registry} (plain HTTP)"))?;
     }
-    println!("data      {folder}");
+    say::line(format_args!("data      {folder}"))?;
     tokio::select! {
         () = asked_to_stop() => tracing::info!("stopping; running stages may end first"),
         error = service.failed() => return Err(error),

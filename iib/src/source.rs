@@ -19,6 +19,8 @@ use iib_ports::IndexDb as _;
 use iib_registry::{RegistryClient, RegistryConfig};
 use tempfile::TempDir;
 
+use crate::say;
+
 /// An index database, a copy of an image's or a file.
 pub(crate) struct Index {
     pub(crate) path: PathBuf,
@@ -319,16 +321,15 @@ fn place(package: &str) -> (bool, &str) {
 
 impl Source {
     /// Says on standard error which files are templates: nobody looks at what they would become.
-    #[expect(clippy::print_stderr, reason = "a command speaks to its user")]
     fn tell_templates(&self, text: &str) {
         let Self::Folder(folder) = self else {
             return;
         };
         for (file, schema) in &folder.catalog.found().templates {
-            eprintln!(
+            say::aside(format_args!(
                 "{text}: {file} is a template ({schema}), not a catalog: make the catalog of it \
                  with `opm alpha render-template` and name that"
-            );
+            ));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Following a request until it ends.
 
 use std::collections::BTreeSet;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::client::Client;
+use crate::say;
 
 /// Pause before the service is asked again, at first. Requests take seconds; a person does not
 /// notice less.
@@ -67,7 +68,7 @@ pub(crate) async fn wait(
                 return Ok(Waited::TimedOut);
             }
         };
-        view.update(&document, &log);
+        view.update(&document, &log)?;
         let state = document.get("state").and_then(Value::as_str);
         if matches!(state, Some("complete" | "failed")) {
             view.clear();
@@ -112,7 +113,7 @@ impl View {
         }
     }
 
-    fn update(&mut self, document: &Value, log: &str) {
+    fn update(&mut self, document: &Value, log: &str) -> io::Result<()> {
         let mut history: Vec<&Value> = document
             .get("state_history")
             .and_then(Value::as_array)
@@ -124,7 +125,7 @@ impl View {
             let text = |field| entry.get(field).and_then(Value::as_str).unwrap_or_default();
             let key = format!("{} {}", text("state"), text("state_reason"));
             if self.states.insert(key) {
-                self.state(entry, text("state_reason"));
+                self.state(entry, text("state_reason"))?;
             }
         }
         // Only whole lines: the rest comes with the next look.
@@ -132,34 +133,31 @@ impl View {
         if let Some(end) = new.rfind('\n') {
             let (lines, _) = new.split_at(end + 1);
             self.log_bytes += lines.len();
-            lines.lines().for_each(|line| self.log_line(line));
+            lines.lines().try_for_each(|line| self.log_line(line))?;
         }
+        Ok(())
     }
 
     /// A new state. Off a terminal the log says the same, with its time, so only JSON has both.
-    #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
-    fn state(&self, entry: &Value, reason: &str) {
+    fn state(&self, entry: &Value, reason: &str) -> io::Result<()> {
         match (&self.bar, self.show) {
             (Some(bar), _) => bar.set_message(reason.to_owned()),
-            (None, Show::Json) => println!("{}", json!({ "change": entry })),
+            (None, Show::Json) => say::line(json!({ "change": entry }))?,
             (None, Show::Progress) => {}
         }
+        Ok(())
     }
 
-    #[expect(
-        clippy::print_stdout,
-        clippy::print_stderr,
-        reason = "a command speaks to its user"
-    )]
-    fn log_line(&self, line: &str) {
+    fn log_line(&self, line: &str) -> io::Result<()> {
         // A person watching wants to know how long, not when.
         let text = line.split_once(' ').map_or(line, |(_time, text)| text);
         let seconds = self.started.elapsed().as_secs_f64();
         match (&self.bar, self.show) {
             (Some(bar), _) => bar.println(format!("{seconds:6.1}s  {text}")),
-            (None, Show::Json) => println!("{}", json!({ "log": line })),
-            (None, Show::Progress) => eprintln!("{seconds:6.1}s  {text}"),
+            (None, Show::Json) => say::line(json!({ "log": line }))?,
+            (None, Show::Progress) => say::aside(format_args!("{seconds:6.1}s  {text}")),
         }
+        Ok(())
     }
 
     fn clear(&self) {

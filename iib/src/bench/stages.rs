@@ -17,6 +17,7 @@ use serde_json::json;
 use super::images::{Images, move_bytes};
 use crate::Exit;
 use crate::cli::{BenchStage, BenchStageOptions};
+use crate::say;
 
 /// What a process took.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -145,7 +146,6 @@ fn config(data_folder: PathBuf, host: &str) -> anyhow::Result<Config> {
 }
 
 /// Runs one stage in this process and prints its cost.
-#[expect(clippy::print_stdout, reason = "the parent process reads it")]
 pub(super) async fn run_here(options: &BenchStageOptions) -> anyhow::Result<Exit> {
     let local = Local::open(&config(options.data_folder.clone(), &options.registry)?)?;
     let started = Instant::now();
@@ -188,7 +188,7 @@ pub(super) async fn run_here(options: &BenchStageOptions) -> anyhow::Result<Exit
         seconds,
         peak_mib: peak_mib()?,
     };
-    println!("{}", serde_json::to_string(&cost)?);
+    say::line(serde_json::to_string(&cost)?)?;
     Ok(Exit::Done)
 }
 

@@ -1,6 +1,7 @@
 //! What the surroundings of a process do to it: variables, logins, files for logs.
 
 use std::fs;
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -150,4 +151,45 @@ fn a_log_in_a_file_has_no_colours() {
     let log = fs::read_to_string(&path).unwrap();
     assert!(log.contains("request rejected"), "{log}");
     assert!(!log.contains('\u{1b}'), "{log}");
+}
+
+#[test]
+fn a_reader_that_has_enough_ends_a_command_silently() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = folder.path().join("catalog.json");
+    let packages = (0..20_000).map(|number| {
+        format!("{{\"schema\": \"olm.package\", \"name\": \"package-{number}\", \"defaultChannel\": \"a\"}}\n")
+    });
+    fs::write(&catalog, packages.collect::<String>()).unwrap();
+    let empty = folder.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    let (catalog, empty) = (catalog.to_str().unwrap(), empty.to_str().unwrap());
+    for words in [
+        &["serve", "--print-settings"][..],
+        &["auth", "explain", "r.example/a:v1"],
+        &["catalog", "render", catalog],
+        &["catalog", "render", catalog, "--json"],
+        &["catalog", "diff", empty, catalog],
+        &["catalog", "diff", empty, catalog, "--json"],
+    ] {
+        let mut command = iib(words);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        drop(process.stdout.take());
+        let ended = process.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{words:?}");
+        let said = text(&ended.stderr).replace(&format!("{empty} has no package"), "");
+        assert!(
+            !said.contains("error") && !said.contains("panicked"),
+            "{words:?}: {said}"
+        );
+        // What cannot be written for another reason is a failure, and told.
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        let ended = iib(words).stdout(full).output().unwrap();
+        assert_eq!(ended.status.code(), Some(2), "{words:?}");
+        assert!(text(&ended.stderr).contains("No space left"), "{words:?}");
+    }
 }
