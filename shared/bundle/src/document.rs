@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::json::{self, Json, JsonError};
-use crate::yaml::{self, YamlError};
+use crate::yaml::{self, YamlFault};
 use crate::{BundleError, Limit};
 
 /// The largest file that is read, in bytes. An object that a cluster can hold is below 2 MiB.
@@ -63,11 +63,11 @@ pub(crate) fn first_document<'a>(
             value,
             source: Source::Yaml,
         })),
-        Err(YamlError::Depth) => beyond(Limit::Depth),
-        Err(YamlError::Size) => beyond(Limit::Expansion),
-        Err(
-            YamlError::Syntax(_) | YamlError::Character(_) | YamlError::Value(_) | YamlError::Alias,
-        ) => Ok(None),
+        Err(error) => match error.fault {
+            YamlFault::Depth => beyond(Limit::Depth),
+            YamlFault::Size => beyond(Limit::Expansion),
+            _ => Ok(None),
+        },
     }
 }
 

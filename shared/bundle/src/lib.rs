@@ -22,4 +22,4 @@ pub use properties::Typed;
 pub use read::{Bundle, BundleFiles};
 pub use typed::TypeMismatch;
 pub use typed_csv::{CsvFault, CsvIcon};
-pub use yaml::{YamlError, parse_yaml};
+pub use yaml::{YamlError, YamlFault, parse_yaml, yaml_text};

@@ -1,15 +1,21 @@
 //! YAML as the reference reads it: YAML 1.1 scalars, merge keys, keys turned into strings, and
 //! the last of equal keys (spec index-database §3 "YAML to JSON").
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::io::BufReader;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
+use libyaml_safer::{Event, EventData, Parser, ScalarStyle};
 
 use crate::json::{Json, MAX_DEPTH};
 
-mod lenient;
+mod fault;
+mod marks;
 mod scalar;
 
+use fault::Fault;
+pub use fault::{YamlError, YamlFault};
+use marks::Marks;
 use scalar::Scalar;
 pub(crate) use scalar::string_form;
 
@@ -19,68 +25,55 @@ pub(crate) const MAX_NODES: usize = 500_000;
 /// How many bytes of text a document may have, aliases written out.
 pub(crate) const MAX_TEXT: usize = 64 << 20;
 
-/// Why a text is not usable YAML.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum YamlError {
-    /// Not YAML.
-    #[error("not YAML")]
-    Syntax(#[source] ScanError),
-    /// A character YAML does not allow.
-    #[error("character U+{:04X} is not allowed in YAML", *.0 as u32)]
-    Character(char),
-    /// A value that has no counterpart in JSON, or contradicts its tag.
-    #[error("{0} cannot be turned into JSON")]
-    Value(&'static str),
-    /// An alias inside what it stands for, or for nothing.
-    #[error("an alias stands for nothing")]
-    Alias,
-    /// Nested too deeply.
-    #[error("nested more than {MAX_DEPTH} levels deep")]
-    Depth,
-    /// Too many values once aliases are written out.
-    #[error("more than {MAX_NODES} values or {MAX_TEXT} bytes of text with aliases written out")]
-    Size,
+/// How much of a text is decoded at once, in bytes.
+const CHUNK: usize = 8 << 10;
+
+/// A file's bytes as a text.
+///
+/// # Errors
+/// They are not UTF-8.
+pub fn yaml_text(bytes: &[u8]) -> Result<&str, YamlError> {
+    str::from_utf8(bytes).map_err(|error| {
+        let (good, rest) = bytes.split_at(error.valid_up_to());
+        let byte = rest.first().copied().unwrap_or_default();
+        YamlFault::Encoding(byte).at(1 + lines(good))
+    })
 }
 
-/// Reads the first document of a text; an empty one is null.
+/// Reads the first document of a text; an empty one is null. U+FEFF at its beginning is a mark.
 ///
 /// # Errors
 /// When the reference could not read it either, or a limit is passed.
 pub fn parse_yaml(text: &str) -> Result<Json, YamlError> {
-    if let Some(found) = text.chars().find(|found| !allowed(*found)) {
-        return Err(YamlError::Character(found));
-    }
-    lenient::read_leniently(&lenient::mark_separators(text), read)
-}
-
-fn read(text: &str) -> Result<Json, YamlError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // Our reader panics where some texts end without a line break.
+    let text = match text.ends_with('\n') {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(format!("{text}\n")),
+    };
+    let (marked, marks) = Marks::put(&text).map_err(|(at, fault)| {
+        let before = text.get(..at).unwrap_or_default();
+        fault.at(1 + lines(before.as_bytes()))
+    })?;
+    let mut parser = Parser::new();
+    parser.set_encoding(libyaml_safer::Encoding::Utf8);
+    parser.set_input(BufReader::with_capacity(CHUNK, marked.as_bytes()));
     let mut reader = Reader {
-        parser: Parser::new_from_str(text),
+        parser,
+        marks,
         anchors: HashMap::new(),
+        line: 1,
         nodes: 0,
         text: 0,
         depth: 0,
     };
-    loop {
-        match reader.next()? {
-            Event::StreamEnd => return Ok(Json::Null),
-            Event::DocumentStart(_) => {
-                let event = reader.next()?;
-                return reader.node(event).map(|node| node.value);
-            }
-            _ => {}
-        }
-    }
+    let read = reader.first_document();
+    read.map_err(|fault| fault.locate(&text, reader.line))
 }
 
-/// The characters YAML 1.1 allows, as far as a Rust string can hold others.
-fn allowed(found: char) -> bool {
-    match found {
-        '\t' | '\n' | '\r' | '\u{85}' => true,
-        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => false,
-        _ => true,
-    }
+/// How many line breaks there are.
+fn lines(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte == b'\n').count()
 }
 
 /// A node, and the weight it adds wherever an alias repeats it.
@@ -92,75 +85,106 @@ struct Node {
 }
 
 struct Reader<'a> {
-    parser: Parser<'a, StrInput<'a>>,
-    anchors: HashMap<usize, Node>,
+    parser: Parser<BufReader<&'a [u8]>>,
+    marks: Marks,
+    anchors: HashMap<String, Node>,
+    /// The line of the last event.
+    line: usize,
     nodes: usize,
     text: usize,
     depth: usize,
 }
 
-impl<'a> Reader<'a> {
-    fn next(&mut self) -> Result<Event<'a>, YamlError> {
-        match self.parser.next_event() {
-            Some(Ok((event, _))) => Ok(event),
-            Some(Err(error)) => Err(YamlError::Syntax(error)),
-            None => Ok(Event::StreamEnd),
+impl Reader<'_> {
+    fn first_document(&mut self) -> Result<Json, Fault> {
+        loop {
+            match self.next()? {
+                EventData::StreamEnd => return Ok(Json::Null),
+                EventData::DocumentStart { .. } => break,
+                _ => {}
+            }
         }
+        let event = self.next()?;
+        let node = self.node(event)?;
+        // Something may stand behind it that is none of the next document.
+        self.next()?;
+        Ok(node.value)
     }
 
-    fn weigh(&mut self, nodes: usize, text: usize) -> Result<(), YamlError> {
+    fn next(&mut self) -> Result<EventData, Fault> {
+        let Event {
+            data, start_mark, ..
+        } = self.parser.parse()?;
+        self.line = usize::try_from(start_mark.line)
+            .unwrap_or(usize::MAX)
+            .saturating_add(1);
+        Ok(data)
+    }
+
+    fn weigh(&mut self, nodes: usize, text: usize) -> Result<(), Fault> {
         self.nodes += nodes;
         self.text += text;
         if self.nodes > MAX_NODES || self.text > MAX_TEXT {
-            Err(YamlError::Size)
+            Err(YamlFault::Size.into())
         } else {
             Ok(())
         }
     }
 
-    fn node(&mut self, event: Event<'a>) -> Result<Node, YamlError> {
+    fn node(&mut self, event: EventData) -> Result<Node, Fault> {
         let (nodes, text) = (self.nodes, self.text);
         let (value, anchor) = match event {
-            Event::Alias(id) => {
-                let node = self.anchors.get(&id).cloned().ok_or(YamlError::Alias)?;
+            EventData::Alias { anchor } => {
+                let node = self.anchors.get(&anchor).cloned();
+                let node = node.ok_or(YamlFault::Alias(anchor))?;
                 self.weigh(node.nodes, node.text)?;
                 return Ok(node);
             }
-            Event::Scalar(text, style, anchor, tag) => {
-                self.weigh(1, text.len())?;
-                let plain = style == ScalarStyle::Plain;
-                let quoted = matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted);
-                let text = lenient::restore_separators(&text, quoted);
-                let value = scalar::resolve(&text, plain, tag.as_deref())?.into_json()?;
-                (value, anchor)
+            EventData::Scalar {
+                anchor,
+                tag,
+                value,
+                style,
+                ..
+            } => {
+                let scalar = self.scalar(value, style, tag.as_deref())?;
+                (scalar.into_json()?, anchor)
             }
-            Event::SequenceStart(anchor, _) => {
+            EventData::SequenceStart { anchor, .. } => {
                 self.weigh(1, 0)?;
                 (self.nested(Self::sequence)?, anchor)
             }
-            Event::MappingStart(anchor, _) => {
+            EventData::MappingStart { anchor, .. } => {
                 self.weigh(1, 0)?;
                 (self.nested(Self::mapping)?, anchor)
             }
-            _ => (Json::Null, 0),
+            _ => (Json::Null, None),
         };
         let node = Node {
             value,
             nodes: self.nodes - nodes,
             text: self.text - text,
         };
-        if anchor != 0 {
+        if let Some(anchor) = anchor {
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
     }
 
-    fn nested(
+    fn scalar(
         &mut self,
-        read: fn(&mut Self) -> Result<Json, YamlError>,
-    ) -> Result<Json, YamlError> {
+        text: String,
+        style: ScalarStyle,
+        tag: Option<&str>,
+    ) -> Result<Scalar, Fault> {
+        self.weigh(1, text.len())?;
+        let text = self.marks.restore(text, style);
+        Ok(scalar::resolve(text, style == ScalarStyle::Plain, tag)?)
+    }
+
+    fn nested(&mut self, read: fn(&mut Self) -> Result<Json, Fault>) -> Result<Json, Fault> {
         if self.depth == MAX_DEPTH {
-            return Err(YamlError::Depth);
+            return Err(YamlFault::Depth.into());
         }
         self.depth += 1;
         let value = read(self)?;
@@ -168,21 +192,21 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    fn sequence(&mut self) -> Result<Json, YamlError> {
+    fn sequence(&mut self) -> Result<Json, Fault> {
         let mut items = Vec::new();
         loop {
             match self.next()? {
-                Event::SequenceEnd => return Ok(Json::Array(items)),
+                EventData::SequenceEnd => return Ok(Json::Array(items)),
                 event => items.push(self.node(event)?.value),
             }
         }
     }
 
-    fn mapping(&mut self) -> Result<Json, YamlError> {
+    fn mapping(&mut self) -> Result<Json, Fault> {
         let mut members = BTreeMap::new();
         loop {
             let key = match self.next()? {
-                Event::MappingEnd => return Ok(Json::Object(members)),
+                EventData::MappingEnd => return Ok(Json::Object(members)),
                 event => self.key(event)?,
             };
             let event = self.next()?;
@@ -199,32 +223,40 @@ impl<'a> Reader<'a> {
     }
 
     /// A key as a string; `None` for a merge.
-    fn key(&mut self, event: Event<'a>) -> Result<Option<String>, YamlError> {
-        if let Event::Scalar(text, style, anchor, tag) = &event {
-            let plain = *style == ScalarStyle::Plain;
-            if text == "<<" && (plain || is_core(tag.as_deref(), "merge")) {
+    fn key(&mut self, event: EventData) -> Result<Option<String>, Fault> {
+        let event = match event {
+            EventData::Scalar {
+                tag, value, style, ..
+            } if value == "<<"
+                && (style == ScalarStyle::Plain
+                    || tag.as_deref().and_then(core_type) == Some("merge")) =>
+            {
                 return Ok(None);
             }
-            if *anchor == 0 {
-                self.weigh(1, text.len())?;
-                let text = lenient::restore_separators(text, !plain);
-                return scalar::resolve(&text, plain, tag.as_deref())?
-                    .into_key()
-                    .map(Some);
+            EventData::Scalar {
+                anchor: None,
+                tag,
+                value,
+                style,
+                ..
+            } => {
+                let scalar = self.scalar(value, style, tag.as_deref())?;
+                return Ok(Some(scalar.into_key()?));
             }
-        }
+            other => other,
+        };
         match self.node(event)?.value {
             Json::String(text) => Ok(Some(text)),
             Json::Bool(value) => Ok(Some(value.to_string())),
-            Json::Number(number) => Scalar::Number(number).into_key().map(Some),
+            Json::Number(number) => Ok(Some(Scalar::Number(number).into_key()?)),
             Json::Null | Json::Array(_) | Json::Object(_) => {
-                Err(YamlError::Value("a key that is no scalar"))
+                Err(YamlFault::Value("a key that is no scalar").into())
             }
         }
     }
 }
 
-fn merge(members: &mut BTreeMap<String, Json>, value: Json) -> Result<(), YamlError> {
+fn merge(members: &mut BTreeMap<String, Json>, value: Json) -> Result<(), Fault> {
     match value {
         Json::Object(merged) => {
             members.extend(merged);
@@ -235,17 +267,22 @@ fn merge(members: &mut BTreeMap<String, Json>, value: Json) -> Result<(), YamlEr
             for item in items.into_iter().rev() {
                 match item {
                     Json::Object(merged) => members.extend(merged),
-                    _ => return Err(YamlError::Value("a merge of something that is no mapping")),
+                    _ => {
+                        return Err(
+                            YamlFault::Value("a merge of something that is no mapping").into()
+                        );
+                    }
                 }
             }
             Ok(())
         }
-        _ => Err(YamlError::Value("a merge of something that is no mapping")),
+        _ => Err(YamlFault::Value("a merge of something that is no mapping").into()),
     }
 }
 
-fn is_core(tag: Option<&Tag>, suffix: &str) -> bool {
-    tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == suffix)
+/// What a tag of YAML itself says.
+fn core_type(tag: &str) -> Option<&str> {
+    tag.strip_prefix("tag:yaml.org,2002:")
 }
 
 #[cfg(test)]

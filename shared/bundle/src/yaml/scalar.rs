@@ -2,9 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use saphyr_parser::Tag;
 
-use super::YamlError;
+use super::{YamlFault, core_type};
 use crate::json::{Json, Number, short_f32};
 
 /// A typed scalar.
@@ -19,23 +18,23 @@ pub(super) enum Scalar {
 }
 
 impl Scalar {
-    pub(super) fn into_json(self) -> Result<Json, YamlError> {
+    pub(super) fn into_json(self) -> Result<Json, YamlFault> {
         Ok(match self {
             Self::Null => Json::Null,
             Self::Bool(value) => Json::Bool(value),
             Self::Number(number) => Json::Number(number),
-            Self::Special(_) => return Err(YamlError::Value("an infinite number")),
+            Self::Special(_) => return Err(YamlFault::Value("an infinite number")),
             Self::Text(text) => Json::String(text),
         })
     }
 
-    pub(super) fn into_key(self) -> Result<String, YamlError> {
+    pub(super) fn into_key(self) -> Result<String, YamlFault> {
         Ok(match self {
-            Self::Null => return Err(YamlError::Value("a null key")),
+            Self::Null => return Err(YamlFault::Value("a null key")),
             Self::Bool(value) => value.to_string(),
             Self::Number(Number::Int(number)) => number.to_string(),
             Self::Number(Number::Big(_)) => {
-                return Err(YamlError::Value("a key of more than 63 bits"));
+                return Err(YamlFault::Value("a key of more than 63 bits"));
             }
             Self::Number(Number::Double(number)) => short_f32(number),
             Self::Special(name) => name.to_owned(),
@@ -56,23 +55,17 @@ pub(crate) fn string_form(value: &Json) -> Option<String> {
     }
 }
 
-pub(super) fn resolve(text: &str, plain: bool, tag: Option<&Tag>) -> Result<Scalar, YamlError> {
-    let Some(tag) = tag else {
-        return Ok(if plain {
-            plain_scalar(text)
-        } else {
-            Scalar::Text(text.to_owned())
-        });
+pub(super) fn resolve(text: String, plain: bool, tag: Option<&str>) -> Result<Scalar, YamlFault> {
+    let kind = match tag.map(core_type) {
+        None if plain => return Ok(plain_scalar(text)),
+        None | Some(None) => return Ok(Scalar::Text(text)),
+        Some(Some(kind)) => kind,
     };
-    if !tag.is_yaml_core_schema() {
-        return Ok(Scalar::Text(text.to_owned()));
-    }
-    let typed = plain_scalar(text);
-    match (tag.suffix.as_str(), typed) {
+    match (kind, plain_scalar(text.clone())) {
         ("binary", _) => {
             let bytes = STANDARD
                 .decode(text.split_ascii_whitespace().collect::<String>())
-                .map_err(|_| YamlError::Value("a binary value that is not base64"))?;
+                .map_err(|_| YamlFault::Value("a binary value that is not base64"))?;
             // JSON holds text only; other bytes become replacement characters there.
             Ok(Scalar::Text(String::from_utf8_lossy(&bytes).into_owned()))
         }
@@ -86,14 +79,14 @@ pub(super) fn resolve(text: &str, plain: bool, tag: Option<&Tag>) -> Result<Scal
             Ok(Scalar::Number(Number::Double(number as f64)))
         }
         ("int" | "float" | "bool" | "null", _) => {
-            Err(YamlError::Value("a value that contradicts its tag"))
+            Err(YamlFault::Value("a value that contradicts its tag"))
         }
-        _ => Ok(Scalar::Text(text.to_owned())),
+        _ => Ok(Scalar::Text(text)),
     }
 }
 
-fn plain_scalar(text: &str) -> Scalar {
-    match text {
+fn plain_scalar(text: String) -> Scalar {
+    match text.as_str() {
         "" | "~" | "null" | "Null" | "NULL" => return Scalar::Null,
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
             return Scalar::Bool(true);
@@ -107,14 +100,14 @@ fn plain_scalar(text: &str) -> Scalar {
         _ => {}
     }
     let number = match text.as_bytes().first() {
-        Some(b'.') => double(text),
+        Some(b'.') => double(&text),
         Some(b'0'..=b'9' | b'+' | b'-') => {
             let bare = text.replace('_', "");
             integer(&bare).or_else(|| double(&bare))
         }
         _ => None,
     };
-    number.map_or_else(|| Scalar::Text(text.to_owned()), Scalar::Number)
+    number.map_or(Scalar::Text(text), Scalar::Number)
 }
 
 /// An integer with an optional sign and base; a leading zero alone means octal.

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{YamlError, parse_yaml};
+use super::{YamlFault, parse_yaml, yaml_text};
 
 fn text(yaml: &str) -> String {
     parse_yaml(yaml)
@@ -130,7 +130,7 @@ fn a_billion_laughs_are_refused() {
             below.trim_end_matches(',')
         ));
     }
-    assert!(matches!(parse_yaml(&yaml), Err(YamlError::Size)));
+    assert_eq!(parse_yaml(&yaml).unwrap_err().fault, YamlFault::Size);
 }
 
 #[test]
@@ -138,11 +138,15 @@ fn deep_nesting_is_refused() {
     let block: String = (0..2000)
         .map(|level| format!("{}a:\n", " ".repeat(level)))
         .collect();
-    assert!(matches!(
-        parse_yaml(&block),
-        Err(YamlError::Depth | YamlError::Syntax(_))
-    ));
-    assert!(parse_yaml(&"[".repeat(100_000)).is_err());
+    for yaml in [
+        block,
+        "[".repeat(100_000),
+        "- ".repeat(100_000),
+        "{a: ".repeat(100_000),
+    ] {
+        let error = parse_yaml(&yaml).unwrap_err();
+        assert_eq!(error.fault, YamlFault::Depth, "{error}");
+    }
 }
 
 #[test]
@@ -179,6 +183,141 @@ fn unicode_line_separators_are_line_breaks_inside_quotes() {
     assert_eq!(text("\"a \\L b\""), "\"a \\u2028 b\"");
 }
 
+#[test]
+fn a_byte_order_mark_within_a_text_is_a_character() {
+    for (yaml, json) in [
+        ("\u{feff}a: b", "{\"a\":\"b\"}"),
+        ("a: b\u{feff}c", "{\"a\":\"b\u{feff}c\"}"),
+        ("a: \"b\u{feff}\"", "{\"a\":\"b\u{feff}\"}"),
+        ("a: '\n\u{feff}b'", "{\"a\":\" \u{feff}b\"}"),
+        ("a: |\n  b\u{feff}\n", "{\"a\":\"b\u{feff}\\n\"}"),
+        ("# \u{feff}\na: b", "{\"a\":\"b\"}"),
+        ("a: 1\n\u{feff}b: 2", "{\"a\":1,\"\u{feff}b\":2}"),
+    ] {
+        assert_eq!(text(yaml), json, "{yaml:?}");
+    }
+}
+
+#[test]
+fn tabs_part_words_and_do_not_indent() {
+    for (yaml, json) in [
+        ("a:\tb\nc: \t d", r#"{"a":"b","c":"d"}"#),
+        ("a:\t|\n  b\n", r#"{"a":"b\n"}"#),
+        ("a: b\t# c", r#"{"a":"b"}"#),
+        (
+            "a: {\n\tb:\tc,\n\t\"d\"\t: [\t1,\t2\t]\t}",
+            r#"{"a":{"b":"c","d":[1,2]}}"#,
+        ),
+        ("a: \"b\n\tc\"", r#"{"a":"b c"}"#),
+    ] {
+        assert_eq!(text(yaml), json, "{yaml:?}");
+    }
+    for yaml in ["\ta: b", "a:\n\tb: c", "a: 1\n\tb: c", "-\ta", "a: |\n\tb"] {
+        let error = parse_yaml(yaml).unwrap_err();
+        assert!(error.to_string().contains("a tab"), "{yaml:?}: {error}");
+    }
+}
+
+#[test]
+fn a_backslash_before_an_apostrophe_stands_for_it_in_double_quotes_only() {
+    for (yaml, json) in [
+        (r#""a\'b""#, r#""a'b""#),
+        (r#""a\\'b""#, r#""a\\'b""#),
+        (r#""a\\\'b""#, r#""a\\'b""#),
+        (r"'a\'", r#""a\\""#),
+        (r"'a\''b'", r#""a\\'b""#),
+        (r"a\'b", r#""a\\'b""#),
+        ("|\n  a\\'b", r#""a\\'b\n""#),
+    ] {
+        assert_eq!(text(yaml), json, "{yaml}");
+    }
+    assert!(parse_yaml(r#""a\q""#).is_err());
+}
+
+#[test]
+fn a_comment_may_follow_quotes_at_once() {
+    assert_eq!(text("a: \"x\"# c\nb: 'y'#d"), r#"{"a":"x","b":"y"}"#);
+    assert_eq!(text("a:#c"), "\"a:#c\"");
+    assert!(parse_yaml("a: \"x\" c").is_err());
+}
+
+#[test]
+fn signs_in_plain_texts_within_brackets_are_as_the_reference_has_them() {
+    for (yaml, json) in [
+        ("{a:}", r#"{"a:":null}"#),
+        ("[a:, b]", r#"["a:","b"]"#),
+        ("{\"a\":{'b':[c]}}", r#"{"a":{"b":["c"]}}"#),
+        ("[x !b, 'y !c', z]", r#"["x !b","y !c","z"]"#),
+        ("a: x !b, y:[", r#"{"a":"x !b, y:["}"#),
+        ("[!!str 1, !<tag:yaml.org,2002:str> 2]", r#"["1","2"]"#),
+    ] {
+        assert_eq!(text(yaml), json, "{yaml}");
+    }
+    for yaml in [
+        "[!a, b]",
+        "[!!str,b]",
+        "[!<a>,b]",
+        "[\"a\"!b, c]",
+        "{a:{b: c}}",
+    ] {
+        assert!(parse_yaml(yaml).is_err(), "{yaml}");
+    }
+}
+
+#[test]
+fn texts_that_end_in_the_middle_are_refused_or_read() {
+    for yaml in ["\"\\", "\"a", "'", "[", "{a", "&", "*", "%", "? ["] {
+        assert!(parse_yaml(yaml).is_err(), "{yaml}");
+    }
+    assert_eq!(text("a: |\n  b"), r#"{"a":"b\n"}"#);
+    assert_eq!(text("a: >"), r#"{"a":""}"#);
+}
+
+#[test]
+fn marks_in_a_text_stay_what_they_are() {
+    let free: String = ('\u{fdd0}'..='\u{fdd8}').collect();
+    assert_eq!(text(&format!("\"{free}\\'\"")), format!("\"{free}'\""));
+    let all: String = ('\u{fdd0}'..='\u{fdef}').collect();
+    assert_eq!(parse_yaml(&all).unwrap_err().fault, YamlFault::NoMarks);
+}
+
+#[test]
+fn faults_are_told_with_their_lines() {
+    for (yaml, line, words) in [
+        ("a: 1\nb\nc: 2", 2, "a key with \": \" after it"),
+        ("m: |\nThe text\nc: 2", 2, "a key with \": \" after it"),
+        ("a: 1\n  b: 2", 2, "indented too far"),
+        ("a:\n  b: 1\n c: 2", 3, "a key is expected here"),
+        ("a: 'b' c", 1, "stand behind a text in quotes"),
+        ("a:\n\tb: 1", 2, "a tab indents"),
+        ("\n\na: @b", 3, "cannot begin with @"),
+        ("a: 1\nb: 'c\nd: e\n", 2, "never closed"),
+        ("a: 1\nb: [c,\n  d\ne: f\n", 4, "is expected here"),
+        ("a: [b", 1, "is expected here"),
+        ("a: 1\r\nb: \"\\q\"\r\n", 2, "a backslash"),
+        ("a: 1\nb: *c\n", 2, "the alias *c"),
+        ("a: 1\nb: .inf\n", 2, "an infinite number"),
+        ("a: 1\nb: \u{7}\n", 2, "U+0007"),
+        ("- a\n- b\n c: d\n", 3, "no matter"),
+    ] {
+        let error = parse_yaml(yaml).unwrap_err();
+        assert_eq!(error.line, line, "{yaml:?}: {error}");
+        let told = error.to_string();
+        assert!(
+            told.contains(words) || words == "no matter",
+            "{yaml:?}: {told}"
+        );
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_told_with_their_line() {
+    assert_eq!(yaml_text("a: é".as_bytes()), Ok("a: é"));
+    let error = yaml_text(b"a: 1\nb: Caf\xe9\n").unwrap_err();
+    assert_eq!((error.line, error.fault), (2, YamlFault::Encoding(0xe9)));
+    assert_eq!(yaml_text(b"a: \xe2\x82").unwrap_err().line, 1);
+}
+
 proptest! {
     #[test]
     fn quoted_text_stays_what_it_is(value in "[ -~é😀]{0,30}") {
@@ -188,7 +327,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_read_or_refused_without_a_panic(text in "[-a-c:?,\\[\\]{}&*!|>'\"%#\n 01.]{0,40}") {
+    fn any_text_is_read_or_refused_without_a_panic(text in "[-a-c:?,\\[\\]{}&*!|>'\"%#@`\\\\<~\t\r\n 01.\u{feff}\u{2028}\u{85}]{0,60}") {
         let _ = parse_yaml(&text);
     }
 }

@@ -73,7 +73,7 @@ fn from_json(text: &str) -> Vec<Document> {
 }
 
 fn from_yaml(text: &str) -> Vec<Document> {
-    let parsed = parts(text).map(|part| match parse_yaml(part) {
+    let parsed = parts(text).map(|(lines, part)| match parse_yaml(part) {
         Ok(Json::Null) => None,
         Ok(value @ Json::Object(_)) => Some(Ok(Some(Meta::new(|name| match value.get(name) {
             None => Field::Absent,
@@ -81,13 +81,14 @@ fn from_yaml(text: &str) -> Vec<Document> {
             Some(_) => Field::Other,
         })))),
         Ok(_) => Some(Ok(None)),
-        Err(error) => Some(Err(iib_ports::chain(&error))),
+        Err(error) => Some(Err(error.below(lines).to_string())),
     });
     parsed.flatten().collect()
 }
 
-/// The documents of a YAML stream, each with the line that separates it from the one before.
-fn parts(text: &str) -> impl Iterator<Item = &str> {
+/// The documents of a YAML stream, each with the line that separates it from the one before, and
+/// how many lines are before it.
+fn parts(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut starts = vec![0];
     let mut at = 0;
     for line in text.split_inclusive('\n') {
@@ -106,10 +107,11 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
     let part = |window: &[usize]| {
         let (start, end) = (window.first()?, window.last()?);
         let part = text.get(*start..*end)?;
+        let before = text.get(..*start)?.matches('\n').count();
         // The end of a document is none of the next one's.
-        Some(part.strip_prefix("...").unwrap_or(part))
+        Some((before, part.strip_prefix("...").unwrap_or(part)))
     };
-    let parts: Vec<&str> = starts.windows(2).filter_map(part).collect();
+    let parts: Vec<(usize, &str)> = starts.windows(2).filter_map(part).collect();
     parts.into_iter()
 }
 
@@ -169,7 +171,7 @@ mod tests {
             "document 6: its `schema` is no text",
         ];
         assert_eq!(told[..6], expected);
-        assert!(told[6].starts_with("document 7: not YAML"), "{told:?}");
+        assert!(told[6].starts_with("document 7: line 16: the quotes"), "{told:?}");
         assert_eq!(told.len(), 7);
     }
 
