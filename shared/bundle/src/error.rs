@@ -2,7 +2,7 @@
 //! suite's `errors.json`); what to do about it is in [`BundleError::hint`].
 
 use crate::apis::ApiFault;
-use crate::document::MAX_FILE;
+use crate::document::{MANIFESTS, MAX_FILE, METADATA};
 use crate::json::MAX_DEPTH;
 use crate::properties::PropertyFault;
 use crate::typed::TypeMismatch;
@@ -21,6 +21,18 @@ pub enum Limit {
     /// Values and text with aliases written out.
     #[error("larger than {MAX_NODES} values or {MAX_TEXT} bytes once its aliases are written out")]
     Expansion,
+}
+
+/// A file that the reference passes over because it is neither JSON nor YAML.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}: line {line}: {fault}")]
+pub struct Unreadable {
+    /// The folder and the file's name.
+    pub file: String,
+    /// The line of the file, from 1.
+    pub line: usize,
+    /// What is wrong there.
+    pub fault: String,
 }
 
 /// Why the files of a bundle image are no bundle (spec index-database §3).
@@ -108,6 +120,14 @@ pub enum BundleError {
         /// What is wrong; part of the message, so not a source.
         fault: PropertyFault,
     },
+    /// Something is missing, and there are files that cannot be read.
+    #[error("{}; it is passed over, and so: {refusal}", joined(.files))]
+    Unreadable {
+        /// The files; at least one.
+        files: Vec<Unreadable>,
+        /// What is missing without them; part of the message, so not a source.
+        refusal: Box<BundleError>,
+    },
     /// A file passes a limit of this implementation.
     #[error("file {file} of the bundle is {limit}")]
     Limit {
@@ -118,7 +138,35 @@ pub enum BundleError {
     },
 }
 
+fn joined(files: &[Unreadable]) -> String {
+    let files: Vec<String> = files.iter().map(Unreadable::to_string).collect();
+    files.join("; ")
+}
+
 impl BundleError {
+    /// The same with the reason in front, if something is missing that may be in a file that was
+    /// passed over.
+    pub(crate) fn for_want_of(self, mut passed_over: Vec<Unreadable>) -> Self {
+        let folder = match self {
+            Self::NoObjects
+            | Self::NoCsv
+            | Self::ProvidedApis {
+                fault: ApiFault::Missing { .. },
+                ..
+            } => MANIFESTS,
+            Self::NoAnnotations => METADATA,
+            _ => return self,
+        };
+        passed_over.retain(|file| file.file.starts_with(folder));
+        if passed_over.is_empty() {
+            return self;
+        }
+        Self::Unreadable {
+            files: passed_over,
+            refusal: Box::new(self),
+        }
+    }
+
     /// What the user can do, as a sentence of its own; `None` where the message says it all.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -143,6 +191,7 @@ impl BundleError {
             Self::Properties { .. } => {
                 Some("write the annotation olm.properties as a JSON list of {type, value}")
             }
+            Self::Unreadable { .. } => Some("correct the file at that line"),
             Self::Limit { .. } => Some("split the object or remove what the cluster does not need"),
             Self::CsvMetadata { .. }
             | Self::Crd { .. }

@@ -16,7 +16,7 @@ mod typed_csv;
 mod yaml;
 
 pub use apis::ApiKey;
-pub use error::{BundleError, Limit};
+pub use error::{BundleError, Limit, Unreadable};
 pub use json::{Json, JsonError, Number, json_plain_string, json_string, parse_json};
 pub use properties::Typed;
 pub use read::{Bundle, BundleFiles};

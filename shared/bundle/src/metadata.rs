@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::BundleError;
-use crate::document::{Document, Source, first_document};
+use crate::document::{Document, METADATA, Source, first_document};
 use crate::json::{self, Json};
 use crate::properties::{Typed, raw_items, raw_member};
 use crate::typed::member;
 use crate::yaml::string_form;
+use crate::{BundleError, Unreadable};
 
 const PREFIX: &str = "operators.operatorframework.io.bundle.";
 
@@ -28,15 +28,23 @@ pub(crate) struct Metadata {
     pub(crate) properties: Vec<Typed>,
 }
 
-/// Reads the files. For each of the three things the first file that yields it is taken.
+/// Reads the files. For each of the three things the first file that yields it is taken. Those that
+/// cannot be read are noted and passed over.
 ///
 /// # Errors
 /// No annotations, or a file beyond the limits.
-pub(crate) fn read(files: &BTreeMap<String, Vec<u8>>) -> Result<Metadata, BundleError> {
+pub(crate) fn read(
+    files: &BTreeMap<String, Vec<u8>>,
+    unreadable: &mut Vec<Unreadable>,
+) -> Result<Metadata, BundleError> {
     let mut found = (None, None, None);
     for (name, bytes) in files {
-        let Some(document) = first_document(name, bytes)? else {
-            continue;
+        let document = match first_document(&format!("{METADATA}{name}"), bytes) {
+            Ok(document) => document,
+            Err(fault) => {
+                fault.note(unreadable)?;
+                continue;
+            }
         };
         if found.0.is_none() {
             found.0 = annotations(&document);

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use iib_catalog::Candidate;
 
 use crate::csv::Csv;
-use crate::document::first_document;
+use crate::document::{MANIFESTS, first_document};
 use crate::json::Json;
-use crate::{ApiKey, BundleError, Typed, apis, images, metadata, platform, properties};
+use crate::{ApiKey, BundleError, Typed, Unreadable, apis, images, metadata, platform, properties};
 
 /// The files of a bundle image.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -67,7 +67,17 @@ impl Bundle {
     /// The first reason to refuse it, in the order the reference finds them when the bundle is
     /// added alone.
     pub fn read(image: &str, files: &BundleFiles) -> Result<Self, BundleError> {
-        let objects = read_objects(&files.manifests)?;
+        let mut unreadable = Vec::new();
+        let read = Self::read_noting(image, files, &mut unreadable);
+        read.map_err(|refusal| refusal.for_want_of(unreadable))
+    }
+
+    fn read_noting(
+        image: &str,
+        files: &BundleFiles,
+        unreadable: &mut Vec<Unreadable>,
+    ) -> Result<Self, BundleError> {
+        let objects = read_objects(&files.manifests, unreadable)?;
         if objects.is_empty() {
             return Err(BundleError::NoObjects);
         }
@@ -91,7 +101,7 @@ impl Bundle {
             annotations,
             dependencies,
             properties: listed,
-        } = metadata::read(files)?;
+        } = metadata::read(files, unreadable)?;
         let version = csv
             .version()
             .map_err(|fault| BundleError::Version { fault })?;
@@ -169,15 +179,22 @@ impl Bundle {
 }
 
 /// The objects in the order of their files; of several CSVs the first.
-fn read_objects(manifests: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Json>, BundleError> {
+fn read_objects(
+    manifests: &BTreeMap<String, Vec<u8>>,
+    unreadable: &mut Vec<Unreadable>,
+) -> Result<Vec<Json>, BundleError> {
     let mut objects = Vec::new();
     let mut csv_found = false;
     for (name, bytes) in manifests {
         if name.starts_with('.') {
             continue;
         }
-        let Some(document) = first_document(name, bytes)? else {
-            continue;
+        let document = match first_document(&format!("{MANIFESTS}{name}"), bytes) {
+            Ok(document) => document,
+            Err(fault) => {
+                fault.note(unreadable)?;
+                continue;
+            }
         };
         let mut object = document.value;
         let kind = object

@@ -48,8 +48,9 @@ pub fn parse_json(text: &str) -> Result<Json, JsonError> {
     }
 }
 
-/// Reads the first JSON value of a text; what follows is not looked at.
-pub(crate) fn first_value(text: &str) -> Result<(Json, &str), JsonError> {
+/// Reads the first JSON value of a text; what follows is not looked at. A fault comes with the line
+/// it is in, from 1.
+pub(crate) fn first_value(text: &str) -> Result<(Json, &str), (usize, JsonError)> {
     let mut reader = Reader {
         text,
         at: 0,
@@ -57,8 +58,13 @@ pub(crate) fn first_value(text: &str) -> Result<(Json, &str), JsonError> {
     };
     reader.space();
     let start = reader.at;
-    let value = reader.value()?;
-    Ok((value, text.get(start..reader.at).unwrap_or_default()))
+    let value = reader.value();
+    let end = reader.at;
+    let value = value.map_err(|fault| {
+        let before = text.get(..end).unwrap_or_default().trim_end();
+        (1 + before.matches('\n').count(), fault)
+    })?;
+    Ok((value, text.get(start..end).unwrap_or_default()))
 }
 
 /// The text of a JSON value without white space, its order of members and its escapes kept, and

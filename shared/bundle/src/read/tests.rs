@@ -231,7 +231,7 @@ fn missing_files_are_refused() {
     bundle.manifests = map(&[
         ("empty.yaml", ""),
         ("list.yaml", "[a]"),
-        ("bad.yaml", "a: b: c"),
+        ("text.yaml", "a b c"),
     ]);
     assert_eq!(read(&bundle), Err(BundleError::NoObjects));
 }
@@ -295,4 +295,81 @@ fn both_kinds_of_crds_and_api_services_provide_apis() {
             "g/v1/K (ks)"
         ]
     );
+}
+
+/// The refusal when a file has another text.
+fn refused_with(folder: &str, name: &str, text: &[u8]) -> BundleError {
+    let mut files = files(CSV);
+    let folder = match folder {
+        "manifests" => &mut files.manifests,
+        _ => files.metadata.as_mut().unwrap(),
+    };
+    folder.insert(name.to_owned(), text.to_vec()).unwrap();
+    read(&files).unwrap_err()
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_the_reason_and_not_what_is_missing_without_it() {
+    let csv = CSV.replace("  replaces:", "\treplaces:");
+    let crd = CRD.replace("kind:", "  kind:");
+    let latin = [ANNOTATIONS.as_bytes(), b"# Caf\xe9\n"].concat();
+    let json = b"{\"annotations\":\n {\"a\" 1}}".to_vec();
+    for (folder, name, text, told, missing) in [
+        (
+            "manifests",
+            "csv.yaml",
+            csv.into_bytes(),
+            "line 10: a tab indents",
+            "no csv in bundle",
+        ),
+        (
+            "manifests",
+            "a-crd.yaml",
+            crd.into_bytes(),
+            "line 3: a \": \" where",
+            "couldn't find example.com/v1/Widget",
+        ),
+        (
+            "metadata",
+            "annotations.yaml",
+            latin,
+            "line 6: the byte 0xE9",
+            "Could not find annotations file",
+        ),
+        (
+            "metadata",
+            "annotations.yaml",
+            json,
+            "line 2: invalid character",
+            "Could not find annotations file",
+        ),
+    ] {
+        let error = refused_with(folder, name, &text);
+        let shown = error.to_string();
+        assert!(
+            shown.starts_with(&format!("{folder}/{name}: {told}")),
+            "{shown}"
+        );
+        assert!(shown.contains(missing), "{shown}");
+        assert_eq!(error.hint(), Some("correct the file at that line"));
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_and_is_not_needed_is_passed_over() {
+    let good = read(&files(CSV)).unwrap();
+    let mut files = files(CSV);
+    files.manifests.extend(map(&[("notes.yaml", "a: b: c")]));
+    let broken = map(&[("dependencies.yaml", "dependencies: [")]);
+    files.metadata.as_mut().unwrap().extend(broken.clone());
+    assert_eq!(read(&files).unwrap(), good);
+    // One of the manifests is no reason for what is missing from the metadata.
+    files.metadata = Some(broken);
+    let shown = read(&files).unwrap_err().to_string();
+    assert!(
+        shown.starts_with("metadata/dependencies.yaml: line 1"),
+        "{shown}"
+    );
+    files.metadata = Some(map(&[]));
+    assert_eq!(read(&files), Err(BundleError::NoAnnotations));
 }

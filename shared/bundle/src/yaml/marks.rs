@@ -5,6 +5,7 @@
 //! text is gone over once.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use libyaml_safer::ScalarStyle;
 
@@ -45,7 +46,11 @@ const FIRST_BYTE: u8 = 0xef;
 
 /// The characters that are marks in a text.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Marks([char; SIGNS.len()]);
+pub(super) struct Marks {
+    marks: [char; SIGNS.len()],
+    /// Whether there is any in the text.
+    used: bool,
+}
 
 impl Marks {
     /// Puts marks into a text, if it needs any.
@@ -59,41 +64,38 @@ impl Marks {
         for mark in &mut marks {
             *mark = free.next().ok_or((0, YamlFault::NoMarks))?;
         }
-        let marks = Self(marks);
+        let mut marks = Self { marks, used: false };
         let mut out = String::new();
         let mut copied = 0;
         let bytes = text.as_bytes();
-        let suspects = bytes.iter().enumerate();
-        for (at, _) in suspects.filter(|(_, byte)| SUSPECT[usize::from(**byte)]) {
-            let Some((sign, length)) = sign(bytes, at) else {
+        for at in suspects(bytes) {
+            let Some((sign, place)) = sign(bytes, at) else {
                 match forbidden(text, at) {
                     Some(found) => return Err((at, YamlFault::Character(found))),
                     None => continue,
                 }
             };
-            // A mark that stands for nothing goes behind the sign that asks for it.
-            let length = if sign == Sign::Tag { 0 } else { length };
-            let keep = usize::from(sign == Sign::Tag);
-            out.push_str(text.get(copied..at + keep).unwrap_or_default());
+            out.push_str(text.get(copied..place.start).unwrap_or_default());
             out.push(marks.of(sign));
-            copied = at + keep + length;
+            copied = place.end;
         }
         if copied == 0 {
             return Ok((Cow::Borrowed(text), marks));
         }
         out.push_str(text.get(copied..).unwrap_or_default());
+        marks.used = true;
         Ok((Cow::Owned(out), marks))
     }
 
     fn of(&self, sign: Sign) -> char {
-        let pairs = SIGNS.iter().zip(self.0);
+        let pairs = SIGNS.iter().zip(self.marks);
         let found = { pairs }.find_map(|(one, mark)| (*one == sign).then_some(mark));
         found.unwrap_or_default()
     }
 
     /// A value without marks.
     pub(super) fn restore(&self, text: String, style: ScalarStyle) -> String {
-        if !text.as_bytes().contains(&FIRST_BYTE) || !text.contains(self.0) {
+        if !self.used || !text.as_bytes().contains(&FIRST_BYTE) {
             return text;
         }
         let double = style == ScalarStyle::DoubleQuoted;
@@ -101,7 +103,7 @@ impl Marks {
         let mut out = String::with_capacity(text.len());
         let mut after_break = false;
         for found in text.chars() {
-            let mark = self.0.iter().position(|mark| *mark == found);
+            let mark = self.marks.iter().position(|mark| *mark == found);
             let blank = matches!(found, ' ' | '\t');
             match mark.and_then(|at| SIGNS.get(at)) {
                 Some(Sign::Separator(separator)) if quoted => {
@@ -127,22 +129,28 @@ impl Marks {
     }
 }
 
-/// Bytes that can begin a sign that needs a mark, or a character that is not allowed.
-const SUSPECT: [bool; 256] = {
-    let mut suspect = [false; 256];
-    let mut control = 0;
-    while control < 0x20 {
-        suspect[control] = !matches!(control as u8, b'\t' | b'\n' | b'\r');
-        control += 1;
-    }
-    let others = [b'\\', b'!', b':', 0x7f, 0xc2, 0xe2, FIRST_BYTE];
-    let mut at = 0;
-    while at < others.len() {
-        suspect[others[at] as usize] = true;
-        at += 1;
-    }
-    suspect
-};
+/// Places where a sign that needs a mark may begin, or a character that is not allowed. Most
+/// blocks of a text have none, and are passed in a few instructions.
+fn suspects(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    bytes.chunks(64).enumerate().flat_map(|(block, bytes)| {
+        let any = bytes.iter().fold(0, |any, byte| any | suspect(*byte));
+        let found = (any > 0).then_some(bytes).into_iter().flatten();
+        let found = found.enumerate().filter(|(_, byte)| suspect(**byte) > 0);
+        found.map(move |(at, _)| block * 64 + at)
+    })
+}
+
+/// 1 for a byte that is suspect, else 0; without a branch. Of colons, which are common, those are
+/// found by what is behind them.
+fn suspect(byte: u8) -> u8 {
+    let control = (byte < b'\t') | ((byte > b'\r') & (byte < b' ')) | (byte == 0x7f);
+    let control = control | (byte == 0xb) | (byte == 0xc);
+    let letter = (byte == 0xc2) | (byte == 0xe2) | (byte == FIRST_BYTE);
+    let sign = (byte == b'\\') | (byte == b'!');
+    let after_colon =
+        (byte == b',') | (byte == b'?') | ((byte | 0x20) == b'{') | ((byte | 0x20) == b'}');
+    u8::from(control | letter | sign | after_colon)
+}
 
 /// The character at a place, if YAML 1.1 does not allow it.
 fn forbidden(text: &str, at: usize) -> Option<char> {
@@ -150,25 +158,24 @@ fn forbidden(text: &str, at: usize) -> Option<char> {
     (found.is_control() || matches!(found, '\u{fffe}' | '\u{ffff}')).then_some(found)
 }
 
-/// The sign at a place and its length, if it needs a mark.
-fn sign(text: &[u8], at: usize) -> Option<(Sign, usize)> {
+/// The sign at a place that needs a mark, and what the mark takes the place of.
+fn sign(text: &[u8], at: usize) -> Option<(Sign, Range<usize>)> {
     let rest = text.get(at..)?;
     match rest {
-        [b'\\', b'\'', ..] => escapes(text, at).then_some((Sign::Backslash, 1)),
-        [b':', next, ..] => {
-            let before = text.get(..at)?.last()?;
+        [b'\\', b'\'', ..] => escapes(text, at).then_some((Sign::Backslash, at..at + 1)),
+        [b',' | b'?' | b'[' | b']' | b'{' | b'}', ..] => {
+            let (before, colon) = (at.checked_sub(2)?, at.checked_sub(1)?);
             let plain = !matches!(
-                before,
+                text.get(before)?,
                 b' ' | b'\t' | b'\n' | b'\r' | b'"' | b'\'' | b'[' | b']' | b'{' | b'}' | b','
             );
-            let marked = matches!(next, b',' | b'?' | b'[' | b']' | b'{' | b'}');
-            (plain && marked).then_some((Sign::Colon, 1))
+            (plain && text.get(colon) == Some(&b':')).then_some((Sign::Colon, colon..at))
         }
-        [b'!', ..] => comma_after_tag(rest).then_some((Sign::Tag, 1)),
-        [0xc2, 0x85, ..] => Some((Sign::Separator('\u{85}'), 2)),
-        [0xe2, 0x80, 0xa8, ..] => Some((Sign::Separator('\u{2028}'), 3)),
-        [0xe2, 0x80, 0xa9, ..] => Some((Sign::Separator('\u{2029}'), 3)),
-        [0xef, 0xbb, 0xbf, ..] => Some((Sign::ByteOrderMark, 3)),
+        [b'!', ..] => comma_after_tag(rest).then_some((Sign::Tag, at + 1..at + 1)),
+        [0xc2, 0x85, ..] => Some((Sign::Separator('\u{85}'), at..at + 2)),
+        [0xe2, 0x80, 0xa8, ..] => Some((Sign::Separator('\u{2028}'), at..at + 3)),
+        [0xe2, 0x80, 0xa9, ..] => Some((Sign::Separator('\u{2029}'), at..at + 3)),
+        [0xef, 0xbb, 0xbf, ..] => Some((Sign::ByteOrderMark, at..at + 3)),
         _ => None,
     }
 }
