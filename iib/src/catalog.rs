@@ -284,8 +284,7 @@ async fn remove(catalog: &str, packages: Vec<String>, target: &Target) -> anyhow
 async fn deprecations(catalog: &str, file: &Path, target: &Target) -> anyhow::Result<Exit> {
     let source = source::catalog(catalog).await?;
     let outline = source.outline()?;
-    let text =
-        fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let text = fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let deprecations = Deprecations::read(&text)
         .and_then(|found| found.check(&outline).map(|()| found))
         .with_context(|| format!("{} cannot be used", file.display()))?;

@@ -33,10 +33,10 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Prints an error and its causes.
+/// Prints an error and its causes, each thing once.
 pub(crate) fn complain(error: &anyhow::Error) {
     say::aside(format_args!("error: {error}"));
-    for cause in error.chain().skip(1) {
+    for cause in iib_ports::causes(error.as_ref()) {
         say::aside(format_args!("  because: {cause}"));
     }
 }

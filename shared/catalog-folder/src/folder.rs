@@ -48,15 +48,15 @@ pub enum FolderError {
         limit: u64,
     },
     /// A file that is no catalog.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {fault}", path.display())]
     Read {
         /// The file, relative to the folder.
         path: PathBuf,
-        /// What is wrong; part of the message.
-        source: ReadError,
+        /// What is wrong; part of the message, so not a source.
+        fault: ReadError,
     },
     /// A bundle with objects or properties that cannot be read.
-    #[error("{}: read bundle objects: package {package:?}, bundle {bundle:?}: {source}", path.display())]
+    #[error("{}: read bundle objects: package {package:?}, bundle {bundle:?}: {fault}", path.display())]
     Objects {
         /// The file, relative to the folder.
         path: PathBuf,
@@ -64,8 +64,8 @@ pub enum FolderError {
         package: String,
         /// The bundle.
         bundle: String,
-        /// What is wrong; part of the message.
-        source: Box<ObjectFault>,
+        /// What is wrong; part of the message, so not a source.
+        fault: Box<ObjectFault>,
     },
     /// The folder for a new catalog has something in it.
     #[error("output dir {path:?} must be empty: choose another, or remove what is in it")]
@@ -166,9 +166,9 @@ impl CatalogFolder {
             // What is wrong inside objects comes after all that is wrong with the file.
             let mut inside = None;
             for document in Documents::new(opened) {
-                let document = document.map_err(|source| FolderError::Read {
+                let document = document.map_err(|fault| FolderError::Read {
                     path: file.to_path_buf(),
-                    source,
+                    fault,
                 })?;
                 let mut blob = document.blob;
                 let files = match folder.take_objects_in(&file, &mut blob) {
@@ -267,12 +267,12 @@ impl CatalogFolder {
         let OwnedBlob::Bundle(bundle) = blob else {
             return Ok(0);
         };
-        take_objects_in(bundle, |name| object(&self.root, file, name)).map_err(|source| {
+        take_objects_in(bundle, |name| object(&self.root, file, name)).map_err(|fault| {
             FolderError::Objects {
                 path: file.to_owned(),
                 package: bundle.package.clone(),
                 bundle: bundle.name.clone(),
-                source: Box::new(source),
+                fault: Box::new(fault),
             }
         })
     }

@@ -32,7 +32,7 @@ pub(crate) struct DeprecationEntry {
 #[non_exhaustive]
 pub enum DeprecationsFault {
     /// It cannot be read.
-    #[error("{0}")]
+    #[error(transparent)]
     Read(#[from] ReadError),
     /// It is not one object of this schema.
     #[error(
@@ -41,7 +41,7 @@ pub enum DeprecationsFault {
     NotOne,
     /// A part has the wrong type.
     #[error("parse deprecations: {0}")]
-    Type(#[from] WrongType),
+    Type(WrongType),
     /// It cannot hold for the catalog: every reason.
     #[error("{}", .0.join("\n"))]
     Unfit(Vec<String>),
@@ -65,8 +65,8 @@ impl Deprecations {
     ///
     /// # Errors
     /// [`DeprecationsFault`], but `Unfit`.
-    pub fn read(text: &str) -> Result<Self, DeprecationsFault> {
-        let mut documents = Documents::new(text.as_bytes());
+    pub fn read(text: &[u8]) -> Result<Self, DeprecationsFault> {
+        let mut documents = Documents::new(text);
         let first = documents.next().transpose()?;
         let first = first.map(|document| document.blob);
         let (Some(OwnedBlob::Other(object)), None) = (first, documents.next()) else {
@@ -77,7 +77,7 @@ impl Deprecations {
         }
         Ok(Self {
             package: object.package.clone(),
-            entries: deprecation_entries(&object.blob)?,
+            entries: deprecation_entries(&object.blob).map_err(DeprecationsFault::Type)?,
             object,
         })
     }
@@ -176,7 +176,7 @@ mod tests {
             - reference: {schema: olm.package}\n  message: all\n\
             - reference: {schema: olm.channel, name: stable}\n  message: channel\n\
             - reference: {schema: olm.bundle, name: p.v1}\n  message: bundle\n";
-        let deprecations = Deprecations::read(text).unwrap();
+        let deprecations = Deprecations::read(text.as_bytes()).unwrap();
         let mut catalog = catalog();
         deprecations.check(&catalog).unwrap();
         deprecations.put_into(&mut catalog);
@@ -198,7 +198,9 @@ mod tests {
             {"reference": {"schema": "olm.package"}, "message": "m"},
             {"reference": {"schema": "olm.package"}, "message": "m"},
             {"reference": {"schema": "olm.thing", "name": "x"}, "message": "m"}]}"#;
-        let faults = Deprecations::read(text).unwrap().check(&catalog());
+        let faults = Deprecations::read(text.as_bytes())
+            .unwrap()
+            .check(&catalog());
         assert_eq!(
             faults.unwrap_err().to_string(),
             "package \"p\": entries[0] names the channel \"beta\", which the package does not have\n\
@@ -210,7 +212,7 @@ mod tests {
         );
         let other = r#"{"schema": "olm.deprecations", "package": "q", "entries": []}"#;
         assert!(
-            Deprecations::read(other)
+            Deprecations::read(other.as_bytes())
                 .unwrap()
                 .check(&catalog())
                 .is_err()
@@ -225,11 +227,11 @@ mod tests {
             r#"{"schema": "my.own"}"#,
             r#"{"schema": "olm.deprecations"} {"schema": "olm.deprecations"}"#,
         ] {
-            let refused = Deprecations::read(text);
+            let refused = Deprecations::read(text.as_bytes());
             assert!(matches!(refused, Err(DeprecationsFault::NotOne)), "{text}");
         }
         let list = r#"{"schema": "olm.deprecations", "entries": {}}"#;
-        let refused = Deprecations::read(list).unwrap_err().to_string();
+        let refused = Deprecations::read(list.as_bytes()).unwrap_err().to_string();
         assert!(
             refused.contains("into entries, which has to be a list"),
             "{refused}"

@@ -31,6 +31,6 @@ pub use fields::WrongType;
 pub use origins::Origins;
 pub use picture::{ChannelPicture, Edge, EdgeKind, Node, NodeState, Picture};
 pub use property::{ObjectFault, take_objects_in};
-pub use read::{Document, Documents, Form, ReadError, read_text};
+pub use read::{Document, Documents, Form, ReadError, ReadFault, read_text};
 pub use serve::{ServeFault, ServeFile, serve_bundles, serve_packages};
 pub use write::{to_text, write_blob};

@@ -177,7 +177,7 @@ pub(crate) fn as_json(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
     if bytes.trim_ascii_start().starts_with(b"{") {
         return Ok(String::from_utf8_lossy(bytes));
     }
-    let value = iib_bundle::parse_yaml(&String::from_utf8_lossy(bytes));
+    let value = iib_bundle::yaml_text(bytes).and_then(iib_bundle::parse_yaml);
     let value = value.map_err(|error| format!("error converting YAML to JSON: yaml: {error}"))?;
     Ok(value.to_text().into())
 }

@@ -6,8 +6,8 @@ use std::io::Read;
 use std::ops::Range;
 
 use base64::Engine as _;
-use iib_bundle::{YamlError, parse_yaml};
-use memchr::memchr;
+use iib_bundle::{Json, YamlFault, parse_yaml, yaml_text};
+use memchr::{memchr, memchr_iter};
 use serde_json::value::RawValue;
 
 use crate::base64::{BASE64, without_line_breaks};
@@ -17,10 +17,26 @@ use crate::blob::{
 };
 use crate::fields::{Fields, WrongType, text};
 
-/// Why a catalog cannot be read. The texts begin as the reference's do, as far as users meet them.
+/// Why a catalog cannot be read, and where.
+#[derive(Debug, thiserror::Error)]
+#[error("{}{fault}", shown(*.line))]
+pub struct ReadError {
+    /// The line of the file, from 1; `None` where there is none to tell.
+    pub line: Option<usize>,
+    /// What is wrong there; part of the message, so not a source.
+    pub fault: ReadFault,
+}
+
+fn shown(line: Option<usize>) -> String {
+    line.map(|line| format!("line {line}: "))
+        .unwrap_or_default()
+}
+
+/// What is wrong with a catalog that cannot be read. The texts begin as the reference's do, as far
+/// as users meet them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ReadError {
+pub enum ReadFault {
     /// Its bytes do not come.
     #[error("it cannot be read: {0}")]
     Io(std::io::Error),
@@ -28,11 +44,11 @@ pub enum ReadError {
     #[error("unexpected EOF: the JSON text ends inside a document")]
     Cut,
     /// It is not JSON.
-    #[error("the JSON text is broken")]
-    Json(#[source] serde_json::Error),
+    #[error("the JSON text is broken: {}", without_place(.0))]
+    Json(serde_json::Error),
     /// It is not YAML.
     #[error("error converting YAML to JSON: yaml: {0}")]
-    Yaml(YamlError),
+    Yaml(YamlFault),
     /// A document has nothing in it.
     #[error("unmarshal error: unexpected end of JSON input: a document of the YAML text is empty")]
     Empty,
@@ -51,13 +67,29 @@ pub enum ReadError {
     #[error("parse package: illegal base64 data: {0}")]
     Icon(base64::DecodeError),
     /// A member of an object has the wrong type.
-    #[error("parse {what}: {source}")]
+    #[error("parse {what}: {fault}")]
     Type {
         /// What the object is.
         what: &'static str,
-        /// What is wrong; part of the message.
-        source: WrongType,
+        /// What is wrong; part of the message, so not a source.
+        fault: WrongType,
     },
+}
+
+impl ReadFault {
+    fn at(self, line: usize) -> ReadError {
+        ReadError {
+            line: Some(line),
+            fault: self,
+        }
+    }
+}
+
+/// What is wrong with a text that is no JSON, without the line within its document.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let end = text.rfind(" at line ").unwrap_or(text.len());
+    text.get(..end).unwrap_or_default().to_owned()
 }
 
 /// Bytes that are read at once, at least.
@@ -94,6 +126,10 @@ pub struct Documents<R> {
     start: usize,
     /// Where in the file the bytes begin.
     offset: u64,
+    /// How many lines end before that.
+    lines: usize,
+    /// Where in the bytes U+FFFD stands for a byte of the file that is no text, in order.
+    replaced: Vec<usize>,
     /// There is no more to read.
     ended: bool,
     /// `None` until it was looked at.
@@ -109,6 +145,8 @@ impl<R: Read> Documents<R> {
             bytes: Vec::new(),
             start: 0,
             offset: 0,
+            lines: 0,
+            replaced: Vec::new(),
             ended: false,
             form: None,
             failed: false,
@@ -139,13 +177,25 @@ impl<R: Read> Documents<R> {
             return Ok(None);
         };
         let at = self.range(&part);
-        let text = String::from_utf8_lossy(self.bytes.get(part).unwrap_or_default());
-        let blob = from_yaml(&text)?;
+        let start = part.start;
+        let blob = from_yaml(self.bytes.get(part).unwrap_or_default());
+        let blob = blob.map_err(|(line, fault)| fault.at(self.lines_before(start) + line))?;
         Ok(Some(Document { at, form, blob }))
     }
 
+    /// Where a part of the bytes is in the file.
     fn range(&self, part: &Range<usize>) -> Range<u64> {
-        self.offset + part.start as u64..self.offset + part.end as u64
+        self.place(part.start)..self.place(part.end)
+    }
+
+    fn place(&self, at: usize) -> u64 {
+        let replaced = self.replaced.partition_point(|place| *place < at);
+        self.offset + (at - replaced * ADDED) as u64
+    }
+
+    /// How many lines of the file end before a place in the bytes.
+    fn lines_before(&self, at: usize) -> usize {
+        self.lines + lines(self.bytes.get(..at).unwrap_or_default())
     }
 
     /// Reads as far as tells JSON and YAML apart.
@@ -171,14 +221,19 @@ impl<R: Read> Documents<R> {
     /// Reads on, at least as much again as is there, so that a long document is not looked at
     /// often.
     fn fill(&mut self) -> Result<(), ReadError> {
-        self.bytes.drain(..self.start);
-        self.offset += self.start as u64;
+        let start = self.start;
+        (self.offset, self.lines) = (self.place(start), self.lines_before(start));
+        self.replaced.retain(|place| *place >= start);
+        self.replaced.iter_mut().for_each(|place| *place -= start);
+        self.bytes.drain(..start);
         self.start = 0;
         let wanted = self.bytes.len().max(CHUNK);
         let more = self.reader.by_ref().take(wanted as u64);
-        let count = { more }
-            .read_to_end(&mut self.bytes)
-            .map_err(ReadError::Io)?;
+        let count = { more }.read_to_end(&mut self.bytes);
+        let count = count.map_err(|error| ReadError {
+            line: None,
+            fault: ReadFault::Io(error),
+        })?;
         self.ended = count < wanted;
         Ok(())
     }
@@ -192,28 +247,30 @@ impl<R: Read> Documents<R> {
                 return Ok(None);
             }
             let mut documents = serde_json::Deserializer::from_slice(rest).into_iter();
+            let begin = self.start + space;
             match documents.next() {
                 Some(Ok(fields)) => {
                     let end = documents.byte_offset();
                     let text = rest.get(..end).unwrap_or_default();
-                    let blob = match without_html_escapes(text) {
-                        Cow::Borrowed(text) => blob(&fields, text)?,
-                        Cow::Owned(text) => {
-                            let fields = serde_json::from_slice(&text);
-                            blob(&fields.map_err(ReadError::Json)?, &text)?
-                        }
-                    };
-                    let part = self.start + space..self.start + space + end;
+                    let blob = from_json(&fields, text);
+                    let blob = blob.map_err(|fault| fault.at(1 + self.lines_before(begin)))?;
+                    let part = begin..begin + end;
                     self.start = part.end;
                     let at = self.range(&part);
                     let form = Form::Json;
                     return Ok(Some(Document { at, form, blob }));
                 }
-                Some(Err(error)) if error.is_eof() && self.ended => return Err(ReadError::Cut),
-                Some(Err(error)) if error.is_data() => return Err(ReadError::NoObject),
+                Some(Err(error)) if error.is_eof() && self.ended => {
+                    let last = lines(rest.trim_ascii_end());
+                    return Err(ReadFault::Cut.at(1 + self.lines_before(begin) + last));
+                }
+                Some(Err(error)) if error.is_data() => {
+                    return Err(ReadFault::NoObject.at(1 + self.lines_before(begin)));
+                }
                 Some(Err(error)) if !error.is_eof() => {
+                    let line = error.line() + self.lines_before(begin);
                     if !self.forgive() {
-                        return Err(ReadError::Json(error));
+                        return Err(ReadFault::Json(error).at(line));
                     }
                 }
                 _ => self.fill()?,
@@ -221,23 +278,34 @@ impl<R: Read> Documents<R> {
         }
     }
 
-    /// Bytes that are no text become question marks, each one, so that positions hold; the
-    /// reference forgives them, too. Whether there were any.
+    /// Puts U+FFFD for each byte that is no text; so the reference reads JSON. Whether there were
+    /// any.
     fn forgive(&mut self) -> bool {
-        let mut at = self.start;
-        let mut found = false;
-        while let Some(rest) = self.bytes.get_mut(at..)
-            && let Err(error) = str::from_utf8(rest)
-            && let Some(count) = error.error_len()
-        {
-            let broken = error.valid_up_to()..error.valid_up_to() + count;
-            at += broken.end;
-            if let Some(broken) = rest.get_mut(broken) {
-                broken.fill(b'?');
+        let rest = self.bytes.get(self.start..).unwrap_or_default();
+        let mut text = Vec::with_capacity(rest.len());
+        let mut places = Vec::new();
+        let mut chunks = rest.utf8_chunks().peekable();
+        while let Some(chunk) = chunks.next() {
+            text.extend_from_slice(chunk.valid().as_bytes());
+            // A character may be cut by the end of what was read.
+            let is_cut = chunks.peek().is_none() && !self.ended && is_begun(chunk.invalid());
+            if is_cut {
+                text.extend_from_slice(chunk.invalid());
+                break;
             }
-            found = true;
+            for _ in chunk.invalid() {
+                places.push(self.start + text.len());
+                text.extend_from_slice(REPLACEMENT);
+            }
         }
-        found
+        if places.is_empty() {
+            return false;
+        }
+        self.bytes.truncate(self.start);
+        self.bytes.append(&mut text);
+        // What an earlier round went over is text now, so these are behind its places.
+        self.replaced.append(&mut places);
+        true
     }
 
     /// The next part of a text that is YAML. A line of three dashes ends what is before it; where
@@ -250,7 +318,8 @@ impl<R: Read> Documents<R> {
                 let after = after.trim_ascii();
                 if !matches!(after.first(), None | Some(b'#')) {
                     let after = String::from_utf8_lossy(after).into_owned();
-                    return Err(ReadError::Separator(after));
+                    let line = 1 + self.lines_before(at);
+                    return Err(ReadFault::Separator(after).at(line));
                 }
                 if at > self.start {
                     let part = self.start..at;
@@ -291,18 +360,59 @@ pub fn read_text(text: &str, catalog: &mut Catalog) -> Result<(), ReadError> {
     Ok(())
 }
 
-fn from_yaml(text: &str) -> Result<OwnedBlob, ReadError> {
-    let value = parse_yaml(text).map_err(ReadError::Yaml)?;
-    if value == iib_bundle::Json::Null {
-        return Err(ReadError::Empty);
+/// How many lines end in a text.
+fn lines(text: &[u8]) -> usize {
+    memchr_iter(b'\n', text).count()
+}
+
+/// What stands for a byte that is no text.
+const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
+/// How much longer that is, in bytes.
+const ADDED: usize = REPLACEMENT.len() - 1;
+
+/// Whether bytes are no character yet, but may become one.
+fn is_begun(bytes: &[u8]) -> bool {
+    str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
+}
+
+/// The object of a document, or what is wrong and in which line of the document.
+fn from_yaml(document: &[u8]) -> Result<OwnedBlob, (usize, ReadFault)> {
+    let value = yaml_text(document).and_then(parse_yaml);
+    let value = value.map_err(|error| (error.line, ReadFault::Yaml(error.fault)))?;
+    from_value(&value).map_err(|fault| (first_line(document), fault))
+}
+
+fn from_value(value: &Json) -> Result<OwnedBlob, ReadFault> {
+    if *value == Json::Null {
+        return Err(ReadFault::Empty);
     }
     let text = value.to_text();
     if !text.starts_with('{') {
-        return Err(ReadError::NoObject);
+        return Err(ReadFault::NoObject);
     }
     let text = without_html_escapes(text.as_bytes());
-    let fields: Fields<'_> = serde_json::from_slice(&text).map_err(ReadError::Json)?;
+    let fields: Fields<'_> = serde_json::from_slice(&text).map_err(ReadFault::Json)?;
     blob(&fields, &text)
+}
+
+/// The line in which something stands, from 1; separators and comments are nothing.
+fn first_line(document: &[u8]) -> usize {
+    let is_nothing = |line: &&[u8]| {
+        let line = line.trim_ascii();
+        line.is_empty() || line.starts_with(b"#") || line.starts_with(b"---")
+    };
+    let nothing = { document.split(|byte| *byte == b'\n') }.take_while(is_nothing);
+    (1 + nothing.count()).min(lines(document).max(1))
+}
+
+fn from_json(fields: &Fields<'_>, text: &[u8]) -> Result<OwnedBlob, ReadFault> {
+    match without_html_escapes(text) {
+        Cow::Borrowed(text) => blob(fields, text),
+        Cow::Owned(text) => {
+            let fields = serde_json::from_slice(&text);
+            blob(&fields.map_err(ReadFault::Json)?, &text)
+        }
+    }
 }
 
 /// A JSON text with `<`, `>` and `&` as they are, where they are escaped for HTML: the reference
@@ -335,13 +445,13 @@ pub(crate) fn without_html_escapes(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-fn blob(fields: &Fields<'_>, text: &[u8]) -> Result<OwnedBlob, ReadError> {
-    let wrong = |what| move |source| ReadError::Type { what, source };
+fn blob(fields: &Fields<'_>, text: &[u8]) -> Result<OwnedBlob, ReadFault> {
+    let wrong = |what| move |fault| ReadFault::Type { what, fault };
     let schema = fields.text("schema").map_err(wrong("object"))?;
     Ok(match &*schema {
         "" => {
             let text = String::from_utf8_lossy(text).into_owned();
-            return Err(ReadError::NoSchema(text));
+            return Err(ReadFault::NoSchema(text));
         }
         "olm.package" => OwnedBlob::Package(package(fields)?),
         "olm.channel" => OwnedBlob::Channel(channel(fields).map_err(wrong("channel"))?),
@@ -351,15 +461,15 @@ fn blob(fields: &Fields<'_>, text: &[u8]) -> Result<OwnedBlob, ReadError> {
             package: fields.string("package").unwrap_or_default(),
             name: fields.string("name").unwrap_or_default(),
             schema: schema.into_owned(),
-            blob: serde_json::from_slice(text).map_err(ReadError::Json)?,
+            blob: serde_json::from_slice(text).map_err(ReadFault::Json)?,
         }),
     })
 }
 
-fn package(fields: &Fields<'_>) -> Result<CatalogPackage, ReadError> {
-    let wrong = |source| ReadError::Type {
+fn package(fields: &Fields<'_>) -> Result<CatalogPackage, ReadFault> {
+    let wrong = |fault| ReadFault::Type {
         what: "package",
-        source,
+        fault,
     };
     let icon = fields.object("icon").map_err(wrong)?;
     let icon = icon.as_ref().map(icon_of).transpose();
@@ -372,18 +482,18 @@ fn package(fields: &Fields<'_>) -> Result<CatalogPackage, ReadError> {
     })
 }
 
-fn icon_of(fields: &Fields<'_>) -> Result<Icon, ReadError> {
+fn icon_of(fields: &Fields<'_>) -> Result<Icon, ReadFault> {
     let text = |name| {
-        fields.text(name).map_err(|source| ReadError::Type {
+        fields.text(name).map_err(|fault| ReadFault::Type {
             what: "package",
-            source,
+            fault,
         })
     };
     let data = match fields.is_there("base64data") {
         false => None,
         true => {
             let bytes = BASE64.decode(&*without_line_breaks(&text("base64data")?));
-            Some(BASE64.encode(bytes.map_err(ReadError::Icon)?))
+            Some(BASE64.encode(bytes.map_err(ReadFault::Icon)?))
         }
     };
     Ok(Icon {

@@ -24,14 +24,14 @@ pub struct ServeFile {
 #[non_exhaustive]
 pub enum ServeFault {
     /// An object of a bundle cannot be read.
-    #[error("package {package:?}, bundle {bundle:?}: {source}")]
+    #[error("package {package:?}, bundle {bundle:?}: {fault}")]
     Object {
         /// The package.
         package: String,
         /// The bundle.
         bundle: String,
-        /// What is wrong; part of the message.
-        source: Box<ObjectFault>,
+        /// What is wrong; part of the message, so not a source.
+        fault: Box<ObjectFault>,
     },
     /// A name that cannot be part of a file's name.
     #[error("{0:?} cannot be part of a file's name, which the cache needs it for")]
@@ -151,10 +151,10 @@ struct Content {
 
 impl Content {
     fn read(bundle: &CatalogBundle) -> Result<Self, ServeFault> {
-        let failed = |source| ServeFault::Object {
+        let failed = |fault| ServeFault::Object {
             package: bundle.package.clone(),
             bundle: bundle.name.clone(),
-            source: Box::new(source),
+            fault: Box::new(fault),
         };
         let texts = property::objects(bundle).map_err(failed)?;
         let mut objects = Members::default();

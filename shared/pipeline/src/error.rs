@@ -272,9 +272,12 @@ impl StageError {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
-            // Some texts of the reference are whole sentences.
-            text.push_str(if text.ends_with('.') { " " } else { ": " });
-            text.push_str(&error.to_string());
+            let told = error.to_string();
+            if !text.contains(&told) {
+                // Some texts of the reference are whole sentences.
+                text.push_str(if text.ends_with('.') { " " } else { ": " });
+                text.push_str(&told);
+            }
             // What the database engine says is about statements and pages of ours; it is logged.
             cause = match error.downcast_ref::<IndexDbError>() {
                 Some(_) => None,

@@ -26,14 +26,58 @@ impl Classify for std::convert::Infallible {
     }
 }
 
-/// An error and its causes on one line, for logs: `Display` of an error never repeats its source.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
+/// What the causes of an error say, from the nearest on. `Display` of an error of ours never repeats
+/// its source; those of other libraries do, so what was already said is left out.
+pub fn causes(error: &dyn Error) -> Vec<String> {
+    let mut said = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
+        let text = inner.to_string();
+        if !said.iter().any(|before| before.contains(&text)) {
+            said.push(text);
+        }
         cause = inner.source();
     }
+    said.split_off(1)
+}
+
+/// An error and its causes on one line, for logs.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    for cause in causes(error) {
+        text.push_str(": ");
+        text.push_str(&cause);
+    }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{causes, chain};
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Told {
+        text: &'static str,
+        source: Option<Box<Told>>,
+    }
+
+    fn told(texts: &[&'static str]) -> Told {
+        let (text, rest) = texts.split_first().unwrap();
+        let source = (!rest.is_empty()).then(|| Box::new(told(rest)));
+        Told { text, source }
+    }
+
+    #[test]
+    fn what_was_said_is_not_said_again() {
+        for (texts, wanted) in [
+            (&["a: b", "b", "c"][..], "a: b: c"),
+            (&["a", "b", "b"], "a: b"),
+            (&["a", "b: c", "d"], "a: b: c: d"),
+            (&["a"], "a"),
+        ] {
+            assert_eq!(chain(&told(texts)), wanted);
+        }
+        assert_eq!(causes(&told(&["a: b", "b", "c"])), ["c"]);
+    }
 }

@@ -16,7 +16,7 @@ mod system_clock;
 pub use artifacts::{
     Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, Bytestream, Stored,
 };
-pub use class::{Class, Classify, chain};
+pub use class::{Class, Classify, causes, chain};
 pub use clock::Clock;
 pub use gauges::{Gauges, ServiceGauges};
 pub use index_db::*;

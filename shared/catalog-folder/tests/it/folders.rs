@@ -240,6 +240,92 @@ fn what_cannot_be_read_is_named() {
         let text = error.to_string();
         assert!(text.starts_with("foo/catalog.json: "), "{text}");
         assert!(text.contains(words), "{words}: {text}");
+        assert!(std::error::Error::source(&error).is_none(), "{text}");
+    }
+}
+
+#[test]
+fn a_fault_is_told_with_its_line_in_the_file() {
+    let good = "---\nschema: olm.package\nname: foo\n";
+    let json = "{\"schema\": \"a\"}\n{\"schema\": \"b\",\n \"c\" 1}";
+    for (content, told) in [
+        (
+            format!("{good}---\nschema: a\n\tb: c\n"),
+            "line 6: error converting YAML to JSON: yaml: a tab",
+        ),
+        (
+            format!("{good}---\nschema: a\nm: |\nThe text\n"),
+            "line 7: error converting YAML to JSON: yaml: a key",
+        ),
+        (
+            format!("{good}--- x\n"),
+            "line 4: invalid Yaml document separator",
+        ),
+        (format!("{good}---\n\n# c\nname: a\n"), "line 7: object"),
+        (
+            format!("{good}---\n- a\n"),
+            "line 5: a document of the file is no object",
+        ),
+        (
+            format!("\u{feff}{good}---\nschema: 'a\n"),
+            "line 5: error converting YAML to JSON: yaml: the quotes",
+        ),
+        (
+            json.to_owned(),
+            "line 3: the JSON text is broken: expected `:`",
+        ),
+        (json.replace(" 1}", ":\n\n"), "line 3: unexpected EOF"),
+        (
+            "{\"schema\": \"a\"}\n\n[]".to_owned(),
+            "line 3: a document of the file is no object",
+        ),
+        ("{\"schema\": \"a\"}\n{}".to_owned(), "line 2: object '{}'"),
+        // Behind what is read at once.
+        (
+            format!("{{\"schema\": \"a\"}}{}{{x", "\n".repeat(3 << 20)),
+            "line 3145729: the JSON text is broken",
+        ),
+    ] {
+        let root = folder(&[("foo/catalog.any", &content)]);
+        let text = read_folder(root.path()).unwrap_err().to_string();
+        let told = format!("foo/catalog.any: {told}");
+        assert!(text.starts_with(&told), "{told}: {text}");
+        assert!(!text.contains(" at line "), "{text}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_replaced_in_json_and_refused_in_yaml() {
+    let root = folder(&[]);
+    let file = root.path().join("catalog.any");
+    fs::write(
+        &file,
+        b"schema: olm.package\nname: foo\ndescription: Caf\xe9\n",
+    )
+    .unwrap();
+    let refused = read_folder(root.path()).unwrap_err().to_string();
+    assert!(
+        refused.contains("line 3: error converting YAML to JSON: yaml: the byte 0xE9"),
+        "{refused}"
+    );
+
+    // Many, at the edges of what is read at once, and some of several bytes.
+    let mut json = Vec::new();
+    for number in 0..40_000 {
+        let name = format!(
+            "{{\"schema\": \"olm.package\", \"name\": \"p{number}\", \"description\": \"Caf"
+        );
+        json.extend_from_slice(name.as_bytes());
+        json.extend_from_slice(b"\xe9 \xe2\x82 \xe2\x82\xac \xef\xbf\xbd\"}\n");
+    }
+    fs::write(&file, json).unwrap();
+    let read = read_folder(root.path()).unwrap();
+    assert_eq!(read.packages.len(), 40_000);
+    for package in read.packages {
+        assert_eq!(
+            package.description,
+            "Caf\u{fffd} \u{fffd}\u{fffd} \u{20ac} \u{fffd}"
+        );
     }
 }
 

@@ -171,7 +171,10 @@ mod tests {
             "document 6: its `schema` is no text",
         ];
         assert_eq!(told[..6], expected);
-        assert!(told[6].starts_with("document 7: line 15: the quotes"), "{told:?}");
+        assert!(
+            told[6].starts_with("document 7: line 15: the quotes"),
+            "{told:?}"
+        );
         assert_eq!(told.len(), 7);
     }
 
