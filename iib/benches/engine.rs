@@ -64,6 +64,30 @@ fn next_bundles(packages: &[String], count: usize) -> Vec<Bundle> {
     recipes.iter().map(read).collect()
 }
 
+/// A megabyte of quoted texts that go on no deeper than their key, as scripts that change the
+/// indentation of a CRD leave them.
+fn quoted_texts() -> String {
+    let text = |number| {
+        let (pad, words) = (
+            " ".repeat(number % 3),
+            "the lamp of this room burns ".repeat(2),
+        );
+        format!("lamps{number}:\n{pad} lamp: 'It''s lit: {words}\n{pad} {words}\n{pad} {words}'\n")
+    };
+    (0..6000).map(text).collect()
+}
+
+fn texts(criterion: &mut Criterion) {
+    let quoted = quoted_texts();
+    assert!(quoted.len() > 1_000_000);
+    let mut group = criterion.benchmark_group("yaml");
+    group.sample_size(10);
+    group.bench_function("6000 quoted texts", |bencher| {
+        bencher.iter(|| iib_bundle::parse_yaml(&quoted).unwrap());
+    });
+    group.finish();
+}
+
 /// A copy on disk: what a change costs at least.
 fn copied(from: &Path, to: &Path) {
     fs::copy(from, to).unwrap();
@@ -220,5 +244,5 @@ fn through_serde(from: &Path, to: &Path) {
     }
 }
 
-criterion_group!(benches, databases, catalogs);
+criterion_group!(benches, texts, databases, catalogs);
 criterion_main!(benches);

@@ -164,6 +164,12 @@ fn explained(problem: &'static str) -> &'static str {
         "did not find expected comment or line break" => {
             "after | or > the text begins in the next line"
         }
+        "did not find expected whitespace or line break" | "did not find expected tag URI" => {
+            "a blank must follow a tag: put a text that begins with ! in quotes"
+        }
+        "did not find expected alphabetic or numeric character" => {
+            "a name must follow & or *: put a text that begins so in quotes"
+        }
         "did not find expected ',' or ']'" => "a \",\" or \"]\" is expected here",
         "did not find expected ',' or '}'" => "a \",\" or \"}\" is expected here",
         "did not find expected <document start>" => {

@@ -294,6 +294,8 @@ fn faults_are_told_with_their_lines() {
         ("a: 1\nb: 'c\nd: e\n", 2, "never closed"),
         ("a: 1\nb: [c,\n  d\ne: f\n", 4, "is expected here"),
         ("a: [b", 1, "is expected here"),
+        ("a: 1\nb: [!c, d]", 2, "a blank must follow a tag"),
+        ("a: 1\nb: **c**", 2, "a name must follow"),
         ("a: 1\r\nb: \"\\q\"\r\n", 2, "a backslash"),
         ("a: 1\nb: *c\n", 2, "the alias *c"),
         ("a: 1\nb: .inf\n", 2, "an infinite number"),
