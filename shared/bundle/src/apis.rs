@@ -76,6 +76,32 @@ pub enum ApiFault {
     NoSpec,
 }
 
+impl ApiFault {
+    /// What is wrong, in words for people.
+    pub(crate) fn told(&self) -> String {
+        match self {
+            Self::Missing { wanted, found } => {
+                let found = match found.is_empty() {
+                    true => "no API".to_owned(),
+                    false => {
+                        let found: Vec<String> = found.iter().map(ApiKey::to_string).collect();
+                        format!("only {}", found.join(", "))
+                    }
+                };
+                format!("the CSV owns the CRD {wanted}, but the manifests define {found}")
+            }
+            Self::CrdName(name) => format!(
+                "spec.customresourcedefinitions names the CRD {}, expected plural.group",
+                Json::String(name.clone()).to_text()
+            ),
+            Self::Definitions(fault) | Self::Services(fault) | Self::ServiceMap(fault) => {
+                fault.told()
+            }
+            Self::NoSpec => "spec is missing, expected a mapping".to_owned(),
+        }
+    }
+}
+
 fn printed(found: &BTreeSet<ApiKey>) -> String {
     let found: Vec<String> = found.iter().map(|key| format!("{key}:{{}}")).collect();
     found.join(" ")
@@ -119,13 +145,13 @@ static CRD: Shape = Shape::Struct(
     &[("spec", Shape::Ref(&CRD_SPEC))],
 );
 
-/// The APIs the CRDs among the objects provide.
+/// The APIs the CRDs among the objects provide. The objects come with their files.
 ///
 /// # Errors
 /// A CRD with members of the wrong type.
-pub(crate) fn crd_apis(objects: &[Json]) -> Result<BTreeSet<ApiKey>, BundleError> {
+pub(crate) fn crd_apis(objects: &[Json], files: &[&str]) -> Result<BTreeSet<ApiKey>, BundleError> {
     let mut provided = BTreeSet::new();
-    for object in objects {
+    for (at, object) in objects.iter().enumerate() {
         if object.get("kind").and_then(Json::as_str) != Some("CustomResourceDefinition") {
             continue;
         }
@@ -141,8 +167,10 @@ pub(crate) fn crd_apis(objects: &[Json]) -> Result<BTreeSet<ApiKey>, BundleError
             "v1beta1" => "v1beta1",
             _ => continue,
         };
-        CRD.check(object)
-            .map_err(|fault| BundleError::Crd { version, fault })?;
+        CRD.check(object).map_err(|fault| {
+            let file = files.get(at).copied().unwrap_or_default();
+            BundleError::Crd { version, fault }.in_file(file)
+        })?;
         let spec = member(object, "spec");
         let names = member(spec, "names");
         let mut provide = |version: String| {

@@ -1,19 +1,8 @@
 //! What is read from the ClusterServiceVersion (spec index-database §3 "Other fields").
 
-use std::fmt;
-
-use crate::json::{Json, Number};
+use crate::deployment::OBJECT_META;
+use crate::json::Json;
 use crate::typed::{Shape, TypeMismatch, member, text};
-
-/// A member of `metadata` with the wrong type, in the words of the reference's converter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MetadataFault(String);
-
-impl fmt::Display for MetadataFault {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
 
 /// A group, version, kind and name, as the CSV lists owned and required APIs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +20,14 @@ pub(crate) struct Definitions {
     pub(crate) required: Vec<Definition>,
 }
 
+static OBJECT: Shape = Shape::Struct(
+    "registry.ClusterServiceVersion",
+    &[
+        ("kind", Shape::Str),
+        ("apiVersion", Shape::Str),
+        ("metadata", Shape::Ref(&OBJECT_META)),
+    ],
+);
 static SPEC: Shape = Shape::Map("map[string]*json.RawMessage", &Shape::Any);
 static STRING: Shape = Shape::Str;
 static STRINGS: Shape = Shape::List("[]string", &Shape::Str);
@@ -69,29 +66,8 @@ impl<'a> Csv<'a> {
     ///
     /// # Errors
     /// `metadata` is no object, or has members of the wrong type.
-    pub(crate) fn read(object: &'a Json) -> Result<Self, MetadataFault> {
-        match object.get("metadata") {
-            None | Some(Json::Null) => {}
-            Some(Json::Object(metadata)) => {
-                for name in [
-                    "name",
-                    "namespace",
-                    "generateName",
-                    "uid",
-                    "resourceVersion",
-                ] {
-                    metadata.get(name).map_or(Ok(()), convert_text)?;
-                }
-                for name in ["annotations", "labels"] {
-                    match metadata.get(name) {
-                        None | Some(Json::Null) => {}
-                        Some(Json::Object(texts)) => texts.values().try_for_each(convert_text)?,
-                        Some(other) => return Err(cannot_restore("map from", other)),
-                    }
-                }
-            }
-            Some(other) => return Err(cannot_restore("struct from:", other)),
-        }
+    pub(crate) fn read(object: &'a Json) -> Result<Self, TypeMismatch> {
+        OBJECT.check_converted(object)?;
         Ok(Self { object })
     }
 
@@ -121,7 +97,7 @@ impl<'a> Csv<'a> {
 
     /// A member of `spec` by its exact name; `None` when it is absent or null.
     fn spec_member(&self, name: &str) -> Result<Option<&'a Json>, TypeMismatch> {
-        SPEC.check(self.spec())?;
+        (SPEC.check(self.spec())).map_err(|fault| fault.inside(&["spec"]))?;
         Ok(self.spec().get(name).filter(|value| **value != Json::Null))
     }
 
@@ -129,7 +105,7 @@ impl<'a> Csv<'a> {
         let Some(value) = self.spec_member(name)? else {
             return Ok(String::new());
         };
-        STRING.check(value)?;
+        (STRING.check(value)).map_err(|fault| fault.inside(&["spec", name]))?;
         Ok(value.as_str().unwrap_or_default().to_owned())
     }
 
@@ -145,7 +121,7 @@ impl<'a> Csv<'a> {
         let Some(value) = self.spec_member("skips")? else {
             return Ok(Vec::new());
         };
-        STRINGS.check(value)?;
+        (STRINGS.check(value)).map_err(|fault| fault.inside(&["spec", "skips"]))?;
         let Json::Array(items) = value else {
             return Ok(Vec::new());
         };
@@ -167,7 +143,7 @@ impl<'a> Csv<'a> {
         let Some(value) = self.spec_member(name)? else {
             return Ok(Definitions::default());
         };
-        DEFINITIONS.check(value)?;
+        (DEFINITIONS.check(value)).map_err(|fault| fault.inside(&["spec", name]))?;
         let list = |name| match member(value, name) {
             Json::Array(items) => items.iter().map(definition).collect(),
             _ => Vec::new(),
@@ -190,30 +166,4 @@ fn definition(value: &Json) -> Definition {
         kind: text(value, "kind"),
         name: text(value, "name"),
     }
-}
-
-fn convert_text(value: &Json) -> Result<(), MetadataFault> {
-    match value {
-        Json::Null | Json::String(_) => Ok(()),
-        // Integers can be converted to strings in the reference's language, but are not.
-        Json::Number(Number::Int(_)) => {
-            Err(MetadataFault("cannot convert int64 to string".to_owned()))
-        }
-        Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => {
-            Err(MetadataFault("unrecognized type: string".to_owned()))
-        }
-    }
-}
-
-fn cannot_restore(what: &str, value: &Json) -> MetadataFault {
-    let kind = match value {
-        Json::Null => "nil",
-        Json::Bool(_) => "bool",
-        Json::Number(Number::Int(_)) => "int64",
-        Json::Number(_) => "float64",
-        Json::String(_) => "string",
-        Json::Array(_) => "slice",
-        Json::Object(_) => "map",
-    };
-    MetadataFault(format!("cannot restore {what} {kind}"))
 }

@@ -5,18 +5,52 @@
 
 use crate::typed::Shape;
 
+static OWNER: Shape = Shape::Struct(
+    "v1.OwnerReference",
+    &[
+        ("apiVersion", Shape::Str),
+        ("kind", Shape::Str),
+        ("name", Shape::Str),
+        ("uid", Shape::Str),
+        ("controller", Shape::Bool),
+        ("blockOwnerDeletion", Shape::Bool),
+    ],
+);
+static MANAGED_FIELDS: Shape = Shape::Struct(
+    "v1.ManagedFieldsEntry",
+    &[
+        ("manager", Shape::Str),
+        ("operation", Shape::Str),
+        ("apiVersion", Shape::Str),
+        ("time", Shape::Time),
+        ("fieldsType", Shape::Str),
+        ("subresource", Shape::Str),
+    ],
+);
 pub(crate) static OBJECT_META: Shape = Shape::Struct(
     "v1.ObjectMeta",
     &[
         ("name", Shape::Str),
         ("generateName", Shape::Str),
         ("namespace", Shape::Str),
+        ("selfLink", Shape::Str),
         ("uid", Shape::Str),
         ("resourceVersion", Shape::Str),
         ("generation", Shape::Int64),
+        ("creationTimestamp", Shape::Time),
+        ("deletionTimestamp", Shape::Time),
+        ("deletionGracePeriodSeconds", Shape::Int64),
         ("labels", Shape::Map("map[string]string", &Shape::Str)),
         ("annotations", Shape::Map("map[string]string", &Shape::Str)),
+        (
+            "ownerReferences",
+            Shape::List("[]v1.OwnerReference", &Shape::Ref(&OWNER)),
+        ),
         ("finalizers", Shape::List("[]string", &Shape::Str)),
+        (
+            "managedFields",
+            Shape::List("[]v1.ManagedFieldsEntry", &Shape::Ref(&MANAGED_FIELDS)),
+        ),
     ],
 );
 static SELECTOR_REQ: Shape = Shape::Struct(
@@ -535,6 +569,41 @@ static CSI: Shape = Shape::Struct(
         ("nodePublishSecretRef", Shape::Ref(&LOCAL_REF)),
     ],
 );
+static DATA_SOURCE: Shape = Shape::Struct(
+    "v1.TypedLocalObjectReference",
+    &[
+        ("apiGroup", Shape::Str),
+        ("kind", Shape::Str),
+        ("name", Shape::Str),
+    ],
+);
+static CLAIM_SPEC: Shape = Shape::Struct(
+    "v1.PersistentVolumeClaimSpec",
+    &[
+        (
+            "accessModes",
+            Shape::List("[]v1.PersistentVolumeAccessMode", &Shape::Str),
+        ),
+        ("selector", Shape::Ref(&LABEL_SELECTOR)),
+        ("resources", Shape::Ref(&RESOURCES)),
+        ("volumeName", Shape::Str),
+        ("storageClassName", Shape::Str),
+        ("volumeMode", Shape::Str),
+        ("dataSource", Shape::Ref(&DATA_SOURCE)),
+        ("dataSourceRef", Shape::Ref(&DATA_SOURCE)),
+    ],
+);
+static CLAIM_TEMPLATE: Shape = Shape::Struct(
+    "v1.PersistentVolumeClaimTemplate",
+    &[
+        ("metadata", Shape::Ref(&OBJECT_META)),
+        ("spec", Shape::Ref(&CLAIM_SPEC)),
+    ],
+);
+static EPHEMERAL: Shape = Shape::Struct(
+    "v1.EphemeralVolumeSource",
+    &[("volumeClaimTemplate", Shape::Ref(&CLAIM_TEMPLATE))],
+);
 static NFS: Shape = Shape::Struct(
     "v1.NFSVolumeSource",
     &[
@@ -556,6 +625,7 @@ static VOLUME: Shape = Shape::Struct(
         ("projected", Shape::Ref(&PROJECTED)),
         ("csi", Shape::Ref(&CSI)),
         ("nfs", Shape::Ref(&NFS)),
+        ("ephemeral", Shape::Ref(&EPHEMERAL)),
     ],
 );
 static HOST_ALIAS: Shape = Shape::Struct(
@@ -594,7 +664,11 @@ static POD_SPEC: Shape = Shape::Struct(
             "containers",
             Shape::List("[]v1.Container", &Shape::Ref(&CONTAINER)),
         ),
-        ("ephemeralContainers", Shape::Any),
+        // What they have beside the members of other containers is a text that nobody reads.
+        (
+            "ephemeralContainers",
+            Shape::List("[]v1.EphemeralContainer", &Shape::Ref(&CONTAINER)),
+        ),
         ("restartPolicy", Shape::Str),
         ("terminationGracePeriodSeconds", Shape::Int64),
         ("activeDeadlineSeconds", Shape::Int64),

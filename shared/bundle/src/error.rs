@@ -1,5 +1,6 @@
-//! Why a bundle is refused. `Display` is the reference's message (kinds in the conformance
-//! suite's `errors.json`); what to do about it is in [`BundleError::hint`].
+//! Why a bundle is refused. `Display` ends with the reference's message (kinds in the conformance
+//! suite's `errors.json`); file and member stand in front of it, and what to do about it is in
+//! [`BundleError::hint`].
 
 use crate::apis::ApiFault;
 use crate::document::{MANIFESTS, MAX_FILE, METADATA};
@@ -49,7 +50,7 @@ pub enum BundleError {
     #[error("{fault}")]
     CsvMetadata {
         /// The reference's words; part of the message, so not a source.
-        fault: crate::csv::MetadataFault,
+        fault: TypeMismatch,
     },
     /// A CRD cannot be decoded.
     #[error("error decoding {version} CRD: {fault}")]
@@ -60,7 +61,7 @@ pub enum BundleError {
         fault: TypeMismatch,
     },
     /// An owned API is not in the bundle, or cannot be read.
-    #[error("error checking provided apis in bundle {bundle}: {fault}")]
+    #[error("{}error checking provided apis in bundle {bundle}: {fault}", missing(.fault))]
     ProvidedApis {
         /// The bundle's name.
         bundle: String,
@@ -128,6 +129,24 @@ pub enum BundleError {
         /// What is missing without them; part of the message, so not a source.
         refusal: Box<BundleError>,
     },
+    /// Something in a file is not what it has to be, or one of the above because of that.
+    #[error("{file}: {told}: {refusal}")]
+    Member {
+        /// The folder and the file's name.
+        file: String,
+        /// Which member, what stands there, what is expected.
+        told: String,
+        /// The refusal in the reference's words; part of the message, so not a source.
+        refusal: Box<BundleError>,
+    },
+    /// A property or dependency in a file of `metadata` that nobody could read back from the index.
+    #[error("{file}: {}", .fault.told())]
+    Property {
+        /// The folder and the file's name.
+        file: String,
+        /// What is wrong; part of the message, so not a source.
+        fault: PropertyFault,
+    },
     /// A file passes a limit of this implementation.
     #[error("file {file} of the bundle is {limit}")]
     Limit {
@@ -136,6 +155,14 @@ pub enum BundleError {
         /// The limit; part of the message, so not a source.
         limit: Limit,
     },
+}
+
+/// What an API that is missing means, to stand in front of the reference's words.
+fn missing(fault: &ApiFault) -> String {
+    match fault {
+        ApiFault::Missing { .. } => format!("{}: ", fault.told()),
+        _ => String::new(),
+    }
 }
 
 fn joined(files: &[Unreadable]) -> String {
@@ -167,6 +194,29 @@ impl BundleError {
         }
     }
 
+    /// The same with the file and the member in front, where it is about a member.
+    pub(crate) fn in_file(self, file: &str) -> Self {
+        let told = match &self {
+            Self::CsvMetadata { fault }
+            | Self::Crd { fault, .. }
+            | Self::Version { fault }
+            | Self::Replaces { fault, .. }
+            | Self::Skips { fault, .. }
+            | Self::Images { fault } => fault.told(),
+            Self::ProvidedApis { fault, .. } | Self::Dependencies { fault } => match fault {
+                ApiFault::Missing { .. } => return self,
+                _ => fault.told(),
+            },
+            Self::Properties { fault } => fault.told(),
+            _ => return self,
+        };
+        Self::Member {
+            file: format!("manifests/{file}"),
+            told,
+            refusal: Box::new(self),
+        }
+    }
+
     /// What the user can do, as a sentence of its own; `None` where the message says it all.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -178,7 +228,14 @@ impl BundleError {
                 "put a file with the bundle's annotations (package, channels) into /metadata of \
                  the image",
             ),
-            Self::ProvidedApis { .. } => Some(
+            Self::Member { refusal, .. } => refusal.hint(),
+            Self::Property { .. } => Some(
+                "write properties and dependencies as {type, value}, values as their type has them",
+            ),
+            Self::ProvidedApis {
+                fault: ApiFault::Missing { .. },
+                ..
+            } => Some(
                 "put every CRD the CSV owns into /manifests, with the same group, version, kind \
                  and plural",
             ),
@@ -193,7 +250,8 @@ impl BundleError {
             }
             Self::Unreadable { .. } => Some("correct the file at that line"),
             Self::Limit { .. } => Some("split the object or remove what the cluster does not need"),
-            Self::CsvMetadata { .. }
+            Self::ProvidedApis { .. }
+            | Self::CsvMetadata { .. }
             | Self::Crd { .. }
             | Self::Replaces { .. }
             | Self::Skips { .. }

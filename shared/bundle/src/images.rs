@@ -25,7 +25,7 @@ pub(crate) fn images(image: &str, csv: &Csv<'_>) -> Result<BTreeSet<String>, Typ
     if !image.is_empty() {
         images.insert(image.to_owned());
     }
-    CSV_SPEC.check(csv.spec())?;
+    (CSV_SPEC.check(csv.spec())).map_err(|fault| fault.inside(&["spec"]))?;
     let install = member(csv.spec(), "install");
     if text(install, "strategy") == "deployment" {
         for deployment in items(member(install, "spec"), "deployments") {
@@ -38,7 +38,8 @@ pub(crate) fn images(image: &str, csv: &Csv<'_>) -> Result<BTreeSet<String>, Typ
         }
     }
     if let Some(related) = csv.related_images()? {
-        RELATED.check(related)?;
+        let checked = RELATED.check(related);
+        checked.map_err(|fault| fault.inside(&["spec", "relatedImages"]))?;
         if let Json::Array(related) = related {
             images.extend(related.iter().map(|entry| text(entry, "image")));
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::document::{Document, METADATA, Source, first_document};
 use crate::json::{self, Json};
-use crate::properties::{Typed, raw_items, raw_member};
+use crate::properties::{Typed, check_property, no_property, raw_items, raw_member};
 use crate::typed::member;
 use crate::yaml::string_form;
 use crate::{BundleError, Unreadable};
@@ -32,7 +32,8 @@ pub(crate) struct Metadata {
 /// cannot be read are noted and passed over.
 ///
 /// # Errors
-/// No annotations, or a file beyond the limits.
+/// No annotations, a file beyond the limits, or one with a property or dependency that could not be
+/// read back from the index.
 pub(crate) fn read(
     files: &BTreeMap<String, Vec<u8>>,
     unreadable: &mut Vec<Unreadable>,
@@ -50,10 +51,10 @@ pub(crate) fn read(
             found.0 = annotations(&document);
         }
         if found.1.is_none() {
-            found.1 = list(&document, "dependencies", Text::AsWritten);
+            found.1 = list(name, &document, "dependencies", Text::AsWritten)?;
         }
         if found.2.is_none() {
-            found.2 = list(&document, "properties", Text::Compact);
+            found.2 = list(name, &document, "properties", Text::Compact)?;
         }
     }
     let (Some(annotations), dependencies, properties) = found else {
@@ -99,36 +100,49 @@ enum Text {
     Compact,
 }
 
-fn list(document: &Document<'_>, name: &str, text: Text) -> Option<Vec<Typed>> {
+/// The items of a list; `None` when there is none or it is empty. The reference passes over a file
+/// that it cannot decode and keeps values that it cannot read back; both would be noticed late.
+///
+/// # Errors
+/// An item that is no {type, value}, or has a value of the wrong shape.
+fn list(
+    file: &str,
+    document: &Document<'_>,
+    name: &str,
+    text: Text,
+) -> Result<Option<Vec<Typed>>, BundleError> {
     let Json::Array(items) = member(&document.value, name) else {
-        return None;
+        return Ok(None);
     };
     let raw = match &document.source {
-        Source::Json(whole) => raw_items(raw_member(whole, name)?),
+        Source::Json(whole) => raw_items(raw_member(whole, name).unwrap_or_default()),
         Source::Yaml => Vec::new(),
+    };
+    let refused = |fault| BundleError::Property {
+        file: format!("metadata/{file}"),
+        fault,
     };
     let mut found = Vec::new();
     for (at, item) in items.iter().enumerate() {
-        if !matches!(item, Json::Object(_) | Json::Null) {
-            return None;
-        }
-        let kind = string(document, member(item, "type"))?;
+        let kind = match item {
+            Json::Object(_) => string(document, member(item, "type")),
+            _ => None,
+        };
+        let kind = kind.ok_or_else(|| refused(no_property(&[name], at, item)))?;
+        let own = match document.source {
+            Source::Json(_) => Some(member(item, "value")),
+            Source::Yaml => item.get("value"),
+        };
+        check_property(&[name], at, &kind, own).map_err(refused)?;
         let value = match (&document.source, raw.get(at)) {
             (Source::Json(_), Some(raw)) => raw_member(raw, "value").map(|raw| match text {
                 Text::AsWritten => raw.to_owned(),
                 Text::Compact => json::compact(raw),
             }),
-            _ => item.get("value").map(Json::to_text),
+            _ => own.map(Json::to_text),
         };
-        let missing = match text {
-            // A dependency without a value is stored with none.
-            Text::AsWritten => String::new(),
-            Text::Compact => "null".to_owned(),
-        };
-        found.push(Typed {
-            kind,
-            value: value.unwrap_or(missing),
-        });
+        let value = value.unwrap_or_default();
+        found.push(Typed { kind, value });
     }
-    Some(found).filter(|found| !found.is_empty())
+    Ok(Some(found).filter(|found| !found.is_empty()))
 }

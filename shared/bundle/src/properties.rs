@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::ApiKey;
 use crate::csv::Csv;
 use crate::json::{self, Json, JsonError};
-use crate::typed::{Shape, TypeMismatch, text};
+use crate::typed::{Shape, TypeMismatch, member, text};
 
 /// A property or dependency: a type, and a value as JSON text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,29 +16,64 @@ pub struct Typed {
     pub value: String,
 }
 
-/// What is wrong with the annotation `olm.properties`.
+/// What is wrong with a list of properties or dependencies, in the reference's words where it says
+/// something.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PropertyFault {
-    /// Not JSON.
+    /// The annotation is not JSON.
     #[error("{0}")]
     Json(JsonError),
     /// Not a list of {type, value}, or a known type with a value of the wrong shape.
     #[error("{0}")]
     Type(TypeMismatch),
+    /// A property without a value. The reference says so when it reads the index.
+    #[error("unexpected end of JSON input")]
+    NoValue {
+        /// Which one, such as `properties[1]`.
+        place: String,
+        /// Its type.
+        kind: String,
+    },
+    /// A property without a type.
+    #[error("a property has no type")]
+    NoType {
+        /// Which one.
+        place: String,
+    },
 }
 
-static LIST: Shape = Shape::List(
-    "[]registry.Property",
-    &Shape::Struct(
-        "registry.Property",
-        &[("type", Shape::Str), ("value", Shape::Any)],
-    ),
+impl PropertyFault {
+    /// What is wrong, in words for people.
+    pub(crate) fn told(&self) -> String {
+        match self {
+            Self::Json(fault) => format!("{ANNOTATION} is not JSON: {fault}"),
+            Self::Type(fault) => fault.told(),
+            Self::NoValue { place, kind } => {
+                let kind = Json::String(kind.clone()).to_text();
+                format!("{place} has the type {kind} and no value")
+            }
+            Self::NoType { place } => format!("{place} has no type, expected a text"),
+        }
+    }
+}
+
+/// The annotation with properties, as its place is told.
+const ANNOTATION: &str = "metadata.annotations[\"olm.properties\"]";
+
+static ITEM: Shape = Shape::Struct(
+    "registry.Property",
+    &[("type", Shape::Str), ("value", Shape::Any)],
 );
+static LIST: Shape = Shape::List("[]registry.Property", &Shape::Ref(&ITEM));
 static LABEL: Shape = Shape::Struct("registry.LabelProperty", &[("label", Shape::Str)]);
 static PACKAGE: Shape = Shape::Struct(
     "registry.PackageProperty",
     &[("packageName", Shape::Str), ("version", Shape::Str)],
+);
+static REQUIRED_PACKAGE: Shape = Shape::Struct(
+    "property.PackageRequired",
+    &[("packageName", Shape::Str), ("versionRange", Shape::Str)],
 );
 static GVK: Shape = Shape::Struct(
     "registry.GVKProperty",
@@ -48,38 +83,86 @@ static GVK: Shape = Shape::Struct(
         ("version", Shape::Str),
     ],
 );
+static CHANNEL: Shape = Shape::Struct(
+    "property.Channel",
+    &[("channelName", Shape::Str), ("priority", Shape::Int64)],
+);
+static OBJECT: Shape = Shape::Struct(
+    "property.BundleObject",
+    &[("ref", Shape::Str), ("data", Shape::Str)],
+);
+
+/// The types whose values the reference reads: some when the bundle is added, all when the index
+/// becomes a catalog (spec index-database §4, §13.1). Any other value is only passed on.
+fn shape_of(kind: &str) -> Option<&'static Shape> {
+    match kind {
+        "olm.label" => Some(&LABEL),
+        "olm.package" => Some(&PACKAGE),
+        "olm.package.required" => Some(&REQUIRED_PACKAGE),
+        "olm.gvk" | "olm.gvk.required" => Some(&GVK),
+        "olm.channel" => Some(&CHANNEL),
+        "olm.bundle.object" => Some(&OBJECT),
+        _ => None,
+    }
+}
+
+/// Checks one property or dependency, the item `at` of the list at this place. One that passes can
+/// be read back from the index.
+pub(crate) fn check_property(
+    list: &[&str],
+    at: usize,
+    kind: &str,
+    value: Option<&Json>,
+) -> Result<(), PropertyFault> {
+    let place = || match list {
+        [name] => format!("{name}[{at}]"),
+        _ => format!("{ANNOTATION}[{at}]"),
+    };
+    if kind.is_empty() {
+        return Err(PropertyFault::NoType { place: place() });
+    }
+    let Some(value) = value.filter(|value| **value != Json::Null) else {
+        return Err(PropertyFault::NoValue {
+            place: place(),
+            kind: kind.to_owned(),
+        });
+    };
+    let checked = shape_of(kind).map_or(Ok(()), |shape| shape.check(value));
+    checked.map_err(|fault| PropertyFault::Type(fault.inside(&["value"]).in_item(at).inside(list)))
+}
+
+/// Complains of an item of such a list that is no {type, value}.
+pub(crate) fn no_property(list: &[&str], at: usize, item: &Json) -> PropertyFault {
+    let fault = match ITEM.check(item) {
+        Err(fault) => fault,
+        // Its type is of a kind that is no text in JSON.
+        Ok(()) => TypeMismatch::of_no_text(member(item, "type")).inside(&["type"]),
+    };
+    PropertyFault::Type(fault.in_item(at).inside(list))
+}
 
 /// The properties the CSV's annotation lists, values in the order they are written in.
 ///
 /// # Errors
-/// The annotation is not a JSON list of {type, value}, or a known type has a value of the wrong
-/// shape.
+/// The annotation is not a JSON list of {type, value}, or a property has no value, or a known type
+/// one of the wrong shape.
 pub(crate) fn annotated(csv: &Csv<'_>) -> Result<Vec<Typed>, PropertyFault> {
+    const PLACE: [&str; 3] = ["metadata", "annotations", "olm.properties"];
     let Some(annotation) = csv.annotation("olm.properties") else {
         return Ok(Vec::new());
     };
     let value = json::parse_json(annotation).map_err(PropertyFault::Json)?;
-    LIST.check(&value).map_err(PropertyFault::Type)?;
+    (LIST.check(&value)).map_err(|fault| PropertyFault::Type(fault.inside(&PLACE)))?;
     let Json::Array(list) = value else {
         return Ok(Vec::new());
     };
     let texts = raw_items(annotation);
     let mut properties = Vec::new();
-    for (item, raw) in list.iter().zip(texts) {
+    for (at, (item, raw)) in list.iter().zip(texts).enumerate() {
         let kind = text(item, "type");
-        let known = match kind.as_str() {
-            "olm.label" => Some(&LABEL),
-            "olm.package" => Some(&PACKAGE),
-            "olm.gvk" => Some(&GVK),
-            _ => None,
-        };
-        let raw = raw_member(raw, "value");
-        if let Some(shape) = known {
-            let value = raw.map_or(Err(JsonError::End), json::parse_json);
-            let value = value.map_err(PropertyFault::Json)?;
-            shape.check(&value).map_err(PropertyFault::Type)?;
-        }
-        let value = raw.map_or_else(|| "null".to_owned(), json::compact);
+        check_property(&PLACE, at, &kind, Some(member(item, "value")))?;
+        let value = raw_member(raw, "value").map(json::compact);
+        let value = value.unwrap_or_default();
         properties.push(Typed { kind, value });
     }
     Ok(properties)

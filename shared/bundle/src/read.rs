@@ -77,24 +77,41 @@ impl Bundle {
         files: &BundleFiles,
         unreadable: &mut Vec<Unreadable>,
     ) -> Result<Self, BundleError> {
-        let objects = read_objects(&files.manifests, unreadable)?;
+        let (names, objects) = read_objects(&files.manifests, unreadable)?;
         if objects.is_empty() {
             return Err(BundleError::NoObjects);
         }
-        let csv_object = objects.iter().find(|object| is_csv(object));
-        let csv = csv_object.map(Csv::read).transpose();
-        let csv = csv.map_err(|fault| BundleError::CsvMetadata { fault })?;
-        let crds = apis::crd_apis(&objects)?;
-        let (Some(csv), Some(csv_object)) = (csv, csv_object) else {
+        let csv_object = objects.iter().position(is_csv);
+        let Some((csv_object, csv_file)) =
+            csv_object.and_then(|at| Some((objects.get(at)?, *names.get(at)?)))
+        else {
+            // A CRD that cannot be decoded comes first, as in the reference.
+            apis::crd_apis(&objects, &names)?;
             return Err(BundleError::NoCsv);
         };
+        let csv = Csv::read(csv_object);
+        let csv = csv.map_err(|fault| BundleError::CsvMetadata { fault }.in_file(csv_file))?;
+        let crds = apis::crd_apis(&objects, &names)?;
+        Self::of_csv(image, files, &objects, csv_object, &csv, crds, unreadable)
+            .map_err(|error| error.in_file(csv_file))
+    }
+
+    fn of_csv(
+        image: &str,
+        files: &BundleFiles,
+        objects: &[Json],
+        csv_object: &Json,
+        csv: &Csv<'_>,
+        crds: BTreeSet<ApiKey>,
+        unreadable: &mut Vec<Unreadable>,
+    ) -> Result<Self, BundleError> {
         let name = csv.name();
         let in_bundle = |fault| BundleError::ProvidedApis {
             bundle: name.clone(),
             fault,
         };
-        let provided = apis::provided(&csv, crds).map_err(in_bundle)?;
-        apis::check_owned(&csv, &provided).map_err(in_bundle)?;
+        let provided = apis::provided(csv, crds).map_err(in_bundle)?;
+        apis::check_owned(csv, &provided).map_err(in_bundle)?;
 
         let files = files.metadata.as_ref().ok_or(BundleError::NoMetadata)?;
         let metadata::Metadata {
@@ -119,10 +136,10 @@ impl Bundle {
             return Err(BundleError::NoName);
         }
         let related_images =
-            images::images(image, &csv).map_err(|fault| BundleError::Images { fault })?;
-        let required = apis::required(&csv).map_err(|fault| BundleError::Dependencies { fault })?;
+            images::images(image, csv).map_err(|fault| BundleError::Images { fault })?;
+        let required = apis::required(csv).map_err(|fault| BundleError::Dependencies { fault })?;
         let annotated =
-            properties::annotated(&csv).map_err(|fault| BundleError::Properties { fault })?;
+            properties::annotated(csv).map_err(|fault| BundleError::Properties { fault })?;
         let package = (!annotations.package.is_empty())
             .then(|| properties::package(&annotations.package, &version));
         let annotation = |key| csv.annotation(key).unwrap_or_default().to_owned();
@@ -144,7 +161,7 @@ impl Bundle {
             provided_apis: provided,
             required_apis: required,
             needs_max_version: platform::needs_max_version(
-                &objects,
+                objects,
                 csv.annotation("olm.properties"),
             ),
             name,
@@ -178,12 +195,13 @@ impl Bundle {
     }
 }
 
-/// The objects in the order of their files; of several CSVs the first.
-fn read_objects(
-    manifests: &BTreeMap<String, Vec<u8>>,
+/// The files that hold objects and the objects, in the order of the files; of several CSVs the
+/// first.
+fn read_objects<'f>(
+    manifests: &'f BTreeMap<String, Vec<u8>>,
     unreadable: &mut Vec<Unreadable>,
-) -> Result<Vec<Json>, BundleError> {
-    let mut objects = Vec::new();
+) -> Result<(Vec<&'f str>, Vec<Json>), BundleError> {
+    let (mut names, mut objects) = (Vec::new(), Vec::new());
     let mut csv_found = false;
     for (name, bytes) in manifests {
         if name.starts_with('.') {
@@ -206,9 +224,10 @@ fn read_objects(
         }
         csv_found |= is_csv(&object);
         object.settle_numbers();
+        names.push(name.as_str());
         objects.push(object);
     }
-    Ok(objects)
+    Ok((names, objects))
 }
 
 fn is_csv(object: &Json) -> bool {

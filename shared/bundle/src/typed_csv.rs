@@ -224,6 +224,32 @@ static SPEC: Shape = Shape::Struct(
         ),
     ],
 );
+static CONDITION: Shape = Shape::Struct(
+    "v1alpha1.ClusterServiceVersionCondition",
+    &[
+        ("phase", Shape::Str),
+        ("message", Shape::Str),
+        ("reason", Shape::Str),
+        ("lastUpdateTime", Shape::Time),
+        ("lastTransitionTime", Shape::Time),
+    ],
+);
+static STATUS: Shape = Shape::Struct(
+    "v1alpha1.ClusterServiceVersionStatus",
+    &[
+        ("phase", Shape::Str),
+        ("message", Shape::Str),
+        ("reason", Shape::Str),
+        ("lastUpdateTime", Shape::Time),
+        ("lastTransitionTime", Shape::Time),
+        (
+            "conditions",
+            Shape::List("[]v1alpha1.ClusterServiceVersionCondition", &CONDITION),
+        ),
+        ("certsLastUpdated", Shape::Time),
+        ("certsRotateAt", Shape::Time),
+    ],
+);
 static CSV: Shape = Shape::Struct(
     "v1alpha1.ClusterServiceVersion",
     &[
@@ -231,6 +257,7 @@ static CSV: Shape = Shape::Struct(
         ("apiVersion", Shape::Str),
         ("metadata", Shape::Ref(&OBJECT_META)),
         ("spec", Shape::Ref(&SPEC)),
+        ("status", Shape::Ref(&STATUS)),
     ],
 );
 
@@ -250,11 +277,11 @@ pub enum CsvFault {
     /// It is not JSON.
     #[error(transparent)]
     Json(#[from] JsonError),
-    /// A member has the wrong type.
-    #[error(transparent)]
-    Type(#[from] TypeMismatch),
+    /// A member has the wrong type; our words come first, then those of the reference.
+    #[error("{}: {}", .0.told(), .0)]
+    Type(TypeMismatch),
     /// Its version is none.
-    #[error("{0}")]
+    #[error("spec.version is no version: {0}")]
     Version(String),
 }
 
@@ -265,7 +292,7 @@ impl CsvIcon {
     /// [`CsvFault`], the first.
     pub fn first_in(csv: &str) -> Result<Option<Self>, CsvFault> {
         let csv = parse_json(csv)?;
-        CSV.check(&csv)?;
+        CSV.check(&csv).map_err(CsvFault::Type)?;
         let spec = member(&csv, "spec");
         check_version(spec)?;
         let first = items(spec, "icon").first();

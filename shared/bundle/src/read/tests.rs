@@ -124,55 +124,120 @@ fn a_bundle_is_read_from_its_files() {
 }
 
 #[test]
-fn a_faulty_csv_is_refused_in_the_words_of_the_reference() {
-    for (from, to, message) in [
+fn a_faulty_csv_is_refused_with_its_member_and_in_the_words_of_the_reference() {
+    for (from, to, told, words) in [
         (
             "version: 1.0.0",
             "version: 1",
+            "spec.version is 1, expected a text: write it in quotes",
             "failed to derive properties: json: cannot unmarshal number into Go value of type string",
         ),
         (
             "replaces: widget.v0.9.0",
             "replaces: [a]",
+            "spec.replaces is a list, expected a text",
             "failed to validate replaces for bundle widget.v1.0.0(r/widget@1): json: cannot \
              unmarshal array into Go value of type string",
         ),
         (
             "skips: [widget.v0.9.1, widget.v0.9.1]",
             "skips: widget.v0.9.1",
+            "spec.skips is \"widget.v0.9.1\", expected a list",
             "failed to validate skipped entries for bundle widget.v1.0.0(r/widget@1): json: \
              cannot unmarshal string into Go value of type []string",
         ),
-        ("name: widget.v1.0.0", "name: ''", "csv name not found"),
-        ("'<1.0.0'", "yes", "unrecognized type: string"),
-        ("'<1.0.0'", "1", "cannot convert int64 to string"),
+        ("name: widget.v1.0.0", "name: ''", "", "csv name not found"),
+        (
+            "'<1.0.0'",
+            "yes",
+            "metadata.annotations[\"olm.skipRange\"] is true, expected a text: write it in quotes",
+            "unrecognized type: string",
+        ),
+        (
+            "'<1.0.0'",
+            "1",
+            "metadata.annotations[\"olm.skipRange\"] is 1, expected a text: write it in quotes",
+            "cannot convert int64 to string",
+        ),
+        (
+            "'<1.0.0'",
+            "[a]",
+            "metadata.annotations[\"olm.skipRange\"] is a list, expected a text",
+            "unrecognized type: string",
+        ),
+        (
+            "  annotations:",
+            "  ownerReferences: [{}, {controller: 'yes'}]\n  annotations:",
+            "metadata.ownerReferences[1].controller is \"yes\", expected true or false, without \
+             quotes",
+            "unrecognized type: bool",
+        ),
+        (
+            "  annotations:",
+            "  labels: a\n  annotations:",
+            "metadata.labels is \"a\", expected a mapping",
+            "cannot restore map from string",
+        ),
+        (
+            "  annotations:",
+            "  finalizers: a\n  annotations:",
+            "metadata.finalizers is \"a\", expected a list",
+            "cannot restore slice from string",
+        ),
+        (
+            "  annotations:",
+            "  generation: 1.5\n  annotations:",
+            "metadata.generation is 1.5, expected a whole number of 64 bits",
+            "cannot convert float64 to int64",
+        ),
+        (
+            "  annotations:",
+            "  creationTimestamp: ''\n  annotations:",
+            "metadata.creationTimestamp is \"\", expected a time such as \
+             \"2006-01-02T15:04:05Z\" (RFC 3339), or null",
+            "parsing time \"\"",
+        ),
+        (
+            "  annotations:",
+            "  creationTimestamp: 5\n  annotations:",
+            "metadata.creationTimestamp is 5, expected a time such as \
+             \"2006-01-02T15:04:05Z\" (RFC 3339), or null",
+            "json: cannot unmarshal number into Go value of type string",
+        ),
         (
             "name: widgets.example.com",
             "name: widgets",
+            "spec.customresourcedefinitions names the CRD \"widgets\", expected plural.group",
             "error checking provided apis in bundle widget.v1.0.0: couldn't parse plural.group \
              from crd name: widgets",
         ),
         (
             "name: widgets.example.com",
             "name: others.example.com",
-            "error checking provided apis in bundle widget.v1.0.0: couldn't find \
+            "",
+            "the CSV owns the CRD example.com/v1/Widget (others), but the manifests define only \
+             example.com/v1/Widget (widgets): error checking provided apis in bundle \
+             widget.v1.0.0: couldn't find \
              example.com/v1/Widget (others) in bundle. found: map[example.com/v1/Widget \
              (widgets):{}]",
         ),
         (
             "name: gears.example.org",
             "name: gears",
+            "spec.customresourcedefinitions names the CRD \"gears\", expected plural.group",
             "failed to add dependencies : couldn't parse plural.group from crd name: gears",
         ),
         (
             "version: v1}",
             "version: 1}",
+            "spec.customresourcedefinitions.owned[0].version is 1, expected a text: write it in quotes",
             "error checking provided apis in bundle widget.v1.0.0: json: cannot unmarshal number \
              into Go struct field DefinitionKey.owned.version of type string",
         ),
         (
             "image: quay.invalid/c",
             "image: {}",
+            "spec.install.spec.deployments[0].spec.template.spec.initContainers[0].image is a mapping, expected a text",
             "unable to obtain images : json: cannot unmarshal object into Go struct field \
              Container.Install.spec.Deployments.Spec.template.spec.initContainers.image of type \
              string",
@@ -180,34 +245,241 @@ fn a_faulty_csv_is_refused_in_the_words_of_the_reference() {
         (
             "template:\n",
             "replicas: '1'\n          template:\n",
+            "spec.install.spec.deployments[0].spec.replicas is \"1\", expected a whole number, without quotes",
             "unable to obtain images : json: cannot unmarshal string into Go struct field \
              DeploymentSpec.Install.spec.Deployments.Spec.replicas of type int32",
         ),
         (
             "[{name: r, image: quay.invalid/r}]",
             "r",
+            "spec.relatedImages is \"r\", expected a list",
             "unable to obtain images : json: cannot unmarshal string into Go value of type \
              []registry.relatedImage",
         ),
         (
             "'[{\"type\": \"t\"",
             "'[{\"type\": 1",
+            "metadata.annotations[\"olm.properties\"][0].type is 1, expected a text: write it in quotes",
             "failed to add properties : json: cannot unmarshal number into Go struct field \
              Property.type of type string",
         ),
         (
             "'[{\"type\"",
             "'{[{\"type\"",
+            "metadata.annotations[\"olm.properties\"] is not JSON: invalid character '[' looking for beginning of object key string",
             "failed to add properties : invalid character '[' \
           looking for beginning of object key string",
         ),
         (
             "kind: ClusterServiceVersion",
             "kind: Other",
+            "",
             "no csv in bundle",
         ),
     ] {
+        let message = match told {
+            "" => words.to_owned(),
+            told => format!("manifests/csv.yaml: {told}: {words}"),
+        };
         assert_eq!(refusal(from, to), message, "{from}");
+    }
+}
+
+#[test]
+fn a_crd_is_named_with_its_file() {
+    let mut bundle = files(CSV);
+    let crd = CRD.replace("plural: widgets", "plural: [widgets]");
+    bundle.manifests.insert("a-crd.yaml".into(), crd.into());
+    assert_eq!(
+        read(&bundle).unwrap_err().to_string(),
+        "manifests/a-crd.yaml: spec.names.plural is a list, expected a text: error decoding v1 CRD: \
+         json: cannot unmarshal array into Go struct field \
+         CustomResourceDefinitionNames.spec.names.plural of type string"
+    );
+}
+
+/// What stands in a pod is checked wherever it is; the place is below the deployment's.
+#[test]
+fn amounts_and_times_in_deployments_are_those_of_kubernetes() {
+    const POD: &str = "spec.install.spec.deployments[0].spec.template";
+    let containers = "containers: [{name: a, image: quay.invalid/a}, {name: b}]";
+    let with = |place: &str, value: &str| match place {
+        "" => (
+            "          template:\n",
+            format!("          template:\n            metadata: {{creationTimestamp: {value}}}\n"),
+        ),
+        place => (containers, place.replace('@', value)),
+    };
+    let places = [
+        ("", ".metadata.creationTimestamp"),
+        (
+            "containers: [{name: a, resources: {limits: {memory: @}}}]",
+            ".spec.containers[0].resources.limits.memory",
+        ),
+        (
+            "containers: [{}, {resources: {requests: {'nvidia.com/gpu': @}}}]",
+            ".spec.containers[1].resources.requests[\"nvidia.com/gpu\"]",
+        ),
+        (
+            "containers: [{env: [{valueFrom: {resourceFieldRef: {divisor: @}}}]}]",
+            ".spec.containers[0].env[0].valueFrom.resourceFieldRef.divisor",
+        ),
+        (
+            "ephemeralContainers: [{resources: {limits: {cpu: @}}}]",
+            ".spec.ephemeralContainers[0].resources.limits.cpu",
+        ),
+        (
+            "volumes: [{emptyDir: {sizeLimit: @}}]",
+            ".spec.volumes[0].emptyDir.sizeLimit",
+        ),
+        (
+            "volumes: [{downwardAPI: {items: [{resourceFieldRef: {divisor: @}}]}}]",
+            ".spec.volumes[0].downwardAPI.items[0].resourceFieldRef.divisor",
+        ),
+        (
+            "volumes: [{ephemeral: {volumeClaimTemplate: {spec: {resources: {requests: {storage: \
+             @}}}}}}]",
+            ".spec.volumes[0].ephemeral.volumeClaimTemplate.spec.resources.requests.storage",
+        ),
+        ("overhead: {cpu: @}", ".spec.overhead.cpu"),
+    ];
+    let read_with = |(from, to): (&str, String)| {
+        assert!(CSV.contains(from), "{from}");
+        read(&files(&CSV.replace(from, &to)))
+    };
+    for (place, told) in places {
+        let (good, bad) = match place {
+            "" => (
+                [
+                    "null",
+                    "2024-05-01T10:00:00Z",
+                    "'2024-05-01T10:00:00.5+02:00'",
+                ],
+                ["''", "yesterday", "2024-05-01"],
+            ),
+            _ => (["null", "100Mi", "0.5"], ["''", "100MB", "1K"]),
+        };
+        for value in good {
+            let read = read_with(with(place, value));
+            assert!(read.is_ok(), "{told}: {value}: {read:?}");
+        }
+        for value in bad {
+            let refused = read_with(with(place, value)).unwrap_err().to_string();
+            let shown = value.trim_matches('\'');
+            let front = format!("manifests/csv.yaml: {POD}{told} is \"{shown}\", expected a ");
+            assert!(refused.starts_with(&front), "{refused}");
+        }
+    }
+    // Whatever is no text is read like one.
+    let list = with(places[1].0, "[1]");
+    let refused = read_with(list).unwrap_err().to_string();
+    assert!(
+        refused.contains("limits.memory is a list, expected a quantity"),
+        "{refused}"
+    );
+    let ports = |port: &str| {
+        let probe = format!("containers: [{{livenessProbe: {{httpGet: {{port: {port}}}}}}}]");
+        read_with((containers, probe))
+    };
+    for good in ["http", "8080", "'8080'", "null"] {
+        assert!(ports(good).is_ok(), "{good}");
+    }
+    for bad in ["1.5", "true", "3000000000", "[1]"] {
+        let refused = ports(bad).unwrap_err().to_string();
+        assert!(
+            refused.contains("livenessProbe.httpGet.port is "),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn properties_that_could_not_be_read_back_are_refused_with_their_file() {
+    for (list, refused) in [
+        ("{type: a, value: 1}", ""),
+        ("{type: a, value: []}", ""),
+        (
+            "{type: olm.package, value: {packageName: p, version: '1'}}",
+            "",
+        ),
+        ("{type: olm.gvk, value: {group: g, Kind: null}}", ""),
+        ("{type: 5, value: 1}", ""),
+        (
+            "{type: olm.maxOpenShiftVersion}",
+            "[0] has the type \"olm.maxOpenShiftVersion\" and no value",
+        ),
+        (
+            "{type: a, value: 1}, {type: a, value: }",
+            "[1] has the type \"a\" and no value",
+        ),
+        ("{value: 1}", "[0] has no type"),
+        (
+            "{type: olm.package, value: x}",
+            "[0].value is \"x\", expected a mapping",
+        ),
+        (
+            "{type: olm.package, value: {packageName: p, version: 1}}",
+            "[0].value.version is 1, expected a text: write it in quotes",
+        ),
+        (
+            "{type: olm.gvk, value: [a]}",
+            "[0].value is a list, expected a mapping",
+        ),
+        (
+            "{type: olm.gvk.required, value: {group: [g]}}",
+            "[0].value.group is a list, expected a text",
+        ),
+        (
+            "{type: olm.package.required, value: {packageName: p, versionRange: 1.5}}",
+            "[0].value.versionRange is 1.5, expected a text: write it in quotes",
+        ),
+        (
+            "{type: olm.channel, value: {priority: a}}",
+            "[0].value.priority is \"a\", expected",
+        ),
+        ("a", "[0] is \"a\", expected a mapping"),
+        (
+            "{type: [a], value: 1}",
+            "[0].type is a list, expected a text",
+        ),
+    ] {
+        for name in ["properties", "dependencies"] {
+            let mut bundle = files(CSV);
+            let text = format!("{ANNOTATIONS}\n{name}: [{list}]");
+            bundle.metadata = Some(map(&[("all.yaml", &text)]));
+            match (read(&bundle), refused) {
+                (Ok(_), "") => {}
+                (Err(error), refused) if !refused.is_empty() => {
+                    let error = error.to_string();
+                    let front = format!("metadata/all.yaml: {name}{refused}");
+                    assert!(error.starts_with(&front), "{error}");
+                }
+                (other, _) => panic!("{list}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn properties_of_the_annotation_are_checked_as_those_of_files() {
+    let place = "manifests/csv.yaml: metadata.annotations[\"olm.properties\"]";
+    for (item, told, words) in [
+        (
+            r#"{"type": "a"}"#,
+            "[0] has the type \"a\" and no value",
+            "unexpected end of JSON input",
+        ),
+        (
+            r#"{"type": "olm.package", "value": "x"}"#,
+            "[0].value is \"x\", expected a mapping",
+            "json: cannot unmarshal string into Go value of type registry.PackageProperty",
+        ),
+    ] {
+        let from = r#"{"type": "t", "value": {"b":1, "a": [ 2 ]}}"#;
+        assert_eq!(
+            refusal(from, item),
+            format!("{place}{told}: failed to add properties : {words}")
+        );
     }
 }
 
@@ -216,8 +488,8 @@ fn a_csv_without_a_spec_is_refused() {
     let csv = "kind: ClusterServiceVersion\nmetadata: {name: a}";
     assert_eq!(
         read(&files(csv)).unwrap_err().to_string(),
-        "error checking provided apis in bundle a: error getting apiservice definitions: error \
-         unmarshaling into object map: unexpected end of JSON input"
+        "manifests/csv.yaml: spec is missing, expected a mapping: error checking provided apis in \
+         bundle a: error getting apiservice definitions: error unmarshaling into object map: unexpected end of JSON input"
     );
 }
 
