@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use iib_fbc::ServeForm;
 
 #[derive(Debug, Parser)]
 #[command(name = "iib-conformance", version, about)]
@@ -54,6 +55,9 @@ enum Command {
         catalog: PathBuf,
         /// The cache
         cache: PathBuf,
+        /// As the newest version writes it, not as 1.26.4 does
+        #[arg(long)]
+        newest: bool,
     },
     /// One whole request
     Request {
@@ -71,8 +75,16 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(text) => complain(&text, 1),
         },
-        Command::Cache { catalog, cache } => {
-            match iib_catalog_folder::write_cache(&catalog, &cache) {
+        Command::Cache {
+            catalog,
+            cache,
+            newest,
+        } => {
+            let form = match newest {
+                true => ServeForm::Newest,
+                false => ServeForm::Opm126,
+            };
+            match iib_catalog_folder::write_cache(&catalog, &cache, form) {
                 Ok(_) => ExitCode::SUCCESS,
                 Err(error) => complain(&iib_ports::chain(&error), 1),
             }

@@ -18,7 +18,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use iib_bundle::Bundle;
 use iib_catalog::{AddOptions, DeprecateOptions, Missing};
 use iib_catalog_folder::{CatalogFolder, FolderWriter, write_cache};
-use iib_fbc::{Catalog, write_blob};
+use iib_fbc::{Catalog, ServeForm, write_blob};
 use iib_indexdb::generate::Recipe;
 use iib_indexdb::{ExportError, SqliteIndex};
 use iib_ports::IndexDb as _;
@@ -67,7 +67,7 @@ fn next_bundles(packages: &[String], count: usize) -> Vec<Bundle> {
 /// A megabyte of quoted texts that go on no deeper than their key, as scripts that change the
 /// indentation of a CRD leave them.
 fn quoted_texts() -> String {
-    let text = |number| {
+    let text = |number: usize| {
         let (pad, words) = (
             " ".repeat(number % 3),
             "the lamp of this room burns ".repeat(2),
@@ -164,7 +164,7 @@ fn catalogs(criterion: &mut Criterion) {
     let (catalog, again) = (folder.path().join("catalog"), folder.path().join("again"));
     migrate(&full, &catalog);
     let (cache, serde) = (folder.path().join("cache"), folder.path().join("serde"));
-    write_cache(&catalog, &cache).unwrap();
+    write_cache(&catalog, &cache, ServeForm::Opm126).unwrap();
 
     let mut group = criterion.benchmark_group("catalog");
     group.sample_size(10);
@@ -205,7 +205,7 @@ fn catalogs(criterion: &mut Criterion) {
     );
     let cache_again = folder.path().join("cache again");
     anew("serve cache", &cache_again, &|| {
-        write_cache(&catalog, &cache_again).unwrap();
+        write_cache(&catalog, &cache_again, ServeForm::Opm126).unwrap();
     });
     group.finish();
 }

@@ -6,16 +6,16 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use iib_catalog_folder::{CacheError, FolderWriter, write_cache};
+use iib_catalog_folder::{CacheError, FolderWriter, WrittenCache, write_cache};
 use iib_fbc::{
-    Catalog, CatalogChange, CatalogDiff, Deprecations, Fault, Picture, Place, Report, check,
-    package_changes, write_blob,
+    Catalog, CatalogChange, CatalogDiff, Deprecations, Fault, Picture, Place, Report, ServeForm,
+    check, package_changes, write_blob,
 };
 use iib_indexdb::ExportError;
 use serde_json::json;
 
 use crate::Exit;
-use crate::cli::{CatalogCommand, GraphFormat, Target};
+use crate::cli::{CacheForm, CatalogCommand, GraphFormat, Target};
 use crate::say;
 use crate::source::{self, Source};
 
@@ -90,8 +90,15 @@ async fn done(command: CatalogCommand) -> anyhow::Result<Exit> {
         CatalogCommand::Cache {
             catalog,
             cache,
+            form,
             json,
-        } => cached(&catalog, &cache, json).await,
+        } => {
+            let form = match form {
+                CacheForm::Newest => ServeForm::Newest,
+                CacheForm::Opm126 => ServeForm::Opm126,
+            };
+            cached(&catalog, &cache, form, json).await
+        }
     }
 }
 
@@ -331,14 +338,22 @@ fn show(changes: Vec<CatalogChange>, target: &Target) -> io::Result<()> {
     }
 }
 
-async fn cached(catalog: &str, cache: &Path, as_json: bool) -> anyhow::Result<Exit> {
+async fn cached(
+    catalog: &str,
+    cache: &Path,
+    form: ServeForm,
+    as_json: bool,
+) -> anyhow::Result<Exit> {
     let (catalog, _held) = source::catalog_folder(catalog).await?;
-    let digest = write_cache(&catalog, cache)?;
+    let WrittenCache { digest, warnings } = write_cache(&catalog, cache, form)?;
     if as_json {
-        say::line(json!({"digest": digest}))?;
-    } else {
-        say::line(digest)?;
+        say::line(json!({"digest": digest, "warnings": warnings}))?;
+        return Ok(Exit::Done);
     }
+    for warning in warnings {
+        say::aside(format_args!("warning: {warning}"));
+    }
+    say::line(digest)?;
     Ok(Exit::Done)
 }
 

@@ -282,6 +282,9 @@ pub enum CatalogCommand {
         catalog: String,
         /// Folder for the cache: absent, empty, or an older cache
         cache: PathBuf,
+        /// The opm that writes it so
+        #[arg(long = "as", value_name = "VERSION", default_value = "newest")]
+        form: CacheForm,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -297,6 +300,16 @@ pub struct Target {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Forms of serve caches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum CacheForm {
+    /// With deprecations, objects of other schemas, and CSVs made of olm.csv.metadata.
+    Newest,
+    /// Without them.
+    #[value(name = "opm-1.26")]
+    Opm126,
 }
 
 /// Languages of pictures.

@@ -1,19 +1,23 @@
-//! The serve cache (spec index-database §14), so that `opm serve` need not make it.
+//! The serve cache (spec index-database §14, newest-opm §7), so that `opm serve` need not make it.
 
 mod digest;
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use iib_fbc::{Report, ServeFault, ServeFile, serve_bundles, serve_packages};
+use iib_fbc::{Report, ServeFault, ServeFile, ServeForm, ServePlan};
+use walkdir::WalkDir;
 
 use crate::folder::{CatalogFolder, FolderError};
 
 const DIGEST: &str = "digest";
 const FILES: &str = "cache";
+/// Where the files are until all of them are there.
+const PARTIAL: &str = ".cache.partial";
 const FOLDER_MODE: u32 = 0o750;
 const FILE_MODE: u32 = 0o640;
 
@@ -53,42 +57,49 @@ fn io_error<'a>(path: &'a Path, action: &'static str) -> impl FnOnce(io::Error) 
     }
 }
 
-/// Writes the cache of the catalog in a folder into another one, and gives its digest. A cache that
-/// is there already and fits is left alone.
+/// A cache that was written, or found to fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenCache {
+    /// Its digest, 16 hexadecimal digits.
+    pub digest: String,
+    /// What it does not carry, and what the newest version of the reference refuses in the catalog;
+    /// for people.
+    pub warnings: Vec<String>,
+}
+
+/// Writes the cache of the catalog in a folder into another one. A cache that is there already and
+/// fits is left alone.
 ///
 /// The digest depends on the permission bits of the catalog's files and folders, and so does
 /// whether the cache is accepted where it is served.
 ///
 /// # Errors
-/// [`CacheError`]; the folder holds no cache then, or the old one.
-pub fn write_cache(catalog: &Path, cache: &Path) -> Result<String, CacheError> {
+/// [`CacheError`]; the folder is as it was then. Only where the system fails while the new files
+/// take the place of the old ones it may hold no cache.
+pub fn write_cache(
+    catalog: &Path,
+    cache: &Path,
+    form: ServeForm,
+) -> Result<WrittenCache, CacheError> {
     let content = CatalogFolder::open(catalog)?;
     let report = content.check();
     if !report.is_clean() {
         return Err(CacheError::Invalid(report));
     }
     expect_cache(cache)?;
-    let (kept, below) = (cache.join(DIGEST), cache.join(FILES));
-    if let Ok(known) = fs::read_to_string(&kept)
-        && below.is_dir()
-        && digest::of_catalog(catalog)?.with_files(&below)? == known
-    {
-        return Ok(known);
-    }
-    // The catalog comes first in the digest, so it is hashed while the files are written.
-    let begun = thread::scope(|scope| {
-        let begun = scope.spawn(|| digest::of_catalog(catalog));
-        write(&content, cache, &below)?;
-        begun
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })?;
-    let digest = begun.with_files(&below)?;
-    write_file(&kept, &digest)?;
-    Ok(digest)
+    let plan = ServePlan::new(content.outline(), form)?;
+    let fitting = fitting(catalog, &content, &plan, cache)?;
+    let digest = match fitting {
+        Some(digest) => digest,
+        None => write(catalog, &content, &plan, cache)?,
+    };
+    Ok(WrittenCache {
+        digest,
+        warnings: plan.warnings,
+    })
 }
 
-/// The folder is absent, empty or a cache.
+/// The folder is absent, empty or a cache, maybe with what an interrupted run left.
 fn expect_cache(cache: &Path) -> Result<(), CacheError> {
     let entries = match fs::read_dir(cache) {
         Ok(entries) => entries,
@@ -97,36 +108,172 @@ fn expect_cache(cache: &Path) -> Result<(), CacheError> {
     };
     for entry in entries {
         let entry = entry.map_err(io_error(cache, "list"))?;
-        if entry.file_name() != DIGEST && entry.file_name() != FILES {
+        if ![DIGEST, FILES, PARTIAL]
+            .map(Into::into)
+            .contains(&entry.file_name())
+        {
             return Err(CacheError::Unexpected(entry.path()));
         }
     }
     Ok(())
 }
 
-/// Writes the files. The digest goes first, so that no half cache is taken for a whole one.
-fn write(catalog: &CatalogFolder, cache: &Path, below: &Path) -> Result<(), CacheError> {
-    let kept = cache.join(DIGEST);
-    for gone in [fs::remove_file(&kept), fs::remove_dir_all(below)] {
-        match gone {
+/// The digest of the cache that is there, if it is what would be written. The digest does not tell
+/// the forms apart, so the files are compared, too.
+fn fitting(
+    catalog: &Path,
+    content: &CatalogFolder,
+    plan: &ServePlan,
+    cache: &Path,
+) -> Result<Option<String>, CacheError> {
+    let below = cache.join(FILES);
+    let Ok(known) = fs::read_to_string(cache.join(DIGEST)) else {
+        return Ok(None);
+    };
+    if !below.is_dir() || digest::of_catalog(catalog)?.with_files(&below)? != known {
+        return Ok(None);
+    }
+    let mut expected = BTreeSet::new();
+    let same = each_file(content, plan, |file| {
+        let found = fs::read(below.join(&file.path));
+        if found.is_ok_and(|found| found == file.text.as_bytes()) {
+            expected.insert(file.path);
+            return Ok(());
+        }
+        Err(Stop::Different)
+    });
+    match same {
+        Ok(()) if count_files(&below)? == expected.len() => Ok(Some(known)),
+        Ok(()) | Err(Stop::Different) => Ok(None),
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
+/// Why a comparison ends early.
+enum Stop {
+    Different,
+    Failed(CacheError),
+}
+
+impl<E: Into<CacheError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+fn count_files(below: &Path) -> Result<usize, CacheError> {
+    let mut count = 0;
+    for entry in WalkDir::new(below) {
+        let entry = entry.map_err(|error| io_error(below, "list")(error.into()))?;
+        count += usize::from(!entry.file_type().is_dir());
+    }
+    Ok(count)
+}
+
+/// Gives out every file, with the content of one package in memory at a time.
+fn each_file<E: From<ServeFault> + From<FolderError>>(
+    content: &CatalogFolder,
+    plan: &ServePlan,
+    mut take: impl FnMut(ServeFile) -> Result<(), E>,
+) -> Result<(), E> {
+    take(plan.packages(content.outline()))?;
+    for name in content.packages() {
+        plan.package(&content.package(name)?, &mut take)?;
+    }
+    Ok(())
+}
+
+/// Writes all files beside those that are there, which they then replace, and gives the digest. The
+/// old digest goes first, so that no half cache is taken for a whole one.
+fn write(
+    catalog: &Path,
+    content: &CatalogFolder,
+    plan: &ServePlan,
+    cache: &Path,
+) -> Result<String, CacheError> {
+    let (kept, below) = (cache.join(DIGEST), cache.join(FILES));
+    let partial = Partial::new(cache)?;
+    // The catalog comes first in the digest, so it is hashed while the files are written.
+    let begun = thread::scope(|scope| {
+        let begun = scope.spawn(|| digest::of_catalog(catalog));
+        each_file(content, plan, |file| partial.write(&file))?;
+        begun
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
+    let digest = begun.with_files(&partial.files)?;
+    for gone in [fs::remove_file(&kept), fs::remove_dir_all(&below)] {
+        if let Err(error) = gone
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(io_error(cache, "empty")(error));
+        }
+    }
+    fs::rename(&partial.files, &below).map_err(io_error(&below, "create"))?;
+    write_file(&kept, &digest)?;
+    partial.keep();
+    Ok(digest)
+}
+
+/// The files until all of them are there; removed when dropped.
+struct Partial<'a> {
+    cache: &'a Path,
+    files: PathBuf,
+    /// Whether the cache's folder was made for them.
+    made: bool,
+}
+
+impl<'a> Partial<'a> {
+    fn new(cache: &'a Path) -> Result<Self, CacheError> {
+        let files = cache.join(PARTIAL);
+        match fs::remove_dir_all(&files) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(io_error(cache, "empty")(error));
+                return Err(io_error(&files, "remove")(error));
             }
             _ => {}
         }
+        let made = !cache.is_dir();
+        if made {
+            fs::create_dir_all(cache).map_err(io_error(cache, "create"))?;
+            set_mode(cache, FOLDER_MODE)?;
+        }
+        let partial = Self { cache, files, made };
+        make_folder(&partial.files)?;
+        Ok(partial)
     }
-    if !cache.is_dir() {
-        fs::create_dir_all(cache).map_err(io_error(cache, "create"))?;
-        set_mode(cache, FOLDER_MODE)?;
+
+    fn write(&self, file: &ServeFile) -> Result<(), CacheError> {
+        if let Some((folders, _)) = file.path.rsplit_once('/') {
+            let mut folder = self.files.clone();
+            for part in folders.split('/') {
+                folder.push(part);
+                if !folder.is_dir() {
+                    make_folder(&folder)?;
+                }
+            }
+        }
+        write_file(&self.files.join(&file.path), &file.text)
     }
-    fs::create_dir(below).map_err(io_error(below, "create"))?;
-    set_mode(below, FOLDER_MODE)?;
-    let write = |file: ServeFile| write_file(&below.join(&file.name), &file.text);
-    write(serve_packages(catalog.outline()))?;
-    for name in catalog.packages() {
-        serve_bundles(&catalog.package(name)?, write)?;
+
+    /// All of it is in its place.
+    fn keep(mut self) {
+        self.made = false;
     }
-    Ok(())
+}
+
+impl Drop for Partial<'_> {
+    fn drop(&mut self) {
+        // Renamed away, or of no use to anybody.
+        let _ = fs::remove_dir_all(&self.files);
+        if self.made {
+            let _ = fs::remove_dir(self.cache);
+        }
+    }
+}
+
+fn make_folder(path: &Path) -> Result<(), CacheError> {
+    fs::create_dir(path).map_err(io_error(path, "create"))?;
+    set_mode(path, FOLDER_MODE)
 }
 
 fn write_file(path: &Path, text: &str) -> Result<(), CacheError> {

@@ -4,5 +4,5 @@ mod cache;
 mod folder;
 mod ignore_file;
 
-pub use cache::{CacheError, write_cache};
+pub use cache::{CacheError, WrittenCache, write_cache};
 pub use folder::{CatalogFolder, FolderError, FolderWriter, Found, read_folder, write_folder};

@@ -1,7 +1,7 @@
 //! Deprecations as catalogs hold them: objects of schema `olm.deprecations` (worker flows §10,
 //! add-deprecations; spec index-database §17).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
@@ -96,44 +96,14 @@ impl Deprecations {
             ));
             return Err(DeprecationsFault::Unfit(faults));
         }
-        let channels = catalog.channels.iter();
-        let channels: BTreeSet<&str> = channels
-            .filter(|channel| channel.package == *package)
-            .map(|channel| channel.name.as_str())
-            .collect();
-        let bundles = catalog.bundles.iter();
-        let bundles: BTreeSet<&str> = bundles
-            .filter(|bundle| bundle.package == *package)
-            .map(|bundle| bundle.name.as_str())
-            .collect();
+        let names = Names::of(catalog, package);
         let mut seen = BTreeSet::new();
         for (at, entry) in self.entries.iter().enumerate() {
-            let DeprecationEntry {
-                schema,
-                name,
-                message,
-            } = entry;
-            let fault = match schema.as_str() {
-                "olm.package" if !name.is_empty() && name != package => {
-                    Some(format!("names the package {name:?}, which is another one"))
+            for fault in names.faults(package, entry, &mut seen) {
+                // A name that says the same again does no harm here.
+                if !matches!(&fault, EntryFault::PackageNamed(name) if name == package) {
+                    faults.push(format!("package {package:?}: entries[{at}] {fault}"));
                 }
-                "olm.channel" if !channels.contains(name.as_str()) => Some(format!(
-                    "names the channel {name:?}, which the package does not have"
-                )),
-                "olm.bundle" if !bundles.contains(name.as_str()) => Some(format!(
-                    "names the bundle {name:?}, which the package does not have"
-                )),
-                "olm.package" | "olm.channel" | "olm.bundle" => None,
-                _ => Some(format!(
-                    "has the schema {schema:?}: it has to be olm.package, olm.channel or olm.bundle"
-                )),
-            };
-            let twice = !seen.insert((schema, name));
-            let twice = twice.then(|| format!("deprecates {name:?} again"));
-            let silent = message.is_empty();
-            let silent = silent.then(|| "has no message for those who use it".to_owned());
-            for fault in [fault, twice, silent].into_iter().flatten() {
-                faults.push(format!("package {package:?}: entries[{at}] {fault}"));
             }
         }
         match faults.is_empty() {
@@ -154,9 +124,204 @@ impl Deprecations {
     }
 }
 
+/// What an entry says that it should not (newest-opm §4).
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum EntryFault {
+    #[error("names the package {0:?}: entries of schema olm.package have no name")]
+    PackageNamed(String),
+    #[error("names the channel {0:?}, which the package does not have")]
+    NoChannel(String),
+    #[error("names the bundle {0:?}, which the package does not have")]
+    NoBundle(String),
+    #[error("has the schema {0:?}: it has to be olm.package, olm.channel or olm.bundle")]
+    Schema(String),
+    #[error("deprecates {0:?} again")]
+    Twice(String),
+    #[error("has no message for those who use it")]
+    Silent,
+}
+
+/// The names in a package.
+struct Names<'a> {
+    channels: BTreeSet<&'a str>,
+    bundles: BTreeSet<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn of(catalog: &'a Catalog, package: &str) -> Self {
+        let channels = catalog.channels.iter();
+        let channels = channels.filter(|channel| channel.package == package);
+        let bundles = catalog.bundles.iter();
+        let bundles = bundles.filter(|bundle| bundle.package == package);
+        Self {
+            channels: channels.map(|channel| channel.name.as_str()).collect(),
+            bundles: bundles.map(|bundle| bundle.name.as_str()).collect(),
+        }
+    }
+
+    /// Every fault of an entry; what those before it deprecate was `seen`.
+    fn faults<'e>(
+        &self,
+        package: &str,
+        entry: &'e DeprecationEntry,
+        seen: &mut BTreeSet<(&'e str, &'e str)>,
+    ) -> Vec<EntryFault> {
+        let DeprecationEntry {
+            schema,
+            name,
+            message,
+        } = entry;
+        let fault = match schema.as_str() {
+            "olm.package" if !name.is_empty() => Some(EntryFault::PackageNamed(name.clone())),
+            "olm.channel" if !self.channels.contains(name.as_str()) => {
+                Some(EntryFault::NoChannel(name.clone()))
+            }
+            "olm.bundle" if !self.bundles.contains(name.as_str()) => {
+                Some(EntryFault::NoBundle(name.clone()))
+            }
+            "olm.package" | "olm.channel" | "olm.bundle" => None,
+            _ => Some(EntryFault::Schema(schema.clone())),
+        };
+        // The package is one thing, whether named or not.
+        let subject = match name == package && schema == "olm.package" {
+            true => "",
+            false => name,
+        };
+        let twice = !seen.insert((schema, subject));
+        let twice = twice.then(|| EntryFault::Twice(name.clone()));
+        let silent = message.is_empty().then_some(EntryFault::Silent);
+        [fault, twice, silent].into_iter().flatten().collect()
+    }
+}
+
+/// What is deprecated in a whole catalog: the messages, as far as a serve cache has a place for them.
+#[derive(Debug, Default)]
+pub(crate) struct Messages {
+    packages: BTreeMap<String, OfPackage>,
+}
+
+#[derive(Debug, Default)]
+struct OfPackage {
+    package: Option<String>,
+    channels: BTreeMap<String, String>,
+    bundles: BTreeMap<String, String>,
+}
+
+impl Messages {
+    /// Those of a catalog, of which an outline will do. What the newest version of the reference
+    /// refuses is told: an entry that names what is not there is left out, of two for the same the
+    /// first counts.
+    ///
+    /// # Errors
+    /// An object that cannot be read: its package, and what is wrong.
+    pub(crate) fn of(
+        catalog: &Catalog,
+        mut warn: impl FnMut(String),
+    ) -> Result<Self, (String, WrongType)> {
+        let mut entries: BTreeMap<&str, Vec<DeprecationEntry>> = BTreeMap::new();
+        let objects = catalog.others.iter();
+        for object in objects.filter(|other| other.schema == DEPRECATIONS) {
+            let package = object.package.as_str();
+            let read = deprecation_entries(&object.blob);
+            let read = read.map_err(|wrong| (package.to_owned(), wrong))?;
+            if package.is_empty() {
+                warn(format!(
+                    "an object of schema {DEPRECATIONS} names no package: the cache leaves it out"
+                ));
+                continue;
+            }
+            if entries.contains_key(package) {
+                warn(format!(
+                    "package {package:?} has more than one object of schema {DEPRECATIONS}: the \
+                     cache has the entries of all"
+                ));
+            }
+            entries.entry(package).or_default().extend(read);
+        }
+        let known = catalog.packages.iter();
+        let known: BTreeSet<&str> = known.map(|package| package.name.as_str()).collect();
+        let mut packages = BTreeMap::new();
+        for (package, entries) in entries {
+            if known.contains(package) {
+                let names = Names::of(catalog, package);
+                packages.insert(
+                    package.to_owned(),
+                    OfPackage::read(package, &names, &entries, &mut warn),
+                );
+            } else {
+                warn(format!(
+                    "an object of schema {DEPRECATIONS} names the package {package:?}, which is \
+                     unknown: the cache leaves it out"
+                ));
+            }
+        }
+        Ok(Self { packages })
+    }
+
+    pub(crate) fn package(&self, package: &str) -> Option<&str> {
+        self.packages.get(package)?.package.as_deref()
+    }
+
+    pub(crate) fn channel(&self, package: &str, name: &str) -> Option<&str> {
+        let found = self.packages.get(package)?;
+        found.channels.get(name).map(String::as_str)
+    }
+
+    pub(crate) fn bundle(&self, package: &str, name: &str) -> Option<&str> {
+        let found = self.packages.get(package)?;
+        found.bundles.get(name).map(String::as_str)
+    }
+}
+
+impl OfPackage {
+    fn read(
+        package: &str,
+        names: &Names<'_>,
+        entries: &[DeprecationEntry],
+        warn: &mut impl FnMut(String),
+    ) -> Self {
+        let mut found = Self::default();
+        let mut seen = BTreeSet::new();
+        for (at, entry) in entries.iter().enumerate() {
+            let mut carried = true;
+            for fault in names.faults(package, entry, &mut seen) {
+                let stays = match &fault {
+                    EntryFault::Silent => true,
+                    EntryFault::PackageNamed(name) => name == package,
+                    _ => false,
+                };
+                carried &= stays;
+                let done = match stays {
+                    true => "has it all the same",
+                    false => "leaves it out",
+                };
+                warn(format!(
+                    "package {package:?}: deprecation {at} {fault}: the cache {done}"
+                ));
+            }
+            let DeprecationEntry {
+                schema,
+                name,
+                message,
+            } = entry;
+            match schema.as_str() {
+                _ if !carried => {}
+                "olm.package" => found.package = Some(message.clone()),
+                "olm.channel" => {
+                    found.channels.insert(name.clone(), message.clone());
+                }
+                _ => {
+                    found.bundles.insert(name.clone(), message.clone());
+                }
+            }
+        }
+        found
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Deprecations, DeprecationsFault};
+    use super::{Deprecations, DeprecationsFault, Messages};
     use crate::{Catalog, read_text};
 
     fn catalog() -> Catalog {
@@ -236,5 +401,86 @@ mod tests {
             refused.contains("into entries, which has to be a list"),
             "{refused}"
         );
+    }
+
+    fn messages(objects: &str) -> (Messages, Vec<String>) {
+        let mut catalog = Catalog::default();
+        let text = r#"{"schema": "olm.package", "name": "p"}
+            {"schema": "olm.channel", "package": "p", "name": "stable"}
+            {"schema": "olm.bundle", "package": "p", "name": "p.v1"}"#;
+        read_text(&format!("{text}{objects}"), &mut catalog).unwrap();
+        let mut warnings = Vec::new();
+        let messages = Messages::of(&catalog, |text| warnings.push(text)).unwrap();
+        (messages, warnings)
+    }
+
+    #[test]
+    fn messages_are_found_by_what_they_are_about() {
+        let (found, warnings) = messages(
+            r#"{"schema": "olm.deprecations", "package": "p", "entries": [
+            {"reference": {"schema": "olm.package"}, "message": "all"},
+            {"reference": {"schema": "olm.channel", "name": "stable"}, "message": "channel"},
+            {"reference": {"schema": "olm.bundle", "name": "p.v1"}, "message": "bundle"}]}"#,
+        );
+        assert_eq!(warnings, Vec::<String>::new());
+        assert_eq!(found.package("p"), Some("all"));
+        assert_eq!(found.channel("p", "stable"), Some("channel"));
+        assert_eq!(found.bundle("p", "p.v1"), Some("bundle"));
+        assert_eq!(found.channel("p", "beta"), None);
+        assert_eq!(found.package("q"), None);
+    }
+
+    #[test]
+    fn what_the_newest_reference_refuses_is_told() {
+        let (found, warnings) = messages(
+            r#"{"schema": "olm.deprecations", "entries": []}
+            {"schema": "olm.deprecations", "package": "q", "entries": []}
+            {"schema": "olm.deprecations", "package": "p", "entries": [
+            {"reference": {"schema": "olm.bundle", "name": "p.v1"}, "message": "first"},
+            {"reference": {"schema": "olm.channel", "name": "beta"}, "message": "m"},
+            {"reference": {"schema": "olm.bundle", "name": "p.v2"}, "message": "m"},
+            {"reference": {"name": "p.v1"}, "message": "m"}, {},
+            {"reference": {"schema": "olm.thing"}, "message": "m"},
+            {"reference": {"schema": "olm.package", "name": "q"}, "message": "other"}]}
+            {"schema": "olm.deprecations", "package": "p", "entries": [
+            {"reference": {"schema": "olm.package", "name": "p"}, "message": "itself"},
+            {"reference": {"schema": "olm.bundle", "name": "p.v1"}, "message": "second"},
+            {"reference": {"schema": "olm.channel", "name": "stable"}}]}"#,
+        );
+        for told in [
+            "names no package",
+            "names the package \"q\", which is unknown",
+            "more than one object",
+            "deprecation 1 names the channel \"beta\", which the package does not have: the cache \
+             leaves it out",
+            "deprecation 2 names the bundle \"p.v2\"",
+            "deprecation 3 has the schema \"\"",
+            "deprecation 4 has no message",
+            "deprecation 5 has the schema \"olm.thing\"",
+            "deprecation 6 names the package \"q\"",
+            "deprecation 7 names the package \"p\": entries of schema olm.package have no name: the \
+             cache has it all the same",
+            "deprecation 8 deprecates \"p.v1\" again: the cache leaves it out",
+            "deprecation 9 has no message for those who use it: the cache has it all the same",
+        ] {
+            let times = warnings.iter().filter(|warning| warning.contains(told));
+            assert_eq!(times.count(), 1, "{told}: {warnings:#?}");
+        }
+        assert_eq!(found.package("p"), Some("itself"));
+        assert_eq!(found.channel("p", "stable"), Some(""));
+        assert_eq!(found.bundle("p", "p.v1"), Some("first"));
+    }
+
+    #[test]
+    fn unreadable_deprecations_of_a_catalog_are_refused() {
+        for entries in [r#""all""#, r#"[{"message": 1}]"#, r#"[{"reference": "p"}]"#] {
+            let text = format!(
+                r#"{{"schema": "olm.deprecations", "package": "p", "entries": {entries}}}"#
+            );
+            let mut catalog = Catalog::default();
+            read_text(&text, &mut catalog).unwrap();
+            let refused = Messages::of(&catalog, |_| {}).unwrap_err();
+            assert_eq!(refused.0, "p", "{entries}");
+        }
     }
 }

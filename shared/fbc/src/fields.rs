@@ -14,6 +14,9 @@ use serde_json::value::RawValue;
 #[derive(Debug, Default)]
 pub(crate) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
+/// Texts by their names.
+pub(crate) type Texts<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
 /// A value of the wrong type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("json: cannot unmarshal {found} into {}, which has to be {wanted}", self.shown())]
@@ -49,7 +52,7 @@ impl WrongType {
         }
     }
 
-    fn inside(mut self, outer: &str) -> Self {
+    pub(crate) fn inside(mut self, outer: &str) -> Self {
         let dot = match self.place.is_empty() || self.place.starts_with('[') {
             true => "",
             false => ".",
@@ -109,6 +112,34 @@ impl<'a> Fields<'a> {
         };
         let number = serde_json::from_str(value.get());
         number.map_err(|_| WrongType::new(value, "a whole number").inside(name))
+    }
+
+    /// A whole number of 32 bits; 0 if it is not there.
+    pub(crate) fn short_integer(&self, name: &str) -> Result<i32, WrongType> {
+        let Some(value) = self.present(name) else {
+            return Ok(0);
+        };
+        let number = serde_json::from_str(value.get());
+        number.map_err(|_| WrongType::new(value, "a whole number of 32 bits").inside(name))
+    }
+
+    /// True or false; false if it is not there.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, WrongType> {
+        let Some(value) = self.present(name) else {
+            return Ok(false);
+        };
+        let flag = serde_json::from_str(value.get());
+        flag.map_err(|_| WrongType::new(value, "true or false").inside(name))
+    }
+
+    /// An object of texts, in its order; null is an empty text.
+    pub(crate) fn texts(&self, name: &str) -> Result<Texts<'a>, WrongType> {
+        let members = self.object(name)?.unwrap_or_default().0.into_iter();
+        let texts = members.map(|(key, value)| match text(value) {
+            Ok(text) => Ok((key, text)),
+            Err(wrong) => Err(wrong.inside(&key).inside(name)),
+        });
+        texts.collect()
     }
 
     /// A list, each part of which is read in the same way; empty if it is not there.

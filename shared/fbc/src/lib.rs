@@ -1,14 +1,18 @@
 #![doc = include_str!("../README.md")]
 
+mod anew;
 mod base64;
 mod blob;
 mod check;
 mod contents;
+mod csv_metadata;
 mod deprecations;
 mod diff;
 mod fields;
 mod graph;
+mod members;
 mod merge;
+mod newest;
 mod origins;
 mod picture;
 mod property;
@@ -16,6 +20,7 @@ mod read;
 mod serve;
 mod write;
 
+pub use anew::AnewFault;
 pub use base64::base64_anew;
 pub use blob::{
     Blob, Catalog, CatalogBundle, CatalogPackage, Channel, ChannelEntry, Icon, Other, OwnedBlob,
@@ -32,5 +37,5 @@ pub use origins::Origins;
 pub use picture::{ChannelPicture, Edge, EdgeKind, Node, NodeState, Picture};
 pub use property::{ObjectFault, take_objects_in};
 pub use read::{Document, Documents, Form, ReadError, ReadFault, read_text};
-pub use serve::{ServeFault, ServeFile, serve_bundles, serve_packages};
+pub use serve::{ServeFault, ServeFile, ServeForm, ServePlan};
 pub use write::{to_text, write_blob};

@@ -197,7 +197,7 @@ pub(crate) fn compact(text: &str) -> String {
 }
 
 /// The string, number or word at the beginning, and what follows it.
-fn token(text: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn token(text: &[u8]) -> (&[u8], &[u8]) {
     let end = if text.first() == Some(&b'"') {
         string_end(text)
     } else {

@@ -1,10 +1,17 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use iib_catalog_folder::{CacheError, write_cache, write_folder};
 use iib_fbc::Property;
+use iib_fbc::ServeForm::{Newest, Opm126};
+use tempfile::TempDir;
 
 use crate::samples::{chain, files, folder};
+
+fn older(catalog: &Path, cache: &Path) -> String {
+    write_cache(catalog, cache, Opm126).unwrap().digest
+}
 
 fn mode(path: &std::path::Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -19,10 +26,7 @@ fn an_empty_catalog_has_the_digest_of_the_reference() {
     fs::set_permissions(ignore, fs::Permissions::from_mode(0o644)).unwrap();
     let root = folder(&[]);
     let cache = root.path().join("cache");
-    assert_eq!(
-        write_cache(catalog.path(), &cache).unwrap(),
-        "ce76a6ef61868b35"
-    );
+    assert_eq!(older(catalog.path(), &cache), "ce76a6ef61868b35");
     assert_eq!(
         files(&cache),
         [
@@ -52,7 +56,7 @@ fn every_bundle_has_a_file_in_each_of_its_channels() {
     }
     let (source, root) = (folder(&[]), folder(&[]));
     write_folder(catalog, source.path()).unwrap();
-    let digest = write_cache(source.path(), root.path()).unwrap();
+    let digest = older(source.path(), root.path());
     let written = files(root.path());
     let names: Vec<&str> = written.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(
@@ -90,10 +94,10 @@ fn every_bundle_has_a_file_in_each_of_its_channels() {
         digest.unwrap().modified().unwrap()
     };
     let before = stamp();
-    assert_eq!(write_cache(source.path(), root.path()).unwrap(), digest);
+    assert_eq!(older(source.path(), root.path()), digest);
     assert_eq!(stamp(), before);
     fs::write(root.path().join("cache/packages.json"), "{}").unwrap();
-    assert_eq!(write_cache(source.path(), root.path()).unwrap(), digest);
+    assert_eq!(older(source.path(), root.path()), digest);
     assert!(files(root.path()) == written);
 }
 
@@ -103,13 +107,273 @@ fn a_faulty_catalog_and_a_foreign_folder_are_refused() {
     catalog.packages[0].default_channel.clear();
     let (source, root) = (folder(&[]), folder(&[("mine", "text")]));
     write_folder(catalog, source.path()).unwrap();
-    let refused = write_cache(source.path(), &root.path().join("new")).unwrap_err();
+    let refused = write_cache(source.path(), &root.path().join("new"), Opm126).unwrap_err();
     assert!(refused.to_string().contains("default channel must be set"));
     assert!(!root.path().join("new").exists());
 
     let sound = folder(&[]);
     write_folder(chain("foo"), sound.path()).unwrap();
-    let refused = write_cache(sound.path(), root.path()).unwrap_err();
+    let refused = write_cache(sound.path(), root.path(), Opm126).unwrap_err();
     assert!(matches!(refused, CacheError::Unexpected(_)), "{refused}");
     assert_eq!(files(root.path()).len(), 1);
+}
+
+/// A catalog with the chain of `foo` and more, written by hand.
+fn catalog_with(more: &str) -> TempDir {
+    let source = folder(&[]);
+    write_folder(chain("foo"), source.path()).unwrap();
+    fs::write(source.path().join("more.json"), more).unwrap();
+    source
+}
+
+/// One bundle, of package `bar`, with these properties besides that of its package.
+fn bundle_with(properties: &str) -> String {
+    format!(
+        r#"{{"schema": "olm.package", "name": "bar", "defaultChannel": "c"}}
+        {{"schema": "olm.channel", "package": "bar", "name": "c", "entries": [{{"name": "bar.v1"}}]}}
+        {{"schema": "olm.bundle", "package": "bar", "name": "bar.v1", "image": "r.invalid/bar:1",
+        "properties": [{{"type": "olm.package", "value": {{"version": "1.0.0", "packageName": "bar"}}}},
+        {properties}]}}"#
+    )
+}
+
+const DEPRECATIONS: &str = r#"{"schema": "olm.deprecations", "package": "foo", "entries": [
+    {"reference": {"schema": "olm.package"}, "message": "<old>"},
+    {"reference": {"schema": "olm.channel", "name": "stable"}, "message": "c"},
+    {"reference": {"schema": "olm.bundle", "name": "foo.v1.2.0"}, "message": "b"},
+    {"reference": {"schema": "olm.bundle", "name": "foo.v9"}, "message": "gone"}]}"#;
+
+fn text(root: &Path, name: &str) -> String {
+    fs::read_to_string(root.join("cache").join(name)).unwrap()
+}
+
+#[test]
+fn the_newest_form_has_deprecations_and_other_objects() {
+    let source = catalog_with(&format!(
+        r#"{DEPRECATIONS} {{"x": [1.0, "<é>"], "schema": "my.own", "b": 1e2, "package": "foo"}}
+        {{"schema": "my.own"}} {{"schema": "my.own"}}"#
+    ));
+    let root = folder(&[]);
+    let written = write_cache(source.path(), root.path(), Newest).unwrap();
+    assert_eq!(written.warnings.len(), 1, "{:?}", written.warnings);
+    assert!(
+        written.warnings[0].contains("foo.v9"),
+        "{:?}",
+        written.warnings
+    );
+    let names: Vec<String> = files(root.path())
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    // The names were made of the texts by other means.
+    let (alone, of_package) = ("64a01e5283d9f334.json", "foo/2a981299e4daed42.json");
+    assert_eq!(
+        names,
+        [
+            "cache/foo_stable_foo.v1.0.0.json",
+            "cache/foo_stable_foo.v1.1.0.json",
+            "cache/foo_stable_foo.v1.2.0.json",
+            &format!("cache/metas/my.own/{alone}"),
+            &format!("cache/metas/my.own/{of_package}"),
+            "cache/packages.json",
+            "digest"
+        ]
+    );
+    let below = root.path().join("cache/metas");
+    for folder in ["", "my.own", "my.own/foo"] {
+        assert_eq!(mode(&below.join(folder)), 0o750, "{folder}");
+    }
+    assert_eq!(mode(&below.join("my.own").join(alone)), 0o640);
+    assert_eq!(
+        text(root.path(), &format!("metas/my.own/{of_package}")),
+        "{\"b\":100,\"package\":\"foo\",\"schema\":\"my.own\",\"x\":[1,\"<é>\"]}\n"
+    );
+    let packages = text(root.path(), "packages.json");
+    let end = r#"}},"deprecation":{"message":"c"}}},"deprecation":{"message":"\u003cold\u003e"}}}"#;
+    assert!(packages.ends_with(end), "{packages}");
+    let bundle = text(root.path(), "foo_stable_foo.v1.2.0.json");
+    let end = r#""replaces":"foo.v1.1.0","deprecation":{"message":"b"}}"#;
+    assert!(bundle.ends_with(end), "{bundle}");
+    assert!(!text(root.path(), "foo_stable_foo.v1.1.0.json").contains("deprecation"));
+}
+
+#[test]
+fn the_newest_form_puts_a_csv_together() {
+    let source = catalog_with(&bundle_with(
+        r#"{"type": "my.own", "value": {"z": 1.0, "a": "<"}},
+        {"type": "olm.csv.metadata", "value": {"displayName": "Bar"}}"#,
+    ));
+    let root = folder(&[]);
+    let written = write_cache(source.path(), root.path(), Newest).unwrap();
+    assert_eq!(written.warnings, Vec::<String>::new());
+    let csv = concat!(
+        r#""{\"kind\":\"ClusterServiceVersion\","#,
+        r#"\"apiVersion\":\"operators.coreos.com/v1alpha1\",\"metadata\":{\"name\":\"bar.v1\"},"#,
+        r#"\"spec\":{\"install\":{\"strategy\":\"deployment\",\"spec\":{\"deployments\":null}},"#,
+        r#"\"version\":\"1.0.0\",\"customresourcedefinitions\":{},"#,
+        r#"\"apiservicedefinitions\":{},\"displayName\":\"Bar\",\"provider\":{},"#,
+        r#"\"cleanup\":{\"enabled\":false}},\"status\":{\"cleanup\":{}}}""#
+    );
+    let expected = [
+        r#"{"csvName":"bar.v1","packageName":"bar","channelName":"c","csvJson":"#,
+        csv,
+        r#","object":["#,
+        csv,
+        r#"],"bundlePath":"r.invalid/bar:1","version":"1.0.0","properties":[{"type":"olm.package","#,
+        r#""value":"{\"packageName\":\"bar\",\"version\":\"1.0.0\"}"},"#,
+        r#"{"type":"my.own","value":"{\"a\":\"\u003c\",\"z\":1}"}]}"#,
+    ];
+    assert_eq!(text(root.path(), "bar_c_bar.v1.json"), expected.concat());
+
+    // A CSV that is there stays, and so do objects.
+    let config = "eyJraW5kIjoiQ29uZmlnTWFwIn0=";
+    let source = catalog_with(&bundle_with(&format!(
+        r#"{{"type": "olm.bundle.object", "value": {{"data": "{config}"}}}},
+        {{"type": "olm.csv.metadata", "value": {{}}}}"#
+    )));
+    write_cache(source.path(), root.path(), Newest).unwrap();
+    let bundle = text(root.path(), "bar_c_bar.v1.json");
+    assert!(
+        bundle.contains(r#""csvJson":"{\"kind\":\"ClusterService"#),
+        "{bundle}"
+    );
+    assert!(
+        bundle.contains(r#""object":["{\"kind\":\"ConfigMap\"}"],"#),
+        "{bundle}"
+    );
+    let csv = "eyJraW5kIjoiQ2x1c3RlclNlcnZpY2VWZXJzaW9uIn0=";
+    let source = catalog_with(&bundle_with(&format!(
+        r#"{{"type": "olm.csv.metadata", "value": {{}}}},
+        {{"type": "olm.bundle.object", "value": {{"data": "{csv}"}}}}"#
+    )));
+    write_cache(source.path(), root.path(), Newest).unwrap();
+    let bundle = text(root.path(), "bar_c_bar.v1.json");
+    let own = r#""csvJson":"{\"kind\":\"ClusterServiceVersion\"}","object":["#;
+    assert!(bundle.contains(own), "{bundle}");
+}
+
+#[test]
+fn the_older_form_says_what_it_leaves_out() {
+    let metadata = r#"{"type": "olm.csv.metadata", "value": {"b": 1.0, "a": 2}}"#;
+    let source = catalog_with(&format!(
+        r#"{DEPRECATIONS} {{"schema": "my.own"}} {}"#,
+        bundle_with(metadata)
+    ));
+    let root = folder(&[]);
+    let written = write_cache(source.path(), root.path(), Opm126).unwrap();
+    let told = written.warnings.join("\n");
+    for part in [
+        "1 object of schema olm.deprecations",
+        "schema \"my.own\"",
+        "such as bar.v1",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert!(!root.path().join("cache/metas").exists());
+    let bundle = text(root.path(), "bar_c_bar.v1.json");
+    let kept = r#"{"type":"olm.csv.metadata","value":"{\"b\":1.0,\"a\":2}"}]}"#;
+    assert!(bundle.ends_with(kept), "{bundle}");
+    assert!(!text(root.path(), "packages.json").contains("deprecation"));
+
+    // Either form takes the place of the other, and is left alone where it is.
+    let before = files(root.path());
+    write_cache(source.path(), root.path(), Newest).unwrap();
+    assert!(root.path().join("cache/metas/my.own").is_dir());
+    let stamp = || {
+        let packages = fs::metadata(root.path().join("cache/packages.json"));
+        packages.unwrap().modified().unwrap()
+    };
+    let written = stamp();
+    let again = write_cache(source.path(), root.path(), Newest).unwrap();
+    assert_eq!((stamp(), again.warnings.len()), (written, 1));
+    older(source.path(), root.path());
+    assert!(files(root.path()) == before);
+}
+
+/// Nothing is written, and the cache that was there is as it was.
+fn refused(more: &str) -> String {
+    let root = folder(&[]);
+    let cache = root.path().join("deep/cache");
+    let sound = catalog_with("");
+    write_cache(sound.path(), &cache, Newest).unwrap();
+    let before = files(root.path());
+    let source = catalog_with(more);
+    let said = write_cache(source.path(), &cache, Newest).unwrap_err();
+    assert!(files(root.path()) == before, "{more}");
+    assert!(!cache.join(".cache.partial").exists(), "{more}");
+    let new = root.path().join("new");
+    write_cache(source.path(), &new, Newest).unwrap_err();
+    assert!(!new.exists(), "{more}");
+    said.to_string()
+}
+
+#[test]
+fn a_bad_csv_metadata_is_refused() {
+    let wrong = r#"{"type": "olm.csv.metadata", "value": {"links": [{"url": 1}]}}"#;
+    assert_eq!(
+        refused(&bundle_with(wrong)),
+        "package \"bar\", bundle \"bar.v1\": parse properties: parse property[1] of type \
+         \"olm.csv.metadata\": json: cannot unmarshal number into links[0].url, which has to be a \
+         string"
+    );
+    let one = r#"{"type": "olm.csv.metadata", "value": {}}"#;
+    let said = refused(&bundle_with(&format!("{one}, {one}")));
+    assert!(
+        said.contains("bundle \"bar.v1\"") && said.contains("at most 1"),
+        "{said}"
+    );
+    let large = r#"{"type": "my.own", "value": [1e999]}"#;
+    let said = refused(&bundle_with(large));
+    assert!(said.contains("parse property[1] of type \"my.own\"") && said.contains("1e999"));
+}
+
+#[test]
+fn names_that_lead_out_of_the_cache_are_refused() {
+    let long = "x".repeat(256);
+    for name in ["..", ".", "a/b", "../../../out", "/out", "a\\u0000b", &long] {
+        let of_schema = refused(&format!(r#"{{"schema": "{name}"}}"#));
+        let of_package = refused(&format!(r#"{{"schema": "my.own", "package": "{name}"}}"#));
+        for said in [of_schema, of_package] {
+            assert!(
+                said.contains("a file's name, which the cache needs"),
+                "{name}: {said}"
+            );
+        }
+    }
+    // As long as it may be.
+    let longest = "x".repeat(255);
+    let source = catalog_with(&format!(r#"{{"schema": "{longest}", "package": "...a"}}"#));
+    let root = folder(&[]);
+    write_cache(source.path(), root.path(), Newest).unwrap();
+    assert!(
+        root.path()
+            .join("cache/metas")
+            .join(longest)
+            .join("...a")
+            .is_dir()
+    );
+}
+
+#[test]
+fn bad_deprecations_and_objects_are_refused() {
+    let said = refused(r#"{"schema": "olm.deprecations", "package": "foo", "entries": ["all"]}"#);
+    assert!(
+        said.starts_with("package \"foo\": parse deprecations: "),
+        "{said}"
+    );
+    assert!(said.contains("entries[0]"), "{said}");
+    let said = refused(r#"{"schema": "my.own", "package": "foo", "name": "n", "x": -1e999}"#);
+    assert!(said.contains("object \"n\" of schema \"my.own\"") && said.contains("-1e999"));
+}
+
+#[test]
+fn what_an_interrupted_run_left_does_no_harm() {
+    let source = catalog_with("");
+    let root = folder(&[(".cache.partial/metas/old.json", "{}")]);
+    write_cache(source.path(), root.path(), Newest).unwrap();
+    let names: Vec<String> = files(root.path())
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(names.len(), 5, "{names:?}");
 }
