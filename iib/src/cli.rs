@@ -198,8 +198,8 @@ pub struct IndexOutput {
     pub json: bool,
 }
 
-/// What to do with a catalog: a folder, a database file, or the pull spec of an index image, with a
-/// database or with a catalog.
+/// What to do with a catalog: a folder, a single file in JSON or YAML, a database file, or the pull
+/// spec of an index image, with a database or with a catalog.
 #[derive(Debug, Subcommand)]
 pub enum CatalogCommand {
     /// Print a catalog as a stream of JSON objects
@@ -278,7 +278,7 @@ pub enum CatalogCommand {
     },
     /// Write the serve cache of a catalog, as `opm serve` takes it, and print its digest
     Cache {
-        /// The catalog folder, or the pull spec of an index image with a catalog
+        /// The catalog folder or file, or the pull spec of an index image with a catalog
         catalog: String,
         /// Folder for the cache: absent, empty, or an older cache
         cache: PathBuf,

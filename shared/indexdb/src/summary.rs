@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use iib_bundle::Typed;
+use iib_bundle::{Typed, json_plain_string};
 use iib_catalog::{Neighbours, PackageRows};
 use iib_fbc::{
     BundleContents, Catalog, CatalogBundle, CatalogPackage, Channel, OtherDependencies, Property,
@@ -112,8 +112,11 @@ fn as_stored(contents: BundleContents<'_>) -> CatalogBundle {
     let rows = contents.properties.into_iter().chain(contents.dependencies);
     let distinct: BTreeSet<(String, String)> =
         rows.map(|Typed { kind, value }| (kind, value)).collect();
-    let properties = distinct.into_iter().map(|(kind, value)| {
-        Property::new(&kind, &value).unwrap_or(Property { kind, value: None })
+    // A value that is no JSON is shown as a text.
+    let properties = distinct.into_iter().filter_map(|(kind, value)| {
+        let property = Property::new(&kind, &value);
+        let property = property.or_else(|_| Property::new(&kind, &json_plain_string(&value)));
+        property.ok()
     });
     let images = contents.images.into_iter().map(|image| RelatedImage {
         name: String::new(),

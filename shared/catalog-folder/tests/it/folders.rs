@@ -40,6 +40,38 @@ fn what_is_written_is_read_again() {
 }
 
 #[test]
+fn a_single_file_is_a_catalog_with_the_objects_beside_it() {
+    let with = |path: &str| {
+        let value = format!(r#"{{"ref": "{path}"}}"#);
+        let mut catalog = chain("foo");
+        let property = Property::new("olm.bundle.object", &value).unwrap();
+        catalog.bundles[0].properties.push(property);
+        text_of(&catalog)
+    };
+    let root = folder(&[
+        ("a/foo.json", &with("objects/role.json")),
+        ("a/objects/role.json", r#"{"kind": "Role"}"#),
+        ("a/out.json", &with("../secret.json")),
+        ("secret.json", "{}"),
+        (".indexignore", "*\n"),
+    ]);
+    let opened = CatalogFolder::open_file(&root.path().join("a/foo.json")).unwrap();
+    assert_eq!(opened.packages().collect::<Vec<_>>(), ["foo"]);
+    assert!(opened.check().is_clean());
+    let properties = &opened.package("foo").unwrap().bundles[0].properties;
+    assert_eq!(
+        properties[1].text(),
+        r#"{"data":"eyJraW5kIjogIlJvbGUifQ=="}"#
+    );
+    for refused in ["a/out.json", "a", "none.json"] {
+        let opened = CatalogFolder::open_file(&root.path().join(refused));
+        assert!(opened.is_err(), "{refused}");
+    }
+    let all = CatalogFolder::open(root.path()).unwrap();
+    assert_eq!((all.found().files, all.found().left_out), (0, 4));
+}
+
+#[test]
 fn yaml_and_json_and_split_files_are_the_same() {
     let json = text_of(&chain("foo")) + r#"{"package": "foo", "schema": "my.own"}"#;
     let yaml = "---\nschema: olm.package\nname: foo\ndefaultChannel: stable\n--- # next\n\

@@ -274,8 +274,9 @@ fn of_an_overwritten_bundle_everything_that_changed_is_reported() {
         .add(&db, &bundles(&basic()[..2]), &OPTIONS)
         .unwrap();
     // What other tools left there must not stand in the way of a change.
-    let strange = "INSERT INTO properties(type, value, operatorbundle_name) VALUES
-        ('my.own', 'no JSON', 'basic.v1.0.0'), ('my.own', '{\"a\": 1}', 'basic.v1.1.0');
+    let strange = "INSERT INTO properties VALUES
+        ('my.own', '{\"a\": 1}', 'basic.v1.1.0', '1.1.0', 'registry.invalid/basic:1.1.0'),
+        ('my.own', 'no JSON', 'basic.v1.0.0', '1.0.0', 'registry.invalid/basic:1.0.0');
         INSERT INTO related_image VALUES ('registry.invalid/old:1', 'basic.v1.1.0');
         UPDATE operatorbundle SET skiprange = '<1.0.5' WHERE name = 'basic.v1.1.0'";
     let connection = Connection::open(&db).unwrap();
@@ -304,17 +305,15 @@ fn of_an_overwritten_bundle_everything_that_changed_is_reported() {
     assert!(!text.contains("basic.v1.0.0:"), "{text}");
 
     let again = Connection::open(&db).unwrap();
-    let spoilt = "INSERT INTO properties(type, value, operatorbundle_name)
-        VALUES ('my.own', 'no JSON', 'basic.v1.1.0')";
+    let spoilt = "INSERT INTO properties VALUES
+        ('my.own', 'no JSON', 'basic.v1.1.0', '1.1.0', 'registry.invalid/basic:1.1.0-rebuilt')";
     again.execute_batch(spoilt).unwrap();
     drop(again);
     let head = basic()[1].bundle();
     let report = SqliteIndex.add(&db, &[head], &options).unwrap();
-    assert!(
-        report.changes.to_string().contains("property my.own"),
-        "{}",
-        report.changes
-    );
+    let text = report.changes.to_string();
+    let line = "~ bundle basic/basic.v1.1.0: - property my.own \"no JSON\"\n";
+    assert!(text.contains(line), "{text}");
 }
 
 #[test]
