@@ -6,9 +6,7 @@ use std::fs;
 
 use iib_bundle::{Bundle, BundleFiles};
 use iib_catalog::AddOptions;
-use iib_fbc::{
-    Catalog, Picture, ServeFault, check, read_text, serve_bundles, serve_packages, to_text,
-};
+use iib_fbc::{Catalog, Picture, ServeFault, ServeForm, ServePlan, check, read_text, to_text};
 use iib_indexdb::{ExportError, SqliteIndex};
 use iib_ports::IndexDb as _;
 
@@ -59,10 +57,27 @@ pub fn catalog(data: &[u8]) {
         }
     }
     if report.is_clean() {
-        let _ = serve_packages(&read);
-        for part in read.by_package().values() {
-            let _ = serve_bundles(part, |_| Ok::<_, ServeFault>(()));
+        for form in [ServeForm::Opm126, ServeForm::Newest] {
+            serve(&read, form);
         }
+    }
+}
+
+/// The files of a serve cache stay inside its folder.
+fn serve(catalog: &Catalog, form: ServeForm) {
+    let Ok(plan) = ServePlan::new(catalog, form) else {
+        return;
+    };
+    let _ = plan.packages(catalog);
+    for part in catalog.clone().by_package().values() {
+        let _ = plan.package(part, |file| {
+            let outside = file
+                .path
+                .split('/')
+                .any(|part| matches!(part, "" | "." | ".."));
+            assert!(!outside, "{}", file.path);
+            Ok::<_, ServeFault>(())
+        });
     }
 }
 

@@ -207,6 +207,7 @@ fn an_index_is_made_changed_listed_and_served() {
     let json = ["catalog", "graph", "said", "lantern", "--json"];
     let graph: Value = serde_json::from_str(&bench.prints(&json)).unwrap();
     assert_eq!(graph["nodes"][1]["state"], "deprecated");
+    caches_say_what_they_carry(&bench);
     fs::write(&words, deprecations.replace("v0.1.0", "v0.0.0")).unwrap();
     let refused = bench.refuses(2, &say("none"));
     assert!(
@@ -236,6 +237,38 @@ fn an_index_is_made_changed_listed_and_served() {
     assert_eq!(bench.prints(&["index", "list", "index.db"]), "");
     bench.prints(&["index", "prune-stranded", "index.db"]);
     assert_eq!(bench.files(), ["before.db", "cache", "catalog", "index.db"]);
+}
+
+/// Of the catalog `said`, which deprecates a bundle of lantern.
+fn caches_say_what_they_carry(bench: &Bench) {
+    let cache = |more: &[&str]| {
+        let words = [&["catalog", "cache", "said", "served", "--json"], more].concat();
+        serde_json::from_str::<Value>(&bench.prints(&words)).unwrap()
+    };
+    let carried = || {
+        let folder = bench.folder.path().join("served/cache");
+        let files = fs::read_dir(folder)
+            .unwrap()
+            .map(|file| file.unwrap().path());
+        let files = files.filter(|file| file.is_file());
+        let texts: String = files
+            .map(|file| fs::read_to_string(file).unwrap())
+            .collect();
+        texts.contains(r#""deprecation":{"message":"too old"}"#)
+    };
+    let newest = cache(&[]);
+    assert_eq!(newest["warnings"], serde_json::json!([]));
+    assert!(carried());
+    let older = cache(&["--as", "opm-1.26"]);
+    let warning = older["warnings"][0].as_str().unwrap();
+    assert!(
+        warning.contains("1 object of schema olm.deprecations"),
+        "{warning}"
+    );
+    assert!(!carried());
+    assert_ne!(older["digest"], newest["digest"]);
+    bench.refuses(2, &["catalog", "cache", "said", "served", "--as", "opm-2"]);
+    fs::remove_dir_all(bench.folder.path().join("served")).unwrap();
 }
 
 #[test]

@@ -218,7 +218,8 @@ impl Messages {
         catalog: &Catalog,
         mut warn: impl FnMut(String),
     ) -> Result<Self, (String, WrongType)> {
-        let mut entries: BTreeMap<&str, Vec<DeprecationEntry>> = BTreeMap::new();
+        // With their places in their objects.
+        let mut entries: BTreeMap<&str, Vec<(usize, DeprecationEntry)>> = BTreeMap::new();
         let objects = catalog.others.iter();
         for object in objects.filter(|other| other.schema == DEPRECATIONS) {
             let package = object.package.as_str();
@@ -236,7 +237,8 @@ impl Messages {
                      cache has the entries of all"
                 ));
             }
-            entries.entry(package).or_default().extend(read);
+            let of_package = entries.entry(package).or_default();
+            of_package.extend(read.into_iter().enumerate());
         }
         let known = catalog.packages.iter();
         let known: BTreeSet<&str> = known.map(|package| package.name.as_str()).collect();
@@ -277,26 +279,27 @@ impl OfPackage {
     fn read(
         package: &str,
         names: &Names<'_>,
-        entries: &[DeprecationEntry],
+        entries: &[(usize, DeprecationEntry)],
         warn: &mut impl FnMut(String),
     ) -> Self {
         let mut found = Self::default();
         let mut seen = BTreeSet::new();
-        for (at, entry) in entries.iter().enumerate() {
-            let mut carried = true;
-            for fault in names.faults(package, entry, &mut seen) {
-                let stays = match &fault {
-                    EntryFault::Silent => true,
-                    EntryFault::PackageNamed(name) => name == package,
-                    _ => false,
-                };
-                carried &= stays;
-                let done = match stays {
+        for (at, entry) in entries {
+            let faults = names.faults(package, entry, &mut seen);
+            let carried = faults.iter().all(|fault| match fault {
+                EntryFault::Silent => true,
+                EntryFault::PackageNamed(name) => name == package,
+                _ => false,
+            });
+            if !faults.is_empty() {
+                let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                let done = match carried {
                     true => "has it all the same",
                     false => "leaves it out",
                 };
                 warn(format!(
-                    "package {package:?}: deprecation {at} {fault}: the cache {done}"
+                    "package {package:?}: deprecations, entries[{at}] {}: the cache {done}",
+                    faults.join(", and ")
                 ));
             }
             let DeprecationEntry {
@@ -451,17 +454,18 @@ mod tests {
             "names no package",
             "names the package \"q\", which is unknown",
             "more than one object",
-            "deprecation 1 names the channel \"beta\", which the package does not have: the cache \
+            "entries[1] names the channel \"beta\", which the package does not have: the cache \
              leaves it out",
-            "deprecation 2 names the bundle \"p.v2\"",
-            "deprecation 3 has the schema \"\"",
-            "deprecation 4 has no message",
-            "deprecation 5 has the schema \"olm.thing\"",
-            "deprecation 6 names the package \"q\"",
-            "deprecation 7 names the package \"p\": entries of schema olm.package have no name: the \
+            "entries[2] names the bundle \"p.v2\"",
+            "entries[3] has the schema \"\"",
+            "entries[4] has the schema \"\": it has to be olm.package, olm.channel or olm.bundle, and has \
+             no message for those who use it: the cache leaves it out",
+            "entries[5] has the schema \"olm.thing\"",
+            "entries[6] names the package \"q\"",
+            "entries[0] names the package \"p\": entries of schema olm.package have no name: the \
              cache has it all the same",
-            "deprecation 8 deprecates \"p.v1\" again: the cache leaves it out",
-            "deprecation 9 has no message for those who use it: the cache has it all the same",
+            "entries[1] deprecates \"p.v1\" again: the cache leaves it out",
+            "entries[2] has no message for those who use it: the cache has it all the same",
         ] {
             let times = warnings.iter().filter(|warning| warning.contains(told));
             assert_eq!(times.count(), 1, "{told}: {warnings:#?}");

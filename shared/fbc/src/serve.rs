@@ -67,13 +67,13 @@ pub enum ServeFault {
     /// A name that cannot be part of a file's name.
     #[error(
         "{0:?} cannot be part of a file's name, which the cache needs it for: it has a slash or a \
-         zero byte, or is one or two dots"
+         zero byte, or is one or two dots; choose another name"
     )]
     Name(String),
     /// A name for which there is no room in a file's name.
     #[error(
         "{0:?} is too long for a file's name, which the cache needs it for: no more than \
-         {NAME_LIMIT} bytes have room there"
+         {NAME_LIMIT} bytes have room there; choose another name"
     )]
     LongName(String),
 }
@@ -319,8 +319,8 @@ fn not_carried(outline: &Catalog) -> Vec<String> {
         .collect();
     if let Some(first) = alone.first() {
         words.push(format!(
-            "the cache of opm 1.26 puts no CSV together from {CSV_METADATA}: {} of the bundles have \
-             none, such as {}",
+            "the cache of opm 1.26 puts no CSV together from {CSV_METADATA}: bundles without a CSV \
+             then: {}, such as {}",
             alone.len(),
             first.name
         ));
