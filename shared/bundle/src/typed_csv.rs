@@ -277,11 +277,11 @@ pub enum CsvFault {
     /// It is not JSON.
     #[error(transparent)]
     Json(#[from] JsonError),
-    /// A member has the wrong type; our words come first, then those of the reference.
-    #[error("{}: {}", .0.told(), .0)]
+    /// A member has the wrong type; our words stand behind those of the reference.
+    #[error("{} ({})", .0, .0.told())]
     Type(TypeMismatch),
     /// Its version is none.
-    #[error("spec.version is no version: {0}")]
+    #[error("{0}")]
     Version(String),
 }
 
