@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use iib_catalog_folder::{CatalogFolder, FolderWriter};
-use iib_indexdb::SqliteIndex;
+use iib_indexdb::{LeftOut, SqliteIndex};
 
 /// Writes the catalog of an index into a folder.
 ///
@@ -13,9 +13,9 @@ use iib_indexdb::SqliteIndex;
 /// The index is no catalog, or the folder cannot be written.
 pub(crate) fn migrate(db: &Path, folder: &Path) -> anyhow::Result<()> {
     let mut writer = FolderWriter::new(folder)?;
-    SqliteIndex.export(db, |name, catalog| {
+    warn(&SqliteIndex.export(db, |name, catalog| {
         writer.package(name, &catalog).map_err(anyhow::Error::from)
-    })?;
+    })?);
     Ok(writer.finish()?)
 }
 
@@ -25,13 +25,20 @@ pub(crate) fn migrate(db: &Path, folder: &Path) -> anyhow::Result<()> {
 /// The index is no catalog.
 pub(crate) fn render(db: &Path) -> anyhow::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    SqliteIndex.export(db, |_, catalog| {
+    warn(&SqliteIndex.export(db, |_, catalog| {
         let mut blobs = catalog.blobs();
         blobs
             .try_for_each(|blob| iib_fbc::write_blob(blob, &mut out))
             .context("standard output")
-    })?;
+    })?);
     out.flush().context("standard output")
+}
+
+#[expect(clippy::print_stderr, reason = "a command speaks to its user")]
+fn warn(left_out: &[LeftOut]) {
+    for left_out in left_out {
+        eprintln!("warning: {left_out}");
+    }
 }
 
 /// Checks a catalog, and says what the reference says of it.

@@ -149,7 +149,9 @@ async fn migrate(index: &str, folder: &Path, as_json: bool) -> anyhow::Result<Ex
         packages.push(name.to_owned());
         writer.package(name, &catalog).map_err(anyhow::Error::from)
     });
-    exported.with_context(|| format!("the catalog of {} cannot be written", index.name))?;
+    let left_out =
+        exported.with_context(|| format!("the catalog of {} cannot be written", index.name))?;
+    source::warn(&left_out);
     writer.finish()?;
     if as_json {
         say::line(json!({"packages": packages}))?;

@@ -11,8 +11,8 @@ use anyhow::{Context as _, anyhow, bail};
 use iib_bundle::Bundle;
 use iib_catalog_folder::CatalogFolder;
 use iib_edge::Config;
-use iib_fbc::{Catalog, CatalogBundle, Report, check};
-use iib_indexdb::SqliteIndex;
+use iib_fbc::{Catalog, CatalogBundle, Fault, Report, check};
+use iib_indexdb::{LeftOut, SqliteIndex};
 use iib_oci::PullSpec;
 use iib_pipeline::{ContentLimits, ImageContent, IndexCopy};
 use iib_ports::IndexDb as _;
@@ -357,7 +357,8 @@ impl Source {
         }))
     }
 
-    /// Gives out all packages, sorted by name, and last those objects that have none.
+    /// Gives out all packages, sorted by name, and last those objects that have none. Warns of what
+    /// an index holds that is not among them.
     pub(crate) fn each_package(
         &self,
         take: impl FnMut(&str, Catalog) -> anyhow::Result<()>,
@@ -369,28 +370,46 @@ impl Source {
     fn each_package_of(
         &self,
         wanted: impl Fn(&str) -> bool,
-        mut take: impl FnMut(&str, Catalog) -> anyhow::Result<()>,
+        take: impl FnMut(&str, Catalog) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        warn(&self.readable(wanted, take)?);
+        Ok(())
+    }
+
+    /// The same; tells what is not among them.
+    fn readable(
+        &self,
+        wanted: impl Fn(&str) -> bool,
+        mut take: impl FnMut(&str, Catalog) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Vec<LeftOut>> {
         match self {
             Self::Folder(Folder { catalog, .. }) => {
                 let mut names: Vec<&str> = catalog.packages().filter(|name| wanted(name)).collect();
                 names.sort_by_key(|name| place(name));
-                let mut names = names.into_iter();
-                names.try_for_each(|name| take(name, catalog.package(name)?))
+                for name in names {
+                    take(name, catalog.package(name)?)?;
+                }
+                Ok(Vec::new())
             }
-            Self::Index(index) => SqliteIndex
-                .export(&index.path, |name, catalog| match wanted(name) {
-                    true => take(name, catalog),
-                    false => Ok(()),
-                })
-                .with_context(|| format!("the catalog of {} was not read to its end", index.name)),
+            Self::Index(index) => {
+                let exported =
+                    SqliteIndex.export(&index.path, |name, catalog| match wanted(name) {
+                        true => take(name, catalog),
+                        false => Ok(()),
+                    });
+                let mut left_out = exported.with_context(|| {
+                    format!("not all of the catalog of {} can be read", index.name)
+                })?;
+                left_out.retain(|left_out| wanted(&left_out.package));
+                Ok(left_out)
+            }
             Self::Bundle(bundle) => {
                 let mut catalog = Catalog::default();
                 catalog.bundles.push((**bundle).clone());
-                match wanted(&bundle.package) {
-                    true => take(&bundle.package, catalog),
-                    false => Ok(()),
+                if wanted(&bundle.package) {
+                    take(&bundle.package, catalog)?;
                 }
+                Ok(Vec::new())
             }
         }
     }
@@ -400,22 +419,46 @@ impl Source {
         if let Self::Folder(folder) = self {
             return Ok(folder.catalog.outline().clone());
         }
-        let mut outline = Catalog::default();
-        self.each_package(|_, catalog| {
-            catalog
-                .into_blobs()
-                .for_each(|blob| outline.push(blob.outlined()));
-            Ok(())
-        })?;
+        let (outline, left_out) = self.readable_outline()?;
+        warn(&left_out);
         Ok(outline)
+    }
+
+    fn readable_outline(&self) -> anyhow::Result<(Catalog, Vec<LeftOut>)> {
+        let mut outline = Catalog::default();
+        let left_out = self.readable(
+            |_| true,
+            |_, catalog| {
+                catalog
+                    .into_blobs()
+                    .for_each(|blob| outline.push(blob.outlined()));
+                Ok(())
+            },
+        )?;
+        Ok((outline, left_out))
     }
 
     /// Every fault of the catalog.
     pub(crate) fn check(&self) -> anyhow::Result<Report> {
         match self {
             Self::Folder(folder) => Ok(folder.catalog.check()),
-            Self::Index(_) | Self::Bundle(_) => Ok(check(&self.outline()?)),
+            Self::Index(_) | Self::Bundle(_) => {
+                let (outline, left_out) = self.readable_outline()?;
+                let mut report = check(&outline);
+                report.faults.extend(left_out.iter().map(|left_out| {
+                    let LeftOut { package, fault } = left_out;
+                    Fault::of_bundle(package, &fault.bundle, fault.to_string())
+                }));
+                Ok(report)
+            }
         }
+    }
+}
+
+/// Says what an index holds that is not in its catalog.
+pub(crate) fn warn(left_out: &[LeftOut]) {
+    for left_out in left_out {
+        say::aside(format_args!("warning: {left_out}; it is left out"));
     }
 }
 

@@ -36,6 +36,18 @@ pub struct Fault {
     pub files: Vec<String>,
 }
 
+impl Fault {
+    /// A fault of a bundle that was found when an index was read.
+    pub fn of_bundle(package: &str, bundle: &str, text: String) -> Self {
+        Self {
+            step: Step::Bundles,
+            place: Place::of(package, None, Some(bundle)),
+            text,
+            files: Vec::new(),
+        }
+    }
+}
+
 /// The steps of §13, 2 to 6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {

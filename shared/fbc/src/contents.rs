@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 
 use crate::base64::BASE64;
 use crate::blob::{CatalogBundle, PACKAGE, Property, RelatedImage};
-use crate::property::OBJECT;
+use crate::fields::Fields;
+use crate::property::{OBJECT, known_value};
 
 /// A text in a bundle is not what it should be.
 #[derive(Debug, thiserror::Error)]
@@ -60,14 +61,32 @@ impl BundleContents<'_> {
     /// [`ContentsFault`]: a value, an object or the list of related images is no JSON, or not of
     /// its shape.
     pub fn into_bundle(self, others: OtherDependencies) -> Result<CatalogBundle, ContentsFault> {
+        let (bundle, left_out) = self.into_readable(others)?;
+        match left_out.into_iter().next() {
+            None => Ok(bundle),
+            Some(fault) => Err(fault),
+        }
+    }
+
+    /// The same without the properties and dependencies that no catalog can hold, and what is wrong
+    /// with these.
+    ///
+    /// # Errors
+    /// [`ContentsFault`]: an object or the list of related images is no JSON, or not of its shape.
+    pub fn into_readable(
+        self,
+        others: OtherDependencies,
+    ) -> Result<(CatalogBundle, Vec<ContentsFault>), ContentsFault> {
         let objects = self.object_texts()?;
-        Ok(CatalogBundle {
+        let mut left_out = Vec::new();
+        let bundle = CatalogBundle {
             name: self.name.to_owned(),
             package: self.package.to_owned(),
             image: self.image.to_owned(),
-            properties: self.catalog_properties(&objects, others)?,
+            properties: self.catalog_properties(&objects, others, &mut left_out)?,
             related_images: self.related_images(&objects)?,
-        })
+        };
+        Ok((bundle, left_out))
     }
 
     fn fault(&self, what: &'static str, problem: &impl ToString) -> ContentsFault {
@@ -90,32 +109,23 @@ impl BundleContents<'_> {
         &self,
         objects: &[&str],
         others: OtherDependencies,
+        left_out: &mut Vec<ContentsFault>,
     ) -> Result<Vec<Property>, ContentsFault> {
         let mut found: BTreeSet<(String, String)> = BTreeSet::new();
-        for Typed { kind, value } in &self.properties {
-            let value = match kind.as_str() {
-                "olm.gvk" => api(value).map_err(|error| self.fault("a provided API", &error))?,
-                OBJECT => continue,
-                _ => value.clone(),
-            };
-            found.insert((kind.clone(), value));
+        let properties = self.properties.iter().filter(|given| given.kind != OBJECT);
+        for given in properties {
+            match property_of(given) {
+                Ok(property) => {
+                    found.insert(property);
+                }
+                Err(problem) => left_out.push(self.unreadable("the property", given, &problem)),
+            }
         }
-        for Typed { kind, value } in &self.dependencies {
-            let property = match kind.as_str() {
-                "olm.gvk" => {
-                    let value = api(value);
-                    let value = value.map_err(|error| self.fault("a required API", &error))?;
-                    ("olm.gvk.required".to_owned(), value)
-                }
-                PACKAGE => {
-                    let value = required_package(value)
-                        .map_err(|error| self.fault("a dependency on a package", &error))?;
-                    ("olm.package.required".to_owned(), value)
-                }
-                _ if others == OtherDependencies::Drop => continue,
-                _ => (kind.clone(), value.clone()),
-            };
-            found.insert(property);
+        for given in &self.dependencies {
+            match dependency_of(given, others) {
+                Ok(property) => found.extend(property),
+                Err(problem) => left_out.push(self.unreadable("the dependency", given, &problem)),
+            }
         }
         if !found.iter().any(|(kind, _)| kind == PACKAGE) {
             let value = Bundle::package_property(self.package, self.version);
@@ -133,6 +143,20 @@ impl BundleContents<'_> {
             properties.push(made("an object", OBJECT, &value)?);
         }
         Ok(properties)
+    }
+
+    fn unreadable(&self, what: &'static str, given: &Typed, problem: &str) -> ContentsFault {
+        let Typed { kind, value } = given;
+        let value = match value.trim() {
+            "" => "no value".to_owned(),
+            value => {
+                let shown: String = value.chars().take(SHOWN).collect();
+                format!("the value {}", json_plain_string(&shown))
+            }
+        };
+        let kind: String = kind.chars().take(SHOWN).collect();
+        let kind = json_plain_string(&kind);
+        self.fault(what, &format!("type {kind}, {value}: {problem}"))
     }
 
     /// Those of the CSV with their names, then all others; sorted by image.
@@ -209,37 +233,65 @@ fn is_csv(object: &str) -> bool {
         && serde_json::from_str::<Object>(object).is_ok_and(|found| found.kind == kind)
 }
 
-/// An API with its members in their order, so that each is there once.
-fn api(value: &str) -> Result<String, serde_json::Error> {
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Api {
-        group: String,
-        kind: String,
-        version: String,
+/// Longest part of a type or value that is shown, in characters.
+const SHOWN: usize = 60;
+
+/// Type and value of a property of the catalog, or what is wrong.
+fn property_of(given: &Typed) -> Result<(String, String), String> {
+    let Typed { kind, value } = given;
+    match kind.as_str() {
+        "olm.gvk" => return Ok((kind.clone(), api(value)?)),
+        PACKAGE => drop(fields(value)?),
+        _ => {}
     }
-    let found: Api = serde_json::from_str(value)?;
+    let property = Property::new(kind, value).map_err(|error| error.to_string())?;
+    known_value(&property)?;
+    Ok((kind.clone(), value.clone()))
+}
+
+/// The same of a dependency; `None` for one that no catalog has.
+fn dependency_of(
+    given: &Typed,
+    others: OtherDependencies,
+) -> Result<Option<(String, String)>, String> {
+    let Typed { kind, value } = given;
+    Ok(match kind.as_str() {
+        "olm.gvk" => Some(("olm.gvk.required".to_owned(), api(value)?)),
+        PACKAGE => Some(("olm.package.required".to_owned(), required_package(value)?)),
+        _ if others == OtherDependencies::Drop => None,
+        _ => Some(property_of(given)?),
+    })
+}
+
+/// The members of a value that has to have some: null has none.
+fn fields(value: &str) -> Result<Fields<'_>, String> {
+    let value: &RawValue = serde_json::from_str(value).map_err(|error| error.to_string())?;
+    if value.get() == "null" {
+        return Err("a mapping is expected".to_owned());
+    }
+    Fields::of(value).map_err(|wrong| wrong.to_string())
+}
+
+/// An API with its members in their order, so that each is there once.
+fn api(value: &str) -> Result<String, String> {
+    let fields = fields(value)?;
+    let text = |name| fields.string(name).map_err(|wrong| wrong.to_string());
     Ok(format!(
         r#"{{"group":{},"kind":{},"version":{}}}"#,
-        json_plain_string(&found.group),
-        json_plain_string(&found.kind),
-        json_plain_string(&found.version)
+        json_plain_string(&text("group")?),
+        json_plain_string(&text("kind")?),
+        json_plain_string(&text("version")?)
     ))
 }
 
 /// A dependency on a package as a property of the catalog.
-fn required_package(value: &str) -> Result<String, serde_json::Error> {
-    #[derive(Deserialize, Default)]
-    #[serde(default, rename_all = "camelCase")]
-    struct Dependency {
-        package_name: String,
-        version: String,
-    }
-    let found: Dependency = serde_json::from_str(value)?;
+fn required_package(value: &str) -> Result<String, String> {
+    let fields = fields(value)?;
+    let text = |name| fields.string(name).map_err(|wrong| wrong.to_string());
     Ok(format!(
         r#"{{"packageName":{},"versionRange":{}}}"#,
-        json_plain_string(&found.package_name),
-        json_plain_string(&found.version)
+        json_plain_string(&text("packageName")?),
+        json_plain_string(&text("version")?)
     ))
 }
 
@@ -332,8 +384,12 @@ mod tests {
             contents.into_bundle(OtherDependencies::Drop)
         };
         for (properties, objects, what) in [
-            (&[("a", "{")][..], "", "a property"),
-            (&[("olm.gvk", "[1]x")], "", "a provided API"),
+            (&[("a", "{")][..], "", "the property"),
+            (&[("a", "")], "", "the property"),
+            (&[("olm.gvk", "[1]x")], "", "the property"),
+            (&[("olm.gvk", r#"{"group": 5}"#)], "", "the property"),
+            (&[("olm.package", "null")], "", "the property"),
+            (&[("olm.package.required", "[]")], "", "the property"),
             (&[], "{\"a\":1}{", "its list of objects"),
             (
                 &[],
@@ -344,5 +400,59 @@ mod tests {
             let fault = of(properties, objects).unwrap_err();
             assert_eq!((fault.what, fault.bundle.as_str()), (what, "lamp.v1"));
         }
+        // As the reference reads them.
+        let good = of(
+            &[
+                ("olm.gvk", r#"{"Group": "g", "kind": null}"#),
+                ("a", "null"),
+            ],
+            "",
+        );
+        let shown: Vec<String> = (good.unwrap().properties.iter())
+            .map(|found| format!("{} {}", found.kind, found.text()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "a null",
+                r#"olm.gvk {"group":"g","kind":"","version":""}"#,
+                r#"olm.package {"packageName":"lamp","version":"1.0.0"}"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn what_no_catalog_can_hold_is_left_out_and_told() {
+        let typed = |kind: &str, value: &str| Typed {
+            kind: kind.to_owned(),
+            value: value.to_owned(),
+        };
+        let contents = BundleContents {
+            name: "lamp.v1",
+            package: "lamp",
+            image: "",
+            version: "1.0.0",
+            properties: vec![
+                typed("olm.package", "\"x\""),
+                typed("a", "1"),
+                typed("b", ""),
+            ],
+            dependencies: vec![typed("olm.gvk", "5"), typed("olm.label", "")],
+            objects: b"",
+            images: BTreeSet::new(),
+        };
+        let (bundle, left_out) = contents.into_readable(OtherDependencies::Drop).unwrap();
+        let kinds: Vec<&str> = bundle.properties.iter().map(|found| &*found.kind).collect();
+        // The package is known without its property.
+        assert_eq!(kinds, ["a", "olm.package"]);
+        let left_out: Vec<String> = left_out.iter().map(ToString::to_string).collect();
+        for (told, words) in left_out.iter().zip([
+            "bundle \"lamp.v1\": the property is not what it should be: type \"olm.package\", the value",
+            "the property is not what it should be: type \"b\", no value: ",
+            "the dependency is not what it should be: type \"olm.gvk\", the value \"5\": ",
+        ]) {
+            assert!(told.contains(words), "{told}");
+        }
+        assert_eq!(left_out.len(), 3);
     }
 }

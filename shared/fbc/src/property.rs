@@ -93,7 +93,8 @@ pub(crate) fn known(at: usize, property: &Property) -> Result<Known, ObjectFault
     })
 }
 
-fn known_value(property: &Property) -> Result<Known, String> {
+/// The same without the place.
+pub(crate) fn known_value(property: &Property) -> Result<Known, String> {
     let Some(value) = &property.value else {
         return Err("unexpected end of JSON input: it has no value".to_owned());
     };

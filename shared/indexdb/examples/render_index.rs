@@ -12,11 +12,14 @@ use iib_indexdb::SqliteIndex;
 fn main() -> Result<(), Box<dyn Error>> {
     let index = std::env::args_os().nth(1).ok_or("name a database file")?;
     let mut out = io::BufWriter::new(io::stdout().lock());
-    SqliteIndex.export(&PathBuf::from(index), |_, package| {
+    let left_out = SqliteIndex.export(&PathBuf::from(index), |_, package| {
         package
             .blobs()
             .try_for_each(|blob| write_blob(blob, &mut out))
             .map_err(Box::<dyn Error>::from)
     })?;
+    for left_out in left_out {
+        eprintln!("warning: {left_out}");
+    }
     Ok(out.flush()?)
 }

@@ -33,6 +33,17 @@ pub enum ExportFault {
     },
 }
 
+/// A row of a bundle's properties or dependencies that no catalog can hold, and that is therefore not
+/// in the catalog of the index.
+#[derive(Debug, thiserror::Error)]
+#[error("package {package:?}, {fault}")]
+pub struct LeftOut {
+    /// The package.
+    pub package: String,
+    /// The bundle, and what is wrong; part of the message, so not a source.
+    pub fault: ContentsFault,
+}
+
 /// Failures of the rows, or of what is in them.
 pub(crate) type Exported<T> = Result<Result<T, ExportFault>, Fault>;
 
@@ -111,8 +122,13 @@ fn rows_of(
     Ok(found)
 }
 
-/// One package as a catalog.
-pub(crate) fn package(connection: &Connection, name: &str, lookup: &Lookup) -> Exported<Catalog> {
+/// One package as a catalog; what is left out of it goes to `left_out`.
+pub(crate) fn package(
+    connection: &Connection,
+    name: &str,
+    lookup: &Lookup,
+    left_out: &mut Vec<LeftOut>,
+) -> Exported<Catalog> {
     let package = rows::package(connection, name)?;
     if package.channels.is_empty() {
         return Ok(Err(ExportFault::NoChannel(name.to_owned())));
@@ -142,10 +158,13 @@ pub(crate) fn package(connection: &Connection, name: &str, lookup: &Lookup) -> E
                 });
             }
         }
-        let made = contents.into_bundle(OtherDependencies::Drop);
-        catalog
-            .bundles
-            .push(known!(made.map_err(ExportFault::from)));
+        let made = contents.into_readable(OtherDependencies::Drop);
+        let (made, faults) = known!(made.map_err(ExportFault::from));
+        catalog.bundles.push(made);
+        left_out.extend(faults.into_iter().map(|fault| LeftOut {
+            package: name.to_owned(),
+            fault,
+        }));
     }
     let default_channel = package.default_channel.clone().unwrap_or_default();
     let head = package
@@ -293,25 +312,32 @@ fn related_images(
     Ok(images.collect::<Result<_, _>>()?)
 }
 
-/// Types and values of these rows of one of the two tables that have them.
+/// Types and values of these rows of one of the two tables that have them. Anything may stand in a
+/// row that another tool has written; what is no text in it becomes one that shows it.
 fn typed(
     connection: &Connection,
     table: &str,
     rows: Option<&Vec<i64>>,
 ) -> Result<Vec<Typed>, Fault> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT ifnull(type, ''), ifnull(CAST(value AS TEXT), '') FROM {table} WHERE rowid = ?1"
+        "SELECT CAST(ifnull(type, '') AS BLOB), CAST(ifnull(value, '') AS BLOB) FROM {table}
+         WHERE rowid = ?1"
     ))?;
     let mut found = Vec::new();
     for row in rows.into_iter().flatten() {
         found.push(statement.query_row([row], |row| {
             Ok(Typed {
-                kind: row.get(0)?,
-                value: row.get(1)?,
+                kind: lossy(row, 0)?,
+                value: lossy(row, 1)?,
             })
         })?);
     }
     Ok(found)
+}
+
+fn lossy(row: &rusqlite::Row<'_>, column: usize) -> Result<String, rusqlite::Error> {
+    let text = String::from_utf8(row.get(column)?);
+    Ok(text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 /// The first icon of a CSV, if it has any data (§11.6). Data that is not in base64 is no icon.

@@ -33,7 +33,7 @@ mod substitute;
 mod summary;
 
 pub use damage::{Damage, ObjectKind};
-pub use export::ExportFault;
+pub use export::{ExportFault, LeftOut};
 
 /// Index databases in SQLite files.
 ///
@@ -58,17 +58,24 @@ pub enum ExportError {
     /// The index cannot be read.
     #[error(transparent)]
     Index(#[from] IndexDbError),
-    /// What is in it is no catalog.
-    #[error(transparent)]
-    Content(#[from] ExportFault),
+    /// What is in it is no catalog: of each package that cannot be one the first fault, at least
+    /// one.
+    #[error("{}", joined(.0))]
+    Content(Vec<ExportFault>),
     /// The catalog has faults.
     #[error("{0}")]
     Invalid(Report),
 }
 
+fn joined(faults: &[ExportFault]) -> String {
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    faults.join("\n")
+}
+
 impl SqliteIndex {
     /// The index as a file-based catalog, package by package (§11), so that no more than one is
-    /// in memory.
+    /// in memory. One bad row does not make the others unreadable: properties and dependencies
+    /// that no catalog can hold are left out, and returned.
     ///
     /// # Errors
     /// Those of `take`, which an [`ExportError`] can become. Faults of all packages are reported
@@ -77,14 +84,18 @@ impl SqliteIndex {
         &self,
         db: &Path,
         mut take: impl FnMut(&str, Catalog) -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> Result<Vec<LeftOut>, E> {
         let exported = open::read(db, open::TIME_LIMIT, |connection| {
             let lookup = export::Lookup::new(connection)?;
+            let (mut left_out, mut broken) = (Vec::new(), Vec::new());
             let mut report = Report::default();
             for name in export::packages(connection)? {
-                let catalog = match export::package(connection, &name, &lookup)? {
+                let catalog = match export::package(connection, &name, &lookup, &mut left_out)? {
                     Ok(catalog) => catalog,
-                    Err(fault) => return Ok(Err(ExportError::Content(fault).into())),
+                    Err(fault) => {
+                        broken.push(fault);
+                        continue;
+                    }
                 };
                 let found = check_tree(&catalog);
                 if !found.is_clean() {
@@ -93,9 +104,12 @@ impl SqliteIndex {
                     return Ok(Err(error));
                 }
             }
-            Ok(match report.is_clean() {
-                true => Ok(()),
-                false => Err(ExportError::Invalid(report).into()),
+            Ok(if !broken.is_empty() {
+                Err(ExportError::Content(broken).into())
+            } else if !report.is_clean() {
+                Err(ExportError::Invalid(report).into())
+            } else {
+                Ok(left_out)
             })
         });
         exported.map_err(ExportError::Index)?

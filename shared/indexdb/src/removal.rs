@@ -178,12 +178,13 @@ pub(crate) fn tidy(connection: &Connection) -> Sql<()> {
         .collect::<Sql<_>>()?;
     let mut homeless = BTreeSet::new();
     let mut statement = connection.prepare(
-        "SELECT operatorbundle_name, CAST(value AS TEXT) FROM properties
+        "SELECT operatorbundle_name, CAST(value AS BLOB) FROM properties
          WHERE type = 'olm.package' AND operatorbundle_name IS NOT NULL AND value IS NOT NULL",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let value: String = row.get(1)?;
+        let value: Vec<u8> = row.get(1)?;
+        let value = String::from_utf8_lossy(&value);
         if Bundle::package_of_property(&value).is_some_and(|name| !packages.contains(&name)) {
             homeless.insert(row.get::<_, String>(0)?);
         }

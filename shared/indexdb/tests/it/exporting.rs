@@ -126,16 +126,12 @@ fn what_is_no_catalog_is_refused_with_its_place() {
     for (sql, words) in [
         ("DELETE FROM channel_entry", "invalid channel \"alpha\":\n"),
         (
-            "UPDATE properties SET value = 'x'",
-            "bundle \"basic.v1.0.0\": ",
-        ),
-        (
             "UPDATE operatorbundle SET bundle = '{'",
             "bundle \"basic.v1.0.0\": its list of objects is not what it should be",
         ),
         (
             "UPDATE operatorbundle SET csv = '{\"spec\": {\"version\": \"\"}}'",
-            "populate package icons: unmarshal CSV json for bundle \"basic.v1.0.0\": strconv",
+            "populate package icons: unmarshal CSV json for bundle \"basic.v1.0.0\": spec.version is no version: strconv",
         ),
         (
             "PRAGMA foreign_keys = OFF; DELETE FROM channel",
@@ -146,17 +142,119 @@ fn what_is_no_catalog_is_refused_with_its_place() {
         Connection::open(&db).unwrap().execute_batch(sql).unwrap();
         let refused = exported(&db).unwrap_err();
         assert!(refused.to_string().contains(words), "{sql}: {refused}");
-        assert!(
-            matches!(
-                refused,
-                ExportError::Invalid(_)
-                    | ExportError::Content(
-                        ExportFault::NoChannel(_)
-                            | ExportFault::Contents(_)
-                            | ExportFault::Icon { .. }
-                    )
+        let is_told = match &refused {
+            ExportError::Invalid(_) => true,
+            ExportError::Content(faults) => matches!(
+                faults.as_slice(),
+                [ExportFault::NoChannel(_) | ExportFault::Contents(_) | ExportFault::Icon { .. }]
             ),
-            "{refused:?}"
+            _ => false,
+        };
+        assert!(is_told, "{refused:?}");
+    }
+}
+
+/// Packages that are read in spite of what is wrong, and what is told.
+fn readable(db: &Path) -> (Vec<String>, Vec<String>) {
+    let mut packages = Vec::new();
+    let exported = SqliteIndex.export(db, |name, _| -> Result<(), ExportError> {
+        packages.push(name.to_owned());
+        Ok(())
+    });
+    let told = match exported {
+        Ok(left_out) => left_out.iter().map(ToString::to_string).collect(),
+        Err(error) => error.to_string().lines().map(str::to_owned).collect(),
+    };
+    (packages, told)
+}
+
+#[test]
+fn rows_that_no_catalog_can_hold_are_left_out_and_told() {
+    for (sql, words) in [
+        (
+            "INSERT INTO properties VALUES ('t', '', @)",
+            "type \"t\", no value",
+        ),
+        (
+            "INSERT INTO properties VALUES ('t', NULL, @)",
+            "type \"t\", no value",
+        ),
+        (
+            "INSERT INTO properties VALUES ('t', '{', @)",
+            "type \"t\", the value \"{\"",
+        ),
+        (
+            "INSERT INTO properties VALUES ('t', x'22ff', @)",
+            "type \"t\", the value",
+        ),
+        (
+            "INSERT INTO properties VALUES ('olm.gvk', '[]', @)",
+            "type \"olm.gvk\"",
+        ),
+        (
+            "INSERT INTO properties VALUES ('olm.package', '\"basic\"', @)",
+            "type \"olm.package\"",
+        ),
+        (
+            "INSERT INTO properties VALUES ('olm.package.required', '{\"versionRange\": 1}', @)",
+            "type \"olm.package.required\"",
+        ),
+        (
+            "INSERT INTO dependencies VALUES ('olm.gvk', NULL, @)",
+            "type \"olm.gvk\", no value",
+        ),
+        (
+            "INSERT INTO dependencies VALUES ('olm.package', '5', @)",
+            "type \"olm.package\"",
+        ),
+    ] {
+        let (_folder, db) = index(&basic()[..1]);
+        let before = exported(&db).unwrap();
+        let owner = "'basic.v1.0.0', '1.0.0', 'registry.invalid/basic:1.0.0'";
+        let connection = Connection::open(&db).unwrap();
+        connection.execute_batch(&sql.replace('@', owner)).unwrap();
+        drop(connection);
+        let (packages, told) = readable(&db);
+        assert_eq!(packages, ["basic"], "{sql}");
+        assert_eq!(told.len(), 1, "{sql}: {told:?}");
+        assert!(
+            told[0].starts_with("package \"basic\", bundle \"basic.v1.0.0\": the "),
+            "{told:?}"
         );
+        assert!(told[0].contains(words), "{told:?}");
+        assert_eq!(exported(&db).unwrap(), before, "{sql}");
+        // It is no obstacle for what comes next.
+        assert_eq!(SqliteIndex.bundles(&db).unwrap().len(), 1);
+        (SqliteIndex.add(&db, &bundles(&basic()[1..2]), &OPTIONS)).unwrap();
+        assert_eq!(readable(&db).0, ["basic"], "{sql}");
+        SqliteIndex
+            .remove(&db, &["basic".to_owned()], iib_catalog::Missing::Refuse)
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_package_that_cannot_be_read_does_not_hide_the_others() {
+    for (sql, told) in [
+        (
+            "UPDATE operatorbundle SET bundle = '{' WHERE name LIKE 'basic%'",
+            "bundle \"basic.v1.0.0\": its list of objects",
+        ),
+        (
+            "UPDATE operatorbundle SET csv = '{' WHERE name LIKE 'basic%'",
+            "populate package icons",
+        ),
+        (
+            "DELETE FROM channel_entry WHERE package_name = 'basic'",
+            "invalid index",
+        ),
+    ] {
+        let (_folder, db) = index(&basic()[..1]);
+        let other = Made::new("other", "1.0.0");
+        SqliteIndex.add(&db, &bundles(&[other]), &OPTIONS).unwrap();
+        Connection::open(&db).unwrap().execute_batch(sql).unwrap();
+        let (packages, faults) = readable(&db);
+        assert_eq!(packages, ["other"], "{sql}");
+        assert!(faults[0].starts_with(told), "{faults:?}");
     }
 }
