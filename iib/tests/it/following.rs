@@ -21,7 +21,7 @@ fn endless() -> (String, mpsc::Receiver<String>) {
             let mut call = call.unwrap();
             let mut lines = BufReader::new(call.try_clone().unwrap()).lines();
             let first = lines.next().unwrap().unwrap();
-            lines.map(Result::unwrap).find(|line| line.is_empty());
+            lines.map(Result::unwrap).find(String::is_empty);
             let body = r#"{"id":7,"state":"in_progress","state_history":[]}"#;
             let head = format!(
                 "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
