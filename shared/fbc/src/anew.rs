@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use iib_bundle::{Json, Number, json_plain_string, json_string, parse_json};
+use memchr::memchr2;
 
 use crate::write::token;
 
@@ -48,7 +49,7 @@ impl Strings {
 
     fn write(self, text: &str, write: impl Fn(&str) -> String) -> String {
         const SHORT: [(char, &str); 2] = [('\u{8}', "\\b"), ('\u{c}', "\\f")];
-        if self == Self::Opm126 || !text.contains(SHORT.map(|(sign, _)| sign)) {
+        if self == Self::Opm126 || memchr2(b'\x08', b'\x0c', text.as_bytes()).is_none() {
             return write(text);
         }
         let mut out = String::from("\"");
