@@ -1,7 +1,7 @@
 //! Walking the entries of a tar archive.
 //!
 //! Headers are understood as container runtimes do (Go's `archive/tar`): ustar, GNU long names
-//! and pax records for path and size; links and directories have no content, whatever their size
+//! and pax records for path, link and size; links and directories have no content, whatever their size
 //! says; global pax headers are skipped. Field by field the `tar` crate reads them; its iterator is
 //! not used, because it holds extended headers of any length in memory and mixes up its own
 //! errors with those of the input.
@@ -48,6 +48,8 @@ pub(super) enum EntryKind {
     Symlink,
     Device,
     Fifo,
+    /// A file with holes in one of the forms of GNU tar: its content is not what the file holds.
+    Sparse,
     Unknown,
 }
 
@@ -68,6 +70,8 @@ struct Extension {
     path: Option<Vec<u8>>,
     target: Option<Vec<u8>>,
     size: Option<u64>,
+    /// Of a file with holes its own name, if it has one: the path beside it is made up.
+    sparse: Option<Vec<u8>>,
 }
 
 impl EntryKind {
@@ -81,6 +85,7 @@ impl EntryKind {
             b'2' => Self::Symlink,
             b'3' | b'4' => Self::Device,
             b'6' => Self::Fifo,
+            b'S' => Self::Sparse,
             _ => Self::Unknown,
         }
     }
@@ -91,6 +96,7 @@ impl EntryKind {
             Self::File | Self::Directory | Self::HardLink | Self::Symlink => None,
             Self::Device => Some(Refusal::Device),
             Self::Fifo => Some(Refusal::Fifo),
+            Self::Sparse => Some(Refusal::Sparse),
             Self::Unknown => Some(Refusal::UnknownType),
         }
     }
@@ -171,7 +177,10 @@ impl<'s, S: Stream> Entries<'s, S> {
                 b'L' => extension.path = Some(self.long_name(size, start)?),
                 b'K' => extension.target = Some(self.long_name(size, start)?),
                 b'g' => self.set_content(size),
-                b'S' => return Err(fault(TarFault::Sparse)),
+                b'S' => {
+                    self.skip_map_of_holes(&block)?;
+                    return self.entry(header, size, extension).map(Some);
+                }
                 _ => return self.entry(header, size, extension).map(Some),
             }
         }
@@ -192,10 +201,13 @@ impl<'s, S: Stream> Entries<'s, S> {
         size: u64,
         extension: Extension,
     ) -> Result<Entry, LayerError> {
-        let raw = extension
-            .path
-            .unwrap_or_else(|| header.path_bytes().into_owned());
-        let kind = EntryKind::of(header, &raw);
+        let is_sparse = extension.sparse.is_some();
+        let own = extension.sparse.filter(|name| !name.is_empty());
+        let raw = (own.or(extension.path)).unwrap_or_else(|| header.path_bytes().into_owned());
+        let kind = match EntryKind::of(header, &raw) {
+            EntryKind::File if is_sparse => EntryKind::Sparse,
+            kind => kind,
+        };
         let size = match type_flag(header) {
             b'1'..=b'6' => 0,
             _ => extension.size.unwrap_or(size),
@@ -233,6 +245,20 @@ impl<'s, S: Stream> Entries<'s, S> {
         let end = name.iter().position(|b| *b == 0).unwrap_or(name.len());
         name.truncate(end);
         Ok(name)
+    }
+
+    /// The blocks behind the header of a sparse file that say where its holes are. Header and
+    /// blocks tell whether another one follows (GNU tar, "Basic Tar Format").
+    fn skip_map_of_holes(&mut self, header: &[u8; BLOCK]) -> Result<(), LayerError> {
+        let mut goes_on = header[482] != 0;
+        while goes_on {
+            let block = self.block()?.ok_or(LayerError::Tar {
+                offset: self.offset,
+                source: TarFault::Truncated,
+            })?;
+            goes_on = block[504] != 0;
+        }
+        Ok(())
     }
 
     fn set_content(&mut self, size: u64) {
@@ -344,10 +370,11 @@ impl Extension {
                 .position(|b| *b == b'=')
                 .ok_or(TarFault::Extension)?;
             let (key, value) = (&record[..at], &record[at + 1..]);
-            if key.starts_with(b"GNU.sparse.") {
-                return Err(TarFault::Sparse);
-            }
             match key {
+                b"GNU.sparse.name" => self.sparse = Some(value.to_vec()),
+                key if key.starts_with(b"GNU.sparse.") => {
+                    self.sparse.get_or_insert_default();
+                }
                 b"path" => self.path = (!value.is_empty()).then(|| value.to_vec()),
                 b"linkpath" => self.target = (!value.is_empty()).then(|| value.to_vec()),
                 b"size" if value.is_empty() => self.size = None,

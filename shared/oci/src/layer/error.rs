@@ -113,6 +113,8 @@ pub enum Refusal {
     Device,
     /// A named pipe.
     Fifo,
+    /// A file with holes in a form of GNU tar.
+    Sparse,
     /// A type of entry that layers do not have.
     UnknownType,
     /// Something else stands where a regular file is looked for.
@@ -144,9 +146,6 @@ pub enum TarFault {
     /// An extended header does not follow its syntax.
     #[error("an extended header cannot be read")]
     Extension,
-    /// A sparse file; images do not have them.
-    #[error("it holds a sparse file")]
-    Sparse,
     /// The archive ends inside an entry.
     #[error("the archive ends inside an entry")]
     Truncated,
@@ -168,6 +167,7 @@ impl std::fmt::Display for Refusal {
         f.write_str(match self {
             Self::Device => "is a device",
             Self::Fifo => "is a named pipe",
+            Self::Sparse => "is a sparse file",
             Self::UnknownType => "has an unknown type",
             Self::NotAFile => "is not a regular file",
             Self::NotADirectory => "is not a directory",

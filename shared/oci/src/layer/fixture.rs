@@ -14,6 +14,11 @@ use super::{EntryPath, LayerReader, PackEntry, Threads, form, pack};
 pub(super) struct Archive(Vec<u8>);
 
 impl Archive {
+    /// One that goes on behind these blocks.
+    pub(super) fn of(blocks: Vec<u8>) -> Self {
+        Self(blocks)
+    }
+
     /// Any type of entry; the size in the header is that of the content.
     pub(super) fn entry(mut self, kind: u8, path: &[u8], content: &[u8]) -> Self {
         let mut header = tar::Header::new_ustar();

@@ -129,6 +129,7 @@ fn devices_pipes_and_unknown_types_are_refused_in_the_bundle_and_passed_over_els
         (b'3', Refusal::Device),
         (b'4', Refusal::Device),
         (b'6', Refusal::Fifo),
+        (b'S', Refusal::Sparse),
         (b'V', Refusal::UnknownType),
     ] {
         for path in [
