@@ -667,6 +667,48 @@ fn reqwest_get(url: &str) -> Value {
 }
 
 #[test]
+fn a_row_that_no_catalog_can_hold_is_left_out_with_a_word() {
+    let bench = Bench::new();
+    let (lantern, kettle) = (bench.image("lantern:v0.1.0"), bench.image("kettle:v1.0.0"));
+    bench.prints(&["index", "create", "index.db"]);
+    bench.prints(&[
+        "index", "add", "index.db", "--bundle", &lantern, "--bundle", &kettle,
+    ]);
+    let rendered = bench.prints(&["catalog", "render", "index.db"]);
+    assert_eq!(bench.prints(&["catalog", "validate", "index.db"]), "");
+    let database = rusqlite::Connection::open(bench.folder.path().join("index.db")).unwrap();
+    let bad = "INSERT INTO properties SELECT 'my.own', '', name, version, bundlepath
+               FROM operatorbundle WHERE name = 'lantern.v0.1.0'";
+    database.execute_batch(bad).unwrap();
+    drop(database);
+
+    for words in [
+        &["catalog", "render", "index.db"][..],
+        &["index", "migrate", "index.db", "catalog"],
+    ] {
+        let output = bench.run(words);
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{words:?}: {said}");
+        let told = "warning: package \"lantern\", bundle \"lantern.v0.1.0\": the property is not what \
+                    it should be: type \"my.own\", no value";
+        assert!(said.starts_with(told), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        if words.contains(&"render") {
+            assert_eq!(text(&output.stdout), rendered);
+        }
+    }
+    assert_eq!(bench.prints(&["catalog", "validate", "catalog"]), "");
+    let listed = bench.prints(&["index", "list", "index.db"]);
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    // Who asks whether all is well is told that it is not.
+    let said = bench.refuses(1, &["catalog", "validate", "index.db"]);
+    assert!(said.contains("type \"my.own\", no value"), "{said}");
+    // And it is no obstacle.
+    let next = bench.image("lantern:v0.2.0");
+    bench.prints(&["index", "add", "index.db", "--bundle", &next]);
+}
+
+#[test]
 fn faults_of_a_catalog_are_shown_all_at_once() {
     let bench = Bench::new();
     let folder = bench.folder.path().join("catalog");

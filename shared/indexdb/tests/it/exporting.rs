@@ -131,7 +131,7 @@ fn what_is_no_catalog_is_refused_with_its_place() {
         ),
         (
             "UPDATE operatorbundle SET csv = '{\"spec\": {\"version\": \"\"}}'",
-            "populate package icons: unmarshal CSV json for bundle \"basic.v1.0.0\": spec.version is no version: strconv",
+            "populate package icons: unmarshal CSV json for bundle \"basic.v1.0.0\": strconv",
         ),
         (
             "PRAGMA foreign_keys = OFF; DELETE FROM channel",

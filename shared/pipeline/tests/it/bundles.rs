@@ -17,6 +17,13 @@ fn changed(path: &str, change: impl FnOnce(&str) -> String) -> Files {
     files
 }
 
+/// The files of a small bundle and one more.
+fn with(path: &str, text: &str) -> Files {
+    let mut files = bundle_files("lantern", "0.1.0");
+    files.insert(path.to_owned(), text.as_bytes().to_vec());
+    files
+}
+
 /// The files of a small bundle without those whose path begins like this.
 fn without(prefix: &str) -> Files {
     let mut files = bundle_files("lantern", "0.1.0");
@@ -86,6 +93,40 @@ async fn files_that_are_no_bundle_are_refused_with_the_image_and_what_to_do() {
             "no-name",
             changed(&csv, |text| text.replace("  name: lantern.v0.1.0\n", "")),
             vec!["csv name not found", "set metadata.name"],
+        ),
+        (
+            "empty-time",
+            changed(&csv, |text| {
+                text.replace(
+                    "  name: lantern.v0.1.0\n",
+                    "  name: lantern.v0.1.0\n  creationTimestamp: ''\n",
+                )
+            }),
+            vec![
+                csv.as_str(),
+                "metadata.creationTimestamp is \"\"",
+                "RFC 3339",
+            ],
+        ),
+        (
+            "property-without-value",
+            with(
+                "metadata/properties.yaml",
+                "properties: [{type: olm.maxOpenShiftVersion}]",
+            ),
+            vec![
+                "metadata/properties.yaml: properties[0]",
+                "\"olm.maxOpenShiftVersion\" and no value",
+                "write properties and dependencies as {type, value}",
+            ],
+        ),
+        (
+            "dependency-of-the-wrong-shape",
+            with(
+                "metadata/dependencies.yaml",
+                "dependencies: [{type: olm.gvk, value: {group: [a]}}]",
+            ),
+            vec!["metadata/dependencies.yaml: dependencies[0].value.group is a list"],
         ),
     ];
     for (name, files, says) in cases {
