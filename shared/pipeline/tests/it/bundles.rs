@@ -46,7 +46,12 @@ async fn files_that_are_no_bundle_are_refused_with_the_image_and_what_to_do() {
             changed(&csv, |text| {
                 text.replace("metadata:", "metadata: [unclosed")
             }),
-            vec!["no csv in bundle", "put the ClusterServiceVersion"],
+            vec![
+                csv.as_str(),
+                "line 4",
+                "no csv in bundle",
+                "correct the file",
+            ],
         ),
         (
             "no-manifests",
