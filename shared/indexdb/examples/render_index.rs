@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             .map_err(Box::<dyn Error>::from)
     })?;
     for left_out in left_out {
-        eprintln!("warning: {left_out}");
+        writeln!(io::stderr(), "warning: {left_out}")?;
     }
     Ok(out.flush()?)
 }
