@@ -726,7 +726,10 @@ fn faults_of_a_catalog_are_shown_all_at_once() {
     assert_eq!(faults[0]["files"][0], "catalog.json");
     fs::write(folder.join("catalog.json"), "{").unwrap();
     let said = bench.refuses(2, &["catalog", "validate", "catalog"]);
-    assert!(said.contains("catalog.json: unexpected EOF"), "{said}");
+    assert!(
+        said.contains("catalog.json: line 1: unexpected EOF"),
+        "{said}"
+    );
 
     // What is damaged is named.
     fs::write(bench.folder.path().join("bad.db"), "SQLite format 3\0").unwrap();
