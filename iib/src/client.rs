@@ -42,8 +42,9 @@ impl Client {
     pub(crate) fn new(url: &str, token: Option<&Token>) -> anyhow::Result<Self> {
         let text = url.trim_end_matches('/');
         let text = text.strip_suffix("/api/v1").unwrap_or(text);
-        let base = Url::parse(&format!("{text}/api/v1/"))
-            .with_context(|| format!("`{url}` is no address of a service"))?;
+        let base = Url::parse(&format!("{text}/api/v1/")).with_context(|| {
+            format!("`{url}` is no address of a service: write it as http://host:port")
+        })?;
         let mut headers = HeaderMap::new();
         if let Some(Token(token)) = token {
             let bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose()));

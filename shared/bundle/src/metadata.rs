@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::document::{Document, METADATA, Source, first_document};
 use crate::json::{self, Json};
-use crate::properties::{Typed, check_property, no_property, raw_items, raw_member};
+use crate::properties::{Typed, check_property, no_list, no_property, raw_items, raw_member};
 use crate::typed::member;
 use crate::yaml::string_form;
 use crate::{BundleError, Unreadable};
@@ -104,23 +104,25 @@ enum Text {
 /// that it cannot decode and keeps values that it cannot read back; both would be noticed late.
 ///
 /// # Errors
-/// An item that is no {type, value}, or has a value of the wrong shape.
+/// Something else in place of the list, an item that is no {type, value}, or has a value of the wrong shape.
 fn list(
     file: &str,
     document: &Document<'_>,
-    name: &str,
+    name: &'static str,
     text: Text,
 ) -> Result<Option<Vec<Typed>>, BundleError> {
-    let Json::Array(items) = member(&document.value, name) else {
-        return Ok(None);
+    let refused = |fault| BundleError::Property {
+        file: format!("metadata/{file}"),
+        fault,
+    };
+    let items = match member(&document.value, name) {
+        Json::Array(items) => items,
+        Json::Null => return Ok(None),
+        other => return Err(refused(no_list(name, other))),
     };
     let raw = match &document.source {
         Source::Json(whole) => raw_items(raw_member(whole, name).unwrap_or_default()),
         Source::Yaml => Vec::new(),
-    };
-    let refused = |fault| BundleError::Property {
-        file: format!("metadata/{file}"),
-        fault,
     };
     let mut found = Vec::new();
     for (at, item) in items.iter().enumerate() {

@@ -131,6 +131,16 @@ pub(crate) fn check_property(
     checked.map_err(|fault| PropertyFault::Type(fault.inside(&["value"]).in_item(at).inside(list)))
 }
 
+/// Complains of what stands in place of such a list.
+pub(crate) fn no_list(name: &'static str, value: &Json) -> PropertyFault {
+    let fault = match LIST.check(value) {
+        Err(fault) => fault,
+        // A list is no such thing.
+        Ok(()) => TypeMismatch::of_no_text(value),
+    };
+    PropertyFault::Type(fault.inside(&[name]))
+}
+
 /// Complains of an item of such a list that is no {type, value}.
 pub(crate) fn no_property(list: &[&str], at: usize, item: &Json) -> PropertyFault {
     let fault = match ITEM.check(item) {

@@ -254,6 +254,14 @@ impl Config {
                 faults.push(format!("{name} is 0; it must be at least 1"));
             }
         }
+        for name in &self.registries.insecure {
+            // The path of a repository is immaterial here; the type checks the host.
+            if iib_oci::Repository::new(name, "x").is_err() {
+                faults.push(format!(
+                    "registries.insecure (IIB_INSECURE_REGISTRIES) has `{name}`, which is not a host or host:port: write it as it stands in pull specs"
+                ));
+            }
+        }
         for scope in self.work.binary_images.keys() {
             if iib_request::Scope::parse(scope).is_none() {
                 faults.push(format!(
@@ -302,14 +310,19 @@ fn usual_auth_files(environment: &Environment, user: Option<u32>) -> Vec<PathBuf
             .filter(|value| !value.is_empty())
             .map(|v| Path::new(v).join(rest))
     };
+    // Relative places are to be ignored (XDG base directory specification).
+    let absolute = |path: &PathBuf| path.is_absolute();
     let of_user = || user.map(|id| PathBuf::from(format!("/run/containers/{id}/auth.json")));
     [
         environment
             .get("REGISTRY_AUTH_FILE")
             .filter(|v| !v.is_empty())
             .map(PathBuf::from),
-        at("XDG_RUNTIME_DIR", "containers/auth.json").or_else(of_user),
+        at("XDG_RUNTIME_DIR", "containers/auth.json")
+            .filter(absolute)
+            .or_else(of_user),
         at("XDG_CONFIG_HOME", "containers/auth.json")
+            .filter(absolute)
             .or_else(|| at("HOME", ".config/containers/auth.json")),
         at("DOCKER_CONFIG", "config.json").or_else(|| at("HOME", ".docker/config.json")),
         at("HOME", ".dockercfg"),

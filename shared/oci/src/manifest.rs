@@ -301,6 +301,11 @@ mod tests {
                 "{'mediaType':'application/json','manifests':[]}",
                 "application/json",
             ),
+            (
+                "application/vnd.docker.distribution.manifest.v1+json",
+                &format!("{{'mediaType':'{image}','layers':[]}}"),
+                "manifest.v1+json",
+            ),
         ] {
             let text = read(came, document).unwrap_err();
             assert!(text.contains(says), "{says} in {text}");

@@ -114,8 +114,12 @@ fn variants(spec: &PullSpec, list: ManifestList) -> Result<Vec<Variant>, StageEr
     Ok(variants)
 }
 
-/// The architecture an entry says it is for.
+/// The architecture an entry says it is for. What is attached to an image may name that of the
+/// image, and is none all the same.
 fn architecture(entry: &ManifestListEntry) -> Option<&str> {
+    if entry.artifact_type.is_some() {
+        return None;
+    }
     let architecture = entry.platform.as_ref()?.architecture.as_str();
     Some(architecture).filter(|name| !matches!(*name, "" | "unknown"))
 }
@@ -319,5 +323,9 @@ mod tests {
             bare
         );
         assert_eq!(chosen(vec![artifact]), []);
+        let mut attached = entry("attached", Some(("linux", "amd64")));
+        attached.artifact_type = Some("application/vnd.example.sbom".to_owned());
+        let image = entry("image", Some(("linux", "amd64")));
+        assert_eq!(chosen(vec![attached, image]), bare);
     }
 }

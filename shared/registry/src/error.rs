@@ -24,7 +24,9 @@ pub enum RegistryInitError {
     #[error("the credentials for registries cannot be used")]
     AuthFile(#[from] AuthFileError),
     /// The HTTP client could not be set up, for instance for want of TLS root certificates.
-    #[error("the HTTP client for registries could not be set up")]
+    #[error(
+        "the HTTP client for registries could not be set up: check what SSL_CERT_FILE and SSL_CERT_DIR name, if they are set"
+    )]
     Http(#[source] reqwest::Error),
     /// A proxy that the environment names cannot be used.
     #[error(transparent)]
@@ -93,6 +95,22 @@ pub enum Fault {
         /// What is wrong with it.
         problem: String,
     },
+    /// A registry leads to a host that is spoken to over plain HTTP, and nobody has said so.
+    #[error(
+        "it leads to {host} over plain HTTP, which the configuration does not name as insecure: if that is meant, name it in IIB_INSECURE_REGISTRIES"
+    )]
+    PlainPlace {
+        /// The other end.
+        host: String,
+    },
+    /// The proxy asks for another login.
+    #[error(
+        "{host} is not reached: the proxy wants a login, or another one (status 407); put user and password into its URL in HTTPS_PROXY"
+    )]
+    ProxyLogin {
+        /// The other end, with the proxy.
+        host: String,
+    },
     /// The name of the host is unknown.
     #[error(
         "no address is known for the name of {host}: check its spelling; if only a proxy can reach it, name that in HTTPS_PROXY"
@@ -134,7 +152,7 @@ impl Fault {
                     return Self::UnknownAuthority { host };
                 }
                 Some(rustls::Error::InvalidCertificate(problem)) => {
-                    let problem = problem.to_string();
+                    let problem = certificate_problem(problem);
                     return Self::Certificate { host, problem };
                 }
                 // What came in place of a TLS record is none.
@@ -145,6 +163,10 @@ impl Fault {
             }
             if is_unknown_name(cause) {
                 return Self::UnknownHost { host };
+            }
+            // The HTTP client has no type for it.
+            if cause.to_string() == "proxy authorization required" {
+                return Self::ProxyLogin { host };
             }
         }
         Self::Connection {
@@ -159,6 +181,8 @@ impl Fault {
             Self::PlainHttp { .. }
             | Self::UnknownAuthority { .. }
             | Self::Certificate { .. }
+            | Self::PlainPlace { .. }
+            | Self::ProxyLogin { .. }
             | Self::UnknownHost { .. } => true,
             Self::Status { .. }
             | Self::Connection { .. }
@@ -166,6 +190,25 @@ impl Fault {
             | Self::Login(_)
             | Self::Silent { .. } => false,
         }
+    }
+}
+
+/// What is wrong with a certificate, in words.
+fn certificate_problem(problem: &CertificateError) -> String {
+    match problem {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "it has expired".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is for another host".to_owned()
+        }
+        other if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "it is that of an authority, and no server may show such a one".to_owned()
+        }
+        other => other.to_string(),
     }
 }
 

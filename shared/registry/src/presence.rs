@@ -29,7 +29,11 @@ impl Caller {
         self.with_retry(&target, async || {
             let response = self.attempt(&target, &outgoing).await?;
             match response.status() {
-                StatusCode::NOT_FOUND => Ok(false),
+                // A look only saves an upload: where it is not answered, the upload tells.
+                StatusCode::NOT_FOUND
+                | StatusCode::BAD_REQUEST
+                | StatusCode::METHOD_NOT_ALLOWED
+                | StatusCode::NOT_IMPLEMENTED => Ok(false),
                 status if status.is_success() => Ok(true),
                 _ => Err(refusal::failure(&target, response).await),
             }

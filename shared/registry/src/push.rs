@@ -59,11 +59,9 @@ impl Caller {
         source: &dyn BlobSource,
     ) -> Result<(), Failure> {
         let opened = self.attempt(target, opening).await?;
-        let opened = refusal::accept(target, opened).await?;
-        let session = self
-            .transport
-            .location(&opened)
-            .map_err(|problem| target.protocol(problem))?;
+        let opened = refusal::accept_opening(target, opened).await?;
+        let session = self.transport.location(&opened);
+        let session = session.map_err(|failure| failure.during(target))?;
         let sent = self
             .send_content(target, opening, &session, descriptor, source)
             .await;

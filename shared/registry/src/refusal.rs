@@ -18,15 +18,16 @@ const REASON_LIMIT: usize = 300;
 /// what was pushed just before.
 const LAG: Duration = Duration::from_secs(1);
 
-/// Refusals of a manifest that pass. The first three are of a registry of several replicas, one
+/// Refusals of a manifest that pass. The first four are of a registry of several replicas, one
 /// of which does not know yet what another has stored. A doubted digest is of a registry that
 /// read a file of its own which somebody else was just writing, who pushes the same layers to the
 /// same repository (distribution's links to layers are not written in one step): ours is
 /// calculated from the bytes.
-const PASSING_FOR_MANIFEST: [&str; 4] = [
+const PASSING_FOR_MANIFEST: [&str; 5] = [
     "MANIFEST_BLOB_UNKNOWN",
     "BLOB_UNKNOWN",
     "MANIFEST_UNKNOWN",
+    "NAME_UNKNOWN",
     "DIGEST_INVALID",
 ];
 
@@ -55,8 +56,25 @@ pub(crate) async fn accept_manifest(
     response: Response,
 ) -> Result<Response, Failure> {
     match response.status() {
-        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => {
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => {
             accept_unless(target, response, &PASSING_FOR_MANIFEST).await
+        }
+        _ => accept(target, response).await,
+    }
+}
+
+/// The same for an upload that is opened. What is not there may be the repository, so only what
+/// speaks of uploads passes.
+pub(crate) async fn accept_opening(
+    target: &Target,
+    response: Response,
+) -> Result<Response, Failure> {
+    match response.status() {
+        StatusCode::RANGE_NOT_SATISFIABLE => {
+            Err(Complaint::read(response).await.passing(Some(LAG)))
+        }
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::CONFLICT => {
+            accept_unless(target, response, &PASSING_FOR_UPLOAD).await
         }
         _ => accept(target, response).await,
     }
@@ -72,7 +90,7 @@ pub(crate) async fn accept_upload(
         StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::NOT_FOUND => {
             Err(Complaint::read(response).await.passing(Some(LAG)))
         }
-        StatusCode::BAD_REQUEST | StatusCode::CONFLICT => {
+        StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {
             accept_unless(target, response, &PASSING_FOR_UPLOAD).await
         }
         _ => accept(target, response).await,

@@ -124,7 +124,7 @@ impl Transport {
             if outgoing.redirects == Redirects::Stop || !is_redirect(&response) {
                 return Ok(response);
             }
-            let next = self.location(&response).map_err(SendFailure::Protocol)?;
+            let next = self.location(&response)?;
             if !same_origin(&next, &outgoing.url) {
                 authorization = None;
             }
@@ -134,21 +134,25 @@ impl Transport {
     }
 
     /// The URL a `Location` header names, if the registry may name it.
-    pub(crate) fn location(&self, response: &Response) -> Result<Url, &'static str> {
+    pub(crate) fn location(&self, response: &Response) -> Result<Url, SendFailure> {
         let text = response
             .headers()
             .get(LOCATION)
-            .ok_or("the Location header is missing")?
+            .ok_or(SendFailure::Protocol("the Location header is missing"))?
             .to_str()
-            .map_err(|_| "the Location header is not text")?;
+            .map_err(|_| SendFailure::Protocol("the Location header is not text"))?;
         let url = response
             .url()
             .join(text)
-            .map_err(|_| "the Location header is not a URL")?;
-        if self.hosts.allow(&url) {
-            Ok(url)
-        } else {
-            Err("it leads to a plain HTTP address that the configuration does not name as insecure")
+            .map_err(|_| SendFailure::Protocol("the Location header is not a URL"))?;
+        match url.scheme() {
+            _ if self.hosts.allow(&url) => Ok(url),
+            "http" => Err(SendFailure::Fault(Fault::PlainPlace {
+                host: self.other_end(&url),
+            })),
+            _ => Err(SendFailure::Protocol(
+                "it leads to an address that is neither HTTPS nor HTTP",
+            )),
         }
     }
 

@@ -512,7 +512,7 @@ fn missing_files_are_refused() {
 fn the_first_metadata_file_with_a_part_yields_it() {
     let mut bundle = files(CSV);
     bundle.metadata = Some(map(&[
-        ("a.yaml", "dependencies: []\nproperties: {a: b}"),
+        ("a.yaml", "dependencies: []\nproperties:\n"),
         (
             "b.json",
             r#"{"dependencies": [{"type": "d", "value": { "x": "<1" }}],

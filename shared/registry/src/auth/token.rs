@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use oci_client::token_cache::RegistryToken;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode};
 use url::{Url, form_urlencoded};
@@ -35,14 +34,24 @@ pub(crate) const NOT_SENDABLE: &str = "the token has characters that no header c
 /// How we name ourselves to OAuth2 token servers, which ask for it.
 const CLIENT_ID: &str = "iib-serverless";
 
-/// A token server's answer. `oci-client` knows both names a token comes under, and does not
-/// show it.
+/// A token server's answer. A token comes under either name; an empty one is none. No `Debug`: it is
+/// a secret.
 #[derive(serde::Deserialize)]
 struct Answer {
-    #[serde(flatten)]
-    token: RegistryToken,
     #[serde(default)]
-    expires_in: Option<u64>,
+    token: Option<String>,
+    #[serde(default)]
+    access_token: Option<String>,
+    /// In seconds; what is no whole number says nothing.
+    #[serde(default)]
+    expires_in: serde_json::Value,
+}
+
+impl Answer {
+    fn token(&self) -> Option<&str> {
+        let tokens = [&self.token, &self.access_token].into_iter().flatten();
+        tokens.map(String::as_str).find(|token| !token.is_empty())
+    }
 }
 
 /// Fetches a token for the target's scopes, and how long to use it.
@@ -88,9 +97,12 @@ pub(crate) async fn fetch(
     };
     let answer: Answer = serde_json::from_slice(&document)
         .map_err(|_| target.protocol("its token server's answer holds no token"))?;
-    let authorization = Authorization::bearer(&Secret::new(answer.token.token()))
-        .ok_or_else(|| target.protocol(NOT_SENDABLE))?;
-    Ok((authorization, life(answer.expires_in)))
+    let token = answer
+        .token()
+        .ok_or_else(|| target.protocol("its token server's answer holds no token"))?;
+    let authorization =
+        Authorization::bearer(&Secret::new(token)).ok_or_else(|| target.protocol(NOT_SENDABLE))?;
+    Ok((authorization, life(answer.expires_in.as_u64())))
 }
 
 /// The token server's URL. Plain HTTP is only for a server the configuration names, and never
@@ -210,8 +222,20 @@ mod tests {
             r#"{"token":"t","access_token":"t","refresh_token":"r"}"#,
         ] {
             let answer: Answer = serde_json::from_str(document).unwrap();
-            assert_eq!(answer.token.token(), "t");
+            assert_eq!(answer.token(), Some("t"));
         }
-        assert!(serde_json::from_str::<Answer>(r#"{"expires_in":60}"#).is_err());
+        for (document, token) in [
+            (r#"{"token":"","access_token":"t"}"#, Some("t")),
+            (
+                r#"{"token":null,"access_token":"t","expires_in":-1}"#,
+                Some("t"),
+            ),
+            (r#"{"token":"t","expires_in":"300"}"#, Some("t")),
+            (r#"{"expires_in":60}"#, None),
+            (r#"{"token":""}"#, None),
+        ] {
+            let answer: Answer = serde_json::from_str(document).unwrap();
+            assert_eq!(answer.token(), token, "{document}");
+        }
     }
 }

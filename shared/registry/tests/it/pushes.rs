@@ -260,3 +260,22 @@ async fn an_upload_that_is_refused_for_another_reason_is_not_repeated() {
         assert_eq!(registry.count(&Method::POST, "/uploads/"), 1, "{code}");
     }
 }
+
+#[tokio::test]
+async fn an_upload_that_is_refused_while_it_is_opened_is_opened_again() {
+    for (status, code, passes) in [
+        (404, "BLOB_UPLOAD_UNKNOWN", true),
+        (400, "BLOB_UPLOAD_INVALID", true),
+        (416, "", true),
+        (404, "NAME_UNKNOWN", false),
+        (404, "", false),
+    ] {
+        let registry = ScriptedRegistry::start().await;
+        let document = format!(r#"{{"errors":[{{"code":"{code}","message":"unknown"}}]}}"#);
+        let refused = Answer::Reply(status, Vec::new(), document.into());
+        registry.on(Method::POST, "/uploads/", [refused]);
+        let source = Content::new(content(5_000));
+        let pushed = push(&registry, &client(&registry.host()), &source).await;
+        assert_eq!(pushed.is_ok(), passes, "{status} {code}: {pushed:?}");
+    }
+}
