@@ -174,8 +174,12 @@ fn tell_emptiness(source: &Source, name: &str) -> anyhow::Result<()> {
 
 /// Shows what differs, package by package as they are read; tells whether anything does.
 async fn diff(before: &str, after: &str, as_json: bool) -> anyhow::Result<bool> {
+    let names = [before, after];
     let before = source::catalog(before).await?;
     let after = source::catalog(after).await?;
+    for (side, name) in [&before, &after].into_iter().zip(names) {
+        tell_emptiness(side, name)?;
+    }
     let mut out = io::stdout().lock();
     let mut differs = false;
     if as_json {

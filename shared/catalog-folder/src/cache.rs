@@ -93,10 +93,11 @@ pub fn write_cache(
         Some(digest) => digest,
         None => write(catalog, &content, &plan, cache)?,
     };
-    Ok(WrittenCache {
-        digest,
-        warnings: plan.warnings,
-    })
+    let mut warnings = plan.warnings;
+    if content.packages().all(str::is_empty) {
+        warnings.push("the catalog has no package, so nothing will be served".to_owned());
+    }
+    Ok(WrittenCache { digest, warnings })
 }
 
 /// The folder is absent, empty or a cache, maybe with what an interrupted run left.
