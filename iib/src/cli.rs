@@ -22,8 +22,9 @@ Where things come from:
   Proxies      HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY; never for this machine itself
   Service      IIB_URL and IIB_TOKEN, for the commands that speak to one
 
-Exit codes: 0 done; 1 the request failed, or the catalog has faults; 2 wrong use, or the work could
-not be done; 3 not done in time, it goes on; 130 stopped by Ctrl-C.";
+Exit codes: 0 done; 1 the request failed, the catalog has faults, or `diff --exit-code` found a
+difference; 2 wrong use, or the work could not be done; 3 not done in time, it goes on; 130 stopped
+by Ctrl-C; 141 nobody read the output any more.";
 
 /// Builds operator index images, without privileges and without other programs.
 #[derive(Debug, Parser)]

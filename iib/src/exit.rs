@@ -17,6 +17,9 @@ pub enum Exit {
     Usage,
     /// 3: the request was not done in time; it goes on.
     TimedOut,
+    /// 141: whoever read the output is gone, as shells tell of a command that ends of it. What it
+    /// found, or did, was not told to its end.
+    NobodyReads,
     /// 130: stopped by Ctrl-C, as shells tell it; the request goes on.
     Interrupted,
 }
@@ -29,6 +32,7 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
             Exit::TimedOut => 3,
             Exit::Interrupted => 130,
+            Exit::NobodyReads => 141,
         })
     }
 }

@@ -42,7 +42,7 @@ pub async fn run(command: Command) -> Exit {
     };
     result.unwrap_or_else(|error| {
         if say::nobody_reads(&error) {
-            return Exit::Done;
+            return Exit::NobodyReads;
         }
         exit::complain(&error);
         Exit::Usage

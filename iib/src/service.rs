@@ -124,7 +124,9 @@ impl Service {
         let local = Local::open(&config)?;
         if let (Some(address), Some(login)) = (small_registry, &registry_login) {
             // The folder is ours from here on.
-            let hosts = [address.to_string(), format!("localhost:{}", address.port())];
+            let local = format!("localhost:{}", address.port());
+            let mut hosts = vec![address.to_string()];
+            hosts.extend(config.registries.insecure.contains(&local).then_some(local));
             write_login(&login_file, &hosts, login)
                 .with_context(|| format!("cannot write {}", login_file.display()))?;
         }

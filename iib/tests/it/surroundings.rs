@@ -177,7 +177,7 @@ fn a_reader_that_has_enough_ends_a_command_silently() {
         let mut process = command.spawn().unwrap();
         drop(process.stdout.take());
         let ended = process.wait_with_output().unwrap();
-        assert_eq!(ended.status.code(), Some(0), "{words:?}");
+        assert_eq!(ended.status.code(), Some(141), "{words:?}");
         let said = text(&ended.stderr).replace(&format!("{empty} has no package"), "");
         assert!(
             !said.contains("error") && !said.contains("panicked"),

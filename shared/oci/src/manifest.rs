@@ -99,11 +99,55 @@ pub enum ManifestError {
         /// The type the document names.
         says: MediaType,
     },
+    /// The document has a member twice, maybe in another case: readers differ on which counts.
+    #[error("the manifest has `{0}` twice: a digest must mean one thing, so push the image again")]
+    Twice(&'static str),
     /// The document has members of an image and of a list.
     #[error(
         "the manifest is an image and a list at once (it has `{0}` beside what its type {1} has): a digest must mean one thing, so push the image again"
     )]
     Ambiguous(&'static str, MediaType),
+}
+
+/// Members that decide what a document means.
+const MEMBERS: [&str; 6] = [
+    "schemaVersion",
+    "mediaType",
+    "manifests",
+    "config",
+    "layers",
+    "fsLayers",
+];
+
+/// The names of the members of an object whose values are not null, as often as they stand there;
+/// of anything else, none.
+struct Names(Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = map.next_key()? {
+                    if map.next_value::<Option<serde::de::IgnoredAny>>()?.is_some() {
+                        names.push(name);
+                    }
+                }
+                Ok(Names(names))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
 }
 
 impl Manifest {
@@ -180,6 +224,19 @@ impl RawManifest {
         };
         let mut value: serde_json::Value =
             serde_json::from_slice(&self.bytes).map_err(malformed)?;
+        let Names(names) = match value.is_object() {
+            true => serde_json::from_slice(&self.bytes).map_err(malformed)?,
+            false => Names(Vec::new()),
+        };
+        if let Some(twice) = MEMBERS.into_iter().find(|member| {
+            names
+                .iter()
+                .filter(|name| name.eq_ignore_ascii_case(member))
+                .count()
+                > 1
+        }) {
+            return Err(ManifestError::Twice(twice));
+        }
         let says = value.get("mediaType").and_then(serde_json::Value::as_str);
         let media_type = self.one_type(says.map(MediaType::new))?;
         for (of_other, member) in [
@@ -188,7 +245,7 @@ impl RawManifest {
             (media_type.is_list(), "layers"),
             (media_type.is_manifest() || media_type.is_list(), "fsLayers"),
         ] {
-            if of_other && value.get(member).is_some_and(|found| !found.is_null()) {
+            if of_other && names.iter().any(|name| name.eq_ignore_ascii_case(member)) {
                 return Err(ManifestError::Ambiguous(member, media_type));
             }
         }
@@ -309,6 +366,13 @@ mod tests {
         ] {
             let text = read(came, document).unwrap_err();
             assert!(text.contains(says), "{says} in {text}");
+        }
+        for document in [
+            "{'schemaVersion':2,'config':{},'layers':[],'Manifests':[]}",
+            "{'schemaVersion':2,'layers':[],'layers':[]}",
+            "{'mediaType':'a','MediaType':'b','layers':[]}",
+        ] {
+            assert!(read(image, document).is_err(), "{document}");
         }
         // A type that says nothing contradicts nothing.
         let document = format!("{{'schemaVersion':2,'mediaType':'{list}','manifests':[]}}");

@@ -23,7 +23,8 @@ use crate::{IndexCopy, StageError, image};
 /// manifest list stands for its first image.
 ///
 /// # Errors
-/// [`StageError`] naming the image. At most `limit` bytes are unpacked in all.
+/// [`StageError`] naming the image. At most `limit` bytes are unpacked of its layers together; a hard
+/// link to a file elsewhere may take as much once more.
 pub async fn read_bundle(
     registry: &dyn Registry,
     bundle: &PullSpec,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use futures::TryStreamExt;
 use iib_oci::{
-    Arch, CONFIG_LIMIT, Descriptor, Digest, Manifest, ManifestList, ManifestListEntry, Pinned,
-    Platform, PullSpec, RawManifest, Repository, Resolved,
+    Arch, CONFIG_LIMIT, Descriptor, Digest, Manifest, ManifestList, ManifestListEntry, MediaType,
+    Pinned, Platform, PullSpec, RawManifest, Repository, Resolved,
 };
 use iib_ports::{Registry, RegistryError};
 
@@ -117,17 +117,28 @@ fn variants(spec: &PullSpec, list: ManifestList) -> Result<Vec<Variant>, StageEr
 /// The architecture an entry says it is for. What is attached to an image may name that of the
 /// image, and is none all the same.
 fn architecture(entry: &ManifestListEntry) -> Option<&str> {
-    if entry.artifact_type.is_some() {
+    if is_attachment(entry) {
         return None;
     }
     let architecture = entry.platform.as_ref()?.architecture.as_str();
     Some(architecture).filter(|name| !matches!(*name, "" | "unknown"))
 }
 
+/// Whether an entry says that it is no image. Of an image, the type of its configuration may stand
+/// there.
+fn is_attachment(entry: &ManifestListEntry) -> bool {
+    const IMAGES: [&str; 2] = [
+        "application/vnd.oci.image.config.v1+json",
+        MediaType::DOCKER_CONFIG,
+    ];
+    let kind = entry.artifact_type.as_deref();
+    kind.is_some_and(|kind| !kind.is_empty() && !IMAGES.contains(&kind))
+}
+
 /// Whether an entry that names no architecture can be an image all the same.
 fn may_be_image(entry: &ManifestListEntry) -> bool {
     let is_unknown = |p: &Platform| p.architecture == "unknown";
-    entry.artifact_type.is_none() && !entry.platform.as_ref().is_some_and(is_unknown)
+    !is_attachment(entry) && !entry.platform.as_ref().is_some_and(is_unknown)
 }
 
 fn is_linux(platform: &Platform) -> bool {
@@ -253,8 +264,6 @@ async fn config_blob(
 
 #[cfg(test)]
 mod tests {
-    use iib_oci::MediaType;
-
     use super::*;
 
     fn entry(name: &str, platform: Option<(&str, &str)>) -> ManifestListEntry {
@@ -326,6 +335,9 @@ mod tests {
         let mut attached = entry("attached", Some(("linux", "amd64")));
         attached.artifact_type = Some("application/vnd.example.sbom".to_owned());
         let image = entry("image", Some(("linux", "amd64")));
-        assert_eq!(chosen(vec![attached, image]), bare);
+        assert_eq!(chosen(vec![attached, image.clone()]), bare);
+        let mut typed = image;
+        typed.artifact_type = Some(MediaType::DOCKER_CONFIG.to_owned());
+        assert_eq!(chosen(vec![typed]), bare);
     }
 }

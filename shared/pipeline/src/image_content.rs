@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use iib_bundle::BundleFiles;
 use iib_oci::PullSpec;
-use iib_oci::layer::{EntryPath, FolderTree, LayerReader};
+use iib_oci::layer::{EntryPath, FolderTree, LayerError, LayerReader};
 use iib_ports::Registry;
 
 use crate::contents::check_size;
@@ -122,19 +122,31 @@ async fn fetch_catalog(
             limit,
         };
         let path = folder.join(&link.path);
-        layers
-            .read(link, || create(&path, link.mode).map_err(not_written))
+        // Its bits come last: they may forbid to write it.
+        let file = layers
+            .read(link, || create(&path, WRITABLE).map_err(not_written))
             .await?;
+        let mode = Permissions::from_mode(link.mode);
+        file.set_permissions(mode).map_err(not_written)?;
     }
     let directories = tree.finish().ok_or_else(missing)?;
     let folder = folder.to_owned();
     blocking(move || {
         let scratch = not_written;
+        // Copies take room as if they had been in the layer.
+        let mut left = left;
         for link in &links {
             if let Some(original) = &link.copy_of {
-                let mut file = create(&folder.join(&link.path), link.mode).map_err(scratch)?;
                 let mut original = File::open(folder.join(original)).map_err(scratch)?;
+                let size = original.metadata().map_err(scratch)?.len();
+                left = left.checked_sub(size).ok_or_else(|| StageError::Layer {
+                    image: name.clone(),
+                    source: LayerError::TooLarge { limit },
+                })?;
+                let mut file = create(&folder.join(&link.path), WRITABLE).map_err(scratch)?;
                 io::copy(&mut original, &mut file).map_err(scratch)?;
+                let mode = Permissions::from_mode(link.mode);
+                file.set_permissions(mode).map_err(scratch)?;
             }
         }
         // From the lowest up, because bits may take away the right to go further down.
@@ -147,6 +159,9 @@ async fn fetch_catalog(
     })
     .await
 }
+
+/// The bits of a file that is still written to.
+const WRITABLE: u32 = 0o600;
 
 fn not_written(source: io::Error) -> StageError {
     StageError::Scratch {

@@ -51,8 +51,9 @@ pub(crate) struct Authorizer {
     files: AuthFiles,
     /// What each registry asked for last.
     challenges: Mutex<BTreeMap<String, Challenge>>,
-    /// Registries that were asked for their challenge, see [`Authorizer::may_ask`].
-    asked: Mutex<BTreeSet<String>>,
+    /// Registries that ask nobody for a login, as they said at `/v2/`. Held while one is asked, so
+    /// that all calls that were refused at once hear the one answer.
+    pub(crate) open: tokio::sync::Mutex<BTreeSet<String>>,
     granted: Mutex<BTreeMap<GrantKey, Grant>>,
 }
 
@@ -123,7 +124,7 @@ impl Authorizer {
             document,
             files,
             challenges: Mutex::default(),
-            asked: Mutex::default(),
+            open: tokio::sync::Mutex::default(),
             granted: Mutex::default(),
         })
     }
@@ -161,21 +162,9 @@ impl Authorizer {
         self.fetch(target, &challenge).await
     }
 
-    /// Whether a registry that refused a stranger without asking for a login may be asked for its
-    /// challenge: once, and only with a login at hand. Some registries hide what is private, and
-    /// ask for a login at `/v2/` alone (distribution specification, "determining support").
-    pub(crate) async fn may_ask(&self, target: &Target) -> Result<bool, Failure> {
-        if lock(&self.asked).contains(target.registry()) {
-            return Ok(false);
-        }
-        if self.credential(target).await? == Credential::Anonymous {
-            return Ok(false);
-        }
-        let mut asked = lock(&self.asked);
-        if asked.len() >= CACHE_LIMIT {
-            asked.clear();
-        }
-        Ok(asked.insert(target.registry().to_owned()))
+    /// Whether there is a login to show, should the registry ask for one.
+    pub(crate) async fn has_login(&self, target: &Target) -> Result<bool, Failure> {
+        Ok(self.credential(target).await? != Credential::Anonymous)
     }
 
     /// Where a login for the target is looked for.

@@ -169,18 +169,41 @@ impl Caller {
                 return Ok(fresh.filter(|fresh| Some(fresh) != shown));
             }
         }
-        if shown.is_some() || !self.authorizer.may_ask(target).await? {
+        if shown.is_some() || !self.authorizer.has_login(target).await? {
             return Ok(None);
+        }
+        self.challenged(target).await
+    }
+
+    /// The authorization that a registry asks for at `/v2/`, where it refused a stranger without
+    /// asking: some hide what is private (distribution specification, "determining support").
+    /// Each registry is asked once.
+    async fn challenged(&self, target: &Target) -> Result<Option<Authorization>, Failure> {
+        let mut open = self.authorizer.open.lock().await;
+        if open.contains(target.registry()) {
+            return Ok(None);
+        }
+        // Another call may have asked meanwhile.
+        let known = self.authorizer.current(target).await?;
+        if known.is_some() {
+            return Ok(known);
         }
         let Some(base) = self.transport.hosts().base(&target.repository) else {
             return Ok(None);
         };
         let asking = Outgoing::new(Method::GET, base);
         let asked = self.send(target, &asking, None).await?;
-        if asked.status() != StatusCode::UNAUTHORIZED {
-            return Ok(None);
+        if is_passing(asked.status()) {
+            return Err(refusal::passing(asked).await);
         }
-        self.authorizer.renew(target, asked.headers()).await
+        let fresh = match asked.status() {
+            StatusCode::UNAUTHORIZED => self.authorizer.renew(target, asked.headers()).await?,
+            _ => None,
+        };
+        if fresh.is_none() {
+            open.insert(target.registry().to_owned());
+        }
+        Ok(fresh)
     }
 
     async fn send(

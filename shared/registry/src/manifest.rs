@@ -93,41 +93,57 @@ impl Caller {
                 refusal::accept_manifest(&target, response).await
             })
             .await;
-        match pushed {
-            Ok(response) => stored_as(&target, &response, &digest),
-            Err(RegistryError::Refused {
-                registry,
-                what,
-                status,
-                reason,
-            }) => match self.holds(repository, reference, &digest).await {
-                Holds::Own => Ok(()),
-                Holds::Other(other) => Err(RegistryError::Refused {
-                    registry,
-                    what,
-                    status,
-                    reason: format!("{reason}; the tag names {other} and is left alone"),
-                }),
-                Holds::Unknown => Err(RegistryError::Refused {
+        let error = match pushed {
+            Ok(response) => return stored_as(&target, &response, &digest),
+            Err(error) => error,
+        };
+        match (
+            self.holds(repository, reference, &digest, &error).await,
+            error,
+        ) {
+            (Holds::Own, _) => Ok(()),
+            (
+                Holds::Other(other),
+                RegistryError::Refused {
                     registry,
                     what,
                     status,
                     reason,
-                }),
-            },
-            Err(error) => Err(error),
+                },
+            ) => Err(RegistryError::Refused {
+                registry,
+                what,
+                status,
+                reason: format!("{reason}; the tag names {other} and is left alone"),
+            }),
+            (Holds::Other(_) | Holds::Unknown, error) => Err(error),
         }
     }
 
-    /// What a reference names after it was refused. A tag that cannot be moved may name our own
-    /// manifest already, if only the answer to an earlier try was lost.
-    async fn holds(&self, repository: &Repository, reference: &Reference, own: &Digest) -> Holds {
+    /// What a reference names after a push to it failed. A tag that cannot be moved may name our
+    /// own manifest already, and any may, if only the answers to the tries were lost.
+    async fn holds(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+        own: &Digest,
+        error: &RegistryError,
+    ) -> Holds {
         let target = Target::image_look(repository, reference);
-        match self.named_by(&target, reference).await {
-            Ok(Some(named)) if named == *own => Holds::Own,
-            Ok(Some(named)) => Holds::Other(named),
-            // The refusal says more than a look that failed.
-            Ok(None) | Err(_) => Holds::Unknown,
+        let look = || self.named_by(&target, reference);
+        let named = match error {
+            RegistryError::Refused { .. } | RegistryError::Denied { .. } => {
+                self.with_retry(&target, look).await.ok().flatten()
+            }
+            // It was waited for already.
+            RegistryError::Unavailable { .. } => look().await.ok().flatten(),
+            _ => None,
+        };
+        match named {
+            Some(named) if named == *own => Holds::Own,
+            Some(named) => Holds::Other(named),
+            // The failure says more than a look that failed.
+            None => Holds::Unknown,
         }
     }
 }

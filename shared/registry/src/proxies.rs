@@ -69,11 +69,21 @@ impl Proxies {
                 .map(|(name, text)| parse(name, text))
                 .transpose()
         };
-        let all = proxy(["ALL_PROXY", "all_proxy"])?;
+        let (http, https) = (
+            proxy(["HTTP_PROXY", "http_proxy"])?,
+            proxy(["HTTPS_PROXY", "https_proxy"])?,
+        );
+        // Go does not read it, and desktops name proxies of other kinds there: these are no fault.
+        let all = value(["ALL_PROXY", "all_proxy"]);
+        let all = all.filter(|(_, text)| !text.contains("://") || text.starts_with("http"));
+        let all = match (&http, &https) {
+            (Some(_), Some(_)) => None,
+            _ => all.map(|(name, text)| parse(name, text)).transpose()?,
+        };
         let (_, exempt) = value(["NO_PROXY", "no_proxy"]).unwrap_or_default();
         Ok(Self {
-            http: proxy(["HTTP_PROXY", "http_proxy"])?.or_else(|| all.clone()),
-            https: proxy(["HTTPS_PROXY", "https_proxy"])?.or(all),
+            http: http.or_else(|| all.clone()),
+            https: https.or(all),
             exempt: exempt.split([',', ' ']).filter_map(Exempt::parse).collect(),
         })
     }
@@ -353,6 +363,20 @@ mod tests {
             assert!(shown.contains("https_proxy"), "{shown}");
             assert!(!shown.contains("hunter2"), "{shown}");
         }
+    }
+
+    #[test]
+    fn a_proxy_of_another_kind_for_everything_else_is_no_fault() {
+        for value in ["socks://p:1080", "socks5h://p:1080"] {
+            assert_eq!(through(&[("all_proxy", value)], "http://r.example/"), None);
+        }
+        let unused = [
+            ("HTTP_PROXY", "http://p:1"),
+            ("HTTPS_PROXY", "http://p:1"),
+            ("ALL_PROXY", "http://"),
+        ];
+        assert!(through(&unused, "http://r.example/").is_some());
+        assert!(proxies(&[("ALL_PROXY", "http://")]).is_err());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::auth::Authorization;
 use crate::call::Caller;
 use crate::hosts::same_origin;
 use crate::refusal;
-use crate::retry::Failure;
+use crate::retry::{Failure, Tries};
 use crate::target::Target;
 use crate::transport::{Outgoing, SendFailure};
 
@@ -45,10 +45,14 @@ impl Caller {
     ) -> Result<(), RegistryError> {
         let target = Target::blob_upload(repository, &descriptor.digest);
         let opening = Outgoing::new(Method::POST, self.url(&target, "blobs/uploads/")?);
-        self.with_retry(&target, || {
-            self.upload_once(&target, &opening, descriptor, source)
-        })
-        .await
+        let mut tries = Tries::new();
+        loop {
+            let sent = self.upload_once(&target, &opening, descriptor, source, &mut tries);
+            match sent.await {
+                Ok(()) => return Ok(()),
+                Err(failure) => self.wait_after(&target, &mut tries, failure).await?,
+            }
+        }
     }
 
     async fn upload_once(
@@ -57,6 +61,7 @@ impl Caller {
         opening: &Outgoing,
         descriptor: &Descriptor,
         source: &dyn BlobSource,
+        tries: &mut Tries,
     ) -> Result<(), Failure> {
         let opened = self.attempt(target, opening).await?;
         let opened = refusal::accept_opening(target, opened).await?;
@@ -65,6 +70,9 @@ impl Caller {
         let sent = self
             .send_content(target, opening, &session, descriptor, source)
             .await;
+        // However long the content takes: it is ended when nothing moves, see `put`. What counts
+        // against the patience are registries that are not there.
+        tries.progressed();
         if let Err(Failure::Final(_)) = sent {
             self.cancel_upload(target, opening, session).await;
         }

@@ -93,7 +93,7 @@ impl BundleTree {
     /// not read otherwise, the link is left to the caller, see [`BundleTree::links`].
     ///
     /// # Errors
-    /// [`LayerError`]; the tree is then unchanged.
+    /// [`LayerError`]; the tree is then of no use.
     pub fn apply<R: Read>(&mut self, layer: &mut LayerReader<R>) -> Result<(), LayerError> {
         let mut changes = Changes::default();
         let mut size: u64 = 0;
@@ -121,7 +121,7 @@ impl BundleTree {
         })?;
         self.merge(changes);
         self.layers += 1;
-        check_links(self.links.values())
+        check_links(self.links.len())
     }
 
     /// Hard links of the bundle whose content is elsewhere in the image: each is to have that of

@@ -17,6 +17,8 @@ pub struct FolderTree {
     found: Found,
     /// Hard links, which are other names of files.
     links: Vec<Link>,
+    /// How many of them are other names of files that were not read.
+    elsewhere: usize,
     /// Layers looked at.
     layers: usize,
     /// By higher layers: this path and all below it.
@@ -57,6 +59,7 @@ impl FolderTree {
             limit,
             found: Found::default(),
             links: Vec::new(),
+            elsewhere: 0,
             layers: 0,
             hidden: BTreeSet::new(),
             emptied: BTreeSet::new(),
@@ -113,7 +116,8 @@ impl FolderTree {
                         target,
                         layer: self.layers,
                     });
-                    check_links(self.links.iter())?;
+                    self.elsewhere += usize::from(!copied);
+                    check_links(self.elsewhere)?;
                     own.files.insert(entry.path);
                 }
                 EntryKind::File => {
@@ -237,8 +241,8 @@ impl Found {
 /// Most hard links that are followed to files that were not read anyway.
 const LINKS_LIMIT: usize = 64;
 
-pub(super) fn check_links<'l>(links: impl Iterator<Item = &'l Link>) -> Result<(), LayerError> {
-    match links.filter(|link| link.copy_of.is_none()).count() > LINKS_LIMIT {
+pub(super) fn check_links(elsewhere: usize) -> Result<(), LayerError> {
+    match elsewhere > LINKS_LIMIT {
         true => Err(LayerError::TooManyLinks { limit: LINKS_LIMIT }),
         false => Ok(()),
     }
