@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use anyhow::{Context as _, anyhow, bail};
-use iib_bundle::Bundle;
+use iib_bundle::{Bundle, BundleFiles};
 use iib_catalog_folder::CatalogFolder;
 use iib_edge::Config;
 use iib_fbc::{Catalog, CatalogBundle, Fault, Report, check};
@@ -215,8 +215,7 @@ async fn of_image(text: &str) -> anyhow::Result<Source> {
             _folder: Some(folder),
         }),
         ImageContent::Bundle(files) => {
-            let bundle = Bundle::read(text, &files);
-            let bundle = bundle.with_context(|| format!("the bundle {text} cannot be used"))?;
+            let bundle = bundle(text, &files)?;
             Source::Bundle(Box::new(CatalogBundle::of_image(&bundle)?))
         }
     })
@@ -473,8 +472,19 @@ pub(crate) async fn bundles(pull_specs: &[String]) -> anyhow::Result<Vec<Bundle>
             .with_context(|| format!("`{text}` is no pull spec"))?;
         let files = iib_pipeline::read_bundle(&registry, &spec, config.work.max_bundle_bytes);
         let files = files.await.map_err(|error| anyhow!(error.reason()))?;
-        let bundle = Bundle::read(text, &files);
-        bundles.push(bundle.with_context(|| format!("the bundle {text} cannot be used"))?);
+        bundles.push(bundle(text, &files)?);
     }
     Ok(bundles)
+}
+
+/// A bundle of these files; those that are passed over are told.
+fn bundle(image: &str, files: &BundleFiles) -> anyhow::Result<Bundle> {
+    let bundle =
+        Bundle::read(image, files).with_context(|| format!("the bundle {image} cannot be used"))?;
+    for file in &bundle.passed_over {
+        say::aside(format_args!(
+            "warning: {image}: {file}; the file is passed over"
+        ));
+    }
+    Ok(bundle)
 }

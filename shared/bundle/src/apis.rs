@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::BundleError;
 use crate::csv::{Csv, Definition};
+use crate::deployment::OBJECT_META;
 use crate::json::Json;
 use crate::typed::{Shape, TypeMismatch, items, member, text};
 
@@ -142,7 +143,10 @@ static CRD_SPEC: Shape = Shape::Struct(
 );
 static CRD: Shape = Shape::Struct(
     "v1.CustomResourceDefinition",
-    &[("spec", Shape::Ref(&CRD_SPEC))],
+    &[
+        ("metadata", Shape::Ref(&OBJECT_META)),
+        ("spec", Shape::Ref(&CRD_SPEC)),
+    ],
 );
 
 /// The APIs the CRDs among the objects provide. The objects come with their files.

@@ -24,7 +24,7 @@ pub enum Limit {
     Expansion,
 }
 
-/// A file that the reference passes over because it is neither JSON nor YAML.
+/// A file that the reference passes over because it is neither JSON nor YAML, or no object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}: line {line}: {fault}")]
 pub struct Unreadable {
@@ -150,7 +150,7 @@ pub enum BundleError {
     /// A file passes a limit of this implementation.
     #[error("file {file} of the bundle is {limit}")]
     Limit {
-        /// The file's name.
+        /// The folder and the file's name.
         file: String,
         /// The limit; part of the message, so not a source.
         limit: Limit,
@@ -211,7 +211,7 @@ impl BundleError {
             _ => return self,
         };
         Self::Member {
-            file: format!("manifests/{file}"),
+            file: format!("{MANIFESTS}{file}"),
             told,
             refusal: Box::new(self),
         }

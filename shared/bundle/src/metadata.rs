@@ -112,7 +112,7 @@ fn list(
     text: Text,
 ) -> Result<Option<Vec<Typed>>, BundleError> {
     let refused = |fault| BundleError::Property {
-        file: format!("metadata/{file}"),
+        file: format!("{METADATA}{file}"),
         fault,
     };
     let items = match member(&document.value, name) {

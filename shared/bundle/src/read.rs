@@ -58,6 +58,8 @@ pub struct Bundle {
     /// Whether it uses APIs that platform 4.9 removed, and does not say that it ends before
     /// (worker flows §11).
     pub needs_max_version: bool,
+    /// Files that the reference passes over without a word, and so do we: to be told.
+    pub passed_over: Vec<Unreadable>,
 }
 
 impl Bundle {
@@ -67,9 +69,14 @@ impl Bundle {
     /// The first reason to refuse it, in the order the reference finds them when the bundle is
     /// added alone.
     pub fn read(image: &str, files: &BundleFiles) -> Result<Self, BundleError> {
-        let mut unreadable = Vec::new();
-        let read = Self::read_noting(image, files, &mut unreadable);
-        read.map_err(|refusal| refusal.for_want_of(unreadable))
+        let mut passed_over = Vec::new();
+        match Self::read_noting(image, files, &mut passed_over) {
+            Ok(bundle) => Ok(Self {
+                passed_over,
+                ..bundle
+            }),
+            Err(refusal) => Err(refusal.for_want_of(passed_over)),
+        }
     }
 
     fn read_noting(
@@ -164,6 +171,7 @@ impl Bundle {
                 objects,
                 csv.annotation("olm.properties"),
             ),
+            passed_over: Vec::new(),
             name,
         })
     }
@@ -207,7 +215,8 @@ fn read_objects<'f>(
         if name.starts_with('.') {
             continue;
         }
-        let document = match first_document(&format!("{MANIFESTS}{name}"), bytes) {
+        let file = format!("{MANIFESTS}{name}");
+        let document = match first_document(&file, bytes) {
             Ok(document) => document,
             Err(fault) => {
                 fault.note(unreadable)?;
@@ -219,7 +228,15 @@ fn read_objects<'f>(
             .get("kind")
             .and_then(Json::as_str)
             .unwrap_or_default();
-        if kind.is_empty() || (is_csv(&object) && csv_found) {
+        if kind.is_empty() {
+            unreadable.push(Unreadable {
+                file,
+                line: 1,
+                fault: no_object(&object).to_owned(),
+            });
+            continue;
+        }
+        if is_csv(&object) && csv_found {
             continue;
         }
         csv_found |= is_csv(&object);
@@ -228,6 +245,16 @@ fn read_objects<'f>(
         objects.push(object);
     }
     Ok((names, objects))
+}
+
+/// Why a document is no object of a cluster.
+fn no_object(document: &Json) -> &'static str {
+    match document {
+        Json::Null => "nothing stands there, expected an object with apiVersion and kind",
+        Json::Object(_) => "the object has no kind",
+        Json::Array(_) => "a list stands there, expected one object with apiVersion and kind",
+        _ => "no mapping stands there, expected an object with apiVersion and kind",
+    }
 }
 
 fn is_csv(object: &Json) -> bool {

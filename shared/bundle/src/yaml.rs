@@ -63,8 +63,8 @@ pub fn parse_yaml(text: &str) -> Result<Json, YamlError> {
         marks,
         anchors: HashMap::new(),
         line: 1,
-        nodes: 0,
-        text: 0,
+        weight: Weight::default(),
+        held: Weight::default(),
         depth: 0,
     };
     let read = reader.first_document();
@@ -76,12 +76,38 @@ fn lines(bytes: &[u8]) -> usize {
     bytes.iter().filter(|byte| **byte == b'\n').count()
 }
 
-/// A node, and the weight it adds wherever an alias repeats it.
+/// A node, and the weight it adds wherever it is repeated.
 #[derive(Clone)]
 struct Node {
     value: Json,
+    weight: Weight,
+}
+
+/// How large a part of a document is.
+#[derive(Clone, Copy, Default)]
+struct Weight {
     nodes: usize,
     text: usize,
+}
+
+impl Weight {
+    fn add(&mut self, more: Self) -> Result<(), Fault> {
+        self.nodes += more.nodes;
+        self.text += more.text;
+        if self.nodes > MAX_NODES || self.text > MAX_TEXT {
+            Err(YamlFault::Size.into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What came since it was that small.
+    fn since(self, before: Self) -> Self {
+        Self {
+            nodes: self.nodes - before.nodes,
+            text: self.text - before.text,
+        }
+    }
 }
 
 struct Reader<'a> {
@@ -90,8 +116,10 @@ struct Reader<'a> {
     anchors: HashMap<String, Node>,
     /// The line of the last event.
     line: usize,
-    nodes: usize,
-    text: usize,
+    /// The document, aliases written out.
+    weight: Weight,
+    /// What stands by for aliases: an anchor within an anchor keeps its part twice.
+    held: Weight,
     depth: usize,
 }
 
@@ -121,24 +149,14 @@ impl Reader<'_> {
         Ok(data)
     }
 
-    fn weigh(&mut self, nodes: usize, text: usize) -> Result<(), Fault> {
-        self.nodes += nodes;
-        self.text += text;
-        if self.nodes > MAX_NODES || self.text > MAX_TEXT {
-            Err(YamlFault::Size.into())
-        } else {
-            Ok(())
-        }
-    }
-
     fn node(&mut self, event: EventData) -> Result<Node, Fault> {
-        let (nodes, text) = (self.nodes, self.text);
+        let before = self.weight;
         let (value, anchor) = match event {
             EventData::Alias { anchor } => {
-                let node = self.anchors.get(&anchor).cloned();
+                let node = self.anchors.get(&anchor);
                 let node = node.ok_or(YamlFault::Alias(anchor))?;
-                self.weigh(node.nodes, node.text)?;
-                return Ok(node);
+                self.weight.add(node.weight)?;
+                return Ok(node.clone());
             }
             EventData::Scalar {
                 anchor,
@@ -151,21 +169,21 @@ impl Reader<'_> {
                 (scalar.into_json()?, anchor)
             }
             EventData::SequenceStart { anchor, .. } => {
-                self.weigh(1, 0)?;
+                self.weight.add(Weight { nodes: 1, text: 0 })?;
                 (self.nested(Self::sequence)?, anchor)
             }
             EventData::MappingStart { anchor, .. } => {
-                self.weigh(1, 0)?;
+                self.weight.add(Weight { nodes: 1, text: 0 })?;
                 (self.nested(Self::mapping)?, anchor)
             }
             _ => (Json::Null, None),
         };
         let node = Node {
             value,
-            nodes: self.nodes - nodes,
-            text: self.text - text,
+            weight: self.weight.since(before),
         };
         if let Some(anchor) = anchor {
+            self.held.add(node.weight)?;
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
@@ -177,7 +195,10 @@ impl Reader<'_> {
         style: ScalarStyle,
         tag: Option<&str>,
     ) -> Result<Scalar, Fault> {
-        self.weigh(1, text.len())?;
+        self.weight.add(Weight {
+            nodes: 1,
+            text: text.len(),
+        })?;
         let text = self.marks.restore(text, style);
         Ok(scalar::resolve(text, style == ScalarStyle::Plain, tag)?)
     }

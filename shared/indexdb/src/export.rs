@@ -114,9 +114,15 @@ fn rows_of(
     ))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let bundle: String = row.get(1)?;
-        if wanted(&bundle) {
-            found.entry(bundle).or_default().push(row.get(0)?);
+        // What is no text is no bundle's name.
+        let Ok(bundle) = row.get_ref(1)?.as_str() else {
+            continue;
+        };
+        if wanted(bundle) {
+            found
+                .entry(bundle.to_owned())
+                .or_default()
+                .push(row.get(0)?);
         }
     }
     Ok(found)
@@ -262,16 +268,17 @@ impl Row {
         use rusqlite::OptionalExtension as _;
         let row = connection
             .prepare_cached(
-                "SELECT CAST(bundle AS BLOB), bundlepath, version, ifnull(skiprange, '')
+                "SELECT CAST(bundle AS BLOB), CAST(bundlepath AS BLOB), CAST(version AS BLOB),
+                        CAST(ifnull(skiprange, '') AS BLOB)
                  FROM operatorbundle
                  WHERE name = ?1 AND bundlepath IS NOT NULL AND version IS NOT NULL",
             )?
             .query_row([name], |row| {
                 Ok(Self {
                     objects: row.get(0)?,
-                    image: row.get(1)?,
-                    version: row.get(2)?,
-                    skip_range: row.get(3)?,
+                    image: lossy(row, 1)?,
+                    version: lossy(row, 2)?,
+                    skip_range: lossy(row, 3)?,
                 })
             })
             .optional()?;
@@ -305,15 +312,15 @@ fn related_images(
     connection: &Connection,
     rows: Option<&Vec<i64>>,
 ) -> Result<BTreeSet<String>, Fault> {
-    let mut statement = connection
-        .prepare_cached("SELECT ifnull(image, '') FROM related_image WHERE rowid = ?1")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT CAST(ifnull(image, '') AS BLOB) FROM related_image WHERE rowid = ?1",
+    )?;
     let rows = rows.into_iter().flatten();
-    let images = rows.map(|row| statement.query_row([row], |row| row.get(0)));
+    let images = rows.map(|row| statement.query_row([row], |row| lossy(row, 0)));
     Ok(images.collect::<Result<_, _>>()?)
 }
 
-/// Types and values of these rows of one of the two tables that have them. Anything may stand in a
-/// row that another tool has written; what is no text in it becomes one that shows it.
+/// Types and values of these rows of one of the two tables that have them.
 fn typed(
     connection: &Connection,
     table: &str,
@@ -335,6 +342,8 @@ fn typed(
     Ok(found)
 }
 
+/// A text of a row. Anything may stand in one that another tool has written; what is no text
+/// becomes one that shows it.
 fn lossy(row: &rusqlite::Row<'_>, column: usize) -> Result<String, rusqlite::Error> {
     let text = String::from_utf8(row.get(column)?);
     Ok(text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))

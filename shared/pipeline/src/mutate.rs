@@ -88,6 +88,12 @@ async fn mutate_add(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, Stage
             .collect()
     })
     .await?;
+    for bundle in &bundles {
+        for file in &bundle.passed_over {
+            job.log(format!("{}: {file}; the file is passed over", bundle.image))
+                .await;
+        }
+    }
     packages.extend(bundles.iter().map(|bundle| bundle.package.clone()));
     let options = options(add, &plan)?;
     let changes = add_to(job, &plan, &database, bundles, packages, options).await?;

@@ -296,6 +296,13 @@ fn a_crd_is_named_with_its_file() {
          json: cannot unmarshal array into Go struct field \
          CustomResourceDefinitionNames.spec.names.plural of type string"
     );
+    let crd = format!("{CRD}metadata: {{annotations: {{a: 1}}}}\n");
+    bundle.manifests.insert("a-crd.yaml".into(), crd.into());
+    let refusal = read(&bundle).unwrap_err().to_string();
+    assert!(
+        refusal.starts_with("manifests/a-crd.yaml: metadata.annotations.a is 1, expected a text"),
+        "{refusal}"
+    );
 }
 
 /// What stands in a pod is checked wherever it is; the place is below the deployment's.
@@ -505,6 +512,16 @@ fn missing_files_are_refused() {
         ("list.yaml", "[a]"),
         ("text.yaml", "a b c"),
     ]);
+    let refusal = read(&bundle).unwrap_err().to_string();
+    for told in [
+        "manifests/empty.yaml: line 1: nothing",
+        "manifests/list.yaml: line 1: a list",
+        "manifests/text.yaml: line 1: no mapping",
+        "passed over, and so: no bundle objects found",
+    ] {
+        assert!(refusal.contains(told), "{refusal}");
+    }
+    bundle.manifests.clear();
     assert_eq!(read(&bundle), Err(BundleError::NoObjects));
 }
 
@@ -602,6 +619,27 @@ fn a_file_that_cannot_be_read_is_the_reason_and_not_what_is_missing_without_it()
             "couldn't find example.com/v1/Widget",
         ),
         (
+            "manifests",
+            "csv.yaml",
+            b"# soon\n".to_vec(),
+            "line 1: nothing stands there",
+            "no csv in bundle",
+        ),
+        (
+            "manifests",
+            "csv.yaml",
+            CSV.replace("kind: ClusterServiceVersion", "").into_bytes(),
+            "line 1: the object has no kind",
+            "no csv in bundle",
+        ),
+        (
+            "manifests",
+            "csv.yaml",
+            b"- kind: ClusterServiceVersion".to_vec(),
+            "line 1: a list stands there",
+            "no csv in bundle",
+        ),
+        (
             "metadata",
             "annotations.yaml",
             latin,
@@ -634,7 +672,27 @@ fn a_file_that_cannot_be_read_and_is_not_needed_is_passed_over() {
     files.manifests.extend(map(&[("notes.yaml", "a: b: c")]));
     let broken = map(&[("dependencies.yaml", "dependencies: [")]);
     files.metadata.as_mut().unwrap().extend(broken.clone());
-    assert_eq!(read(&files).unwrap(), good);
+    let bundle = read(&files).unwrap();
+    let told: Vec<String> = (bundle.passed_over.iter())
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].starts_with("manifests/notes.yaml: line 1: "),
+        "{told:?}"
+    );
+    assert!(
+        told[1].starts_with("metadata/dependencies.yaml: line "),
+        "{told:?}"
+    );
+    let passed_over = Vec::new();
+    assert_eq!(
+        Bundle {
+            passed_over,
+            ..bundle
+        },
+        good
+    );
     // One of the manifests is no reason for what is missing from the metadata.
     files.metadata = Some(broken);
     let shown = read(&files).unwrap_err().to_string();

@@ -313,6 +313,17 @@ fn faults_are_told_with_their_lines() {
 }
 
 #[test]
+fn anchors_within_anchors_keep_no_more_than_a_document_may_hold() {
+    let within = |levels: usize| {
+        let text = "x".repeat(super::MAX_TEXT / 16);
+        let open: String = (0..levels).map(|at| format!("&a{at} [")).collect();
+        parse_yaml(&format!("{open}{text}{}", "]".repeat(levels)))
+    };
+    assert!(within(8).is_ok());
+    assert_eq!(within(32).unwrap_err().fault, YamlFault::Size);
+}
+
+#[test]
 fn bytes_that_are_no_text_are_told_with_their_line() {
     assert_eq!(yaml_text("a: é".as_bytes()), Ok("a: é"));
     let error = yaml_text(b"a: 1\nb: Caf\xe9\n").unwrap_err();

@@ -33,14 +33,37 @@ pub(super) fn line<'a>(
     if is_new {
         match package {
             "" => writeln!(out, "~ objects without a package")?,
-            package => writeln!(out, "~ package {package}")?,
+            package => {
+                write!(Visible(out), "~ package {package}")?;
+                writeln!(out)?;
+            }
         }
     }
     writeln!(out, "  {change}")
 }
 
+/// Writes control characters as what they are called: whoever wrote a catalog has no say over the
+/// terminal of those who look at it.
+struct Visible<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl fmt::Write for Visible<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for part in text.split_inclusive(char::is_control) {
+            match part.chars().next_back().filter(|last| last.is_control()) {
+                Some(last) => {
+                    self.0.write_str(part.trim_end_matches(last))?;
+                    write!(self.0, "{}", last.escape_default())?;
+                }
+                None => self.0.write_str(part)?,
+            }
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for CatalogChange {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let out = &mut Visible(out);
         match self {
             Self::PackageAdded { package } => write!(out, "+ package {package}"),
             Self::PackageRemoved { package } => write!(out, "- package {package}"),
@@ -192,7 +215,7 @@ impl fmt::Display for CatalogChange {
     }
 }
 
-fn channel(change: &CatalogChange, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn channel(change: &CatalogChange, out: &mut Visible<'_, '_>) -> fmt::Result {
     match change {
         CatalogChange::ChannelAdded {
             package,

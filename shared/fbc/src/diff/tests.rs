@@ -303,6 +303,29 @@ fn what_cannot_be_read_is_compared_as_it_is() {
 }
 
 #[test]
+fn names_and_texts_have_no_say_over_the_terminal() {
+    let image = |tag: &str| LAMP.replace("r.example/socket:2", tag);
+    let diff = diff(&image("a"), &image("\"b\\e[31m\\a\""));
+    assert_eq!(diff.changes.len(), 1);
+    let text = diff.to_string();
+    assert!(text.contains("-> b\\u{1b}[31m\\u{7}"), "{text:?}");
+}
+
+#[test]
+fn what_is_kept_of_a_deep_value_can_be_read_again() {
+    let deep = |levels: usize| {
+        let value = format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        LAMP.replace("{width: 1.50, deep: [1, 2]}", &value)
+    };
+    for levels in [90, 120, 200] {
+        let diff = diff(&deep(levels), &deep(levels - 1));
+        assert_eq!(diff.changes.len(), 1, "{levels}");
+        let kept = serde_json::to_string(&diff).unwrap();
+        assert_eq!(serde_json::from_str::<CatalogDiff>(&kept).unwrap(), diff);
+    }
+}
+
+#[test]
 fn changes_that_older_versions_noted_are_read() {
     let noted = r#"{"changes":[
         {"change":"package_added","package":"p"},

@@ -6,10 +6,29 @@ use sha2::{Digest as _, Sha256};
 
 use super::MAX_PATHS;
 
+/// Deepest nesting of a value that is compared by what it says: what is kept of a diff has to be
+/// read again by a reader that goes no deeper than 128 levels.
+const DEEPEST: usize = 100;
+
 /// The value of a text: members sorted, of equal ones the last, numbers by their value. A text that
-/// is no JSON is itself.
+/// is no JSON, or too deep, is itself.
 pub(super) fn value(text: &str) -> Value {
-    parse_json(text).map_or_else(|_| Value::String(text.to_owned()), of_json)
+    let json = parse_json(text).ok();
+    let json = json.filter(|json| is_within(json, DEEPEST));
+    json.map_or_else(|| Value::String(text.to_owned()), of_json)
+}
+
+fn is_within(json: &Json, levels: usize) -> bool {
+    let inner = levels.checked_sub(1);
+    match json {
+        Json::Array(items) => {
+            inner.is_some_and(|inner| items.iter().all(|item| is_within(item, inner)))
+        }
+        Json::Object(members) => {
+            inner.is_some_and(|inner| members.values().all(|member| is_within(member, inner)))
+        }
+        _ => true,
+    }
 }
 
 fn of_json(json: Json) -> Value {

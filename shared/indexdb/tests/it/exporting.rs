@@ -234,6 +234,36 @@ fn rows_that_no_catalog_can_hold_are_left_out_and_told() {
 }
 
 #[test]
+fn texts_that_are_none_are_shown_as_far_as_they_go() {
+    for (sql, image) in [
+        ("INSERT INTO related_image VALUES (x'61ff', @)", "a\u{fffd}"),
+        ("UPDATE related_image SET image = CAST(image AS BLOB)", ""),
+        (
+            "PRAGMA foreign_keys = OFF; UPDATE operatorbundle SET skiprange = CAST('<1' AS BLOB)",
+            "",
+        ),
+        (
+            "PRAGMA foreign_keys = OFF; INSERT INTO related_image VALUES ('a', x'ff')",
+            "",
+        ),
+        (
+            "PRAGMA foreign_keys = OFF; INSERT INTO properties (type, value, operatorbundle_name) VALUES ('a', 'b', x'ff')",
+            "",
+        ),
+    ] {
+        let (_folder, db) = index(&basic()[..1]);
+        let sql = sql.replace('@', "'basic.v1.0.0'");
+        Connection::open(&db).unwrap().execute_batch(&sql).unwrap();
+        let catalog = exported(&db).unwrap();
+        let images = &catalog.bundles[0].related_images;
+        assert!(
+            image.is_empty() || images.iter().any(|found| found.image == image),
+            "{sql}"
+        );
+    }
+}
+
+#[test]
 fn a_package_that_cannot_be_read_does_not_hide_the_others() {
     for (sql, told) in [
         (

@@ -92,6 +92,7 @@ impl FolderTree {
             }
             if let Some(whiteout) = entry.path.whiteout() {
                 whiteouts.extend(self.concerns(&whiteout).then_some(whiteout));
+                self.check_count(&own, whiteouts.len())?;
                 continue;
             }
             if !self.is_seen(&entry)? || self.is_hidden(&entry.path) {

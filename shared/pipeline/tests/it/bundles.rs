@@ -32,6 +32,22 @@ fn without(prefix: &str) -> Files {
 }
 
 #[tokio::test]
+async fn a_file_that_is_passed_over_stands_in_the_log() {
+    let world = World::scripted().await;
+    let files = with("metadata/dependencies.yaml", "dependencies:\n- {type: a");
+    let spec = world
+        .push("odd/lantern:v1", &bundle_image("lantern", &files))
+        .await;
+    let record = world.completes(world.add(&spec).await).await;
+    let log = world.log(record.id).await;
+    let told = "metadata/dependencies.yaml: line 2: ";
+    assert!(
+        log.contains(told) && log.contains("; the file is passed over"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
 async fn files_that_are_no_bundle_are_refused_with_the_image_and_what_to_do() {
     let world = World::scripted().await;
     let csv = csv_path("lantern");
