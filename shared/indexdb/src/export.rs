@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use iib_bundle::{CsvIcon, Typed};
+use iib_bundle::{CsvIcon, Typed, json_plain_string};
 use iib_catalog::PackageRows;
 use iib_fbc::{
     BundleContents, Catalog, CatalogPackage, Channel, ChannelEntry, ContentsFault, Icon,
@@ -78,19 +78,24 @@ type Rows = HashMap<String, Vec<i64>>;
 
 impl Lookup {
     pub(crate) fn new(connection: &Connection) -> Result<Self, Fault> {
-        Self::of(connection, |_| true)
+        Self::of(connection, None)
     }
 
-    /// For some bundles only.
+    /// For these bundles only; `None` for all.
     pub(crate) fn of(
         connection: &Connection,
-        wanted: impl Fn(&str) -> bool + Copy,
+        bundles: Option<&BTreeSet<String>>,
     ) -> Result<Self, Fault> {
+        let bundles = bundles.map(|names| {
+            let names: Vec<String> = names.iter().map(|name| json_plain_string(name)).collect();
+            format!("[{}]", names.join(","))
+        });
+        let rows = |table| rows_of(connection, table, bundles.as_deref());
         Ok(Self {
             top: top(connection)?,
-            properties: rows_of(connection, "properties", wanted)?,
-            dependencies: rows_of(connection, "dependencies", wanted)?,
-            related_images: rows_of(connection, "related_image", wanted)?,
+            properties: rows("properties")?,
+            dependencies: rows("dependencies")?,
+            related_images: rows("related_image")?,
         })
     }
 }
@@ -103,26 +108,25 @@ pub(crate) fn top(connection: &Connection) -> Result<i64, Fault> {
     Ok(top.unwrap_or_default())
 }
 
-fn rows_of(
-    connection: &Connection,
-    table: &str,
-    wanted: impl Fn(&str) -> bool,
-) -> Result<Rows, Fault> {
+/// `bundles` is a JSON list of names.
+fn rows_of(connection: &Connection, table: &str, bundles: Option<&str>) -> Result<Rows, Fault> {
     let mut found = Rows::new();
     let mut statement = connection.prepare(&format!(
-        "SELECT rowid, operatorbundle_name FROM {table} WHERE operatorbundle_name IS NOT NULL"
+        "SELECT rowid, operatorbundle_name FROM {table}
+         WHERE operatorbundle_name IS NOT NULL
+           AND (?1 IS NULL OR operatorbundle_name IN (SELECT value FROM json_each(?1)))"
     ))?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query([bundles])?;
     while let Some(row) = rows.next()? {
         // What is no text is no bundle's name.
         let Ok(bundle) = row.get_ref(1)?.as_str() else {
             continue;
         };
-        if wanted(bundle) {
-            found
-                .entry(bundle.to_owned())
-                .or_default()
-                .push(row.get(0)?);
+        match found.get_mut(bundle) {
+            Some(known) => known.push(row.get(0)?),
+            None => {
+                found.insert(bundle.to_owned(), vec![row.get(0)?]);
+            }
         }
     }
     Ok(found)

@@ -83,14 +83,22 @@ pub(crate) fn all_but(
 
 /// Removes what no channel and no deprecation names.
 pub(crate) fn stranded(connection: &Connection) -> Result<ChangeReport, Fault> {
+    let remove = || {
+        bulk::removing(connection, stranded_names(connection)?.len(), || {
+            Ok(sweep(connection)?)
+        })
+    };
+    // What no channel names was not served, so the catalog stays as it is.
+    if homeless_names(connection)?.is_empty() {
+        remove()?;
+        return Ok(ChangeReport::default());
+    }
     let before = rows::all_packages(connection)?;
-    let summary = summary::of_rows(connection, &before)?;
-    bulk::removing(connection, stranded_names(connection)?.len(), || {
-        Ok(sweep(connection)?)
-    })?;
+    let before = summary::of_rows(connection, &before)?;
+    remove()?;
     let after = rows::all_packages(connection)?;
     Ok(ChangeReport {
-        changes: CatalogDiff::between(&summary, &summary::of_rows(connection, &after)?),
+        changes: CatalogDiff::between(&before, &summary::of_rows(connection, &after)?),
         passed_over: Vec::new(),
     })
 }
@@ -172,6 +180,18 @@ fn stranded_names(connection: &Connection) -> Sql<Vec<String>> {
 /// Removes bundles that say they are of a package that is not there, and deprecations of bundles
 /// that are not there (§8.2, step 3).
 pub(crate) fn tidy(connection: &Connection) -> Sql<()> {
+    for name in &homeless_names(connection)? {
+        bundle(connection, name)?;
+    }
+    connection.execute(
+        "DELETE FROM deprecated WHERE operatorbundle_name NOT IN (SELECT name FROM operatorbundle)",
+        [],
+    )?;
+    Ok(())
+}
+
+/// Bundles that say they are of a package that is not there.
+fn homeless_names(connection: &Connection) -> Sql<BTreeSet<String>> {
     let packages: BTreeSet<String> = connection
         .prepare("SELECT name FROM package WHERE name IS NOT NULL")?
         .query_map([], |row| row.get(0))?
@@ -189,12 +209,5 @@ pub(crate) fn tidy(connection: &Connection) -> Sql<()> {
             homeless.insert(row.get::<_, String>(0)?);
         }
     }
-    for name in &homeless {
-        bundle(connection, name)?;
-    }
-    connection.execute(
-        "DELETE FROM deprecated WHERE operatorbundle_name NOT IN (SELECT name FROM operatorbundle)",
-        [],
-    )?;
-    Ok(())
+    Ok(homeless)
 }

@@ -25,9 +25,7 @@ pub(crate) fn of(
 ) -> Result<BTreeMap<String, Catalog>, Fault> {
     let lookup = match looked_into.is_empty() {
         true => None,
-        false => Some(Lookup::of(connection, |bundle| {
-            looked_into.contains(bundle)
-        })?),
+        false => Some(Lookup::of(connection, Some(looked_into))?),
     };
     let top = export::top(connection)?;
     let mut summaries = BTreeMap::new();

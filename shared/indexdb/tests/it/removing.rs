@@ -248,8 +248,25 @@ fn stranded_bundles_go_and_deprecated_ones_stay() {
         .unwrap()
         .execute("INSERT INTO deprecated VALUES ('basic.v1.0.0')", [])
         .unwrap();
-    SqliteIndex.prune_stranded(&db).unwrap();
+    let report = SqliteIndex.prune_stranded(&db).unwrap();
+    assert!(report.changes.is_empty());
     assert_eq!(select(&db, all), ["basic.v1.0.0", "basic.v2.0.0"]);
+}
+
+#[test]
+fn a_head_of_no_package_goes_with_the_stranded_ones_and_takes_its_channels_along() {
+    let (_folder, db) = index(&chain("basic"));
+    Connection::open(&db)
+        .unwrap()
+        .execute(
+            "UPDATE properties SET value = '{\"packageName\":\"gone\",\"version\":\"1.2.0\"}'
+             WHERE type = 'olm.package' AND operatorbundle_name = 'basic.v1.2.0'",
+            [],
+        )
+        .unwrap();
+    let report = SqliteIndex.prune_stranded(&db).unwrap();
+    let told = report.changes.to_string();
+    assert!(told.contains("- package basic"), "{told}");
 }
 
 #[test]
