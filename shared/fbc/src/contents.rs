@@ -1,6 +1,6 @@
 //! What the contents of a bundle become in a catalog (spec index-database §11.4, §11.5, §12).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ::base64::Engine as _;
 use iib_bundle::{Bundle, Typed, json_plain_string};
@@ -111,13 +111,11 @@ impl BundleContents<'_> {
         others: OtherDependencies,
         left_out: &mut Vec<ContentsFault>,
     ) -> Result<Vec<Property>, ContentsFault> {
-        let mut found: BTreeSet<(String, String)> = BTreeSet::new();
+        let mut found = Found::new();
         let properties = self.properties.iter().filter(|given| given.kind != OBJECT);
         for given in properties {
             match property_of(given) {
-                Ok(property) => {
-                    found.insert(property);
-                }
+                Ok(property) => found.extend([property]),
                 Err(problem) => left_out.push(self.unreadable("the property", given, &problem)),
             }
         }
@@ -127,20 +125,16 @@ impl BundleContents<'_> {
                 Err(problem) => left_out.push(self.unreadable("the dependency", given, &problem)),
             }
         }
-        if !found.iter().any(|(kind, _)| kind == PACKAGE) {
+        if !found.keys().any(|(kind, _)| kind == PACKAGE) {
             let value = Bundle::package_property(self.package, self.version);
-            found.insert((PACKAGE.to_owned(), value));
+            let property = written(PACKAGE, value).map_err(|error| self.fault(PACKAGE, &error))?;
+            found.extend([property]);
         }
-        let made = |what, kind: &str, value: &str| {
-            Property::new(kind, value).map_err(|error| self.fault(what, &error))
-        };
-        let mut properties = Vec::with_capacity(found.len() + objects.len());
-        for (kind, value) in found {
-            properties.push(made("a property", &kind, &value)?);
-        }
+        let mut properties: Vec<Property> = found.into_values().collect();
         for text in objects {
             let value = format!(r#"{{"data":"{}"}}"#, BASE64.encode(text));
-            properties.push(made("an object", OBJECT, &value)?);
+            let object = Property::new(OBJECT, &value);
+            properties.push(object.map_err(|error| self.fault("an object", &error))?);
         }
         Ok(properties)
     }
@@ -236,28 +230,34 @@ fn is_csv(object: &str) -> bool {
 /// Longest part of a type or value that is shown, in characters.
 const SHOWN: usize = 60;
 
-/// Type and value of a property of the catalog, or what is wrong.
-fn property_of(given: &Typed) -> Result<(String, String), String> {
+/// Properties of a catalog by type and value, each once.
+type Found = BTreeMap<(String, String), Property>;
+type Entry = ((String, String), Property);
+
+fn written(kind: &str, value: String) -> Result<Entry, String> {
+    let property = Property::new(kind, &value).map_err(|error| error.to_string())?;
+    Ok(((kind.to_owned(), value), property))
+}
+
+/// A property of the catalog, or what is wrong.
+fn property_of(given: &Typed) -> Result<Entry, String> {
     let Typed { kind, value } = given;
     match kind.as_str() {
-        "olm.gvk" => return Ok((kind.clone(), api(value)?)),
+        "olm.gvk" => return written(kind, api(value)?),
         PACKAGE => drop(fields(value)?),
         _ => {}
     }
-    let property = Property::new(kind, value).map_err(|error| error.to_string())?;
-    known_value(&property)?;
-    Ok((kind.clone(), value.clone()))
+    let entry = written(kind, value.clone())?;
+    known_value(&entry.1)?;
+    Ok(entry)
 }
 
 /// The same of a dependency; `None` for one that no catalog has.
-fn dependency_of(
-    given: &Typed,
-    others: OtherDependencies,
-) -> Result<Option<(String, String)>, String> {
+fn dependency_of(given: &Typed, others: OtherDependencies) -> Result<Option<Entry>, String> {
     let Typed { kind, value } = given;
     Ok(match kind.as_str() {
-        "olm.gvk" => Some(("olm.gvk.required".to_owned(), api(value)?)),
-        PACKAGE => Some(("olm.package.required".to_owned(), required_package(value)?)),
+        "olm.gvk" => Some(written("olm.gvk.required", api(value)?)?),
+        PACKAGE => Some(written("olm.package.required", required_package(value)?)?),
         _ if others == OtherDependencies::Drop => None,
         _ => Some(property_of(given)?),
     })
@@ -297,8 +297,6 @@ fn required_package(value: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use iib_bundle::BundleFiles;
 
     use super::*;
