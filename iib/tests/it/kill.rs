@@ -143,7 +143,7 @@ pub(crate) fn digest(document: &Value) -> String {
 }
 
 /// Digest of what a tag names, as the registry says.
-fn tag_digest(registry: &str, tag: &str) -> String {
+pub(crate) fn tag_digest(registry: &str, tag: &str) -> String {
     let url = format!("http://{registry}/v2/iib-build/manifests/{tag}");
     let accept = iib_oci::MediaType::DOCKER_LIST;
     let body = call(reqwest::Client::new().get(url).header("Accept", accept));

@@ -15,5 +15,6 @@ mod engine;
 mod files;
 mod following;
 mod kill;
+mod older;
 mod process;
 mod surroundings;
