@@ -15,7 +15,7 @@ use iib_edge::Config;
 use iib_local::Local;
 use iib_pipeline::intake::{read_add, submit_add};
 use iib_ports::{
-    Created, Delivery, NewRequest, Notifier, Page, PageQuery, Queue, QueueError, Requests,
+    Created, Delivery, Listed, NewRequest, Notifier, Page, PageQuery, Queue, QueueError, Requests,
     StoreError,
 };
 use iib_request::{BatchId, BinaryImages, Record, RequestId, Stage, State, Task, Update};
@@ -111,7 +111,7 @@ impl Notifier for Printer {
     #[expect(clippy::print_stdout, reason = "the updates are what the driver reads")]
     async fn updated(&self, record: &Record, update: &Update) {
         // What intake itself writes is no update of a worker.
-        if record.stage == Stage::Queued {
+        if record.work.stage == Stage::Queued {
             return;
         }
         if let Ok(line) = serde_json::to_string(update) {
@@ -205,19 +205,20 @@ impl Requests for OneRequest {
     }
 
     async fn list(&self, _query: PageQuery) -> Result<Page, StoreError> {
-        let items: Vec<Record> = self.read().into_iter().collect();
+        let items: Vec<Listed> = self.read().into_iter().map(Ok).collect();
         Ok(Page {
             total: items.len() as u64,
             items,
         })
     }
 
-    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Record>, StoreError> {
+    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Listed>, StoreError> {
         Ok(self
             .read()
             .into_iter()
-            .filter(|record| record.stage != Stage::Done && Some(record.id) > after)
+            .filter(|record| record.work.stage != Stage::Done && Some(record.id) > after)
             .take(limit as usize)
+            .map(Ok)
             .collect())
     }
 

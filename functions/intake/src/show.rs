@@ -9,8 +9,9 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use iib_pipeline::intake::{self, IntakeDeps};
 use iib_ports::PageQuery;
-use iib_request::{Form, Listing, Meta, RequestId, View};
+use iib_request::{Form, Listing, Meta, RequestId, Stub, View};
 use serde::Serialize;
+use tracing::error;
 
 use crate::answer;
 use crate::problem::Problem;
@@ -46,8 +47,15 @@ pub(crate) async fn one(
 
 #[derive(Serialize)]
 struct Requests<'a> {
-    items: Vec<View<'a>>,
+    items: Vec<Item<'a>>,
     meta: Meta,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Item<'a> {
+    Request(Box<View<'a>>),
+    Stub(Stub),
 }
 
 /// `GET /builds` (spec rest-api §7).
@@ -63,7 +71,19 @@ pub(crate) async fn list(
     };
     let page = intake::list(&deps, page).await?;
     let meta = listing.meta(page.total, &builds)?;
-    let view = |record| View::new(record, listing.form, &builds, &deps.api);
-    let items = page.items.iter().map(view).collect();
+    let mut items = Vec::with_capacity(page.items.len());
+    for listed in &page.items {
+        items.push(match listed {
+            Ok(record) => {
+                let view = View::new(record, listing.form, &builds, &deps.api);
+                Item::Request(Box::new(view))
+            }
+            Err(unreadable) => {
+                let id = unreadable.id.0;
+                error!(event = "record_unreadable", request.id = id, error = %unreadable);
+                Item::Stub(Stub::new(unreadable.id))
+            }
+        });
+    }
     answer::within_limit(&Requests { items, meta }, answer::SMALLER_PAGE)
 }

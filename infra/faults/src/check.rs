@@ -25,8 +25,8 @@ pub(crate) async fn complete(
         tally.lost(&format!("{when}: request {id}"));
         return Ok(None);
     };
-    if record.stage != Stage::Done {
-        tally.stuck(&format!("{when}: request {id} at {}", record.stage));
+    if record.work.stage != Stage::Done {
+        tally.stuck(&format!("{when}: request {id} at {}", record.work.stage));
         return Ok(None);
     }
     if record.state() != State::Complete {
@@ -36,7 +36,7 @@ pub(crate) async fn complete(
     history(tally, when, &record);
     leftovers(tally, when, deps, &record).await?;
     log(tally, when, deps, id).await?;
-    let resolved = record.outputs.index_image_resolved.as_deref();
+    let resolved = record.facts.index_image_resolved.as_deref();
     let Some((_, digest)) = resolved.and_then(|image| image.rsplit_once('@')) else {
         tally.lost(&format!("{when}: request {id} has no image"));
         return Ok(None);
@@ -145,8 +145,8 @@ async fn images(
     record: &Record,
     digest: &str,
 ) -> anyhow::Result<()> {
-    let image = record.outputs.index_image.as_deref().unwrap_or_default();
-    let arches = record.outputs.arches.iter();
+    let image = record.facts.index_image.as_deref().unwrap_or_default();
+    let arches = record.facts.arches.iter().flatten();
     let single = arches.map(|arch| (format!("{image}-{arch}"), None));
     for (name, expected) in [(image.to_owned(), Some(digest))].into_iter().chain(single) {
         match deps.registry.manifest(&name.parse::<PullSpec>()?).await {
@@ -177,11 +177,14 @@ pub(crate) async fn all_ended(
     if total < expected {
         tally.lost(&format!("{when}: {total} requests, not {expected}"));
     }
-    for record in deps.requests.live(None, 1000).await? {
-        tally.stuck(&format!(
-            "{when}: request {} at {}",
-            record.id, record.stage
-        ));
+    for listed in deps.requests.live(None, 1000).await? {
+        match listed {
+            Ok(record) => tally.stuck(&format!(
+                "{when}: request {} at {}",
+                record.id, record.work.stage
+            )),
+            Err(unreadable) => tally.lost(&format!("{when}: {unreadable}")),
+        }
     }
     Ok(())
 }

@@ -63,7 +63,7 @@ impl Input {
             .await
             .context("not taken in")?;
         work(platform, &process.deps, None).await?;
-        let index = record(&process.deps, id).await?.outputs;
+        let index = record(&process.deps, id).await?.facts;
         let index = index
             .index_image_resolved
             .context("no index to begin with")?;

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
-use iib_ports::{Created, NewRequest, Page, PageQuery, Requests, StoreError};
+use iib_ports::{Created, Listed, NewRequest, Page, PageQuery, Requests, StoreError};
 use iib_request::{Record, RequestId};
 use jiff::Timestamp;
 
@@ -119,7 +119,7 @@ impl Requests for DynamoRequests {
     /// Needs `dynamodb:Query` on the index `phase` and `dynamodb:BatchGetItem`; `s3:GetObject` on
     /// `records/`. The index lags behind by some moments: a request may be missing that is a
     /// second old.
-    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Record>, StoreError> {
+    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Listed>, StoreError> {
         self.read_live(after, limit).await
     }
 

@@ -12,7 +12,8 @@ pub struct LogNotifier;
 #[async_trait]
 impl Notifier for LogNotifier {
     async fn updated(&self, record: &Record, update: &Update) {
-        if let (Some(state), Some(reason)) = (update.state, &update.state_reason) {
+        if let Some(new) = &update.state {
+            let (state, reason) = (new.state, &new.state_reason);
             info!(request.id = record.id.0, %state, reason, "request changed");
         }
     }

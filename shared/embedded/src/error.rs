@@ -4,7 +4,6 @@ use std::io;
 use std::path::PathBuf;
 
 use iib_ports::{Class, Classify};
-use iib_request::RequestId;
 
 use crate::DatabaseError;
 
@@ -63,19 +62,6 @@ pub enum EmbeddedError {
         /// The latest layout known here.
         known: u32,
     },
-    /// A stored record cannot be read.
-    #[error(
-        "the stored record of request {id} in {} cannot be read: restore the folder from a copy, or start with an empty one",
-        path.display()
-    )]
-    Record {
-        /// The database file.
-        path: PathBuf,
-        /// The request.
-        id: RequestId,
-        /// What the parser said.
-        source: serde_json::Error,
-    },
 }
 
 impl Classify for EmbeddedError {
@@ -83,7 +69,6 @@ impl Classify for EmbeddedError {
         match self {
             Self::Owned { .. } | Self::Newer { .. } => Class::Reject,
             Self::File { .. } | Self::Database { .. } => Class::Retry,
-            Self::Record { .. } => Class::Bug,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use iib_ports::{Created, NewRequest, Page, PageQuery, Requests, StoreError};
+use iib_ports::{Created, Listed, NewRequest, Page, PageQuery, Requests, StoreError, Unreadable};
 use iib_request::{BatchId, Record, RequestId, Stage};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -69,7 +69,8 @@ impl Requests for SqliteRequests {
                     .optional()
             })
             .await?;
-        text.map(|text| parse((id.0, text))).transpose()
+        let record = text.map(|text| Record::from_stored(&text)).transpose();
+        record.map_err(|source| StoreError::Malformed { id, source })
     }
 
     async fn replace(&self, record: Record) -> Result<Record, StoreError> {
@@ -77,9 +78,10 @@ impl Requests for SqliteRequests {
         let mut record = record;
         record.version += 1;
         let id = record.id;
-        let text = serde_json::to_string(&record)
+        let text = record
+            .to_stored()
             .map_err(|source| StoreError::Malformed { id, source })?;
-        let (version, done) = (record.version, record.stage == Stage::Done);
+        let (version, done) = (record.version, record.work.stage == Stage::Done);
         let ended_at = ended_at(&record);
         let changed = self
             .run("save the request", move |db| {
@@ -117,11 +119,11 @@ impl Requests for SqliteRequests {
                 Ok((rows, total))
             })
             .await?;
-        let items = rows.into_iter().map(parse).collect::<Result<_, _>>()?;
+        let items = rows.into_iter().map(listed).collect();
         Ok(Page { items, total })
     }
 
-    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Record>, StoreError> {
+    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Listed>, StoreError> {
         // Ids begin at 1, and none is beyond SQLite's integers.
         let after = after.map_or(0, |id| i64::try_from(id.0).unwrap_or(i64::MAX));
         let rows = self
@@ -135,23 +137,25 @@ impl Requests for SqliteRequests {
                 )
             })
             .await?;
-        rows.into_iter().map(parse).collect()
+        Ok(rows.into_iter().map(listed).collect())
     }
 
     async fn ended_before(&self, time: Timestamp, limit: u32) -> Result<Vec<Record>, StoreError> {
         let time = time.as_microsecond();
-        let rows = self
-            .run("list the requests that ended", move |db| {
-                let transaction = db.transaction()?;
-                rows(
-                    &transaction,
-                    "SELECT id, record FROM requests WHERE ended_at < ?1
-                     ORDER BY ended_at, id LIMIT ?2",
-                    params![time, limit],
-                )
-            })
-            .await?;
-        rows.into_iter().map(parse).collect()
+        self.run("list the requests that ended", move |db| {
+            let mut statement = db.prepare_cached(
+                "SELECT record FROM requests WHERE ended_at < ?1 ORDER BY ended_at, id",
+            )?;
+            let mut rows = statement.query([time])?;
+            let mut found = Vec::new();
+            while found.len() < limit as usize
+                && let Some(row) = rows.next()?
+            {
+                found.extend(Record::from_stored(row.get_ref(0)?.as_str()?));
+            }
+            Ok(found)
+        })
+        .await
     }
 }
 
@@ -198,8 +202,9 @@ impl SqliteRequests {
                 .execute(params![
                     record.id.0,
                     record.version,
-                    record.stage == Stage::Done,
-                    serde_json::to_string(&record)
+                    record.work.stage == Stage::Done,
+                    record
+                        .to_stored()
                         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?
                 ])?;
             transaction.commit()?;
@@ -211,7 +216,7 @@ impl SqliteRequests {
 
 /// When a request ended whose temporary data is still there; nothing for others.
 fn ended_at(record: &Record) -> Option<i64> {
-    let kept = record.stage == Stage::Done && !record.data_removed;
+    let kept = record.work.stage == Stage::Done && !record.data_removed;
     kept.then(|| record.updated().as_microsecond())
 }
 
@@ -233,9 +238,6 @@ fn rows(
         .collect()
 }
 
-fn parse((id, text): Row) -> Result<Record, StoreError> {
-    serde_json::from_str(&text).map_err(|source| StoreError::Malformed {
-        id: RequestId(id),
-        source,
-    })
+fn listed((id, text): Row) -> Listed {
+    Unreadable::listed(RequestId(id), Record::from_stored(&text))
 }

@@ -13,7 +13,7 @@ use iib_oci::layer::{
 };
 use iib_oci::{Descriptor, PullSpec};
 use iib_ports::{IndexDb, Registry};
-use iib_request::IndexToRead;
+use iib_request::{IndexForm, IndexToRead};
 
 use crate::linked_file::{CHAIN_LIMIT, Layers};
 use crate::transfer::{blocking, read_blob};
@@ -111,15 +111,15 @@ pub(crate) async fn fetch_database(
     limit: u64,
 ) -> Result<Option<InputLayer>, StageError> {
     let name = index.resolved.to_string();
+    let IndexForm::Database(path) = &index.form;
     let missing = || StageError::NoDatabase {
         image: name.clone(),
-        path: index.database.clone(),
+        path: path.clone(),
     };
-    let mut wanted =
-        EntryPath::parse(index.database.as_bytes()).map_err(|_| StageError::DatabasePath {
-            image: name.clone(),
-            path: index.database.clone(),
-        })?;
+    let mut wanted = EntryPath::parse(path.as_bytes()).map_err(|_| StageError::DatabasePath {
+        image: name.clone(),
+        path: path.clone(),
+    })?;
     let manifest = image::manifest(registry, &index.image).await?;
     let mut layers = manifest.layers.iter().rev().peekable();
     let mut followed = 0;

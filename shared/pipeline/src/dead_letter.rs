@@ -113,15 +113,15 @@ async fn end(deps: &DeadLetterDeps, task: &Task, deliveries: u32) -> Result<Verd
         error!(event = "dead_letter", request.id = id.0, %stage, "there is no such request");
         return Ok(Verdict::Done);
     };
-    if record.stage == Stage::Done {
+    if record.work.stage == Stage::Done {
         return Ok(clean_up(deps, &record).await);
     }
     if !waits_for(&record, stage) {
-        info!(request.id = id.0, %stage, at = %record.stage, "the request goes on without it");
+        info!(request.id = id.0, %stage, at = %record.work.stage, "the request goes on without it");
         return Ok(Verdict::Done);
     }
     let now = deps.clock.now();
-    if let Some(until) = record.leased_until.filter(|until| *until > now) {
+    if let Some(until) = record.work.leased_until(now) {
         let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
         return Ok(Verdict::Again(left + SOON));
     }
@@ -135,7 +135,7 @@ async fn end(deps: &DeadLetterDeps, task: &Task, deliveries: u32) -> Result<Verd
 
 /// Whether it is this stage's message that the request waits for.
 fn waits_for(record: &Record, stage: Stage) -> bool {
-    record.stage == stage || (record.stage == Stage::Queued && stage == Stage::Pin)
+    record.work.stage == stage || (record.work.stage == Stage::Queued && stage == Stage::Pin)
 }
 
 /// What the user reads.

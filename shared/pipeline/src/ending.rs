@@ -3,11 +3,14 @@
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use iib_ports::{
-    ArtifactError, ArtifactKey, Artifacts, Class, Classify, Clock, Logs, Notifier, Requests,
-    SecretError, Secrets, StoreError, chain,
+    ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, Class, Classify, Clock, Logs, Notifier,
+    Requests, SecretError, Secrets, StoreError, chain,
 };
 use iib_request::{Record, RequestId, Stage, State, Update};
 use tracing::warn;
+
+/// Intermediate artifacts of a request that are listed at once; attempts leave one or two each.
+const HANDED_ON: u32 = 100;
 
 /// The ports that ending a request needs.
 #[derive(Clone, Copy)]
@@ -57,8 +60,8 @@ impl Ending<'_> {
     /// Tells and logs a change that was stored, made by this stage.
     pub(crate) async fn told(&self, record: &Record, stage: Stage, update: &Update) {
         self.notifier.updated(record, update).await;
-        if let Some(reason) = &update.state_reason {
-            self.log(record.id, stage, reason).await;
+        if let Some(new) = &update.state {
+            self.log(record.id, stage, &new.state_reason).await;
         }
     }
 
@@ -67,7 +70,7 @@ impl Ending<'_> {
     /// # Errors
     /// [`StoreError`]: with a conflict somebody else wrote in between, and nothing was changed.
     pub(crate) async fn fail(&self, record: Record, reason: String) -> Result<Record, StoreError> {
-        let stage = record.stage;
+        let stage = record.work.stage;
         let mut failed = record;
         let update = Update::state(State::Failed, reason.clone());
         failed.fail(reason, self.clock.now());
@@ -76,22 +79,32 @@ impl Ending<'_> {
         Ok(failed)
     }
 
-    /// Puts away what a request that is done leaves behind: the layer its stages handed on goes,
-    /// its secrets go, its log becomes an artifact. It may be called as often as one likes; what
+    /// Puts away what a request that is done leaves behind: what its stages handed on goes, that of
+    /// attempts which were overtaken too, its secrets go, its log becomes an artifact. It may be called as often as one likes; what
     /// a crash left half done, the next call finishes. Whoever calls it for a message gives the
     /// message back when it fails, so that there is a next call.
     ///
     /// # Errors
     /// [`CleanUpError`], the first; the rest is tried all the same.
     pub(crate) async fn clean_up(&self, record: &Record) -> Result<(), CleanUpError> {
-        let layer = match record.built {
-            Some(_) => self.artifacts.delete(&ArtifactKey::layer(record.id)).await,
-            None => Ok(()),
-        };
+        let handed_on = self.remove_handed_on(record.id).await;
         let secrets = self.forget(record).await;
         self.seal_log(record).await?;
-        layer?;
+        handed_on?;
         Ok(secrets?)
+    }
+
+    async fn remove_handed_on(&self, id: RequestId) -> Result<(), ArtifactError> {
+        let root = ArtifactRoot::Work;
+        loop {
+            let found = self.artifacts.list(root, Some(id), None, HANDED_ON).await?;
+            for artifact in &found {
+                self.artifacts.delete(&artifact.key).await?;
+            }
+            if found.len() < HANDED_ON as usize {
+                return Ok(());
+            }
+        }
     }
 
     /// Forgets the secrets that came with a request.

@@ -249,6 +249,9 @@ pub enum StageError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The request has ended, or its lease has another owner. Nothing that this attempt did counts.
+    #[error("somebody else took the request over, or it has ended")]
+    Lost,
     /// The work panicked; the process's log has where.
     #[error("the work broke off by a fault of this service")]
     Panicked,
@@ -326,7 +329,9 @@ impl Classify for StageError {
             Self::Artifact(source) => source.class(),
             Self::Store(source) => source.class(),
             Self::Queue(source) => source.class(),
-            Self::Scratch { .. } | Self::Timeout(_) | Self::Moved { .. } => Class::Retry,
+            Self::Scratch { .. } | Self::Timeout(_) | Self::Moved { .. } | Self::Lost => {
+                Class::Retry
+            }
             Self::OutputName(_)
             | Self::Incomplete(_)
             | Self::Write(_)

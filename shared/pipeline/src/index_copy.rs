@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures::stream;
 use iib_oci::{Arch, Descriptor, MediaType, Pinned, PullSpec, Reference, RunSettings};
 use iib_ports::{BlobSource, BlobStream, Registry, RegistryError};
+use iib_request::IndexForm;
 use tokio::io::AsyncReadExt as _;
 
 use crate::StageError;
@@ -112,7 +113,10 @@ impl NewIndex<'_> {
     /// The path of the database in the image: where it was, unless all else is new too.
     fn place(&self) -> &str {
         match (self.origin, self.binary_image) {
-            (Some(origin), None) => &origin.index.read.database,
+            (Some(origin), None) => {
+                let IndexForm::Database(path) = &origin.index.read.form;
+                path
+            }
             _ => DATABASE_PATH.trim_start_matches('/'),
         }
     }

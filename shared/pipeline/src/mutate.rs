@@ -10,12 +10,15 @@ use iib_bundle::{Bundle, BundleFiles, Typed};
 use iib_catalog::{AddOptions, AlphaFeatures, Mode, Overwrite};
 use iib_oci::{Descriptor, Digest, MediaType, Pinned, PullSpec};
 use iib_ports::{ArtifactKey, IndexDbError, PresentBundle};
-use iib_request::{AddRequest, Built, Kind, PinnedBundle, Plan, Scope, Stage, Task, Update};
+use iib_request::{
+    AddRequest, Built, BuiltLayer, IndexPlan, PinnedBundle, Plan, Request, Scope, Stage, Task,
+    Unknown, Update,
+};
 
 use crate::changes::Changes;
 use crate::contents::{InputLayer, fetch_database, read_bundle};
 use crate::index_image::pack_database;
-use crate::stage::{self, Job, Verdict, Work};
+use crate::stage::{self, Finished, Job, Verdict, Work};
 use crate::transfer::{blocking, write_artifact};
 use crate::{Deps, StageError};
 
@@ -38,20 +41,17 @@ impl Work for MutateWork {
         Stage::Mutate
     }
 
-    async fn run(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
-        match job.record.kind.clone() {
-            Kind::Add(add) => mutate_add(job, &add).await,
+    async fn run(&self, job: &mut Job<'_>) -> Result<Finished, StageError> {
+        match job.record.request.clone() {
+            Request::Add(add) => mutate_add(job, &add).await,
         }
     }
 }
 
-async fn mutate_add(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, StageError> {
-    let plan = job
-        .record
-        .plan
-        .clone()
-        .ok_or(StageError::Incomplete("pin"))?;
-    if plan.from_index.is_some() {
+async fn mutate_add(job: &mut Job<'_>, add: &AddRequest) -> Result<Finished, StageError> {
+    let plan = job.record.plan.clone();
+    let Plan::Index(plan) = plan.ok_or(StageError::Incomplete("pin"))?;
+    if plan.from.is_some() {
         let doing = "Checking if bundles are already present in index image";
         job.update(Update::doing(doing)).await?;
     }
@@ -99,8 +99,14 @@ async fn mutate_add(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, Stage
     let changes = add_to(job, &plan, &database, bundles, packages, options).await?;
     // Before the record goes on, so that a request which is complete always has its changes.
     changes.keep(&*job.deps.artifacts, job.record.id).await?;
-    job.record.built = Some(write_layer(job, &database, input).await?);
-    Ok(Update::default())
+    let layer = write_layer(job, &database, input).await?;
+    Ok(Finished {
+        built: Some(Built {
+            layers: vec![layer],
+            unknown: Unknown::default(),
+        }),
+        ..Finished::default()
+    })
 }
 
 /// The images to read, each once: several pull specs may name the same one.
@@ -116,10 +122,10 @@ fn distinct(bundles: &[PinnedBundle]) -> Vec<Pinned> {
 
 async fn fetch_input(
     deps: &Deps,
-    plan: &Plan,
+    plan: &IndexPlan,
     database: &Path,
 ) -> Result<Option<InputLayer>, StageError> {
-    match &plan.from_index {
+    match &plan.from {
         Some(index) => {
             fetch_database(&*deps.registry, index, database, deps.work.max_index_bytes).await
         }
@@ -172,10 +178,10 @@ fn size(files: &BundleFiles) -> u64 {
 /// (worker flows §7.4).
 async fn present_packages(
     job: &Job<'_>,
-    plan: &Plan,
+    plan: &IndexPlan,
     database: &Path,
 ) -> Result<BTreeMap<Digest, BTreeSet<String>>, StageError> {
-    let Some(index) = &plan.from_index else {
+    let Some(index) = &plan.from else {
         return Ok(BTreeMap::new());
     };
     let (index_db, database) = (job.deps.index_db.clone(), database.to_owned());
@@ -206,7 +212,7 @@ const MAX_VERSION: &str = "olm.maxOpenShiftVersion";
 /// The last platform with the APIs that 4.9 removed; a bare number, as the reference has it.
 const LAST_WITH_BETA_APIS: &str = "4.8";
 
-fn options(add: &AddRequest, plan: &Plan) -> Result<AddOptions, StageError> {
+fn options(add: &AddRequest, plan: &IndexPlan) -> Result<AddOptions, StageError> {
     // Below `prod`, an index may be changed where it is released already (worker flows §7.5).
     let overwrite = match plan.scope {
         Scope::Prod => Overwrite::Refuse,
@@ -229,16 +235,13 @@ fn options(add: &AddRequest, plan: &Plan) -> Result<AddOptions, StageError> {
 /// Adds the bundles, and says what changed and how these packages are now.
 async fn add_to(
     job: &Job<'_>,
-    plan: &Plan,
+    plan: &IndexPlan,
     database: &Path,
     bundles: Vec<Bundle>,
     packages: BTreeSet<String>,
     options: AddOptions,
 ) -> Result<Changes, StageError> {
-    let image = plan
-        .from_index
-        .as_ref()
-        .map(|index| index.resolved.to_string());
+    let image = plan.from.as_ref().map(|index| index.resolved.to_string());
     let (index_db, database) = (job.deps.index_db.clone(), database.to_owned());
     let (limited, limited_names): (Vec<String>, Vec<String>) = bundles
         .iter()
@@ -290,8 +293,8 @@ async fn write_layer(
     job: &Job<'_>,
     database: &Path,
     input: Option<InputLayer>,
-) -> Result<Built, StageError> {
-    let key = ArtifactKey::layer(job.record.id);
+) -> Result<BuiltLayer, StageError> {
+    let key = ArtifactKey::layer(job.record.id, &job.token);
     let path: PathBuf = database.to_owned();
     let (layer, stored) = write_artifact(&*job.deps.artifacts, &key, move |out| {
         let place = DATABASE_PATH.trim_start_matches('/');
@@ -309,7 +312,7 @@ async fn write_layer(
         layer.digest, layer.size, layer.pieces_reused, layer.pieces
     ))
     .await;
-    Ok(Built {
+    Ok(BuiltLayer {
         artifact: key.as_str().to_owned(),
         layer: Descriptor {
             media_type: MediaType::new(MediaType::DOCKER_LAYER),
@@ -317,5 +320,7 @@ async fn write_layer(
             digest: layer.digest,
         },
         diff_id: layer.diff_id,
+        holds: DATABASE_PATH.to_owned(),
+        unknown: Unknown::default(),
     })
 }

@@ -60,6 +60,7 @@ impl StageError {
             | Self::Queue(_)
             | Self::Scratch { .. }
             | Self::Timeout(_)
+            | Self::Lost
             | Self::Incomplete(_)
             | Self::Write(_)
             | Self::Panicked

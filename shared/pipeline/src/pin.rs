@@ -8,13 +8,13 @@ use futures::{StreamExt, TryStreamExt, stream};
 use iib_oci::{Arch, ImageConfig, Pinned, PullSpec};
 use iib_ports::Registry;
 use iib_request::{
-    AddRequest, IndexToRead, Kind, PinnedBundle, Plan, Scope, ScopeError, Stage, State, Task,
-    Update,
+    AddRequest, Facts, IndexForm, IndexPlan, IndexToRead, PinnedBundle, Plan, Request, Scope,
+    ScopeError, Stage, Task, Unknown, Update,
 };
 
 use crate::binary_image::{self, SCRATCH};
 use crate::image::{self, Image};
-use crate::stage::{self, Job, Verdict, Work};
+use crate::stage::{self, Finished, Job, Verdict, Work};
 use crate::{Deps, StageError};
 
 /// Bundles looked up at the same time: enough to hide the round trips, few enough not to be
@@ -48,14 +48,14 @@ impl Work for PinWork {
         Stage::Pin
     }
 
-    async fn run(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
-        match job.record.kind.clone() {
-            Kind::Add(add) => pin_add(job, &add).await,
+    async fn run(&self, job: &mut Job<'_>) -> Result<Finished, StageError> {
+        match job.record.request.clone() {
+            Request::Add(add) => pin_add(job, &add).await,
         }
     }
 }
 
-async fn pin_add(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, StageError> {
+async fn pin_add(job: &mut Job<'_>, add: &AddRequest) -> Result<Finished, StageError> {
     let not_built = add.not_built();
     if !not_built.is_empty() {
         let names: Vec<String> = not_built.iter().map(|name| format!("\"{name}\"")).collect();
@@ -96,28 +96,31 @@ async fn pin_add(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, StageErr
     label_bundles(&*registry, &mut bundles).await?;
 
     let arches: Vec<String> = binary_images.keys().map(ToString::to_string).collect();
-    let update = Update {
+    let building = format!(
+        "Building the index image for the following arches: {}",
+        arches.join(", ")
+    );
+    let update = Update::doing(building).with(Facts {
         binary_image: Some(binary_image),
         binary_image_resolved: Some(binary_image_resolved),
         distribution_scope: Some(scope),
         from_index_resolved: index.as_ref().map(|index| index.read.resolved.to_string()),
         bundle_mapping: Some(mapping(&bundles)).filter(|mapping| !mapping.is_empty()),
-        ..Update::state(
-            State::InProgress,
-            format!(
-                "Building the index image for the following arches: {}",
-                arches.join(", ")
-            ),
-        )
-    };
-    job.record.plan = Some(Plan {
+        ..Facts::default()
+    });
+    let plan = IndexPlan {
         bundles,
         version: version.to_owned(),
-        from_index: index.map(|index| index.read),
-        binary_images,
+        from: index.map(|index| index.read),
+        bases: binary_images,
         scope,
-    });
-    Ok(update)
+        unknown: Unknown::default(),
+    };
+    Ok(Finished {
+        update,
+        plan: Some(Plan::Index(plan)),
+        built: None,
+    })
 }
 
 /// Resolves the bundles, keeping their order.
@@ -143,6 +146,7 @@ async fn resolve_bundle(registry: &dyn Registry, text: &str) -> Result<PinnedBun
         requested: text.to_owned(),
         pinned: first.pinned.clone(),
         package: None,
+        unknown: Unknown::default(),
     })
 }
 
@@ -216,7 +220,8 @@ pub(crate) async fn look_at_index(
         read: IndexToRead {
             resolved: image.resolved.clone(),
             image: variant.pinned.clone(),
-            database: database_path(text, path)?,
+            form: IndexForm::Database(database_path(text, path)?),
+            unknown: Unknown::default(),
         },
         arches,
         version: label(&config, VERSION_LABEL)

@@ -67,6 +67,8 @@ pub struct PruneReport {
     pub live: BTreeMap<Stage, u64>,
     /// Age of the oldest of them in seconds; 0 if there is none.
     pub oldest_live_seconds: u64,
+    /// Requests whose records this version cannot read; they are left as they are.
+    pub unreadable: u64,
     /// Whether something was left for the next run.
     pub more: bool,
 }
@@ -154,8 +156,8 @@ pub async fn run(deps: &PruneDeps, deadline: Option<Timestamp>) -> Result<PruneR
         }
     };
 
-    // A stage that is worked on has a lease as long as its timeout; after twice that time nobody
-    // is at it.
+    // Where nobody has a lease, a message is on its way or waits in a queue; after twice the time of
+    // a stage it may be lost.
     let timeout = i64::from(deps.work.stage_timeout_seconds);
     let idle = SignedDuration::from_secs(2 * timeout);
     let swept = sweep::sweep_until(deps, idle, time).await;

@@ -10,14 +10,14 @@ use async_trait::async_trait;
 use futures::TryStreamExt;
 use iib_oci::{Arch, PullSpec, Reference, RunSettings};
 use iib_ports::{ArtifactKey, Artifacts, BlobSource, BlobStream, RegistryError};
-use iib_request::{AddRequest, Kind, Stage, State, Task, Update, WorkSettings};
+use iib_request::{AddRequest, Facts, Plan, Request, Stage, State, Task, Update, WorkSettings};
 
 use crate::index_image::{
     Base, Edit, IndexImage, IndexLayer, manifest_list, push_images, push_list,
 };
 use crate::mutate::DATABASE_PATH;
 use crate::pin::{DATABASE_LABEL, SCOPE_LABEL, VERSION_LABEL};
-use crate::stage::{self, Job, Verdict, Work};
+use crate::stage::{self, Finished, Job, Verdict, Work};
 use crate::{Deps, StageError};
 
 /// Handles one message of the push queue.
@@ -33,24 +33,19 @@ impl Work for PushWork {
         Stage::Push
     }
 
-    async fn run(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
-        match job.record.kind.clone() {
-            Kind::Add(add) => push_index(job, &add).await,
+    async fn run(&self, job: &mut Job<'_>) -> Result<Finished, StageError> {
+        match job.record.request.clone() {
+            Request::Add(add) => Ok(push_index(job, &add).await?.into()),
         }
     }
 }
 
 async fn push_index(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, StageError> {
-    let plan = job
-        .record
-        .plan
-        .clone()
-        .ok_or(StageError::Incomplete("pin"))?;
-    let built = job
-        .record
-        .built
-        .clone()
-        .ok_or(StageError::Incomplete("mutate"))?;
+    let plan = job.record.plan.clone();
+    let Plan::Index(plan) = plan.ok_or(StageError::Incomplete("pin"))?;
+    let built = job.record.built.as_ref();
+    let built = built.and_then(|built| built.layers.first()).cloned();
+    let built = built.ok_or(StageError::Incomplete("mutate"))?;
     let registry = job.deps.registry.clone();
     let output = output(&job.deps.work, &job.record.id.to_string())?;
 
@@ -64,7 +59,7 @@ async fn push_index(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, Stage
         (SCOPE_LABEL.to_owned(), plan.scope.to_string()),
     ]);
     let mut images = Vec::new();
-    for (arch, binary_image) in &plan.binary_images {
+    for (arch, binary_image) in &plan.bases {
         let base = match binary_image {
             Some(image) => Base::image(&*registry, image).await?,
             None => Base::scratch(arch),
@@ -79,7 +74,7 @@ async fn push_index(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, Stage
     }
     let content = Layer {
         artifacts: job.deps.artifacts.clone(),
-        key: ArtifactKey::layer(job.record.id),
+        key: (built.artifact.parse()).map_err(|_| StageError::Incomplete("mutate"))?,
     };
     push_images(&registry, &output, &images, (&layer, &content), |image| {
         Reference::Tag(arch_tag(&output, &image.arch))
@@ -87,11 +82,14 @@ async fn push_index(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, Stage
     .await?;
 
     let began_before = job.record.tags_before.is_some();
-    if !began_before {
-        job.record.tags_before = Some(tags::named(job, &add.build_tags).await?);
-    }
-    job.update(Update::doing("Creating the manifest list"))
-        .await?;
+    let tags_before = match &job.record.tags_before {
+        Some(noted) => noted.clone(),
+        None => tags::named(job, &add.build_tags).await?,
+    };
+    job.update_and(Update::doing("Creating the manifest list"), |record| {
+        record.tags_before = Some(tags_before.clone());
+    })
+    .await?;
     let list = manifest_list(&images)?;
     push_list(&*registry, &output, &list).await?;
     for tag in &add.build_tags {
@@ -102,6 +100,7 @@ async fn push_index(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, Stage
             .await;
             continue;
         }
+        job.look_again().await?;
         push_list(&*registry, &self::output(&job.deps.work, tag)?, &list).await?;
     }
 
@@ -111,15 +110,15 @@ async fn push_index(job: &mut Job<'_>, add: &AddRequest) -> Result<Update, Stage
         Some((repository, _)) => format!("{repository}@{}", list.digest()),
         None => name.to_owned(),
     };
-    job.update(Update {
+    let facts = Facts {
         arches: Some(images.iter().map(|image| image.arch.clone()).collect()),
         index_image_resolved: Some(pinned(&shown)),
         index_image: Some(shown),
         internal_index_image_copy_resolved: Some(pinned(&internal)),
         internal_index_image_copy: Some(internal),
-        ..Update::default()
-    })
-    .await?;
+        ..Facts::default()
+    };
+    job.update(Update::default().with(facts)).await?;
     Ok(Update::state(
         State::Complete,
         "The operator bundle(s) were successfully added to the index image",

@@ -11,8 +11,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt;
 use iib_ports::{Class, Classify, StoreError, chain};
-use iib_request::{Claim, Outcome, Record, Stage, Task, Transition, Update};
-use jiff::SignedDuration;
+use iib_request::{
+    Built, Claim, LeaseToken, Outcome, Plan, Record, RequestId, Stage, State, Task, Transition,
+    Update,
+};
+use jiff::{SignedDuration, Timestamp};
 use tracing::{error, info, warn};
 
 use crate::{Deps, StageError};
@@ -44,50 +47,135 @@ fn wait_after(attempt: u32) -> Duration {
     FIRST_WAIT.saturating_mul(factor).min(LONGEST_WAIT)
 }
 
+/// How long a lease lasts: so long after a crash somebody else may begin.
+const LEASE: SignedDuration = SignedDuration::from_secs(90);
+/// How often it is renewed while the work goes on. Two renewals may fail before it is over.
+const RENEWAL: Duration = Duration::from_secs(30);
+/// Wait before a renewal that failed is tried again.
+const RENEWAL_WAIT: Duration = Duration::from_secs(5);
+/// How often a change is made anew because somebody else changed the record in between. Each time
+/// is a change from outside, of which there are few.
+const RACES: u32 = 50;
+
 /// A request while a stage works on it.
 pub(crate) struct Job<'a> {
     /// Ports and settings.
     pub(crate) deps: &'a Deps,
-    /// The record as it was last written.
+    /// The record as it was last written or read by this attempt.
     pub(crate) record: Record,
+    /// Whose lease it is.
+    pub(crate) token: LeaseToken,
 }
 
 impl Job<'_> {
     /// Stores a change of the request, tells it and logs it.
     ///
     /// # Errors
-    /// [`StageError::Store`]: with a conflict somebody else works on the request now.
+    /// Those of [`Job::save`].
     pub(crate) async fn update(&mut self, update: Update) -> Result<(), StageError> {
+        self.update_and(update, |_| {}).await
+    }
+
+    /// The same with another change of the record in the same write.
+    ///
+    /// # Errors
+    /// Those of [`Job::save`].
+    pub(crate) async fn update_and(
+        &mut self,
+        update: Update,
+        change: impl Fn(&mut Record),
+    ) -> Result<(), StageError> {
+        let stage = self.record.work.stage;
+        let now = self.deps.clock.now();
+        self.save(|record| {
+            record.apply(&update, now);
+            change(record);
+        })
+        .await?;
+        if update != Update::default() {
+            let ending = self.deps.ending();
+            ending.told(&self.record, stage, &update).await;
+        }
+        Ok(())
+    }
+
+    /// Changes the record. If somebody else has changed it meanwhile, the change is made in what it
+    /// is now, as long as the request goes on and the lease is this attempt's: so a change from
+    /// outside throws no work away, and is not thrown away by it.
+    ///
+    /// # Errors
+    /// [`StageError::Lost`] if the request has ended, or somebody else works on it;
+    /// [`StageError::Store`].
+    pub(crate) async fn save(&mut self, change: impl Fn(&mut Record)) -> Result<(), StageError> {
         let mut record = self.record.clone();
-        record.apply(&update, self.deps.clock.now());
-        self.record = self.deps.requests.replace(record).await?;
-        self.told(self.record.stage, &update).await;
+        for _ in 0..RACES {
+            change(&mut record);
+            match self.deps.requests.replace(record).await {
+                Ok(saved) => {
+                    self.record = saved;
+                    return Ok(());
+                }
+                Err(StoreError::Conflict(_)) => {
+                    self.look_again().await?;
+                    record = self.record.clone();
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Conflict(self.record.id).into())
+    }
+
+    /// Reads the record anew, and sees whether this attempt may still change anything. To be called
+    /// right before something outside of the record is changed that others may change, too.
+    ///
+    /// # Errors
+    /// [`StageError::Lost`] and [`StageError::Store`].
+    pub(crate) async fn look_again(&mut self) -> Result<(), StageError> {
+        let found = self.deps.requests.get(self.record.id).await?;
+        let ours = found.filter(|record| record.is_worked_on_by(&self.token));
+        self.record = ours.ok_or(StageError::Lost)?;
         Ok(())
     }
 
     /// Adds a line to the build log. A log that cannot be written is no reason to fail.
     pub(crate) async fn log(&self, text: impl AsRef<str>) {
-        let Record { id, stage, .. } = self.record;
+        let (id, stage) = (self.record.id, self.record.work.stage);
         self.deps.ending().log(id, stage, text.as_ref()).await;
     }
 
-    /// Tells and logs a change that was stored, made by this stage.
-    async fn told(&self, stage: Stage, update: &Update) {
-        self.deps.ending().told(&self.record, stage, update).await;
-    }
-
     /// Ends the request in `failed` and cleans up.
-    async fn fail(self, reason: String) -> Result<Verdict, StageError> {
-        let record = self.deps.ending().fail(self.record, reason).await?;
-        Ok(clean_up(self.deps, &record).await)
+    async fn fail(mut self, reason: String) -> Result<Verdict, StageError> {
+        let update = Update::state(State::Failed, reason);
+        self.update_and(update, |record| {
+            record.conclude(Outcome::Rejected);
+        })
+        .await?;
+        Ok(clean_up(self.deps, &self.record).await)
     }
 
     /// Gives the lease back, so that the next delivery can begin at once.
-    async fn give_back(&mut self) -> Result<(), StoreError> {
-        let mut record = self.record.clone();
-        record.leased_until = None;
-        self.record = self.deps.requests.replace(record).await?;
-        Ok(())
+    async fn give_back(&mut self) -> Result<(), StageError> {
+        self.save(|record| record.work.lease = None).await
+    }
+}
+
+/// What the work of a stage ends with. It is saved together with the move to the next stage.
+#[derive(Default)]
+pub(crate) struct Finished {
+    /// The last change of the request.
+    pub(crate) update: Update,
+    /// What was settled, by pin.
+    pub(crate) plan: Option<Plan>,
+    /// What was made, by mutate.
+    pub(crate) built: Option<Built>,
+}
+
+impl From<Update> for Finished {
+    fn from(update: Update) -> Self {
+        Self {
+            update,
+            ..Self::default()
+        }
     }
 }
 
@@ -97,9 +185,8 @@ pub(crate) trait Work: Sync {
     /// The stage it is the work of.
     fn stage(&self) -> Stage;
 
-    /// Does the work and gives the last change of the request, which is saved together with the
-    /// move to the next stage.
-    async fn run(&self, job: &mut Job<'_>) -> Result<Update, StageError>;
+    /// Does the work.
+    async fn run(&self, job: &mut Job<'_>) -> Result<Finished, StageError>;
 }
 
 /// Deals with one message: claims the request, does the work, saves how it ended.
@@ -107,6 +194,10 @@ pub(crate) async fn run(deps: &Deps, task: &Task, work: &dyn Work) -> Verdict {
     let stage = work.stage();
     match attempt(deps, task, stage, work).await {
         Ok(verdict) => verdict,
+        Err(StageError::Lost) => {
+            info!(request.id = task.request_id.0, %stage, "it has ended, or somebody else took it over");
+            Verdict::Again(SOON)
+        }
         Err(error) => {
             // The store or the queue failed around the work: nothing is decided, so try again.
             warn!(request.id = task.request_id.0, %stage, error = %chain(&error), "message goes back");
@@ -132,15 +223,20 @@ async fn attempt(
         );
         return Ok(Verdict::Done);
     };
-    let lease = SignedDuration::from_secs(i64::from(deps.work.stage_timeout_seconds));
-    let mut job = match record.claim(stage, deps.clock.now(), lease, deps.work.max_attempts) {
+    let now = deps.clock.now();
+    let limit = SignedDuration::from_secs(i64::from(deps.work.stage_timeout_seconds));
+    let deadline = now.saturating_add(limit).unwrap_or(Timestamp::MAX);
+    let token = LeaseToken::new(format!("{:032x}", fastrand::u128(..)));
+    let lease = leased_until(now, deadline);
+    let mut job = match record.claim(stage, &token, now, lease, deps.work.max_attempts) {
         Claim::Granted(claimed) => Job {
             deps,
             record: deps.requests.replace(*claimed).await?,
+            token: token.clone(),
         },
         Claim::Leased(until) => {
             info!(request.id = id.0, %until, "somebody works on it");
-            let left = until.duration_since(deps.clock.now());
+            let left = until.duration_since(now);
             return Ok(Verdict::Again(
                 Duration::try_from(left).unwrap_or_default() + SOON,
             ));
@@ -148,38 +244,77 @@ async fn attempt(
         Claim::Exhausted => {
             let reason = format!(
                 "The stage {stage} was begun {} times and never ended. Send the request again; if that does not help, ask the operators of this service.",
-                record.attempts + record.interruptions
+                record.work.attempts + record.work.interruptions
             );
-            return Job { deps, record }.fail(reason).await;
+            let record = deps.ending().fail(record, reason).await?;
+            return Ok(clean_up(deps, &record).await);
         }
-        Claim::Past(Some(waiting)) => {
-            deps.queue.send(&Task::new(id, waiting)).await?;
+        Claim::Elsewhere(waiting) => {
+            if let Some(waiting) = waiting {
+                deps.queue.send(&Task::new(id, waiting)).await?;
+            }
             return Ok(Verdict::Done);
         }
-        Claim::Past(None) => {
-            return Ok(match record.stage {
-                // The crash may have come just before this.
-                Stage::Done => clean_up(deps, &record).await,
-                Stage::Queued | Stage::Pin | Stage::Mutate | Stage::Push => Verdict::Done,
-            });
-        }
-        Claim::Early => return Ok(Verdict::Done),
+        // A crash may have come just before this.
+        Claim::Ended => return Ok(clean_up(deps, &record).await),
     };
     // A panic must not leave the lease behind: it is an attempt that failed, like others.
-    let attempt = AssertUnwindSafe(in_time(deps, work.run(&mut job)));
-    let result = attempt
-        .catch_unwind()
-        .await
-        .unwrap_or(Err(StageError::Panicked));
+    let attempt = AssertUnwindSafe(in_time(deps, work.run(&mut job))).catch_unwind();
+    let result = tokio::select! {
+        result = attempt => result.unwrap_or(Err(StageError::Panicked)),
+        lost = keep_lease(deps, id, &token, deadline) => Err(lost),
+    };
     conclude(job, result).await
 }
 
-/// Runs the work for at most the stage's time; the lease ends with it, so that nobody else can
-/// begin while this attempt still writes.
+/// Until when a lease is granted or renewed: never longer than the work itself may take.
+fn leased_until(now: Timestamp, deadline: Timestamp) -> Timestamp {
+    let until = now.saturating_add(LEASE).unwrap_or(deadline);
+    until.min(deadline)
+}
+
+/// Renews the lease for as long as it is polled. It ends when there is nothing to renew.
+async fn keep_lease(
+    deps: &Deps,
+    id: RequestId,
+    token: &LeaseToken,
+    deadline: Timestamp,
+) -> StageError {
+    let mut wait = RENEWAL;
+    loop {
+        tokio::time::sleep(wait).await;
+        wait = match renew_lease(deps, id, token, deadline).await {
+            Ok(()) => RENEWAL,
+            Err(StageError::Lost) => return StageError::Lost,
+            Err(error) => {
+                warn!(request.id = id.0, error = %chain(&error), "lease not renewed");
+                RENEWAL_WAIT
+            }
+        };
+    }
+}
+
+async fn renew_lease(
+    deps: &Deps,
+    id: RequestId,
+    token: &LeaseToken,
+    deadline: Timestamp,
+) -> Result<(), StageError> {
+    let record = deps.requests.get(id).await?;
+    let record = record.filter(|record| record.is_worked_on_by(token));
+    let mut record = record.ok_or(StageError::Lost)?;
+    if let Some(lease) = &mut record.work.lease {
+        lease.until = leased_until(deps.clock.now(), deadline);
+    }
+    deps.requests.replace(record).await?;
+    Ok(())
+}
+
+/// Runs the work for at most the stage's time.
 async fn in_time(
     deps: &Deps,
-    work: impl Future<Output = Result<Update, StageError>>,
-) -> Result<Update, StageError> {
+    work: impl Future<Output = Result<Finished, StageError>>,
+) -> Result<Finished, StageError> {
     let seconds = deps.work.stage_timeout_seconds;
     tokio::time::timeout(Duration::from_secs(u64::from(seconds)), work)
         .await
@@ -188,24 +323,23 @@ async fn in_time(
 
 async fn conclude(
     mut job: Job<'_>,
-    result: Result<Update, StageError>,
+    result: Result<Finished, StageError>,
 ) -> Result<Verdict, StageError> {
-    let (id, stage) = (job.record.id, job.record.stage);
+    let (id, stage) = (job.record.id, job.record.work.stage);
     let error = match result {
-        Ok(last) => return finish(job, last).await,
-        Err(StageError::Store(StoreError::Conflict(_))) => {
-            info!(request.id = id.0, %stage, "somebody else took the request over");
-            return Ok(Verdict::Again(SOON));
-        }
+        Ok(finished) => return finish(job, finished).await,
         Err(error) => error,
     };
+    if matches!(error, StageError::Lost) {
+        return Err(error);
+    }
     let class = error.class();
     match class {
         Class::Reject => {
             info!(request.id = id.0, %stage, reason = %chain(&error), "request rejected");
             job.fail(error.reason()).await
         }
-        Class::Retry | Class::Bug if job.record.attempts < job.deps.work.max_attempts => {
+        Class::Retry | Class::Bug if job.record.work.attempts < job.deps.work.max_attempts => {
             if class == Class::Bug {
                 error!(request.id = id.0, %stage, error = %chain(&error), "attempt failed, our fault");
             } else {
@@ -213,12 +347,12 @@ async fn conclude(
             }
             job.log(format!(
                 "attempt {} of {} failed and will be repeated: {}",
-                job.record.attempts,
+                job.record.work.attempts,
                 job.deps.work.max_attempts,
                 error.reason()
             ))
             .await;
-            let wait = wait_after(job.record.attempts);
+            let wait = wait_after(job.record.work.attempts);
             job.give_back().await?;
             Ok(Verdict::Again(wait))
         }
@@ -227,7 +361,7 @@ async fn conclude(
             let reason = format!(
                 "{}. It was tried {} times; send the request again later.",
                 error.reason(),
-                job.record.attempts
+                job.record.work.attempts
             );
             job.fail(reason).await
         }
@@ -236,15 +370,23 @@ async fn conclude(
 
 /// Saves the stage's result together with the move to the next stage in one write, then sends
 /// the next message. A crash in between is healed by the message that is still in the queue.
-async fn finish(mut job: Job<'_>, last: Update) -> Result<Verdict, StageError> {
-    let mut record = job.record.clone();
-    record.apply(&last, job.deps.clock.now());
-    let transition = record.conclude(Outcome::Completed);
-    let stage = job.record.stage;
-    job.record = job.deps.requests.replace(record).await?;
-    if last != Update::default() {
-        job.told(stage, &last).await;
-    }
+async fn finish(mut job: Job<'_>, finished: Finished) -> Result<Verdict, StageError> {
+    let Finished {
+        update,
+        plan,
+        built,
+    } = finished;
+    let transition = job.record.work.stage.next(Outcome::Completed);
+    job.update_and(update, |record| {
+        if plan.is_some() {
+            record.plan.clone_from(&plan);
+        }
+        if built.is_some() {
+            record.built.clone_from(&built);
+        }
+        record.conclude(Outcome::Completed);
+    })
+    .await?;
     match transition {
         Transition::To(next) => {
             job.deps.queue.send(&Task::new(job.record.id, next)).await?;
@@ -266,3 +408,6 @@ async fn clean_up(deps: &Deps, record: &Record) -> Verdict {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

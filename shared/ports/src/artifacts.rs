@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::Stream;
 use iib_oci::Digest;
-use iib_request::{RequestId, UploadKind};
+use iib_request::{LeaseToken, RequestId, UploadKind};
 use jiff::Timestamp;
 
 use crate::{Class, Classify};
@@ -23,7 +23,7 @@ pub type Bytestream = Pin<Box<dyn Stream<Item = Result<Bytes, ArtifactError>> + 
 /// inbox/<name>.json                      request documents, from users
 /// uploads/<request>/<kind>/<name>        files for a request, from users
 /// results/<name>.json                    what became of a request document
-/// work/<request>/<name>                  between stages; gone when the request has ended
+/// work/<request>/<attempt>/<name>        between stages; gone when the request has ended
 /// kept/<request>/<name>                  for users; gone after the days of the settings
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,10 +80,10 @@ pub struct ArtifactKey(String);
 pub struct NoArtifactKey;
 
 impl ArtifactKey {
-    /// The index layer of a request. A stage that runs again writes the same bytes, because
-    /// layers are deterministic, so the request is name enough.
-    pub fn layer(request: RequestId) -> Self {
-        Self(format!("work/{request}/layer.tar.gz"))
+    /// The index layer of a request that an attempt made. The attempt is in the name, so that one
+    /// which was overtaken changes nothing of what counts; the record says which does.
+    pub fn layer(request: RequestId, attempt: &LeaseToken) -> Self {
+        Self(format!("work/{request}/{attempt}/layer.tar.gz"))
     }
 
     /// The whole log of a request that has ended.
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn names_are_read_as_they_are_written() {
         for key in [
-            ArtifactKey::layer(RequestId(7)),
+            ArtifactKey::layer(RequestId(7), &LeaseToken::new("0a")),
             ArtifactKey::log(RequestId(7)),
             ArtifactKey::changes(RequestId(7)),
         ] {

@@ -27,6 +27,8 @@ pub use registry::{
     AuthDocument, BlobSource, BlobStream, InMemory, Login, Registry, RegistryError, RegistryLogins,
     Tags,
 };
-pub use requests::{Created, NewRequest, ONCE_LIMIT, Page, PageQuery, Requests, StoreError};
+pub use requests::{
+    Created, Listed, NewRequest, ONCE_LIMIT, Page, PageQuery, Requests, StoreError, Unreadable,
+};
 pub use secrets::{SECRET_LIMIT, Secret, SecretError, Secrets};
 pub use system_clock::SystemClock;

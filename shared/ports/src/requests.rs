@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use iib_request::{BatchId, Kind, Record, RequestId, SecretRef};
+use iib_request::{BatchId, Record, RecordError, Request, RequestId, SecretRef};
 use jiff::Timestamp;
 
-use crate::{Class, Classify};
+use crate::{Class, Classify, chain};
 
 /// A request to be stored.
 #[derive(Debug, Clone)]
@@ -14,7 +14,7 @@ pub struct NewRequest {
     /// Who asks.
     pub user: Option<String>,
     /// What is asked for.
-    pub kind: Kind,
+    pub request: Request,
     /// When.
     pub now: Timestamp,
     /// References to secrets that came with it, by what they are for.
@@ -26,10 +26,10 @@ pub struct NewRequest {
 
 impl NewRequest {
     /// A request without secrets, asked for once.
-    pub fn new(user: Option<String>, kind: Kind, now: Timestamp) -> Self {
+    pub fn new(user: Option<String>, request: Request, now: Timestamp) -> Self {
         Self {
             user,
-            kind,
+            request,
             now,
             secrets: BTreeMap::new(),
             once: None,
@@ -40,7 +40,7 @@ impl NewRequest {
     pub fn into_record(self, id: RequestId, batch: BatchId) -> Record {
         Record {
             secrets: self.secrets,
-            ..Record::new(id, batch, self.user, self.kind, self.now)
+            ..Record::new(id, batch, self.user, self.request, self.now)
         }
     }
 }
@@ -75,11 +75,37 @@ pub struct PageQuery {
     pub per_page: u32,
 }
 
+/// A request among others: one that cannot be read must not hide the rest.
+pub type Listed = Result<Record, Unreadable>;
+
+/// A request whose record this version cannot read. It is left as it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the stored record of request {id} cannot be read: {reason}")]
+pub struct Unreadable {
+    /// The request.
+    pub id: RequestId,
+    /// Why not, with causes.
+    pub reason: String,
+}
+
+impl Unreadable {
+    /// A record that was read, or why it could not be.
+    ///
+    /// # Errors
+    /// Why it could not be read.
+    pub fn listed(id: RequestId, read: Result<Record, RecordError>) -> Listed {
+        read.map_err(|error| Self {
+            id,
+            reason: chain(&error),
+        })
+    }
+}
+
 /// Requests of a page, newest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// The requests.
-    pub items: Vec<Record>,
+    pub items: Vec<Listed>,
     /// How many requests there are on all pages.
     pub total: u64,
 }
@@ -120,10 +146,11 @@ pub trait Requests: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Record>, StoreError>;
+    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Listed>, StoreError>;
 
     /// Requests that ended before a time and whose temporary data is still there
-    /// ([`Record::data_removed`]), those that ended longest ago first, at most `limit`.
+    /// ([`Record::data_removed`]), those that ended longest ago first, at most `limit`. Those that
+    /// cannot be read are left out, and do not count.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -142,8 +169,8 @@ pub enum StoreError {
     Malformed {
         /// The request.
         id: RequestId,
-        /// What the parser said.
-        source: serde_json::Error,
+        /// Why not.
+        source: RecordError,
     },
     /// The store could not be reached or used.
     #[error("the request store could not {action}")]
@@ -159,6 +186,11 @@ impl Classify for StoreError {
     fn class(&self) -> Class {
         match self {
             Self::Conflict(_) | Self::Unavailable { .. } => Class::Retry,
+            // A later version of the service will come back to it.
+            Self::Malformed {
+                source: RecordError::Newer { .. },
+                ..
+            } => Class::Retry,
             Self::Malformed { .. } => Class::Bug,
         }
     }

@@ -1,8 +1,8 @@
 //! Claiming a request for a stage's work.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use crate::{Outcome, Record, Stage};
+use crate::{Lease, LeaseToken, Outcome, Record, Stage, Unknown};
 
 /// Stops of the service in the middle of one stage after which the request is given up. A stop is
 /// not the request's fault, but one that takes the whole process down each time would otherwise
@@ -18,44 +18,55 @@ pub enum Claim {
     Leased(Timestamp),
     /// Too many attempts; the request is to be ended.
     Exhausted,
-    /// The request is past that stage. Where it waits for another one, that stage's message may
-    /// have been lost in a crash and is to be sent again.
-    Past(Option<Stage>),
-    /// The request has not come that far; its own message will follow.
-    Early,
+    /// The request is at another stage. Where it waits there for somebody, that stage's message may
+    /// have been lost in a crash and is to be sent again, whether the request is past the message's
+    /// stage or has not come that far.
+    Elsewhere(Option<Stage>),
+    /// The request has ended.
+    Ended,
 }
 
 impl Record {
     /// Decides what a message for `stage` leads to (architecture §2.5, "every stage may run
     /// twice"). The attempt is counted before the work, so that a request which kills its
-    /// process cannot loop.
+    /// process cannot loop. A lease that is granted runs until `until` and has the owner `token`.
     pub fn claim(
         &self,
         stage: Stage,
+        token: &LeaseToken,
         now: Timestamp,
-        lease: SignedDuration,
+        until: Timestamp,
         max_attempts: u32,
     ) -> Claim {
         let mut record = self.clone();
-        if record.stage == Stage::Queued && stage == Stage::Pin {
+        if record.work.stage == Stage::Queued && stage == Stage::Pin {
             record.conclude(Outcome::Completed);
         }
-        let leased = record.leased_until.filter(|until| *until > now);
-        if record.stage > stage {
-            let waiting = leased.is_none() && record.stage != Stage::Done;
-            return Claim::Past(waiting.then_some(record.stage));
+        let work = &mut record.work;
+        let leased = work.leased_until(now);
+        if work.stage == Stage::Done {
+            return Claim::Ended;
         }
-        if record.stage < stage {
-            return Claim::Early;
+        if work.stage != stage {
+            let waits_for = match work.stage {
+                // Its first message is that of pin.
+                Stage::Queued => Stage::Pin,
+                other => other,
+            };
+            return Claim::Elsewhere(leased.is_none().then_some(waits_for));
         }
         if let Some(until) = leased {
             return Claim::Leased(until);
         }
-        if record.attempts >= max_attempts || record.interruptions >= MAX_INTERRUPTIONS {
+        if work.attempts >= max_attempts || work.interruptions >= MAX_INTERRUPTIONS {
             return Claim::Exhausted;
         }
-        record.attempts += 1;
-        record.leased_until = Some(now.saturating_add(lease).unwrap_or(Timestamp::MAX));
+        work.attempts += 1;
+        work.lease = Some(Lease {
+            token: token.clone(),
+            until,
+            unknown: Unknown::default(),
+        });
         Claim::Granted(Box::new(record))
     }
 }
@@ -63,9 +74,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AddRequest, BatchId, Kind, RequestId};
-
-    const LEASE: SignedDuration = SignedDuration::from_secs(60);
+    use crate::{AddRequest, BatchId, Request, RequestId};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -76,13 +85,18 @@ mod tests {
             RequestId(1),
             BatchId(1),
             None,
-            Kind::Add(AddRequest::default()),
+            Request::Add(AddRequest::default()),
             at(0),
         )
     }
 
+    fn claim(record: &Record, stage: Stage, now: i64) -> Claim {
+        let token = LeaseToken::new(now.to_string());
+        record.claim(stage, &token, at(now), at(now + 60), 3)
+    }
+
     fn granted(record: &Record, stage: Stage, now: i64) -> Record {
-        match record.claim(stage, at(now), LEASE, 3) {
+        match claim(record, stage, now) {
             Claim::Granted(record) => *record,
             other => panic!("{other:?}"),
         }
@@ -91,13 +105,14 @@ mod tests {
     #[test]
     fn a_second_copy_waits_for_the_lease_and_then_counts_as_an_attempt() {
         let first = granted(&record(), Stage::Pin, 0);
-        assert_eq!(first.stage, Stage::Pin);
-        assert_eq!(
-            first.claim(Stage::Pin, at(59), LEASE, 3),
-            Claim::Leased(at(60))
-        );
+        assert_eq!(first.work.stage, Stage::Pin);
+        assert_eq!(claim(&first, Stage::Pin, 59), Claim::Leased(at(60)));
         let second = granted(&first, Stage::Pin, 60);
-        assert_eq!(second.attempts, 2);
+        assert_eq!(second.work.attempts, 2);
+        // The lease has another owner now.
+        let tokens = [0, 60].map(|second| LeaseToken::new(second.to_string()));
+        let holds = tokens.each_ref().map(|token| second.is_worked_on_by(token));
+        assert_eq!(holds, [false, true]);
     }
 
     #[test]
@@ -106,19 +121,16 @@ mod tests {
         for n in 0..3 {
             record = granted(&record, Stage::Pin, n * 100);
         }
-        assert_eq!(
-            record.claim(Stage::Pin, at(1000), LEASE, 3),
-            Claim::Exhausted
-        );
+        assert_eq!(claim(&record, Stage::Pin, 1000), Claim::Exhausted);
     }
 
     #[test]
     fn a_stop_of_the_service_is_no_attempt() {
         let mut record = granted(&record(), Stage::Pin, 0);
         record.release();
-        assert_eq!((record.attempts, record.leased_until), (0, None));
+        assert_eq!((record.work.attempts, &record.work.lease), (0, &None));
         record.release();
-        assert_eq!(record.attempts, 0);
+        assert_eq!(record.work.attempts, 0);
     }
 
     #[test]
@@ -128,23 +140,33 @@ mod tests {
             record = granted(&record, Stage::Pin, i64::from(n));
             record.release();
         }
-        assert_eq!(
-            record.claim(Stage::Pin, at(1000), LEASE, 3),
-            Claim::Exhausted
-        );
+        assert_eq!(claim(&record, Stage::Pin, 1000), Claim::Exhausted);
     }
 
     #[test]
-    fn a_late_message_sends_the_present_stage_again_unless_somebody_is_at_it() {
+    fn a_message_for_another_stage_sends_that_of_the_present_one_unless_somebody_is_at_it() {
+        assert_eq!(
+            claim(&record(), Stage::Push, 0),
+            Claim::Elsewhere(Some(Stage::Pin))
+        );
         let mut record = granted(&record(), Stage::Pin, 0);
         record.conclude(Outcome::Completed);
-        let waiting = record.claim(Stage::Pin, at(1), LEASE, 3);
-        assert_eq!(waiting, Claim::Past(Some(Stage::Mutate)));
-        let worked_on = granted(&record, Stage::Mutate, 1);
-        assert_eq!(
-            worked_on.claim(Stage::Pin, at(2), LEASE, 3),
-            Claim::Past(None)
-        );
-        assert_eq!(worked_on.claim(Stage::Push, at(2), LEASE, 3), Claim::Early);
+        for late_or_early in [Stage::Pin, Stage::Push] {
+            let waiting = claim(&record, late_or_early, 1);
+            assert_eq!(waiting, Claim::Elsewhere(Some(Stage::Mutate)));
+            let worked_on = granted(&record, Stage::Mutate, 1);
+            assert_eq!(claim(&worked_on, late_or_early, 2), Claim::Elsewhere(None));
+        }
+        record.conclude(Outcome::Rejected);
+        assert_eq!(claim(&record, Stage::Mutate, 3), Claim::Ended);
+    }
+
+    #[test]
+    fn a_request_that_ended_is_nobodys() {
+        let mut record = granted(&record(), Stage::Pin, 0);
+        let token = LeaseToken::new("0");
+        assert!(record.is_worked_on_by(&token));
+        record.fail("no", at(1));
+        assert!(!record.is_worked_on_by(&token));
     }
 }

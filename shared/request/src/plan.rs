@@ -5,7 +5,38 @@ use std::collections::BTreeMap;
 use iib_oci::{Arch, Descriptor, Digest, Pinned};
 use serde::{Deserialize, Serialize};
 
-use crate::Scope;
+use crate::{Scope, Unknown};
+
+/// Everything that pin settled, by family of work; the later stages look nothing up by tag again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Plan {
+    /// An index is made.
+    Index(IndexPlan),
+}
+
+/// What was settled for a request that makes an index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexPlan {
+    /// The index to start from; none: an empty one.
+    #[serde(default)]
+    pub from: Option<IndexToRead>,
+    /// The bundles asked for, in order; several may be the same image.
+    #[serde(default)]
+    pub bundles: Vec<PinnedBundle>,
+    /// The image of each architecture to build on; a `scratch` index has no images here.
+    #[serde(default)]
+    pub bases: BTreeMap<Arch, Option<Pinned>>,
+    /// Version label of the new index, such as `v4.6`.
+    #[serde(default)]
+    pub version: String,
+    /// Scope of the new index.
+    #[serde(default)]
+    pub scope: Scope,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
 
 /// A bundle of the request, pinned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,42 +47,59 @@ pub struct PinnedBundle {
     /// reference resolves it (worker flows §4).
     pub pinned: Pinned,
     /// The package label of the image, if it has one.
+    #[serde(default)]
     pub package: Option<String>,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
-/// Where the database of the input index is found.
+/// Where the contents of the input index are found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexToRead {
     /// The index as the user's pull spec resolved.
     pub resolved: Pinned,
-    /// The image of one architecture whose layers hold the database.
+    /// The image of one architecture whose layers hold the contents.
     pub image: Pinned,
-    /// Path of the database in the image, without a leading slash.
-    pub database: String,
+    /// What they are and where.
+    pub form: IndexForm,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
-/// Everything that pin settled; the later stages look nothing up by tag again.
+/// The form of an index in its image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
-    /// The bundles asked for, in order; several may be the same image.
-    pub bundles: Vec<PinnedBundle>,
-    /// The index to start from; none: an empty one.
-    pub from_index: Option<IndexToRead>,
-    /// The image of each architecture to build on; a `scratch` index has no images here.
-    pub binary_images: BTreeMap<Arch, Option<Pinned>>,
-    /// Version label of the new index, such as `v4.6`.
-    pub version: String,
-    /// Scope of the new index.
-    pub scope: Scope,
+#[serde(rename_all = "snake_case")]
+pub enum IndexForm {
+    /// A database, at this path in the image, without a leading slash.
+    Database(String),
 }
 
 /// What mutate made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Built {
-    /// Name of the layer in the artifact store.
+    /// The layers that go on top of each base, the lowest first.
+    #[serde(default)]
+    pub layers: Vec<BuiltLayer>,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// A layer that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuiltLayer {
+    /// Its name in the artifact store.
     pub artifact: String,
     /// The layer, as a manifest names it.
     pub layer: Descriptor,
     /// Digest of the uncompressed layer.
     pub diff_id: Digest,
+    /// What it holds: a path in the image.
+    #[serde(default)]
+    pub holds: String,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }

@@ -1,25 +1,30 @@
 //! The record of a request: the truth about it.
 
+mod format;
+
 use std::collections::BTreeMap;
 
-use iib_oci::{Arch, Digest};
+use iib_oci::Digest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::format::FORMAT;
 use crate::{
-    AddRequest, BatchId, Built, Outcome, Plan, RequestId, Scope, SecretRef, Stage, State,
-    StateEntry, Transition, Update,
+    AddRequest, BatchId, Built, Facts, LeaseToken, Outcome, Plan, RequestId, SecretRef, Stage,
+    State, StateEntry, Transition, Unknown, Update, Work,
 };
+
+pub use format::RecordError;
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request_type", rename_all = "kebab-case")]
-pub enum Kind {
+pub enum Request {
     /// Add bundles to an index.
     Add(AddRequest),
 }
 
-impl Kind {
+impl Request {
     /// The name the API uses.
     pub fn name(&self) -> &'static str {
         match self {
@@ -28,63 +33,39 @@ impl Kind {
     }
 }
 
-/// What became known about a request on the way; shown by the API as it comes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outputs {
-    /// Architectures of the result.
-    pub arches: Vec<Arch>,
-    /// The binary image used, as written by the user or the settings.
-    pub binary_image: Option<String>,
-    /// The same, pinned.
-    pub binary_image_resolved: Option<String>,
-    /// `from_index`, pinned.
-    pub from_index_resolved: Option<String>,
-    /// Bundles of the request by package.
-    pub bundle_mapping: BTreeMap<String, Vec<String>>,
-    /// The settled scope.
-    pub distribution_scope: Option<Scope>,
-    /// The result.
-    pub index_image: Option<String>,
-    /// The result, pinned.
-    pub index_image_resolved: Option<String>,
-    /// The result under the service's own name.
-    pub internal_index_image_copy: Option<String>,
-    /// The same, pinned.
-    pub internal_index_image_copy_resolved: Option<String>,
-}
-
 /// Everything the service knows about a request.
 ///
 /// It is changed by conditional writes on `version` only: whoever read an older version loses
-/// and looks again.
+/// and looks again. As text it is read and written by [`Record::from_stored`] and
+/// [`Record::to_stored`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
+    /// The format it is stored in; once it is read, that of this version.
+    pub format: u32,
     /// Number of the request.
     pub id: RequestId,
     /// Number of its batch.
     pub batch: BatchId,
     /// Who asked, if known.
+    #[serde(default)]
     pub user: Option<String>,
     /// What is asked for.
-    pub kind: Kind,
-    /// Where it stands.
-    pub stage: Stage,
-    /// How often the present stage was begun, stops of the service not counted.
-    pub attempts: u32,
-    /// How often the service stopped in the middle of the present stage.
-    #[serde(default)]
-    pub interruptions: u32,
-    /// Until when somebody works on it.
-    pub leased_until: Option<Timestamp>,
+    pub request: Request,
+    /// Where the work stands.
+    pub work: Work,
     /// Counts the writes; 1 for a new record.
     pub version: u64,
     /// States, oldest first; never empty.
+    #[serde(default)]
     pub history: Vec<StateEntry>,
     /// What became known on the way.
-    pub outputs: Outputs,
+    #[serde(default)]
+    pub facts: Facts,
     /// What pin settled.
+    #[serde(default)]
     pub plan: Option<Plan>,
     /// What mutate made.
+    #[serde(default)]
     pub built: Option<Built>,
     /// What each build tag named before push moved the first of them, if anything: an attempt that
     /// comes after another one leaves a tag alone that somebody else has moved since.
@@ -96,6 +77,9 @@ pub struct Record {
     /// Whether its log, uploads and intermediate tags are gone, as the settings say they will be.
     #[serde(default)]
     pub data_removed: bool,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 impl Record {
@@ -104,37 +88,37 @@ impl Record {
         id: RequestId,
         batch: BatchId,
         user: Option<String>,
-        kind: Kind,
+        request: Request,
         now: Timestamp,
     ) -> Self {
-        let outputs = match &kind {
-            Kind::Add(add) => Outputs {
+        let facts = match &request {
+            Request::Add(add) => Facts {
                 binary_image: add.binary_image.clone(),
                 distribution_scope: add.distribution_scope,
-                ..Outputs::default()
+                ..Facts::default()
             },
         };
         Self {
+            format: FORMAT,
             id,
             batch,
             user,
-            kind,
-            stage: Stage::Queued,
-            attempts: 0,
-            interruptions: 0,
-            leased_until: None,
+            request,
+            work: Work::queued(),
             version: 1,
             history: vec![StateEntry {
                 state: State::InProgress,
                 state_reason: "The request was initiated".to_owned(),
                 updated: now,
+                unknown: Unknown::default(),
             }],
-            outputs,
+            facts,
             plan: None,
             built: None,
             tags_before: None,
             secrets: BTreeMap::new(),
             data_removed: false,
+            unknown: Unknown::default(),
         }
     }
 
@@ -161,47 +145,18 @@ impl Record {
     /// latest one with the same reason is not recorded twice, so that a stage which runs again
     /// leaves the same history.
     pub fn apply(&mut self, update: &Update, now: Timestamp) {
-        fn set<T: Clone>(field: &mut Option<T>, value: &Option<T>) {
-            if value.is_some() {
-                field.clone_from(value);
-            }
-        }
-        let out = &mut self.outputs;
-        if let Some(arches) = &update.arches {
-            out.arches.clone_from(arches);
-            out.arches.sort();
-        }
-        if let Some(mapping) = &update.bundle_mapping {
-            out.bundle_mapping.clone_from(mapping);
-        }
-        set(&mut out.binary_image, &update.binary_image);
-        set(
-            &mut out.binary_image_resolved,
-            &update.binary_image_resolved,
-        );
-        set(&mut out.from_index_resolved, &update.from_index_resolved);
-        set(&mut out.distribution_scope, &update.distribution_scope);
-        set(&mut out.index_image, &update.index_image);
-        set(&mut out.index_image_resolved, &update.index_image_resolved);
-        set(
-            &mut out.internal_index_image_copy,
-            &update.internal_index_image_copy,
-        );
-        set(
-            &mut out.internal_index_image_copy_resolved,
-            &update.internal_index_image_copy_resolved,
-        );
-        let Some(state) = update.state else { return };
-        let reason = update.state_reason.clone().unwrap_or_default();
+        self.facts.merge(&update.facts);
+        let Some(new) = &update.state else { return };
         let repeated = self
             .history
             .iter()
-            .any(|e| e.state == state && e.state_reason == reason);
+            .any(|entry| entry.state == new.state && entry.state_reason == new.state_reason);
         if !self.state().is_final() && !repeated {
             self.history.push(StateEntry {
-                state,
-                state_reason: reason,
+                state: new.state,
+                state_reason: new.state_reason.clone(),
                 updated: now,
+                unknown: Unknown::default(),
             });
         }
     }
@@ -209,15 +164,15 @@ impl Record {
     /// Ends the work of the present stage: on to the next one, or to the end. The lease is
     /// given back and attempts count anew.
     pub fn conclude(&mut self, outcome: Outcome) -> Transition {
-        let transition = self.stage.next(outcome);
+        let transition = self.work.stage.next(outcome);
         match transition {
-            Transition::To(stage) => self.stage = stage,
-            Transition::Finish(_) => self.stage = Stage::Done,
+            Transition::To(stage) => self.work.stage = stage,
+            Transition::Finish(_) => self.work.stage = Stage::Done,
             Transition::Ended => return transition,
         }
-        self.attempts = 0;
-        self.interruptions = 0;
-        self.leased_until = None;
+        self.work.attempts = 0;
+        self.work.interruptions = 0;
+        self.work.lease = None;
         transition
     }
 
@@ -230,9 +185,15 @@ impl Record {
     /// Gives a lease back without counting the attempt: the service was stopped, the request is
     /// not to blame.
     pub fn release(&mut self) {
-        if self.leased_until.take().is_some() {
-            self.attempts = self.attempts.saturating_sub(1);
-            self.interruptions = self.interruptions.saturating_add(1);
+        let work = &mut self.work;
+        if work.lease.take().is_some() {
+            work.attempts = work.attempts.saturating_sub(1);
+            work.interruptions = work.interruptions.saturating_add(1);
         }
+    }
+
+    /// Whether this attempt may still write: the lease is its own, and the request goes on.
+    pub fn is_worked_on_by(&self, token: &LeaseToken) -> bool {
+        self.work.is_held_by(token) && !self.state().is_final()
     }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::Unknown;
+
 /// The state of a request as the API shows it (spec rest-api §6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,4 +56,7 @@ pub struct StateEntry {
     pub state_reason: String,
     /// When it began.
     pub updated: Timestamp,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::{RequestId, Stage};
 
 /// A nudge to work on a request. The record is the truth; a message may be lost, doubled or late
-/// and nothing but time is lost (architecture §2.5).
+/// and nothing but time is lost (architecture §2.5). Members that a newer version has put into it
+/// are passed over: it is not stored again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Task {
     /// The request to work on.
     pub request_id: RequestId,

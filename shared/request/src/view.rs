@@ -7,7 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{AddRequest, ApiSettings, BatchId, Kind, Record, RequestId, Scope, State, StateEntry};
+use crate::{
+    AddRequest, ApiSettings, BatchId, Record, Request, RequestId, Scope, State, StateEntry,
+};
+
+/// What is shown before it is known which bundles are of which package.
+static NO_BUNDLES: BTreeMap<String, Vec<String>> = BTreeMap::new();
 
 /// How much of a request is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +96,7 @@ struct Document {
 impl<'a> View<'a> {
     /// Shows a request. `builds` is the absolute URL of the listing, without a trailing slash.
     pub fn new(record: &'a Record, form: Form, builds: &str, settings: &ApiSettings) -> Self {
-        let Kind::Add(add) = &record.kind;
+        let Request::Add(add) = &record.request;
         let verbose = match form {
             Form::Short => None,
             Form::Verbose => Some(Verbose {
@@ -106,9 +111,9 @@ impl<'a> View<'a> {
         Self {
             id: record.id,
             batch: record.batch,
-            request_type: record.kind.name(),
+            request_type: record.request.name(),
             user: record.user.as_deref(),
-            arches: &record.outputs.arches,
+            arches: record.facts.arches.as_deref().unwrap_or_default(),
             latest: Entry {
                 state: record.state(),
                 state_reason: record.state_reason(),
@@ -117,7 +122,7 @@ impl<'a> View<'a> {
             index: index(record, add),
             add: Add {
                 bundles: &add.bundles,
-                bundle_mapping: &record.outputs.bundle_mapping,
+                bundle_mapping: record.facts.bundle_mapping.as_ref().unwrap_or(&NO_BUNDLES),
                 organization: add.organization.as_deref(),
                 removed_operators: [],
                 deprecation_list: &add.deprecation_list,
@@ -130,8 +135,28 @@ impl<'a> View<'a> {
     }
 }
 
+/// What a listing shows of a request whose record this version cannot read: that it is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stub {
+    id: RequestId,
+    /// Whoever waits for its end has to go on waiting: nobody here knows of any.
+    state: State,
+    state_reason: &'static str,
+}
+
+impl Stub {
+    /// Of the request with this number.
+    pub fn new(id: RequestId) -> Self {
+        Self {
+            id,
+            state: State::InProgress,
+            state_reason: "The record of this request cannot be read by this version of the service. It is left as it is; ask the operators of this service.",
+        }
+    }
+}
+
 fn index<'a>(record: &'a Record, add: &'a AddRequest) -> Index<'a> {
-    let out = &record.outputs;
+    let out = &record.facts;
     Index {
         binary_image: out.binary_image.as_deref(),
         binary_image_resolved: out.binary_image_resolved.as_deref(),

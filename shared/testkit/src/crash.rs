@@ -1,4 +1,4 @@
-//! A process that dies between two calls to the world.
+//! A process that dies, or is paused, between two calls to the world.
 //!
 //! Calls are counted over all ports together, so every number is a place where it can die. Where
 //! calls are made at the same time, their order differs from run to run; then the calls of one kind
@@ -12,11 +12,12 @@ use async_trait::async_trait;
 use iib_oci::{Descriptor, Digest, PullSpec, RawManifest, Reference, Repository};
 use iib_ports::{
     Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, BlobSource, BlobStream,
-    Bytestream, Created, Delivery, Logs, NewRequest, Page, PageQuery, Queue, QueueError, Registry,
-    RegistryError, Requests, Secret, SecretError, Secrets, StoreError, Stored,
+    Bytestream, Created, Delivery, Listed, Logs, NewRequest, Page, PageQuery, Queue, QueueError,
+    Registry, RegistryError, Requests, Secret, SecretError, Secrets, StoreError, Stored,
 };
 use iib_request::{Record, RequestId, SecretRef, Task};
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 /// What becomes of the call during which the process dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,9 @@ pub enum LastCall {
     Lost,
     /// It takes effect, and nobody hears of it.
     Unanswered,
+    /// The process does not die but stands still, until [`Crash::wake`]; then it makes the call, and
+    /// goes on as if no time had passed.
+    Paused,
 }
 
 /// The call during which the process dies.
@@ -64,6 +68,14 @@ pub struct Crash {
     death: Death,
     last: LastCall,
     life: Mutex<Life>,
+    pause: Pause,
+}
+
+/// Where a process waits, and on what.
+#[derive(Default)]
+struct Pause {
+    reached: Notify,
+    over: Notify,
 }
 
 /// What a process did so far.
@@ -71,6 +83,7 @@ pub struct Crash {
 struct Life {
     made: Vec<&'static str>,
     died_at: Option<&'static str>,
+    was_paused: bool,
 }
 
 /// What becomes of a call.
@@ -78,6 +91,7 @@ enum Fate {
     Made,
     Unanswered,
     Lost,
+    Paused,
 }
 
 const DEAD: &str = "the process is dead";
@@ -90,6 +104,7 @@ impl Crash {
             death,
             last,
             life: Mutex::default(),
+            pause: Pause::default(),
         });
         let dying = Ports {
             requests: crash.clone(),
@@ -128,6 +143,16 @@ impl Crash {
         self.life().made.clone()
     }
 
+    /// Waits until the process stands still.
+    pub async fn stands_still(&self) {
+        self.pause.reached.notified().await;
+    }
+
+    /// Lets a process that stands still go on.
+    pub fn wake(&self) {
+        self.pause.over.notify_one();
+    }
+
     fn fate(&self, name: &'static str) -> Fate {
         let mut life = self.life();
         if life.died_at.is_some() {
@@ -145,10 +170,20 @@ impl Crash {
             life.made.push(name);
             return Fate::Made;
         }
+        if self.last == LastCall::Paused {
+            life.made.push(name);
+            return match life.was_paused {
+                true => Fate::Made,
+                false => {
+                    life.was_paused = true;
+                    Fate::Paused
+                }
+            };
+        }
         life.died_at = Some(name);
         match self.last {
-            LastCall::Lost => Fate::Lost,
             LastCall::Unanswered => Fate::Unanswered,
+            LastCall::Lost | LastCall::Paused => Fate::Lost,
         }
     }
 
@@ -161,6 +196,11 @@ impl Crash {
     ) -> Result<T, E> {
         match self.fate(name) {
             Fate::Made => return call.await,
+            Fate::Paused => {
+                self.pause.reached.notify_one();
+                self.pause.over.notified().await;
+                return call.await;
+            }
             Fate::Unanswered => {
                 call.await?;
             }
@@ -228,7 +268,7 @@ impl Requests for Crash {
             .await
     }
 
-    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Record>, StoreError> {
+    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Listed>, StoreError> {
         self.call(
             "requests.live",
             self.ports.requests.live(after, limit),

@@ -13,7 +13,7 @@ use iib_oci::Digest;
 use iib_pipeline::artifact::ArtifactDeps;
 use iib_pipeline::intake::{IntakeDeps, submit_add};
 use iib_ports::{ArtifactKey, Class, Classify, Requests as _};
-use iib_request::{AddRequest, ApiSettings, BinaryImages, Kind, RequestId, UploadKind};
+use iib_request::{AddRequest, ApiSettings, BinaryImages, Request, RequestId, UploadKind};
 use iib_testkit::memory::{
     MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingNotifier,
 };
@@ -99,7 +99,7 @@ async fn a_document_in_the_inbox_becomes_a_request() {
         service.run(request_event()).await.unwrap();
     }
     let record = service.requests.get(RequestId(1)).await.unwrap().unwrap();
-    let Kind::Add(add) = record.kind;
+    let Request::Add(add) = record.request;
     assert_eq!(add.build_tags, ["nightly"]);
     assert!(service.requests.get(RequestId(2)).await.unwrap().is_none());
     let result = service.read("results/team a/lantern.json").await;

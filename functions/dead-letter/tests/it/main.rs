@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use iib_pipeline::dead_letter::DeadLetterDeps;
 use iib_ports::{Clock, NewRequest};
-use iib_request::{AddRequest, Kind, Outcome, Record, RequestId, Stage, State};
+use iib_request::{
+    AddRequest, Lease, LeaseToken, Outcome, Record, Request, RequestId, Stage, State, Unknown,
+};
 use iib_testkit::memory::{
     MemoryArtifacts, MemoryLogs, MemoryRequests, MemorySecrets, RecordingNotifier,
 };
@@ -35,13 +37,13 @@ impl Service {
             clock: clock.clone(),
             notifier: Arc::new(RecordingNotifier::default()),
         };
-        let kind = Kind::Add(AddRequest::default());
+        let kind = Request::Add(AddRequest::default());
         let new = NewRequest::new(None, kind, clock.now());
         let mut record = deps.requests.create(new).await.unwrap().into_record();
         for _ in 0..2 {
             record.conclude(Outcome::Completed);
         }
-        assert_eq!(record.stage, Stage::Mutate);
+        assert_eq!(record.work.stage, Stage::Mutate);
         deps.requests.replace(record).await.unwrap();
         Self { clock, deps }
     }
@@ -81,7 +83,11 @@ async fn the_request_of_a_dead_letter_fails() {
 async fn letters_are_dealt_with_one_by_one() {
     let service = Service::new().await;
     let mut record = service.record().await;
-    record.leased_until = Some(service.clock.now() + SignedDuration::from_secs(60));
+    record.work.lease = Some(Lease {
+        token: LeaseToken::new("somebody"),
+        until: service.clock.now() + SignedDuration::from_secs(60),
+        unknown: Unknown::default(),
+    });
     service.deps.requests.replace(record).await.unwrap();
     let mut event = event();
     let records = event["Records"].as_array_mut().unwrap();

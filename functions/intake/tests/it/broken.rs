@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use iib_ports::{Created, NewRequest, Page, PageQuery, Requests, StoreError};
+use iib_ports::{Created, Listed, NewRequest, Page, PageQuery, Requests, StoreError, Unreadable};
 use iib_request::{Record, RequestId};
 use jiff::Timestamp;
+use serde_json::json;
 
 use crate::service::{Service, good};
 
@@ -15,6 +16,8 @@ const INTERNAL: &str = "The server encountered an internal error and was unable 
 enum Broken {
     Unreachable,
     Panics,
+    /// Its only record is of a newer version.
+    Newer,
 }
 
 impl Broken {
@@ -25,6 +28,10 @@ impl Broken {
                 source: "secret detail".into(),
             }),
             Self::Panics => panic!("secret detail"),
+            Self::Newer => Err(StoreError::Malformed {
+                id: RequestId(1),
+                source: Record::from_stored(r#"{"format": 99}"#).unwrap_err(),
+            }),
         }
     }
 }
@@ -44,10 +51,20 @@ impl Requests for Broken {
     }
 
     async fn list(&self, _: PageQuery) -> Result<Page, StoreError> {
-        self.fail()
+        let Self::Newer = self else {
+            return self.fail();
+        };
+        let unreadable = Unreadable {
+            id: RequestId(1),
+            reason: "secret detail".to_owned(),
+        };
+        Ok(Page {
+            items: vec![Err(unreadable)],
+            total: 1,
+        })
     }
 
-    async fn live(&self, _: Option<RequestId>, _: u32) -> Result<Vec<Record>, StoreError> {
+    async fn live(&self, _: Option<RequestId>, _: u32) -> Result<Vec<Listed>, StoreError> {
         self.fail()
     }
 
@@ -80,6 +97,25 @@ async fn failures_and_panics_are_error_objects_without_details() {
         let answer = service.get("/nothing").await;
         answer.assert_error(404, "The requested resource was not found");
     }
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_read_stands_in_the_listing() {
+    let service = broken(Broken::Newer);
+    let listing = service.get("/api/v1/builds?verbose=true").await.json();
+    let stub = &listing["items"][0];
+    assert_eq!(
+        (&stub["id"], &stub["state"]),
+        (&json!(1), &json!("in_progress"))
+    );
+    let reason = stub["state_reason"].as_str().unwrap();
+    assert!(
+        reason.contains("cannot be read by this version"),
+        "{reason}"
+    );
+    assert!(!listing.to_string().contains("secret detail"), "{listing}");
+    let one = service.get("/api/v1/builds/1").await;
+    one.assert_error(500, INTERNAL);
 }
 
 #[tokio::test]

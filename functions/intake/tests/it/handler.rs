@@ -64,7 +64,7 @@ async fn the_function_takes_a_request_in_and_shows_it() {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(record.stage, Stage::Queued);
+    assert_eq!(record.work.stage, Stage::Queued);
     assert_eq!(record.user.as_deref(), Some("ann@example.com"));
     let hidden = SignedDuration::from_secs(60);
     let messages = local.queue.receive(Stage::Pin, 10, hidden).await.unwrap();

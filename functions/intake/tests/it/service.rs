@@ -129,7 +129,7 @@ impl Service {
         let stored = self.requests.get(RequestId(id)).await.unwrap();
         let mut record = stored.unwrap();
         record.apply(&Update::state(State::Complete, "done"), self.clock.now());
-        record.stage = Stage::Done;
+        record.work.stage = Stage::Done;
         self.requests.replace(record).await.unwrap();
     }
 

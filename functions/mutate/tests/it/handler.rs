@@ -21,12 +21,12 @@ async fn the_function_makes_the_layer_of_a_request() {
     let local = machine.open();
     let record = record(&local).await;
     assert_eq!(
-        (record.stage, record.state()),
+        (record.work.stage, record.state()),
         (Stage::Push, State::InProgress)
     );
-    let built = record.built.unwrap();
-    let key = ArtifactKey::layer(record.id);
-    assert_eq!(built.artifact, key.as_str());
+    let built = record.built.unwrap().layers.remove(0);
+    let key: ArtifactKey = built.artifact.parse().unwrap();
+    assert_eq!(key.request(), Some(record.id));
     let pieces: Vec<_> = local
         .deps
         .artifacts
@@ -65,5 +65,5 @@ async fn messages_fail_alone() {
     machine
         .assert_that_messages_fail_alone(iib_mutate::handle, event(), Stage::Push)
         .await;
-    assert_eq!(record(&machine.open()).await.stage, Stage::Push);
+    assert_eq!(record(&machine.open()).await.work.stage, Stage::Push);
 }

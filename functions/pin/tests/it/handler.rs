@@ -1,6 +1,6 @@
 //! The handler does its stage, given the event documents of `events/`.
 
-use iib_request::{Stage, State, Task};
+use iib_request::{IndexForm, Plan, Stage, State, Task};
 use serde_json::{Value, json};
 
 use crate::machine::{Machine, log_of, record, waiting};
@@ -18,14 +18,14 @@ async fn the_function_pins_the_images_of_a_request() {
     let local = machine.open();
     let record = record(&local).await;
     assert_eq!(
-        (record.stage, record.state()),
+        (record.work.stage, record.state()),
         (Stage::Mutate, State::InProgress)
     );
     assert_eq!(
         record.state_reason(),
         "Building the index image for the following arches: amd64, arm64"
     );
-    let plan = record.plan.unwrap();
+    let Plan::Index(plan) = record.plan.unwrap();
     let digest = async |name: &str| {
         let spec = format!("{}/examples/{name}", machine.host).parse().unwrap();
         local.deps.registry.manifest(&spec).await.unwrap().digest()
@@ -34,11 +34,14 @@ async fn the_function_pins_the_images_of_a_request() {
     assert_eq!(plan.bundles.len(), 1);
     assert_eq!(bundle.pinned.digest(), &digest("lantern:v0.2.0").await);
     assert_eq!(bundle.package.as_deref(), Some("lantern"));
-    let index = plan.from_index.unwrap();
+    let index = plan.from.unwrap();
     assert_eq!(index.resolved.digest(), &digest("index:v1").await);
-    assert_eq!(index.database, "database/index.db");
+    assert_eq!(
+        index.form,
+        IndexForm::Database("database/index.db".to_owned())
+    );
     assert_eq!(plan.version, "v4.6");
-    let arches: Vec<_> = plan.binary_images.keys().map(ToString::to_string).collect();
+    let arches: Vec<_> = plan.bases.keys().map(ToString::to_string).collect();
     assert_eq!(arches, ["amd64", "arm64"]);
 
     let next = Task::new(record.id, Stage::Mutate);
@@ -59,5 +62,5 @@ async fn messages_fail_alone() {
     machine
         .assert_that_messages_fail_alone(iib_pin::handle, event(), Stage::Mutate)
         .await;
-    assert_eq!(record(&machine.open()).await.stage, Stage::Mutate);
+    assert_eq!(record(&machine.open()).await.work.stage, Stage::Mutate);
 }

@@ -105,7 +105,7 @@ async fn a_log_is_there_until_the_schedule_removes_it_and_then_it_is_gone() {
         run(&service).await,
         json!({
             "resent": 0, "expired": 1, "removed_objects": 1, "kept_tags": 0,
-            "live": {}, "oldest_live_seconds": 0, "more": false,
+            "live": {}, "oldest_live_seconds": 0, "unreadable": 0, "more": false,
         })
     );
     let (status, text) = log(&service).await;

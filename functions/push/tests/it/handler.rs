@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use iib_indexdb::SqliteIndex;
 use iib_oci::{PullSpec, Resolved};
-use iib_ports::{ArtifactError, ArtifactKey};
+use iib_ports::ArtifactRoot;
 use iib_request::{Stage, State, Task};
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ async fn the_function_pushes_the_index_of_a_request() {
     let registry = &*local.deps.registry;
     let record = record(&local).await;
     assert_eq!(
-        (record.stage, record.state()),
+        (record.work.stage, record.state()),
         (Stage::Done, State::Complete)
     );
     let manifest = async |tag: &str| {
@@ -37,7 +37,7 @@ async fn the_function_pushes_the_index_of_a_request() {
     let list = manifest("1").await;
     assert_eq!(manifest("nightly").await, list);
     let pinned = format!("{}/iib-build@{}", machine.host, list.digest());
-    assert_eq!(record.outputs.index_image_resolved, Some(pinned));
+    assert_eq!(record.facts.index_image_resolved, Some(pinned));
     let Resolved::List(list) = list.read().unwrap() else {
         panic!("the result is one image")
     };
@@ -52,7 +52,7 @@ async fn the_function_pushes_the_index_of_a_request() {
     ];
     assert_eq!(listed, images.each_ref());
 
-    let index = record.outputs.index_image.unwrap().parse().unwrap();
+    let index = record.facts.index_image.unwrap().parse().unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let catalog = iib_pipeline::read_catalog(
         registry,
@@ -69,9 +69,9 @@ async fn the_function_pushes_the_index_of_a_request() {
     let left = local
         .deps
         .artifacts
-        .get(&ArtifactKey::layer(record.id))
+        .list(ArtifactRoot::Work, Some(record.id), None, 1)
         .await;
-    assert!(matches!(left, Err(ArtifactError::Missing(_))));
+    assert_eq!(left.unwrap(), []);
     // Only what mutate sent: nothing comes after this stage.
     let sent = Task::new(record.id, Stage::Push);
     assert_eq!(waiting(&local, Stage::Push).await, [sent]);
@@ -91,5 +91,5 @@ async fn messages_fail_alone() {
     machine
         .assert_that_messages_fail_alone(iib_push::handle, event(), Stage::Pin)
         .await;
-    assert_eq!(record(&machine.open()).await.stage, Stage::Done);
+    assert_eq!(record(&machine.open()).await.work.stage, Stage::Done);
 }

@@ -30,7 +30,7 @@ impl Scenarios<'_> {
             };
             let id = self.submit(&deps).await?;
             work(self.platform, &deps, None).await?;
-            let stage = record(&process.deps, id).await?.stage;
+            let stage = record(&process.deps, id).await?.work.stage;
             ensure!(stage != Stage::Done, "nothing was lost after {lost} sends");
             drop((deps, process));
             let process = start(self.platform, &repository).await?;

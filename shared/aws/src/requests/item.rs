@@ -1,7 +1,7 @@
 //! A record as an item of the table, and back.
 
 use iib_ports::StoreError;
-use iib_request::{Record, RequestId, Stage};
+use iib_request::{Record, RecordError, RequestId, Stage};
 
 use super::DynamoRequests;
 use crate::table::{Item, PHASE, RANK, as_number, as_text, key, number, text, unique};
@@ -30,8 +30,9 @@ impl DynamoRequests {
     /// The item of a record. A large record is stored beside it first, under a name of its own.
     pub(super) async fn item(&self, record: &Record) -> Result<Item, StoreError> {
         let id = record.id;
-        let json =
-            serde_json::to_string(record).map_err(|source| StoreError::Malformed { id, source })?;
+        let json = record
+            .to_stored()
+            .map_err(|source| StoreError::Malformed { id, source })?;
         let mark = unique();
         let mut item = place(id);
         item.insert("version".to_owned(), number(record.version));
@@ -49,30 +50,26 @@ impl DynamoRequests {
         Ok(item)
     }
 
-    /// The record of an item; `None` if its large record was replaced meanwhile, and the item is
-    /// to be read again.
+    /// The record of an item, or why it cannot be read; `None` if its large record was replaced
+    /// meanwhile, and the item is to be read again.
     pub(super) async fn record(
         &self,
-        id: RequestId,
         item: &Item,
-    ) -> Result<Option<Record>, StoreError> {
-        let parse = |json: &str| {
-            serde_json::from_str(json).map_err(|source| StoreError::Malformed { id, source })
-        };
-        match (as_text(item, RECORD), as_text(item, OVERFLOW)) {
-            (Some(json), _) => parse(json).map(Some),
-            (None, Some(name)) => match self.overflow.read(name).await? {
-                Some(json) => parse(&json).map(Some),
-                None => Ok(None),
-            },
-            (None, None) => parse("").map(Some),
-        }
+    ) -> Result<Option<Result<Record, RecordError>>, StoreError> {
+        Ok(match (as_text(item, RECORD), as_text(item, OVERFLOW)) {
+            (Some(json), _) => Some(Record::from_stored(json)),
+            (None, Some(name)) => {
+                let json = self.overflow.read(name).await?;
+                json.map(|json| Record::from_stored(&json))
+            }
+            (None, None) => Some(Record::from_stored("")),
+        })
     }
 }
 
 /// Where a record stands in the index `phase`; nothing if nobody looks for it there.
 fn phase(record: &Record) -> Option<(&'static str, i64)> {
-    if record.stage != Stage::Done {
+    if record.work.stage != Stage::Done {
         return Some((LIVE, i64::try_from(record.id.0).unwrap_or(i64::MAX)));
     }
     (!record.data_removed).then(|| (KEPT, record.updated().as_microsecond()))

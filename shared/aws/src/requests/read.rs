@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use futures::{StreamExt, TryStreamExt, stream};
-use iib_ports::{Page, PageQuery, StoreError};
-use iib_request::{Record, RequestId, Stage};
+use iib_ports::{Listed, Page, PageQuery, StoreError, Unreadable};
+use iib_request::{Record, RecordError, RequestId, Stage};
 use jiff::Timestamp;
 
 use super::item::{KEPT, LIVE, id_of, place};
@@ -24,6 +24,15 @@ const READS: usize = 8;
 
 impl DynamoRequests {
     pub(super) async fn read_one(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
+        let read = self.read_stored(id).await?.transpose();
+        read.map_err(|source| StoreError::Malformed { id, source })
+    }
+
+    /// What is stored of a request, if it can be read.
+    async fn read_stored(
+        &self,
+        id: RequestId,
+    ) -> Result<Option<Result<Record, RecordError>>, StoreError> {
         for tried in 0..RACES {
             let stored = self
                 .client
@@ -37,7 +46,7 @@ impl DynamoRequests {
             let Some(item) = stored.item else {
                 return Ok(None);
             };
-            if let Some(record) = self.record(id, &item).await? {
+            if let Some(record) = self.record(&item).await? {
                 return Ok(Some(record));
             }
             back_off(tried).await;
@@ -66,13 +75,14 @@ impl DynamoRequests {
         &self,
         after: Option<RequestId>,
         limit: u32,
-    ) -> Result<Vec<Record>, StoreError> {
+    ) -> Result<Vec<Listed>, StoreError> {
         let Some(first) = after.map_or(0, |id| id.0).checked_add(1) else {
             return Ok(Vec::new());
         };
         // Numbers of DynamoDB have 38 digits.
-        self.read_phase(LIVE, "#r >= :bound", first, limit, |record| {
-            record.stage != Stage::Done
+        self.read_phase(LIVE, "#r >= :bound", first, limit, |listed| match listed {
+            Ok(record) => record.work.stage != Stage::Done,
+            Err(_) => true,
         })
         .await
     }
@@ -83,10 +93,16 @@ impl DynamoRequests {
         limit: u32,
     ) -> Result<Vec<Record>, StoreError> {
         let bound = time.as_microsecond();
-        self.read_phase(KEPT, "#r < :bound", bound, limit, |record| {
-            record.stage == Stage::Done && !record.data_removed && record.updated() < time
-        })
-        .await
+        let is_wanted = |listed: &Listed| match listed {
+            Ok(record) => {
+                record.work.stage == Stage::Done && !record.data_removed && record.updated() < time
+            }
+            Err(_) => false,
+        };
+        let found = self
+            .read_phase(KEPT, "#r < :bound", bound, limit, is_wanted)
+            .await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// Records in a phase, by rank. The index may be behind, so what it names is read from the
@@ -97,8 +113,8 @@ impl DynamoRequests {
         range: &str,
         bound: impl ToString,
         limit: u32,
-        wanted: impl Fn(&Record) -> bool,
-    ) -> Result<Vec<Record>, StoreError> {
+        wanted: impl Fn(&Listed) -> bool,
+    ) -> Result<Vec<Listed>, StoreError> {
         let (mut found, mut start) = (Vec::new(), None);
         let bound = number(bound);
         while found.len() < limit as usize {
@@ -130,7 +146,7 @@ impl DynamoRequests {
     }
 
     /// The records of these ids, in this order. Those that are not there are left out.
-    async fn read_all(&self, ids: &[RequestId]) -> Result<Vec<Record>, StoreError> {
+    async fn read_all(&self, ids: &[RequestId]) -> Result<Vec<Listed>, StoreError> {
         let mut records = Vec::with_capacity(ids.len());
         for batch in ids.chunks(BATCH) {
             let mut items = self.read_batch(batch).await?;
@@ -139,18 +155,19 @@ impl DynamoRequests {
                 .filter_map(|id| Some((*id, items.remove(id)?)))
                 .map(|(id, item)| self.resolve(id, item))
                 .collect();
-            let found: Vec<Option<Record>> =
+            let found: Vec<Option<Listed>> =
                 stream::iter(reads).buffered(READS).try_collect().await?;
             records.extend(found.into_iter().flatten());
         }
         Ok(records)
     }
 
-    async fn resolve(&self, id: RequestId, item: Item) -> Result<Option<Record>, StoreError> {
-        match self.record(id, &item).await? {
-            Some(record) => Ok(Some(record)),
-            None => self.read_one(id).await,
-        }
+    async fn resolve(&self, id: RequestId, item: Item) -> Result<Option<Listed>, StoreError> {
+        let read = match self.record(&item).await? {
+            Some(read) => Some(read),
+            None => self.read_stored(id).await?,
+        };
+        Ok(read.map(|read| Unreadable::listed(id, read)))
     }
 
     async fn read_batch(&self, ids: &[RequestId]) -> Result<HashMap<RequestId, Item>, StoreError> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use iib_request::{Record, RequestId};
+use iib_request::Record;
 use rusqlite::params;
 
 use crate::EmbeddedError;
@@ -15,6 +15,8 @@ pub struct Freed {
     pub leases: usize,
     /// Messages that somebody was working on.
     pub messages: usize,
+    /// Live requests whose records cannot be read by this version, and are left as they are.
+    pub unreadable: usize,
 }
 
 /// Frees leases and messages of the former owner, who is gone for good: this process has the
@@ -26,19 +28,19 @@ pub(super) fn free_former_work(database: &Database, file: &Path) -> Result<Freed
         source,
     };
     let live = database.run_here(live_records).map_err(failed)?;
-    let mut released = Vec::new();
+    let (mut released, mut unreadable) = (Vec::new(), 0);
     for (id, text) in live {
-        let malformed = |source| EmbeddedError::Record {
-            path: file.to_owned(),
-            id: RequestId(id),
-            source,
+        // One that cannot be read is left alone, by everybody; it must not keep the others waiting.
+        let Ok(mut record) = Record::from_stored(&text) else {
+            unreadable += 1;
+            continue;
         };
-        let mut record: Record = serde_json::from_str(&text).map_err(malformed)?;
-        if record.leased_until.is_some() {
+        if record.work.lease.is_some() {
             record.release();
             record.version += 1;
-            let text = serde_json::to_string(&record).map_err(malformed)?;
-            released.push((id, record.version, text));
+            if let Ok(text) = record.to_stored() {
+                released.push((id, record.version, text));
+            }
         }
     }
     let messages = database
@@ -64,6 +66,7 @@ pub(super) fn free_former_work(database: &Database, file: &Path) -> Result<Freed
     Ok(Freed {
         leases: released.len(),
         messages,
+        unreadable,
     })
 }
 

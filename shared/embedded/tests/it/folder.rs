@@ -6,8 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use iib_embedded::{DataFolder, EmbeddedError, Freed};
-use iib_ports::{ArtifactKey, Artifacts, Class, Classify, Logs, NewRequest, Queue, Requests};
-use iib_request::{AddRequest, Claim, Kind, RequestId, Stage, Task};
+use iib_ports::{
+    ArtifactKey, Artifacts, Class, Classify, Logs, NewRequest, PageQuery, Queue, Requests,
+    StoreError,
+};
+use iib_request::{AddRequest, Claim, LeaseToken, Request, RequestId, Stage, Task};
 use iib_testkit::time::ManualClock;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
@@ -18,7 +21,7 @@ const LONG: SignedDuration = SignedDuration::from_hours(1);
 
 fn new_request() -> NewRequest {
     let now = Timestamp::constant(1_700_000_000, 0);
-    NewRequest::new(None, Kind::Add(AddRequest::default()), now)
+    NewRequest::new(None, Request::Add(AddRequest::default()), now)
 }
 
 /// The folder as `kill -9` leaves it: nothing was closed, nothing tidied up. What the files
@@ -65,36 +68,60 @@ fn a_second_owner_is_refused_and_told_who_the_first_is() {
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_is_named_and_nothing_is_changed() {
+async fn a_record_that_cannot_be_read_hides_no_other_and_is_left_as_it_is() {
     let (place, folder) = empty_folder();
-    folder
-        .requests()
-        .create(new_request())
-        .await
-        .unwrap()
-        .into_record();
+    let requests = folder.requests();
+    for _ in 0..4 {
+        requests.create(new_request()).await.unwrap();
+    }
+    let mut ended = requests.get(RequestId(4)).await.unwrap().unwrap();
+    ended.fail("no", new_request().now);
+    let ended = requests.replace(ended).await.unwrap();
     let left = as_left_by_a_kill(&place);
+    let damage = [(1, r#"{"id": 1}"#), (2, r#"{"format": 99}"#)];
     let database = rusqlite::Connection::open(left.join("state.db")).unwrap();
-    database
-        .execute(
-            "UPDATE requests SET record = '{\"id\": 1}' WHERE id = 1",
-            [],
-        )
-        .unwrap();
-    drop(database);
-    for _ in 0..2 {
-        let error = DataFolder::open(&left).unwrap_err();
+    for (id, text) in damage {
+        let sql = "UPDATE requests SET record = ?2, ended_at = ?3 WHERE id = ?1";
+        database
+            .execute(sql, rusqlite::params![id, text, 1])
+            .unwrap();
+    }
+
+    let folder = DataFolder::open(&left).unwrap();
+    assert_eq!(folder.freed().unreadable, 2);
+    let requests = folder.requests();
+    for (id, class) in [(1, Class::Bug), (2, Class::Retry)] {
+        let error = requests.get(RequestId(id)).await.unwrap_err();
         assert!(
-            matches!(
-                &error,
-                EmbeddedError::Record {
-                    id: RequestId(1),
-                    ..
-                }
-            ),
+            matches!(error, StoreError::Malformed { id: RequestId(found), .. } if found == id),
             "{error:?}"
         );
-        assert_eq!(error.class(), Class::Bug);
+        assert_eq!(error.class(), class);
+    }
+    let first = PageQuery {
+        page: 1,
+        per_page: 10,
+    };
+    let page = requests.list(first).await.unwrap();
+    let ids: Vec<_> = (page.items.iter())
+        .map(|listed| match listed {
+            Ok(record) => (record.id.0, true),
+            Err(unreadable) => (unreadable.id.0, false),
+        })
+        .collect();
+    assert_eq!(ids, [(4, true), (3, true), (2, false), (1, false)]);
+    let live = requests.live(None, 2).await.unwrap();
+    assert!(live.iter().all(Result::is_err), "{live:?}");
+    assert_eq!(requests.live(Some(RequestId(2)), 9).await.unwrap().len(), 1);
+    let later = new_request().now + LONG;
+    assert_eq!(requests.ended_before(later, 1).await.unwrap(), [ended]);
+    for (id, text) in damage {
+        let stored: String = database
+            .query_row("SELECT record FROM requests WHERE id = ?1", [id], |row| {
+                row.get(0)
+            })
+            .unwrap();
+        assert_eq!(stored, text);
     }
 }
 
@@ -119,7 +146,7 @@ async fn everything_that_was_confirmed_is_there_after_the_owner_is_gone() {
         .into_record();
     let task = Task::new(record.id, Stage::Pin);
     folder.queue(clock.clone(), 3).send(&task).await.unwrap();
-    let key = ArtifactKey::layer(record.id);
+    let key = ArtifactKey::layer(record.id, &LeaseToken::new("one"));
     let content = stream::iter([Ok(Bytes::from_static(b"layer"))]).boxed();
     folder.artifacts().put(&key, content).await.unwrap();
     let lines = ["a line".to_owned()];
@@ -163,7 +190,8 @@ async fn leases_and_messages_of_a_killed_owner_are_freed_and_do_not_count() {
     let record = requests.create(new_request()).await.unwrap().into_record();
     queue.send(&Task::new(record.id, Stage::Pin)).await.unwrap();
     let now = new_request().now;
-    let Claim::Granted(leased) = record.claim(Stage::Pin, now, LONG, 3) else {
+    let token = LeaseToken::new("former");
+    let Claim::Granted(leased) = record.claim(Stage::Pin, &token, now, now + LONG, 3) else {
         panic!("a new request is free");
     };
     let leased = requests.replace(*leased).await.unwrap();
@@ -174,11 +202,12 @@ async fn leases_and_messages_of_a_killed_owner_are_freed_and_do_not_count() {
     let freed = Freed {
         leases: 1,
         messages: 1,
+        unreadable: 0,
     };
     assert_eq!(folder.freed(), freed);
     let requests = folder.requests();
     let found = requests.get(record.id).await.unwrap().unwrap();
-    assert_eq!((found.leased_until, found.attempts), (None, 0));
+    assert_eq!((found.work.lease, found.work.attempts), (None, 0));
     assert_eq!(
         found.version,
         leased.version + 1,

@@ -1,5 +1,5 @@
 use iib_ports::{ArtifactKey, NewRequest, Secret};
-use iib_request::{AddRequest, Kind, Outcome, State};
+use iib_request::{AddRequest, Lease, LeaseToken, Outcome, Request, State, Unknown};
 use iib_testkit::memory::{
     MemoryArtifacts, MemoryLogs, MemoryRequests, MemorySecrets, RecordingNotifier,
 };
@@ -40,13 +40,13 @@ impl Service {
 
     /// A request that waits for a stage.
     async fn at(&self, stage: Stage) -> Record {
-        let kind = Kind::Add(AddRequest::default());
+        let kind = Request::Add(AddRequest::default());
         let mut new = NewRequest::new(None, kind, self.clock.now());
         let token = Secret::new("a:b");
         let kept = self.deps.secrets.keep(&token, self.clock.now()).await;
         new.secrets.insert("token".to_owned(), kept.unwrap());
         let mut record = self.deps.requests.create(new).await.unwrap().into_record();
-        while record.stage < stage {
+        while record.work.stage < stage {
             record.conclude(Outcome::Completed);
         }
         self.deps.requests.replace(record).await.unwrap()
@@ -84,7 +84,10 @@ async fn a_request_whose_message_died_fails_and_is_cleaned_up() {
         service.deps.logs.append(id, &["a".into()]).await.unwrap();
         assert_eq!(service.dies(id, stage).await, Verdict::Done);
         let record = service.record(id).await;
-        assert_eq!((record.state(), record.stage), (State::Failed, Stage::Done));
+        assert_eq!(
+            (record.state(), record.work.stage),
+            (State::Failed, Stage::Done)
+        );
         assert_eq!(
             record.state_reason(),
             format!(
@@ -119,7 +122,11 @@ async fn a_request_that_goes_on_is_left_alone() {
 async fn a_request_somebody_works_on_is_looked_at_later() {
     let service = Service::new();
     let mut record = service.at(Stage::Mutate).await;
-    record.leased_until = Some(service.clock.now() + SignedDuration::from_secs(60));
+    record.work.lease = Some(Lease {
+        token: LeaseToken::new("somebody"),
+        until: service.clock.now() + SignedDuration::from_secs(60),
+        unknown: Unknown::default(),
+    });
     let record = service.deps.requests.replace(record).await.unwrap();
     let verdict = service.dies(record.id, Stage::Mutate).await;
     assert_eq!(verdict, Verdict::Again(Duration::from_secs(90)));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use iib_ports::{Created, NewRequest, QueueError, Secret, StoreError, chain};
 use iib_request::{
-    AddRequest, Kind, OVERWRITE_TOKEN, Record, Refusal, SecretRef, Stage, State, Task, Update,
+    AddRequest, OVERWRITE_TOKEN, Record, Refusal, Request, SecretRef, Stage, State, Task, Update,
 };
 use jiff::SignedDuration;
 use serde_json::{Map, Value};
@@ -71,7 +71,7 @@ pub async fn submit_add(
 ) -> Result<Record, IntakeError> {
     let submission = submission.into();
     let now = deps.clock.now();
-    let mut new = NewRequest::new(user, Kind::Add(submission.request), now);
+    let mut new = NewRequest::new(user, Request::Add(submission.request), now);
     new.once = submission.once;
     if let Some(token) = submission.overwrite_token {
         let expires = now.saturating_add(SECRETS_LIVE).unwrap_or(now);
@@ -103,7 +103,7 @@ pub async fn submit_add(
 /// The first call may have ended between the record and its message.
 async fn send_again(deps: &IntakeDeps, record: Record) -> Result<Record, IntakeError> {
     let id = record.id;
-    if record.stage == Stage::Queued {
+    if record.work.stage == Stage::Queued {
         let sent = deps.queue.send(&Task::new(id, Stage::Pin)).await;
         sent.map_err(|source| IntakeError::Schedule { id, source })?;
     }

@@ -64,8 +64,9 @@ impl Service {
     fn told(&self) -> Vec<(State, String)> {
         let told = self.notifier.told().into_iter();
         told.map(|(record, update)| {
-            assert_eq!(update.state, Some(record.state()));
-            (record.state(), update.state_reason.unwrap())
+            let new = update.state.unwrap();
+            assert_eq!(new.state, record.state());
+            (new.state, new.state_reason)
         })
         .collect()
     }
@@ -96,7 +97,10 @@ async fn a_request_that_cannot_be_handed_over_fails_and_is_told() {
     );
     assert_eq!(error.class(), Class::Retry);
     let record = get(&service.deps, RequestId(1)).await.unwrap();
-    assert_eq!((record.state(), record.stage), (State::Failed, Stage::Done));
+    assert_eq!(
+        (record.state(), record.work.stage),
+        (State::Failed, Stage::Done)
+    );
     assert_eq!(
         record.state_reason(),
         "The scheduling of the request failed"
@@ -115,8 +119,8 @@ struct SentAfterAll(Arc<MemoryRequests>);
 impl Queue for SentAfterAll {
     async fn send(&self, task: &Task) -> Result<(), QueueError> {
         let mut record = self.0.get(task.request_id).await.unwrap().unwrap();
-        record.stage = Stage::Pin;
-        record.attempts = 1;
+        record.work.stage = Stage::Pin;
+        record.work.attempts = 1;
         self.0.replace(record).await.unwrap();
         Err(QueueError {
             request_id: task.request_id,
@@ -139,7 +143,10 @@ async fn a_request_somebody_works_on_by_now_is_not_failed() {
     let mut service = Service::new();
     service.deps.queue = Arc::new(SentAfterAll(service.requests.clone()));
     let record = service.submit().await.unwrap();
-    assert_eq!((record.state(), record.attempts), (State::InProgress, 1));
+    assert_eq!(
+        (record.state(), record.work.attempts),
+        (State::InProgress, 1)
+    );
     assert_eq!(service.told().len(), 1);
 }
 
@@ -209,7 +216,12 @@ async fn pages_are_read_as_asked() {
         per_page: 2,
     };
     let page = list(&service.deps, query).await.unwrap();
-    let ids: Vec<u64> = page.items.iter().map(|record| record.id.0).collect();
+    let ids: Vec<u64> = page
+        .items
+        .iter()
+        .flatten()
+        .map(|record| record.id.0)
+        .collect();
     assert_eq!((ids, page.total), (vec![1], 3));
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use iib_oci::Arch;
 use iib_ports::{ArtifactRoot, Class, Classify, RegistryError, StoreError, chain};
-use iib_request::Record;
+use iib_request::{Plan, Record};
 use tracing::warn;
 
 use super::{PruneDeps, PruneError, PruneReport, Time, kept_for};
@@ -152,9 +152,9 @@ fn is_for_all(error: &RegistryError) -> bool {
 /// The architectures of which there may be images: those of the result, or, where the request
 /// ended before, those it was to have.
 fn arches(record: &Record) -> BTreeSet<Arch> {
-    let planned = record
-        .plan
-        .iter()
-        .flat_map(|plan| plan.binary_images.keys());
-    planned.chain(&record.outputs.arches).cloned().collect()
+    let planned = record.plan.iter().flat_map(|plan| match plan {
+        Plan::Index(plan) => plan.bases.keys(),
+    });
+    let made = record.facts.arches.iter().flatten();
+    planned.chain(made).cloned().collect()
 }

@@ -62,8 +62,12 @@ async fn remove_layers(
 }
 
 async fn is_live(deps: &PruneDeps, id: RequestId) -> Result<bool, StoreError> {
-    let record = deps.requests.get(id).await?;
-    Ok(record.is_some_and(|record| record.stage != Stage::Done))
+    Ok(match deps.requests.get(id).await {
+        Ok(record) => record.is_some_and(|record| record.work.stage != Stage::Done),
+        // Nobody here knows whether it has ended, so what it has stays.
+        Err(StoreError::Malformed { .. }) => true,
+        Err(error) => return Err(error),
+    })
 }
 
 async fn remove_old(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use iib_ports::{StoreError, chain};
+use iib_ports::{Listed, StoreError, chain};
 use iib_request::{Record, Stage, Task};
 use jiff::{SignedDuration, Timestamp};
 use tracing::{info, warn};
@@ -22,6 +22,8 @@ pub struct Swept {
     pub live: BTreeMap<Stage, u64>,
     /// When the oldest of them was made.
     pub oldest: Option<Timestamp>,
+    /// Requests whose records this version cannot read; they are left as they are.
+    pub unreadable: u64,
     /// Whether there was time for all of them.
     pub all: bool,
 }
@@ -31,6 +33,7 @@ impl Swept {
         let age = |oldest| now.duration_since(oldest).as_secs();
         report.resent = self.sent;
         report.live = self.live;
+        report.unreadable = self.unreadable;
         report.oldest_live_seconds = self
             .oldest
             .map(age)
@@ -39,15 +42,26 @@ impl Swept {
         report.more |= !self.all;
     }
 
-    fn saw(&mut self, record: &Record) {
-        *self.live.entry(record.stage).or_default() += 1;
+    fn saw(&mut self, listed: &Listed) {
+        let record = match listed {
+            Ok(record) => record,
+            Err(unreadable) => {
+                if self.unreadable == 0 {
+                    warn!(request.id = unreadable.id.0, error = %unreadable, "a record is left alone");
+                }
+                self.unreadable += 1;
+                return;
+            }
+        };
+        *self.live.entry(record.work.stage).or_default() += 1;
         let made = record.history.first().map(|entry| entry.updated);
         self.oldest = self.oldest.into_iter().chain(made).min();
     }
 }
 
-/// Sends a message for every request that is not done, that nobody works on, and that was not
-/// touched for `idle`. A message too many does no harm: the stage sees that it is past.
+/// Sends a message for every request that is not done and that nobody works on: because an attempt
+/// broke off, or because it was not touched for `idle`. A message too many does no harm: the stage
+/// sees that it is past.
 ///
 /// # Errors
 /// [`StoreError`] if the requests cannot be listed.
@@ -69,8 +83,9 @@ pub(super) async fn sweep_until(
     let mut after = None;
     while time.is_left() {
         let page = deps.requests.live(after, PAGE).await?;
-        page.iter().for_each(|record| swept.saw(record));
-        let waiting = page.iter().filter(|record| waits(record, now, idle));
+        page.iter().for_each(|listed| swept.saw(listed));
+        let waiting = page.iter().flatten();
+        let waiting = waiting.filter(|record| waits(record, now, idle));
         let tasks: Vec<Task> = waiting.map(nudge).collect();
         // What could not be sent is sent by the next sweep.
         let failures = deps.queue.send_all(&tasks).await;
@@ -78,7 +93,10 @@ pub(super) async fn sweep_until(
             warn!(request.id = error.request_id.0, error = %chain(error), "no message sent");
         }
         swept.sent += tasks.len().saturating_sub(failures.len()) as u64;
-        after = page.last().map(|record| record.id);
+        after = page.last().map(|listed| match listed {
+            Ok(record) => record.id,
+            Err(unreadable) => unreadable.id,
+        });
         if page.len() < PAGE as usize {
             swept.all = true;
             break;
@@ -93,16 +111,19 @@ pub(super) async fn sweep_until(
     Ok(swept)
 }
 
-/// Whether nobody works on a live request, or has for `idle`.
+/// Whether a live request waits for a message. One with a lease that is over does: it is renewed
+/// while the work goes on, so whoever had it is gone, and so is the message until its queue gives it
+/// out again. One without does when nobody has touched it for `idle`.
 fn waits(record: &Record, now: Timestamp, idle: SignedDuration) -> bool {
-    let leased = record.leased_until.is_some_and(|until| until > now);
-    let touched = record.leased_until.unwrap_or_else(|| record.updated());
-    !leased && now.duration_since(touched) >= idle
+    match &record.work.lease {
+        Some(lease) => lease.until <= now,
+        None => now.duration_since(record.updated()) >= idle,
+    }
 }
 
 /// The message a live request waits for.
 fn nudge(record: &Record) -> Task {
-    let stage = match record.stage {
+    let stage = match record.work.stage {
         Stage::Queued => Stage::Pin,
         stage => stage,
     };
@@ -112,9 +133,11 @@ fn nudge(record: &Record) -> Task {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::sync::Arc;
 
-    use iib_ports::NewRequest;
-    use iib_request::{AddRequest, Kind};
+    use async_trait::async_trait;
+    use iib_ports::{Created, NewRequest, Page, PageQuery, Requests, Unreadable};
+    use iib_request::{AddRequest, Lease, LeaseToken, Request, RequestId, Unknown};
 
     use super::*;
     use crate::prune::tests::Service;
@@ -126,8 +149,8 @@ mod tests {
         // A part of a page, whole pages only, and more than that.
         for until in [3, 2 * PAGE as usize, 2 * PAGE as usize + 1] {
             while ids.len() < until {
-                let kind = Kind::Add(AddRequest::default());
-                let new = NewRequest::new(None, kind, service.deps.clock.now());
+                let request = Request::Add(AddRequest::default());
+                let new = NewRequest::new(None, request, service.deps.clock.now());
                 let created = service.deps.requests.create(new).await.unwrap();
                 ids.insert(created.into_record().id);
             }
@@ -138,6 +161,88 @@ mod tests {
             let told: BTreeSet<_> = told.iter().map(|task| task.request_id).collect();
             assert!(told == ids, "of {until}, only {} were told", told.len());
         }
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_broke_off_is_taken_up_when_its_lease_is_over() {
+        let service = Service::new();
+        let id = service.submit().await.id;
+        let requests = &service.deps.requests;
+        let mut record = requests.get(id).await.unwrap().unwrap();
+        let now = service.deps.clock.now();
+        record.work.lease = Some(Lease {
+            token: LeaseToken::new("one that crashes"),
+            until: now + SignedDuration::from_secs(90),
+            unknown: Unknown::default(),
+        });
+        requests.replace(record).await.unwrap();
+        for (seconds, sent) in [(0, 0), (89, 0), (1, 1)] {
+            service.clock.advance(SignedDuration::from_secs(seconds));
+            let swept = sweep(&service.deps, SignedDuration::from_hours(1)).await;
+            assert_eq!(swept.unwrap().sent, sent, "{seconds}");
+        }
+    }
+
+    /// A store with a record that nobody can read, before all others.
+    struct WithUnreadable(Arc<dyn Requests>);
+
+    #[async_trait]
+    impl Requests for WithUnreadable {
+        async fn create(&self, new: NewRequest) -> Result<Created, StoreError> {
+            self.0.create(new).await
+        }
+
+        async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
+            self.0.get(id).await
+        }
+
+        async fn replace(&self, record: Record) -> Result<Record, StoreError> {
+            self.0.replace(record).await
+        }
+
+        async fn list(&self, query: PageQuery) -> Result<Page, StoreError> {
+            self.0.list(query).await
+        }
+
+        async fn live(
+            &self,
+            after: Option<RequestId>,
+            limit: u32,
+        ) -> Result<Vec<Listed>, StoreError> {
+            let mut live = self.0.live(after, limit).await?;
+            if after.is_none() {
+                live.insert(
+                    0,
+                    Err(Unreadable {
+                        id: RequestId(0),
+                        reason: "it is of tomorrow".to_owned(),
+                    }),
+                );
+            }
+            live.truncate(limit as usize);
+            Ok(live)
+        }
+
+        async fn ended_before(
+            &self,
+            time: Timestamp,
+            limit: u32,
+        ) -> Result<Vec<Record>, StoreError> {
+            self.0.ended_before(time, limit).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_record_that_cannot_be_read_is_counted_and_keeps_nobody_waiting() {
+        let service = Service::new();
+        for _ in 0..PAGE {
+            service.submit().await;
+        }
+        let mut deps = service.deps.clone();
+        deps.requests = Arc::new(WithUnreadable(deps.requests));
+        let swept = sweep(&deps, SignedDuration::ZERO).await.unwrap();
+        assert_eq!((swept.unreadable, swept.sent), (1, u64::from(PAGE)));
+        assert_eq!(swept.live.values().sum::<u64>(), u64::from(PAGE));
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use iib_oci::{Arch, Repository};
 use iib_ports::{ArtifactKey, NewRequest, Secret};
-use iib_request::{AddRequest, Kind, Outcome, Record, RequestId, UploadKind};
+use iib_request::{AddRequest, LeaseToken, Outcome, Record, Request, RequestId, UploadKind};
 use iib_testkit::memory::{
     MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingGauges,
 };
@@ -53,7 +53,11 @@ pub(super) struct Service {
     secrets: Arc<MemorySecrets>,
     gauges: Arc<RecordingGauges>,
     registry: Arc<Registry>,
-    clock: Arc<ManualClock>,
+    pub(super) clock: Arc<ManualClock>,
+}
+
+fn layer(id: RequestId) -> ArtifactKey {
+    ArtifactKey::layer(id, &LeaseToken::new("one"))
 }
 
 impl Service {
@@ -89,7 +93,7 @@ impl Service {
     }
 
     pub(super) async fn submit(&self) -> Record {
-        let kind = Kind::Add(AddRequest::default());
+        let kind = Request::Add(AddRequest::default());
         let mut new = NewRequest::new(None, kind, self.clock.now());
         let token = Secret::new("a:b");
         let kept = self.deps.secrets.keep(&token, self.clock.now()).await;
@@ -101,15 +105,14 @@ impl Service {
     async fn ended(&self) -> RequestId {
         let mut record = self.submit().await;
         let id = record.id;
-        record.outputs.arches = ["amd64", "s390x"]
-            .map(|arch| arch.parse::<Arch>().unwrap())
-            .into();
+        let arches = ["amd64", "s390x"].map(|arch| arch.parse::<Arch>().unwrap());
+        record.facts.arches = Some(arches.into());
         record.fail("no such bundle", self.clock.now());
         self.deps.requests.replace(record).await.unwrap();
         let digest = iib_oci::Digest::of(b"x");
         for key in [
             ArtifactKey::log(id),
-            ArtifactKey::layer(id),
+            layer(id),
             ArtifactKey::upload(id, UploadKind::Log, &digest, "a.log"),
         ] {
             self.put(&key).await;
@@ -233,7 +236,7 @@ async fn layers_go_when_their_request_is_done_or_was_never_there() {
     let live = service.submit().await.id;
     let done = service.ended().await;
     for id in [live, RequestId(77)] {
-        service.put(&ArtifactKey::layer(id)).await;
+        service.put(&layer(id)).await;
     }
     service.put_named("work/odd/name").await;
     service.clock.advance(SignedDuration::from_mins(59));
@@ -243,8 +246,8 @@ async fn layers_go_when_their_request_is_done_or_was_never_there() {
     service.clock.advance(SignedDuration::from_mins(2));
     assert_eq!(service.run().await.removed_objects, 3);
     let keys = service.artifacts.keys();
-    assert!(keys.contains(&ArtifactKey::layer(live)));
-    assert!(!keys.contains(&ArtifactKey::layer(done)));
+    assert!(keys.contains(&layer(live)));
+    assert!(!keys.contains(&layer(done)));
 }
 
 #[tokio::test]

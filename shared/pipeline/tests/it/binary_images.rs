@@ -1,7 +1,7 @@
 //! Binary images, and the rules about them.
 
 use iib_oci::MediaType;
-use iib_request::AddRequest;
+use iib_request::{AddRequest, Plan};
 
 use crate::image::{Family, Image, Layer, document};
 use crate::samples::{binary, database, index_image};
@@ -155,8 +155,8 @@ async fn of_a_list_for_several_systems_only_the_images_for_linux_are_built_on() 
     let both = document(MediaType::DOCKER_LIST, &both);
     let spec = world.push_manifest("base/mixed:v1", &both).await;
     let record = world.completes(on(&spec, &["amd64"], &request)).await;
-    let plan = record.plan.unwrap();
-    let chosen = plan.binary_images.into_values().next().flatten().unwrap();
+    let Plan::Index(plan) = record.plan.unwrap();
+    let chosen = plan.bases.into_values().next().flatten().unwrap();
     assert_eq!(*chosen.digest(), image.manifest().digest());
 }
 
@@ -196,7 +196,7 @@ async fn scratch_is_used_only_where_the_settings_want_it() {
         })
         .await;
     assert_eq!(
-        record.outputs.binary_image_resolved.as_deref(),
+        record.facts.binary_image_resolved.as_deref(),
         Some("scratch")
     );
     assert_eq!(world.bundles(&record).await, ["lantern.v0.1.0"]);

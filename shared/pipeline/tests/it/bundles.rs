@@ -441,7 +441,7 @@ async fn a_bundle_with_apis_that_were_removed_says_where_it_ends() {
     };
     let record = world.completes(request).await;
     let folder = tempfile::tempdir().unwrap();
-    let index = record.outputs.index_image.as_deref().unwrap();
+    let index = record.facts.index_image.as_deref().unwrap();
     let index = index.parse().unwrap();
     let copy =
         iib_pipeline::IndexCopy::fetch(&*world.deps.registry, &index, folder.path(), INDEX_LIMIT);

@@ -33,7 +33,7 @@ async fn a_complete_request_shows_its_diff_and_the_graphs_of_its_packages() {
     let newer = world.push_bundle("lantern", "0.2.0").await;
     let second = AddRequest {
         bundles: vec![newer.to_string(), kettle.to_string()],
-        from_index: first.outputs.index_image,
+        from_index: first.facts.index_image,
         ..world.add(&newer).await
     };
     let second = world.completes(second).await;
@@ -57,7 +57,7 @@ async fn a_request_that_adds_nothing_shows_where_its_bundle_is() {
     let bundle = world.push_bundle("lantern", "0.1.0").await;
     let first = world.completes(world.add(&bundle).await).await;
     let again = AddRequest {
-        from_index: first.outputs.index_image.clone(),
+        from_index: first.facts.index_image.clone(),
         ..world.add(&bundle).await
     };
     let again = world.completes(again).await;
@@ -69,7 +69,7 @@ async fn a_request_that_adds_nothing_shows_where_its_bundle_is() {
 
     let nothing = AddRequest {
         bundles: Vec::new(),
-        from_index: first.outputs.index_image,
+        from_index: first.facts.index_image,
         ..world.add(&bundle).await
     };
     let nothing = world.completes(nothing).await;

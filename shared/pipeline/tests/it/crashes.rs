@@ -1,13 +1,20 @@
 //! The process dies at every place where it can, and another one takes the request over.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use async_trait::async_trait;
 use futures::TryStreamExt as _;
 use iib_oci::Digest;
-use iib_pipeline::Verdict;
 use iib_pipeline::intake::Submission;
 use iib_pipeline::prune::sweep;
-use iib_ports::{ArtifactKey, Artifacts as _, Queue as _, Secret};
-use iib_request::{AddRequest, RequestId, State};
-use jiff::SignedDuration;
+use iib_pipeline::{Deps, Verdict};
+use iib_ports::{
+    ArtifactKey, ArtifactRoot, Artifacts as _, Clock, Created, Listed, NewRequest, Page, PageQuery,
+    Queue as _, Requests, Secret, StoreError,
+};
+use iib_request::{AddRequest, Record, RequestId, Stage, State, Task, Update};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::crash::{self, Death, LastCall};
 use crate::samples;
@@ -80,10 +87,10 @@ async fn outcome(world: &World, id: RequestId, repository: &str) -> (String, Dig
     for tag in [id.to_string(), "extra".to_owned()] {
         let spec = world.spec(&format!("{repository}:{tag}"));
         let manifest = world.deps.registry.manifest(&spec).await.unwrap();
-        let resolved = record.outputs.index_image_resolved.as_deref().unwrap();
+        let resolved = record.facts.index_image_resolved.as_deref().unwrap();
         assert!(resolved.ends_with(manifest.digest().as_str()), "{tag}");
     }
-    let resolved = record.outputs.index_image_resolved.unwrap();
+    let resolved = record.facts.index_image_resolved.unwrap();
     let list = resolved.rsplit_once('@').unwrap().1.to_owned();
     let changes = world.artifacts.get(&ArtifactKey::changes(id)).await;
     let changes: Vec<_> = changes.unwrap().try_collect().await.unwrap();
@@ -106,8 +113,7 @@ fn repository(world: &mut World, name: &str) -> String {
 }
 
 fn lease_ends(world: &World) {
-    let seconds = i64::from(world.deps.work.stage_timeout_seconds);
-    world.clock.advance(SignedDuration::from_secs(seconds + 1));
+    world.clock.advance(SignedDuration::from_secs(91));
 }
 
 /// Dies after every number of calls there can be, and lets a good process take over each time.
@@ -143,6 +149,185 @@ async fn a_crash_between_any_two_calls_changes_nothing_but_the_time_it_takes() {
 #[tokio::test]
 async fn nor_does_a_crash_before_the_answer_to_a_call() {
     crash_everywhere(LastCall::Unanswered).await;
+}
+
+/// A process stands still before every call there can be, for longer than its lease; another one
+/// does all that is left; then it wakes up and goes on as if nothing had been.
+#[tokio::test]
+async fn a_process_that_wakes_up_after_its_lease_changes_nothing() {
+    let (mut world, request) = world_and_request().await;
+    let to = repository(&mut world, "reference");
+    let id = world.submit(with_token(&request)).await;
+    world.run_queue().await;
+    let expected = outcome(&world, id, &to).await;
+    for calls in 0..MANY {
+        let to = repository(&mut world, &format!("paused-{calls}"));
+        let id = world.submit(with_token(&request)).await;
+        let (pausing, crash) = crash::at(Death::After(calls), LastCall::Paused, &world.deps);
+        let queue = world.queue.clone();
+        let mut sleeper = tokio::spawn(async move {
+            while let Some(task) = queue.take_next() {
+                if deliver(&pausing, &task).await != Verdict::Done {
+                    return Some(task);
+                }
+            }
+            None
+        });
+        let done = tokio::select! {
+            () = crash.stands_still() => None,
+            done = &mut sleeper => Some(done.unwrap()),
+        };
+        if let Some(unfinished) = done {
+            assert_eq!(unfinished, None, "{calls} calls");
+            assert!(calls > 30, "only {calls} calls were seen");
+            return;
+        }
+        lease_ends(&world);
+        // The queue has waited for long enough, too; whatever stage the message is for will do.
+        let again = Task::new(id, Stage::Push);
+        world.queue.send(&again).await.unwrap();
+        world.run_queue().await;
+        assert_eq!(outcome(&world, id, &to).await, expected, "{calls} calls");
+
+        crash.wake();
+        if let Some(task) = sleeper.await.unwrap() {
+            world.queue.send(&task).await.unwrap();
+        }
+        // What it has left behind goes with its message.
+        world.run_queue().await;
+        let now = outcome(&world, id, &to).await;
+        assert_eq!(now, expected, "{calls} calls, and then some");
+    }
+    panic!("the work never ends");
+}
+
+/// Changes the record of a request from outside before every write of a stage there can be: nothing
+/// of that is lost, and nothing of the work.
+#[tokio::test]
+async fn a_change_from_outside_throws_no_work_away_and_is_not_lost() {
+    let (mut world, request) = world_and_request().await;
+    let to = repository(&mut world, "reference");
+    let id = world.submit(with_token(&request)).await;
+    world.run_queue().await;
+    let expected = outcome(&world, id, &to).await;
+    for writes in 0..MANY {
+        let to = repository(&mut world, &format!("meddled-{writes}"));
+        let id = world.submit(with_token(&request)).await;
+        let meddler = Meddler::before(writes, &world, |record, now| {
+            record.apply(&Update::doing("seen from outside"), now);
+        });
+        meddler.clone().run_queue(&world).await;
+        assert_eq!(outcome(&world, id, &to).await, expected, "{writes} writes");
+        let log = world.log(id).await;
+        assert!(!log.contains("will be repeated"), "{writes} writes: {log}");
+        if !meddler.has_meddled() {
+            assert!(writes > 8, "only {writes} writes were seen");
+            return;
+        }
+        let record = world.record(id).await;
+        let told = record.history.iter();
+        let told = told.filter(|entry| entry.state_reason == "seen from outside");
+        assert_eq!(told.count(), 1, "{writes} writes: {:#?}", record.history);
+    }
+    panic!("the work never ends");
+}
+
+/// Somebody ends the request from outside before every write of a stage: it stays ended, and what
+/// was in the making goes.
+#[tokio::test]
+async fn a_request_that_is_ended_from_outside_stays_ended() {
+    let (mut world, request) = world_and_request().await;
+    for writes in 0..MANY {
+        repository(&mut world, &format!("ended-{writes}"));
+        let id = world.submit(with_token(&request)).await;
+        let meddler = Meddler::before(writes, &world, |record, now| {
+            record.fail("it is not wanted any more", now);
+        });
+        meddler.clone().run_queue(&world).await;
+        let record = world.record(id).await;
+        if !meddler.has_meddled() {
+            assert_eq!(record.state(), State::Complete);
+            return;
+        }
+        assert_eq!(record.state(), State::Failed, "{writes} writes");
+        assert_eq!(record.state_reason(), "it is not wanted any more");
+        let keys = world.artifacts.keys();
+        let left = keys.iter().filter(|key| key.request() == Some(id));
+        let work = left.filter(|key| key.root() == ArtifactRoot::Work);
+        assert_eq!(work.count(), 0, "{writes} writes");
+        assert_eq!(world.secrets.count(), 0, "{writes} writes");
+        assert_eq!(world.deps.logs.read(id).await.unwrap(), None);
+    }
+    panic!("the work never ends");
+}
+
+/// A store in which somebody else changes a request right before a write.
+struct Meddler {
+    inner: Arc<dyn Requests>,
+    clock: Arc<dyn Clock>,
+    change: fn(&mut Record, Timestamp),
+    /// Writes until then; below zero when it has happened.
+    left: AtomicI64,
+}
+
+impl Meddler {
+    fn before(writes: usize, world: &World, change: fn(&mut Record, Timestamp)) -> Arc<Self> {
+        Arc::new(Self {
+            inner: world.deps.requests.clone(),
+            clock: world.deps.clock.clone(),
+            change,
+            left: AtomicI64::new(writes.try_into().unwrap()),
+        })
+    }
+
+    /// Works on all there is, over this store.
+    async fn run_queue(self: Arc<Self>, world: &World) {
+        let deps = Deps {
+            requests: self,
+            ..world.deps.clone()
+        };
+        while let Some(task) = world.queue.take_next() {
+            if deliver(&deps, &task).await != Verdict::Done {
+                world.queue.send(&task).await.unwrap();
+            }
+        }
+    }
+
+    fn has_meddled(&self) -> bool {
+        self.left.load(Ordering::SeqCst) < 0
+    }
+}
+
+#[async_trait]
+impl Requests for Meddler {
+    async fn create(&self, new: NewRequest) -> Result<Created, StoreError> {
+        self.inner.create(new).await
+    }
+
+    async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
+        self.inner.get(id).await
+    }
+
+    async fn replace(&self, record: Record) -> Result<Record, StoreError> {
+        if self.left.fetch_sub(1, Ordering::SeqCst) == 0 {
+            let mut stored = self.inner.get(record.id).await?.unwrap();
+            (self.change)(&mut stored, self.clock.now());
+            self.inner.replace(stored).await?;
+        }
+        self.inner.replace(record).await
+    }
+
+    async fn list(&self, query: PageQuery) -> Result<Page, StoreError> {
+        self.inner.list(query).await
+    }
+
+    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Listed>, StoreError> {
+        self.inner.live(after, limit).await
+    }
+
+    async fn ended_before(&self, time: Timestamp, limit: u32) -> Result<Vec<Record>, StoreError> {
+        self.inner.ended_before(time, limit).await
+    }
 }
 
 #[tokio::test]

@@ -165,7 +165,7 @@ async fn faults_that_last_end_each_attempt_and_then_the_request() {
         while let Some(task) = world.queue.take_next() {
             let verdict = world.deliver(&task).await;
             let record = world.record(id).await;
-            assert_eq!(record.leased_until, None, "{}", place.name);
+            assert_eq!(record.work.lease, None, "{}", place.name);
             verdicts.push(verdict);
             if verdict != Verdict::Done {
                 assert_eq!(record.state(), State::InProgress, "{}", place.name);
@@ -218,7 +218,7 @@ async fn an_attempt_that_failed_is_told_in_the_log_and_the_next_one_succeeds() {
                 .count(),
             1
         );
-        assert_eq!(record.stage, Stage::Done);
+        assert_eq!(record.work.stage, Stage::Done);
     }
 }
 

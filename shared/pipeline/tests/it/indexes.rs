@@ -1,7 +1,7 @@
 //! Index images to start from.
 
 use iib_oci::PullSpec;
-use iib_request::AddRequest;
+use iib_request::{AddRequest, Plan};
 use rusqlite::Connection;
 
 use crate::image::{Family, Image, Layer};
@@ -311,9 +311,10 @@ async fn version_and_architectures_come_from_the_index() {
         .await;
     let record = world.completes(from(&index, &request)).await;
     let arches: Vec<&str> = record
-        .outputs
+        .facts
         .arches
         .iter()
+        .flatten()
         .map(iib_oci::Arch::as_str)
         .collect();
     assert_eq!(arches, ["amd64", "arm64"]);
@@ -321,13 +322,15 @@ async fn version_and_architectures_come_from_the_index() {
     let lone = world.push("index/arm:v1", &arm).await;
     let record = world.completes(from(&lone, &request)).await;
     let arches: Vec<&str> = record
-        .outputs
+        .facts
         .arches
         .iter()
+        .flatten()
         .map(iib_oci::Arch::as_str)
         .collect();
     assert_eq!(arches, ["arm64"]);
-    assert_eq!(record.plan.unwrap().version, "v4.6", "{VERSION_LABEL}");
+    let Plan::Index(plan) = record.plan.unwrap();
+    assert_eq!(plan.version, "v4.6", "{VERSION_LABEL}");
     // One that does not say so cannot be built for.
     let mut mute = arm;
     mute.config.as_object_mut().unwrap().remove("architecture");
@@ -355,7 +358,7 @@ async fn versions_find_their_place_if_the_request_says_so() {
     let first = world.push_bundle("lantern", "0.1.0").await;
     let lower = AddRequest {
         bundles: vec![first.to_string()],
-        from_index: record.outputs.index_image_resolved,
+        from_index: record.facts.index_image_resolved,
         ..request
     };
     let record = world.completes(by_version(lower.clone())).await;

@@ -10,15 +10,15 @@ use crate::samples::{self, SCOPE_LABEL, bundle_files, bundle_image, csv_path};
 use crate::world::World;
 
 fn digest_of(record: &Record) -> &str {
-    let image = record.outputs.index_image_resolved.as_deref().unwrap();
+    let image = record.facts.index_image_resolved.as_deref().unwrap();
     image.rsplit_once('@').unwrap().1
 }
 
 /// Digests of the images a request made, by architecture.
 async fn image_digests(world: &World, record: &Record) -> Vec<(String, Digest)> {
     let mut digests = Vec::new();
-    for arch in &record.outputs.arches {
-        let image: PullSpec = format!("{}-{arch}", record.outputs.index_image.as_ref().unwrap())
+    for arch in record.facts.arches.iter().flatten() {
+        let image: PullSpec = format!("{}-{arch}", record.facts.index_image.as_ref().unwrap())
             .parse()
             .unwrap();
         let manifest = world.deps.registry.manifest(&image).await.unwrap();
@@ -64,7 +64,7 @@ async fn the_same_input_gives_the_same_images_in_another_service() {
     for (world, index) in [(&one, &here), (&other, &there)] {
         let request = AddRequest {
             bundles: vec![next.to_string()],
-            from_index: index.outputs.index_image.clone(),
+            from_index: index.facts.index_image.clone(),
             binary_image: Some(binary.to_string()),
             ..AddRequest::default()
         };
@@ -89,7 +89,7 @@ async fn a_bundle_that_is_in_the_index_under_another_name_is_left_out() {
     let with_first = world.completes(world.add(&first).await).await;
     let request = AddRequest {
         bundles: [&copy, &next].map(ToString::to_string).into(),
-        from_index: with_first.outputs.index_image.clone(),
+        from_index: with_first.facts.index_image.clone(),
         ..world.add(&next).await
     };
     let record = world.completes(request).await;
@@ -106,7 +106,7 @@ async fn a_bundle_that_is_in_the_index_under_another_name_is_left_out() {
     // Nothing is left to add: the build goes on all the same.
     let request = AddRequest {
         bundles: vec![copy.to_string()],
-        from_index: with_first.outputs.index_image.clone(),
+        from_index: with_first.facts.index_image.clone(),
         ..world.add(&copy).await
     };
     let record = world.completes(request).await;
@@ -123,7 +123,7 @@ async fn a_bundle_that_is_in_the_index_need_not_be_readable_any_more() {
     let gone = vec![Answer::Status(404); 2];
     world.script().on(Method::GET, &layer, gone);
     let request = AddRequest {
-        from_index: first.outputs.index_image.clone(),
+        from_index: first.facts.index_image.clone(),
         ..world.add(&spec).await
     };
     let record = world.completes(request).await;
@@ -150,7 +150,7 @@ async fn a_bundle_given_by_tag_and_by_digest_counts_once() {
     assert_eq!(world.script().count(&Method::GET, &layer), 2);
     assert_eq!(world.bundles(&twice).await, ["lantern.v0.1.0"]);
     assert_eq!(
-        twice.outputs.bundle_mapping["lantern"],
+        twice.facts.bundle_mapping.as_ref().unwrap()["lantern"],
         [tag.to_string(), digest]
     );
     assert_eq!(digest_of(&once), digest_of(&twice));
@@ -163,7 +163,7 @@ async fn the_head_of_a_package_is_replaced_below_prod_and_never_in_prod() {
     let second = world.push_bundle("lantern", "0.2.0").await;
     let mut both = world.add(&first).await;
     both.bundles.push(second.to_string());
-    let index = world.completes(both).await.outputs.index_image;
+    let index = world.completes(both).await.facts.index_image;
 
     let mut files = bundle_files("lantern", "0.2.0");
     let csv = csv_path("lantern");
@@ -197,16 +197,12 @@ async fn the_head_of_a_package_is_replaced_below_prod_and_never_in_prod() {
         );
         // It is the new image that is served: asked for again, it is there already.
         let again = AddRequest {
-            from_index: record.outputs.index_image.clone(),
+            from_index: record.facts.index_image.clone(),
             distribution_scope: None,
             ..request.clone()
         };
         let again = world.completes(again).await;
-        assert_eq!(
-            again.outputs.distribution_scope,
-            Some(scope),
-            "{SCOPE_LABEL}"
-        );
+        assert_eq!(again.facts.distribution_scope, Some(scope), "{SCOPE_LABEL}");
         let log = world.log(again.id).await;
         assert!(log.contains("is in the index already"), "{log}");
     }

@@ -57,7 +57,10 @@ async fn a_stage_that_panics_ends_as_an_attempt_and_blocks_nobody() {
     world.deps.index_db = Arc::new(Faulty);
     let bundle = world.push_bundle("lantern", "0.1.0").await;
     let record = world.run(world.add(&bundle).await).await;
-    assert_eq!((record.state(), record.stage), (State::Failed, Stage::Done));
+    assert_eq!(
+        (record.state(), record.work.stage),
+        (State::Failed, Stage::Done)
+    );
     assert!(
         record.state_reason().contains("tried 3 times"),
         "{}",

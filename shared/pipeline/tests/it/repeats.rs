@@ -83,17 +83,17 @@ async fn a_stage_that_is_asked_for_again_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_too_early_is_dropped_because_its_own_will_follow() {
+async fn a_message_that_is_too_early_sends_the_one_that_is_due() {
     let (world, request) = world_and_request().await;
     let id = world.submit(request).await;
     for stage in [Stage::Push, Stage::Mutate] {
         assert_eq!(world.deliver(&Task::new(id, stage)).await, Verdict::Done);
-        assert_eq!(world.record(id).await.stage, Stage::Queued);
+        assert_eq!(world.record(id).await.work.stage, Stage::Queued);
     }
     // After each stage, messages for all of them.
     while let Some(task) = world.queue.take_next() {
         assert_eq!(world.deliver(&task).await, Verdict::Done);
-        if world.record(id).await.stage == Stage::Mutate {
+        if world.record(id).await.work.stage == Stage::Mutate {
             assert_eq!(
                 world.deliver(&Task::new(id, Stage::Push)).await,
                 Verdict::Done
@@ -109,7 +109,7 @@ async fn of_two_deliveries_at_the_same_time_one_works_and_the_other_goes_back() 
     let id = world.submit(request).await;
     let mut stages = Vec::new();
     while let Some(task) = world.queue.take_next() {
-        if world.record(id).await.stage > task.stage {
+        if world.record(id).await.work.stage > task.stage {
             assert_eq!(world.deliver(&task).await, Verdict::Done);
             continue;
         }
@@ -123,7 +123,7 @@ async fn of_two_deliveries_at_the_same_time_one_works_and_the_other_goes_back() 
     }
     assert_eq!(stages, [Stage::Pin, Stage::Mutate, Stage::Push]);
     assert_complete_once(&world, id).await;
-    assert_eq!(world.record(id).await.attempts, 0);
+    assert_eq!(world.record(id).await.work.attempts, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -167,7 +167,7 @@ async fn requests_side_by_side_do_not_disturb_one_another() {
     }
     let mut digests = Vec::new();
     for id in ids {
-        let image = world.record(id).await.outputs.index_image_resolved.unwrap();
+        let image = world.record(id).await.facts.index_image_resolved.unwrap();
         digests.push(image.rsplit_once('@').unwrap().1.to_owned());
     }
     digests.dedup();

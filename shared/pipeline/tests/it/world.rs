@@ -332,7 +332,7 @@ impl World {
         let id = self.submit(request).await;
         self.run_queue().await;
         let record = self.record(id).await;
-        assert_eq!(record.stage, Stage::Done, "{record:#?}");
+        assert_eq!(record.work.stage, Stage::Done, "{record:#?}");
         // Of what was stored only what users may see is left, and the log is nowhere else.
         self.assert_cleaned_up(id).await;
         let left = std::fs::read_dir(self.scratch.path()).unwrap().count();
@@ -356,7 +356,7 @@ impl World {
         assert_eq!(self.tags(OUTPUT).await, before, "{reason}");
         let scratch = self.scratch.path().to_string_lossy();
         assert!(!reason.contains(&*scratch), "a path of ours: {reason}");
-        assert_eq!(record.outputs.index_image, None, "{reason}");
+        assert_eq!(record.facts.index_image, None, "{reason}");
         reason
     }
 
@@ -403,7 +403,7 @@ impl World {
 
     /// The bundles of the catalog that a request made.
     pub(crate) async fn bundles(&self, record: &Record) -> Vec<String> {
-        let index = record.outputs.index_image.clone().unwrap();
+        let index = record.facts.index_image.clone().unwrap();
         let catalog = self.catalog(&index).await;
         let packages = catalog.packages.into_values();
         packages.flat_map(|package| package.bundles).collect()

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Scope;
+use crate::{Scope, Unknown};
 
 mod own;
 mod payload;
@@ -15,7 +15,7 @@ pub use read::OVERWRITE_TOKEN;
 /// §4.4). Images are kept as the texts that were sent, because that is how they are shown.
 /// Tokens are not part of it: they are neither stored nor shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default)]
 pub struct AddRequest {
     /// Bundles to add, repeats dropped, first kept.
     pub bundles: Vec<String>,
@@ -39,6 +39,9 @@ pub struct AddRequest {
     pub organization: Option<String>,
     /// Whether `from_index` is to be replaced by the result.
     pub overwrite_from_index: bool,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 impl AddRequest {

@@ -4,7 +4,7 @@ use super::AddRequest;
 use super::own::Own;
 use super::payload::{Payload, check_image, set};
 use super::shared::{Shared, check_names};
-use crate::{ApiSettings, BinaryImages, Refusal};
+use crate::{ApiSettings, BinaryImages, Refusal, Unknown};
 
 /// Every name `POST /builds/add` knows (spec rest-api §4.3, §4.4).
 const NAMES: [&str; 14] = [
@@ -72,6 +72,7 @@ impl AddRequest {
             graph_update_mode: own.graph_update_mode,
             organization: own.organization,
             overwrite_from_index: shared.overwrite_from_index,
+            unknown: Unknown::default(),
         })
     }
 }

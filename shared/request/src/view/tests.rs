@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::Update;
+use crate::{Facts, Update};
 
 const BUILDS: &str = "https://iib.example/api/v1/builds";
 
@@ -22,7 +22,7 @@ fn record() -> Record {
         RequestId(7),
         BatchId(5),
         Some("ann".to_owned()),
-        Kind::Add(add),
+        Request::Add(add),
         at("2024-02-29T12:00:00Z"),
     )
 }
@@ -88,12 +88,12 @@ fn the_short_form_leaves_out_three_fields() {
 #[test]
 fn the_history_is_newest_first_and_results_are_shown() {
     let mut record = record();
-    let update = Update {
+    let update = Update::state(State::Complete, "done").with(Facts {
         arches: Some(vec!["s390x".parse().unwrap(), Arch::amd64()]),
         index_image: Some("r.example/built:7".to_owned()),
         bundle_mapping: Some([("op".to_owned(), vec!["r.example/op:1".to_owned()])].into()),
-        ..Update::state(State::Complete, "done")
-    };
+        ..Facts::default()
+    });
     record.apply(&update, at("2024-02-29T12:00:01.5Z"));
     let view = shown(&record, Form::Verbose);
     assert_eq!(

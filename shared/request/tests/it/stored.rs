@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use iib_request::{Record, Stage, State, Task};
+use iib_request::{Outcome, Record, RecordError, RequestId, Stage, State, Task, Update};
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 /// The files of a folder of fixtures by `<format>/<name>`.
 fn fixtures(kind: &str) -> BTreeMap<String, String> {
@@ -31,8 +33,7 @@ fn every_record_that_was_ever_stored_is_read_and_says_what_it_said() {
     let fixtures = fixtures("records");
     assert!(fixtures.len() >= 11, "fixtures are missing");
     for (name, text) in fixtures {
-        let record: Record =
-            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let record = Record::from_stored(&text).unwrap_or_else(|error| panic!("{name}: {error:?}"));
         let (stage, state) = match name.rsplit('/').next().unwrap() {
             name if name.starts_with("add-complete") => (Stage::Done, State::Complete),
             name if name.starts_with("add-failed") => (Stage::Done, State::Failed),
@@ -42,15 +43,96 @@ fn every_record_that_was_ever_stored_is_read_and_says_what_it_said() {
             name if name.starts_with("add-push") => (Stage::Push, State::InProgress),
             other => panic!("{other}: say what it is"),
         };
-        assert_eq!((record.stage, record.state()), (stage, state), "{name}");
+        assert_eq!(
+            (record.work.stage, record.state()),
+            (stage, state),
+            "{name}"
+        );
         assert_eq!(
             record.plan.is_some(),
             stage > Stage::Pin && state != State::Failed,
             "{name}"
         );
-        let text = serde_json::to_string(&record).unwrap();
-        let again: Record = serde_json::from_str(&text).unwrap();
+        let leased = name.contains("leased") || name.contains("tags-noted");
+        assert_eq!(record.work.lease.is_some(), leased, "{name}");
+        let again = Record::from_stored(&record.to_stored().unwrap()).unwrap();
         assert_eq!(again, record, "{name}");
+    }
+}
+
+#[test]
+fn members_that_a_newer_version_has_noted_stay_where_they_are() {
+    let fixtures = fixtures("records");
+    let read = |name: &str| serde_json::from_str::<Value>(&fixtures[name]).unwrap();
+    let mut value = read("2/add-push-leased.json");
+    value["plan"]["index"]["from"] =
+        read("2/add-complete-on-an-index.json")["plan"]["index"]["from"].clone();
+    for place in [
+        "",
+        "/request",
+        "/work",
+        "/work/lease",
+        "/facts",
+        "/history/0",
+        "/plan/index",
+        "/plan/index/bundles/0",
+        "/plan/index/from",
+        "/built",
+        "/built/layers/0",
+    ] {
+        value.pointer_mut(place).unwrap()["of_tomorrow"] = json!({"a": [null]});
+    }
+    let mut record = Record::from_stored(&value.to_string()).unwrap();
+    let stored: Value = serde_json::from_str(&record.to_stored().unwrap()).unwrap();
+    assert_eq!(stored, value);
+    // They outlive changes.
+    record.apply(
+        &Update::state(State::Complete, "done"),
+        Timestamp::UNIX_EPOCH,
+    );
+    record.conclude(Outcome::Completed);
+    let stored: Value = serde_json::from_str(&record.to_stored().unwrap()).unwrap();
+    assert_eq!(stored["of_tomorrow"], value["of_tomorrow"]);
+    assert_eq!(stored["work"]["of_tomorrow"], value["work"]["of_tomorrow"]);
+}
+
+#[test]
+fn a_record_of_a_newer_format_and_a_damaged_one_are_told_apart() {
+    let text = &fixtures("records")["2/add-queued.json"];
+    let value: Value = serde_json::from_str(text).unwrap();
+    let newer = json!({"format": 3, "anything": "else"}).to_string();
+    assert!(matches!(
+        Record::from_stored(&newer),
+        Err(RecordError::Newer { found: 3 })
+    ));
+    let (cut, _) = text.split_at(text.len() / 2);
+    let without = |member: &str| {
+        let mut value = value.clone();
+        value.as_object_mut().unwrap().remove(member).unwrap();
+        value.to_string()
+    };
+    let mut other = value.clone();
+    other["request"]["request_type"] = json!("of-tomorrow");
+    let mut odd = value.clone();
+    odd["format"] = json!("two");
+    for text in [
+        cut.to_owned(),
+        String::new(),
+        "[]".to_owned(),
+        without("id"),
+        without("work"),
+        without("request"),
+        other.to_string(),
+        odd.to_string(),
+    ] {
+        let read = Record::from_stored(&text);
+        assert!(
+            matches!(read, Err(RecordError::Malformed(_))),
+            "{text}: {read:?}"
+        );
+    }
+    for member in ["user", "history", "facts", "plan", "built", "data_removed"] {
+        assert!(Record::from_stored(&without(member)).is_ok(), "{member}");
     }
 }
 
@@ -63,4 +145,7 @@ fn every_message_that_was_ever_sent_is_read() {
             serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(task.request_id.0 > 0, "{name}");
     }
+    let newer = r#"{"request_id": 7, "stage": "pin", "of_tomorrow": {}}"#;
+    let task: Task = serde_json::from_str(newer).unwrap();
+    assert_eq!(task, Task::new(RequestId(7), Stage::Pin));
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use iib_oci::Digest;
 use iib_ports::{ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, Bytestream, Stored};
-use iib_request::RequestId;
+use iib_request::{LeaseToken, RequestId};
 
 /// Runs the suite; `make` gives a store without artifacts.
 pub async fn artifacts<S: Artifacts + 'static>(make: impl AsyncFn() -> Arc<S>) {
@@ -21,7 +21,7 @@ pub async fn artifacts<S: Artifacts + 'static>(make: impl AsyncFn() -> Arc<S>) {
 }
 
 fn key(request: u64) -> ArtifactKey {
-    ArtifactKey::layer(RequestId(request))
+    ArtifactKey::layer(RequestId(request), &LeaseToken::new("one"))
 }
 
 fn pieces(content: &[u8], step: usize) -> Bytestream {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use iib_ports::{Created, NewRequest, Page, PageQuery, Requests, StoreError};
+use iib_ports::{Created, Listed, NewRequest, Page, PageQuery, Requests, StoreError};
 use iib_request::{BatchId, Record, RequestId, Stage};
 use jiff::Timestamp;
 
@@ -66,23 +66,24 @@ impl Requests for MemoryRequests {
                 .skip(usize::try_from(skipped).unwrap_or(usize::MAX))
                 .take(query.per_page as usize)
                 .cloned()
+                .map(Ok)
                 .collect(),
             total: records.len() as u64,
         })
     }
 
-    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Record>, StoreError> {
+    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Listed>, StoreError> {
         let records = lock(&self.records);
         let live = records
             .iter()
-            .filter(|record| record.stage != Stage::Done && Some(record.id) > after);
-        Ok(live.take(limit as usize).cloned().collect())
+            .filter(|record| record.work.stage != Stage::Done && Some(record.id) > after);
+        Ok(live.take(limit as usize).cloned().map(Ok).collect())
     }
 
     async fn ended_before(&self, time: Timestamp, limit: u32) -> Result<Vec<Record>, StoreError> {
         let records = lock(&self.records);
         let ended = |record: &&Record| {
-            record.stage == Stage::Done && !record.data_removed && record.updated() < time
+            record.work.stage == Stage::Done && !record.data_removed && record.updated() < time
         };
         let mut found: Vec<Record> = records.iter().filter(ended).cloned().collect();
         found.sort_by_key(Record::updated);

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::Scope;
+use crate::{Scope, Unknown};
 
 /// A payload nothing is wrong with.
 fn good() -> Payload {
@@ -364,6 +364,7 @@ fn values_are_kept_as_sent_and_repeats_dropped() {
         graph_update_mode: Some("semver".to_owned()),
         organization: Some("acme".to_owned()),
         overwrite_from_index: true,
+        unknown: Unknown::default(),
     };
     let request = read(&payload).unwrap();
     assert_eq!(request, expected);

@@ -1,0 +1,162 @@
+//! How the frame keeps its lease, with work of our own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use iib_indexdb::SqliteIndex;
+use iib_ports::{Clock as _, NewRequest, Requests as _};
+use iib_request::{AddRequest, ApiSettings, Lease, Request, Unknown, WorkSettings};
+use iib_testkit::memory::{
+    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRequests, MemorySecrets,
+    RecordingNotifier,
+};
+use iib_testkit::time::ManualClock;
+
+use super::*;
+
+struct Service {
+    deps: Deps,
+    requests: Arc<MemoryRequests>,
+    clock: Arc<ManualClock>,
+}
+
+impl Service {
+    fn new() -> Self {
+        let requests = Arc::new(MemoryRequests::default());
+        let clock = Arc::new(ManualClock::default());
+        let deps = Deps {
+            requests: requests.clone(),
+            queue: Arc::new(MemoryQueue::default()),
+            logs: Arc::new(MemoryLogs::default()),
+            artifacts: Arc::new(MemoryArtifacts::default()),
+            secrets: Arc::new(MemorySecrets::default()),
+            registry: Arc::new(MemoryRegistry::default()),
+            index_db: Arc::new(SqliteIndex),
+            clock: clock.clone(),
+            notifier: Arc::new(RecordingNotifier::default()),
+            api: ApiSettings::default(),
+            work: WorkSettings {
+                stage_timeout_seconds: 250,
+                ..WorkSettings::default()
+            },
+            scratch: "/nowhere".into(),
+        };
+        Self {
+            deps,
+            requests,
+            clock,
+        }
+    }
+
+    async fn task(&self) -> Task {
+        let request = Request::Add(AddRequest::default());
+        let new = NewRequest::new(None, request, self.clock.now());
+        let made = self.requests.create(new).await.unwrap();
+        Task::new(made.into_record().id, Stage::Pin)
+    }
+
+    async fn record(&self, task: &Task) -> Record {
+        let record = self.requests.get(task.request_id).await.unwrap();
+        record.unwrap()
+    }
+
+    /// The clock of the service and that of the process go on together.
+    async fn wait(&self, seconds: u64) {
+        for _ in 0..seconds {
+            self.clock.advance(SignedDuration::from_secs(1));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// Takes so many seconds, and notes when it came to its end.
+#[derive(Default)]
+struct Slow {
+    seconds: u64,
+    ended: AtomicBool,
+}
+
+impl Slow {
+    fn taking(seconds: u64) -> Self {
+        Self {
+            seconds,
+            ended: AtomicBool::new(false),
+        }
+    }
+}
+
+#[async_trait]
+impl Work for Slow {
+    fn stage(&self) -> Stage {
+        Stage::Pin
+    }
+
+    async fn run(&self, _job: &mut Job<'_>) -> Result<Finished, StageError> {
+        tokio::time::sleep(Duration::from_secs(self.seconds)).await;
+        self.ended.store(true, Ordering::SeqCst);
+        Ok(Finished::default())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_short_and_lasts_as_long_as_the_work_goes_on() {
+    let service = Service::new();
+    let task = service.task().await;
+    let work = Slow::taking(240);
+    let began = service.clock.now();
+    let watched = async {
+        for seconds in 1..240 {
+            service.wait(1).await;
+            let record = service.record(&task).await;
+            let lease = record.work.lease.unwrap();
+            let left = lease.until.duration_since(service.clock.now()).as_secs();
+            // Never longer than the work may take: 250 seconds.
+            assert!(left <= 90.min(250 - seconds), "{seconds}: {left}");
+            assert!(left >= 59.min(249 - seconds), "{seconds}: {left}");
+        }
+    };
+    let (verdict, ()) = tokio::join!(run(&service.deps, &task, &work), watched);
+    assert_eq!(verdict, Verdict::Done);
+    let record = service.record(&task).await;
+    assert_eq!(
+        (record.work.stage, record.work.lease),
+        (Stage::Mutate, None)
+    );
+    assert!(service.clock.now().duration_since(began).as_secs() >= 239);
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_whose_lease_has_another_owner_stops_at_the_next_renewal() {
+    let service = Service::new();
+    let task = service.task().await;
+    let work = Slow::taking(200);
+    let other = LeaseToken::new("somebody else");
+    let taken = async {
+        service.wait(10).await;
+        let mut record = service.record(&task).await;
+        record.work.lease = Some(Lease {
+            token: other.clone(),
+            until: service.clock.now() + SignedDuration::from_secs(90),
+            unknown: Unknown::default(),
+        });
+        service.requests.replace(record).await.unwrap();
+    };
+    let started = tokio::time::Instant::now();
+    let (verdict, ()) = tokio::join!(run(&service.deps, &task, &work), taken);
+    assert_eq!(verdict, Verdict::Again(SOON));
+    assert_eq!(started.elapsed().as_secs(), 30);
+    assert!(!work.ended.load(Ordering::SeqCst));
+    let record = service.record(&task).await;
+    assert!(record.work.is_held_by(&other));
+    assert_eq!(record.work.attempts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_takes_too_long_is_an_attempt_that_failed() {
+    let service = Service::new();
+    let task = service.task().await;
+    let verdict = run(&service.deps, &task, &Slow::taking(300)).await;
+    assert_eq!(verdict, Verdict::Again(FIRST_WAIT));
+    let record = service.record(&task).await;
+    assert_eq!((record.work.attempts, record.work.lease), (1, None));
+}

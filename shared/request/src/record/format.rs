@@ -1,0 +1,104 @@
+//! Formats of stored records: which there are, and what became of the members of older ones.
+
+use serde_json::{Map, Value, json};
+
+use super::Record;
+
+/// The format that this version writes.
+///
+/// It goes up when a version that does not know the new format would misread it. Members that are
+/// only added need none: older versions keep them where they are ([`crate::Unknown`]).
+pub(super) const FORMAT: u32 = 2;
+
+/// A stored text is no record that this version can read. It is left as it is.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// A newer version has written it.
+    #[error(
+        "it has the format {found}, and this version knows formats up to {FORMAT}: run the version that wrote it"
+    )]
+    Newer {
+        /// Its format.
+        found: u64,
+    },
+    /// It is no JSON, or something is missing or of the wrong type.
+    #[error("it is damaged, or of a newer version")]
+    Malformed(#[from] serde_json::Error),
+}
+
+impl Record {
+    /// Reads a stored record of any format up to the present one.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn from_stored(text: &str) -> Result<Self, RecordError> {
+        let value: Value = serde_json::from_str(text)?;
+        let found = value.get("format").map_or(Some(1), Value::as_u64);
+        match (found, value) {
+            (Some(1), Value::Object(members)) => Ok(serde_json::from_value(of_format_1(members))?),
+            (Some(found), _) if found > u64::from(FORMAT) => Err(RecordError::Newer { found }),
+            (_, value) => Ok(serde_json::from_value(value)?),
+        }
+    }
+
+    /// The text to be stored.
+    ///
+    /// # Errors
+    /// [`RecordError::Malformed`] for a record that cannot be written; there is none.
+    pub fn to_stored(&self) -> Result<String, RecordError> {
+        Ok(serde_json::to_string(self)?)
+    }
+}
+
+/// A record of format 1 (until November 2026): one member for each thing, an add request's plan
+/// and result outright, and a lease without an owner.
+fn of_format_1(mut record: Map<String, Value>) -> Value {
+    record.insert("format".to_owned(), json!(FORMAT));
+    rename(&mut record, "kind", "request");
+    let lease = record
+        .remove("leased_until")
+        .filter(|until| !until.is_null())
+        // Nobody has this token, so it only runs out.
+        .map(|until| json!({"token": "format-1", "until": until}));
+    let mut work = Map::new();
+    for member in ["stage", "attempts", "interruptions"] {
+        work.extend(record.remove_entry(member));
+    }
+    work.insert("lease".to_owned(), json!(lease));
+    record.insert("work".to_owned(), Value::Object(work));
+    if let Some(Value::Object(mut facts)) = record.remove("outputs") {
+        facts.retain(|_, fact| !is_nothing(fact));
+        record.insert("facts".to_owned(), Value::Object(facts));
+    }
+    if let Some(Value::Object(mut plan)) = record.remove("plan") {
+        rename(&mut plan, "from_index", "from");
+        rename(&mut plan, "binary_images", "bases");
+        if let Some(Value::Object(index)) = plan.get_mut("from") {
+            let path = index.remove("database");
+            index.insert("form".to_owned(), json!({"database": path}));
+        }
+        record.insert("plan".to_owned(), json!({"index": plan}));
+    }
+    if let Some(Value::Object(mut layer)) = record.remove("built") {
+        layer.insert("holds".to_owned(), json!("/database/index.db"));
+        record.insert("built".to_owned(), json!({"layers": [layer]}));
+    }
+    Value::Object(record)
+}
+
+fn rename(members: &mut Map<String, Value>, before: &str, after: &str) {
+    if let Some(value) = members.remove(before) {
+        members.insert(after.to_owned(), value);
+    }
+}
+
+/// What stood for a fact that was not known.
+fn is_nothing(fact: &Value) -> bool {
+    match fact {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    }
+}
