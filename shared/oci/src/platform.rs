@@ -28,6 +28,16 @@ impl Arch {
         &self.0
     }
 
+    /// Whether it is one of those that container images are built for (the names of Go, which the
+    /// image specification uses).
+    pub fn is_common(&self) -> bool {
+        const COMMON: [&str; 13] = [
+            "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle",
+            "ppc64", "ppc64le", "riscv64", "s390x",
+        ];
+        COMMON.contains(&self.as_str())
+    }
+
     /// The name that an image's `architecture` *label* uses for this architecture
     /// (worker flows §5.1): `x86_64` for `amd64`, `aarch64` for `arm64`, else the same.
     pub fn label_name(&self) -> &str {

@@ -70,6 +70,12 @@ pub enum Refusal {
         "\"build_tags\" cannot hold `{0}`: a tag is at most 128 letters, digits and . _ -, and does not begin with . or -"
     )]
     Tag(String),
+    /// A tag that another request's result has, or will have. The reference takes it, and one result
+    /// replaces another.
+    #[error(
+        "\"build_tags\" cannot hold `{0}`: digits alone, or digits with an architecture, are the tags of requests; put a letter in front, such as `v{0}`"
+    )]
+    RequestTag(String),
     /// More bundles than fit into a stage's time. The reference has no such limit.
     #[error(
         "\"bundles\" has {given} entries, at most {limit} are taken at once: split the request into several"
@@ -113,6 +119,7 @@ impl Refusal {
             | Self::BinaryImage
             | Self::NoBinaryImage
             | Self::Tag(_)
+            | Self::RequestTag(_)
             | Self::TooManyBundles { .. }
             | Self::Filter(_) => 400,
         }

@@ -102,6 +102,9 @@ fn tags(value: Option<&Value>) -> Result<Vec<String>, Refusal> {
     if let Some(bad) = tags.iter().find(|tag| !is_tag(tag)) {
         return Err(Refusal::Tag(bad.clone()));
     }
+    if let Some(other) = tags.iter().find(|tag| is_of_a_request(tag)) {
+        return Err(Refusal::RequestTag(other.clone()));
+    }
     tags.sort();
     tags.dedup();
     Ok(tags)
@@ -111,6 +114,16 @@ fn tags(value: Option<&Value>) -> Result<Vec<String>, Refusal> {
 fn is_tag(text: &str) -> bool {
     let within = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
     text.len() <= 128 && text.bytes().all(within) && !text.starts_with(['.', '-'])
+}
+
+/// Whether a tag is one that a request's result gets: its number, or that and an architecture.
+fn is_of_a_request(tag: &str) -> bool {
+    let (number, arch) = match tag.split_once('-') {
+        Some((number, arch)) => (number, Some(arch)),
+        None => (tag, None),
+    };
+    let of_arch = |arch: &str| arch.parse::<Arch>().is_ok_and(|arch| arch.is_common());
+    number.bytes().all(|b| b.is_ascii_digit()) && arch.is_none_or(of_arch)
 }
 
 /// Refuses names the endpoint does not know (spec rest-api §4.2).
