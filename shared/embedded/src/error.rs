@@ -23,6 +23,17 @@ pub enum EmbeddedError {
         /// Process id of the owner, if it could be read.
         owner: Option<u32>,
     },
+    /// Others may read the folder, and it is not only ours.
+    #[error(
+        "other users may read {} (its mode is {mode:03o}), and it has other things in it than data of this service: choose an empty or a new folder, or take their rights away with `chmod 700`",
+        folder.display()
+    )]
+    Shared {
+        /// The folder.
+        folder: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// A file or folder in it cannot be used.
     #[error(
         "{} could not be {action}: check that this user may write there and that the disk is not full",
@@ -67,7 +78,7 @@ pub enum EmbeddedError {
 impl Classify for EmbeddedError {
     fn class(&self) -> Class {
         match self {
-            Self::Owned { .. } | Self::Newer { .. } => Class::Reject,
+            Self::Owned { .. } | Self::Shared { .. } | Self::Newer { .. } => Class::Reject,
             Self::File { .. } | Self::Database { .. } => Class::Retry,
         }
     }

@@ -1,6 +1,7 @@
 //! The folder that holds everything, and its lock.
 
 mod lock;
+mod private;
 mod recovery;
 
 use std::io;
@@ -46,15 +47,18 @@ pub struct DataFolder {
 }
 
 impl DataFolder {
-    /// Takes the folder into possession, creating it if needed, and frees what a former owner
+    /// Takes the folder into possession, creating it if needed, takes the rights of others on it
+    /// away, and frees what a former owner
     /// held: leases of requests (such an attempt does not count, see
     /// [`iib_request::Record::release`]) and messages that were being worked on.
     ///
     /// # Errors
-    /// [`EmbeddedError`]: `Owned` while another process has it.
+    /// [`EmbeddedError`]: `Owned` while another process has it, `Shared` if others may read it and it
+    /// has something else in it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, EmbeddedError> {
         let path = path.as_ref();
         create_folder(path)?;
+        private::make_private(path)?;
         let lock = FolderLock::take(path)?;
         let file = path.join("state.db");
         let database = Database::open(&file, &LAYOUT)?;

@@ -1,5 +1,7 @@
 //! Who owns a data folder, and what is left after its owner was killed.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,8 +9,8 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use iib_embedded::{DataFolder, EmbeddedError, Freed};
 use iib_ports::{
-    ArtifactKey, Artifacts, Class, Classify, Logs, NewRequest, PageQuery, Queue, Requests,
-    StoreError,
+    ArtifactKey, Artifacts, Class, Classify, Clock as _, Logs, NewRequest, PageQuery, Queue,
+    Requests, Secret, Secrets as _, StoreError,
 };
 use iib_request::{AddRequest, Claim, LeaseToken, Request, RequestId, Stage, Task};
 use iib_testkit::time::ManualClock;
@@ -123,6 +125,60 @@ async fn a_record_that_cannot_be_read_hides_no_other_and_is_left_as_it_is() {
             .unwrap();
         assert_eq!(stored, text);
     }
+}
+
+#[test]
+fn others_may_not_read_a_data_folder() {
+    let place = tempfile::tempdir().unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let widen = |path: &Path| {
+        std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    };
+    // A new one, an empty one, and one of an older version.
+    let (new, empty) = (place.path().join("a/new"), place.path().join("empty"));
+    std::fs::create_dir(&empty).unwrap();
+    widen(&empty);
+    for folder in [&new, &empty] {
+        drop(DataFolder::open(folder).unwrap());
+        assert_eq!(mode(folder), 0o700, "{}", folder.display());
+    }
+    widen(&new);
+    drop(DataFolder::open(&new).unwrap());
+    assert_eq!(mode(&new), 0o700);
+    // Not one that is somebody's home.
+    let home = place.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    std::fs::write(home.join("diary"), "dear").unwrap();
+    widen(&home);
+    let refused = DataFolder::open(&home).unwrap_err();
+    assert!(
+        matches!(refused, EmbeddedError::Shared { mode: 0o755, .. }),
+        "{refused:?}"
+    );
+    assert_eq!(refused.class(), Class::Reject);
+    assert!(refused.to_string().contains("chmod 700"), "{refused}");
+    assert_eq!(mode(&home), 0o755);
+    assert_eq!(std::fs::read_dir(&home).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_secret_that_is_forgotten_is_gone_from_the_file() {
+    let (place, folder) = empty_folder();
+    let clock = Arc::new(ManualClock::default());
+    let secrets = folder.secrets(clock.clone());
+    let text = "hunter2-and-no-other-word";
+    let kept = secrets.keep(&Secret::new(text), clock.now()).await.unwrap();
+    secrets.forget(&kept).await.unwrap();
+    drop((secrets, folder));
+    let found = walkdir::WalkDir::new(place.path()).into_iter().flatten();
+    let files = found.filter(|entry| entry.file_type().is_file());
+    let holding = files.filter(|file| {
+        let bytes = std::fs::read(file.path()).unwrap();
+        bytes
+            .windows(text.len())
+            .any(|window| window == text.as_bytes())
+    });
+    assert_eq!(holding.count(), 0);
 }
 
 #[test]
