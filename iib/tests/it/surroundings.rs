@@ -1,7 +1,6 @@
 //! What the surroundings of a process do to it: variables, logins, files for logs.
 
-use std::fs;
-use std::process::Stdio;
+use std::{fs, io};
 
 use serde_json::Value;
 
@@ -172,11 +171,10 @@ fn a_reader_that_has_enough_ends_a_command_silently() {
         &["catalog", "diff", empty, catalog],
         &["catalog", "diff", empty, catalog, "--json"],
     ] {
-        let mut command = iib(words);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = command.spawn().unwrap();
-        drop(process.stdout.take());
-        let ended = process.wait_with_output().unwrap();
+        // Gone before the command begins, so that not even a short output finds anybody.
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let ended = iib(words).stdout(writer).output().unwrap();
         assert_eq!(ended.status.code(), Some(141), "{words:?}");
         let said = text(&ended.stderr).replace(&format!("{empty} has no package"), "");
         assert!(
