@@ -87,17 +87,26 @@ impl Ending<'_> {
     /// # Errors
     /// [`CleanUpError`], the first; the rest is tried all the same.
     pub(crate) async fn clean_up(&self, record: &Record) -> Result<(), CleanUpError> {
-        let handed_on = self.remove_handed_on(record.id).await;
+        let handed_on = self.remove_handed_on(record).await;
         let secrets = self.forget(record).await;
         self.seal_log(record).await?;
         handed_on?;
         Ok(secrets?)
     }
 
-    async fn remove_handed_on(&self, id: RequestId) -> Result<(), ArtifactError> {
-        let root = ArtifactRoot::Work;
+    /// Where no attempt was repeated there is nothing but what the record names, which spares the
+    /// listing; a bucket bills each.
+    async fn remove_handed_on(&self, record: &Record) -> Result<(), ArtifactError> {
+        if record.work.repeats == 0 {
+            let layers = record.built.iter().flat_map(|built| &built.layers);
+            for key in layers.filter_map(|layer| layer.artifact.parse().ok()) {
+                self.artifacts.delete(&key).await?;
+            }
+            return Ok(());
+        }
+        let (root, id) = (ArtifactRoot::Work, Some(record.id));
         loop {
-            let found = self.artifacts.list(root, Some(id), None, HANDED_ON).await?;
+            let found = self.artifacts.list(root, id, None, HANDED_ON).await?;
             for artifact in &found {
                 self.artifacts.delete(&artifact.key).await?;
             }

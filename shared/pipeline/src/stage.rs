@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use iib_ports::{Class, Classify, StoreError, chain};
+use iib_ports::{ArtifactKey, Class, Classify, StoreError, chain};
 use iib_request::{
     Built, Claim, LeaseToken, Outcome, Plan, Record, RequestId, Stage, State, Task, Transition,
     Update,
@@ -264,7 +264,19 @@ async fn attempt(
         result = attempt => result.unwrap_or(Err(StageError::Panicked)),
         lost = keep_lease(deps, id, &token, deadline) => Err(lost),
     };
-    conclude(job, result).await
+    let concluded = conclude(job, result).await;
+    if let Err(StageError::Lost) = &concluded {
+        discard(deps, id, &token).await;
+    }
+    concluded
+}
+
+/// Removes what an attempt has made that does not count any more. What stays goes with the rest of
+/// the request's, or with prune.
+async fn discard(deps: &Deps, id: RequestId, token: &LeaseToken) {
+    if let Err(error) = deps.artifacts.delete(&ArtifactKey::layer(id, token)).await {
+        warn!(request.id = id.0, error = %chain(&error), "an artifact is left behind");
+    }
 }
 
 /// Until when a lease is granted or renewed: never longer than the work itself may take.

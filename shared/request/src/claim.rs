@@ -61,6 +61,9 @@ impl Record {
         if work.attempts >= max_attempts || work.interruptions >= MAX_INTERRUPTIONS {
             return Claim::Exhausted;
         }
+        if work.attempts + work.interruptions > 0 {
+            work.repeats += 1;
+        }
         work.attempts += 1;
         work.lease = Some(Lease {
             token: token.clone(),
@@ -108,7 +111,7 @@ mod tests {
         assert_eq!(first.work.stage, Stage::Pin);
         assert_eq!(claim(&first, Stage::Pin, 59), Claim::Leased(at(60)));
         let second = granted(&first, Stage::Pin, 60);
-        assert_eq!(second.work.attempts, 2);
+        assert_eq!((second.work.attempts, second.work.repeats), (2, 1));
         // The lease has another owner now.
         let tokens = [0, 60].map(|second| LeaseToken::new(second.to_string()));
         let holds = tokens.each_ref().map(|token| second.is_worked_on_by(token));
@@ -131,6 +134,9 @@ mod tests {
         assert_eq!((record.work.attempts, &record.work.lease), (0, &None));
         record.release();
         assert_eq!(record.work.attempts, 0);
+        // But it may have left something behind.
+        let again = granted(&record, Stage::Pin, 1);
+        assert_eq!((again.work.attempts, again.work.repeats), (1, 1));
     }
 
     #[test]

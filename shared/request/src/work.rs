@@ -56,6 +56,10 @@ pub struct Work {
     /// How often the service stopped in the middle of the present stage.
     #[serde(default)]
     pub interruptions: u32,
+    /// How often a stage was begun again, of all stages together: what broke off may have left
+    /// something behind.
+    #[serde(default)]
+    pub repeats: u32,
     /// Who works on it; `None` when nobody does.
     #[serde(default)]
     pub lease: Option<Lease>,
@@ -71,6 +75,7 @@ impl Work {
             stage: Stage::Queued,
             attempts: 0,
             interruptions: 0,
+            repeats: 0,
             lease: None,
             unknown: Unknown::default(),
         }
