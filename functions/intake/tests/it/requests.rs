@@ -143,7 +143,7 @@ async fn a_log_too_large_for_an_answer_is_sent_for_elsewhere() {
 #[tokio::test]
 async fn a_listing_too_large_for_an_answer_says_what_to_do() {
     let service = Service::new();
-    let tags: Vec<String> = (0..4000).map(|n| format!("{n:0>120}")).collect();
+    let tags: Vec<String> = (0..4000).map(|n| format!("v{n:0>119}")).collect();
     let mut large = good();
     large["build_tags"] = json!(tags);
     for _ in 0..20 {
