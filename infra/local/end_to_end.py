@@ -141,8 +141,8 @@ class Stack:
         record = json.loads(item["record"]["S"])
         for entry in record["history"]:
             entry["updated"] = before(entry["updated"], seconds)
-        if until := record.get("leased_until"):
-            record["leased_until"] = before(until, seconds)
+        if lease := record["work"]["lease"]:
+            lease["until"] = before(lease["until"], seconds)
         known, item["record"]["S"] = item["record"]["S"], json.dumps(record)
         if item["phase"]["S"] == "kept":
             item["rank"]["N"] = str(int(item["rank"]["N"]) - seconds * 1_000_000)

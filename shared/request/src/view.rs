@@ -135,13 +135,19 @@ impl<'a> View<'a> {
     }
 }
 
-/// What a listing shows of a request whose record this version cannot read: that it is there.
+/// What a listing shows of a request whose record this version cannot read: that it is there. The
+/// members that clients count on in every request are there, too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Stub {
     id: RequestId,
+    batch: Option<BatchId>,
+    request_type: Option<&'static str>,
+    user: Option<&'static str>,
+    arches: [&'static str; 0],
     /// Whoever waits for its end has to go on waiting: nobody here knows of any.
     state: State,
     state_reason: &'static str,
+    updated: Option<&'static str>,
 }
 
 impl Stub {
@@ -149,6 +155,11 @@ impl Stub {
     pub fn new(id: RequestId) -> Self {
         Self {
             id,
+            batch: None,
+            request_type: None,
+            user: None,
+            arches: [],
+            updated: None,
             state: State::InProgress,
             state_reason: "The record of this request cannot be read by this version of the service. It is left as it is; ask the operators of this service.",
         }

@@ -108,6 +108,9 @@ async fn a_request_that_cannot_be_read_stands_in_the_listing() {
         (&stub["id"], &stub["state"]),
         (&json!(1), &json!("in_progress"))
     );
+    for member in ["arches", "batch", "request_type", "updated", "user"] {
+        assert!(stub.get(member).is_some(), "{member}: {stub}");
+    }
     let reason = stub["state_reason"].as_str().unwrap();
     assert!(
         reason.contains("cannot be read by this version"),
