@@ -271,10 +271,22 @@ async fn attempt(
     concluded
 }
 
-/// Removes what an attempt has made that does not count any more. What stays goes with the rest of
-/// the request's, or with prune.
+/// Removes what an attempt has made that does not count any more. It may count all the same: the
+/// write that said so took effect, and its answer was lost. What stays goes with the rest of the
+/// request's, or with prune.
 async fn discard(deps: &Deps, id: RequestId, token: &LeaseToken) {
-    if let Err(error) = deps.artifacts.delete(&ArtifactKey::layer(id, token)).await {
+    let key = ArtifactKey::layer(id, token);
+    let removed: Result<(), StageError> = async {
+        let record = deps.requests.get(id).await?;
+        let built = record.iter().filter_map(|record| record.built.as_ref());
+        let mut layers = built.flat_map(|built| &built.layers);
+        if layers.any(|layer| layer.artifact == key.as_str()) {
+            return Ok(());
+        }
+        Ok(deps.artifacts.delete(&key).await?)
+    }
+    .await;
+    if let Err(error) = removed {
         warn!(request.id = id.0, error = %chain(&error), "an artifact is left behind");
     }
 }

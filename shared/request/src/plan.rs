@@ -15,7 +15,8 @@ pub enum Plan {
     Index(IndexPlan),
 }
 
-/// What was settled for a request that makes an index.
+/// What was settled for a request that makes an index. A plan without one of the last three is
+/// damaged: a default would make another index of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexPlan {
     /// The index to start from; none: an empty one.
@@ -25,13 +26,10 @@ pub struct IndexPlan {
     #[serde(default)]
     pub bundles: Vec<PinnedBundle>,
     /// The image of each architecture to build on; a `scratch` index has no images here.
-    #[serde(default)]
     pub bases: BTreeMap<Arch, Option<Pinned>>,
     /// Version label of the new index, such as `v4.6`.
-    #[serde(default)]
     pub version: String,
     /// Scope of the new index.
-    #[serde(default)]
     pub scope: Scope,
     /// What a newer version noted.
     #[serde(flatten)]

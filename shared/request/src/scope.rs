@@ -5,9 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// How far an index may travel. A request may only lower it: prod, stage, dev.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// For developers.
@@ -15,7 +13,6 @@ pub enum Scope {
     /// For tests before release.
     Stage,
     /// For everybody; what an index without the label has.
-    #[default]
     Prod,
 }
 

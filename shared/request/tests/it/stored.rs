@@ -106,6 +106,14 @@ fn a_record_of_a_newer_format_and_a_damaged_one_are_told_apart() {
         Err(RecordError::Newer { found: 3 })
     ));
     let (cut, _) = text.split_at(text.len() / 2);
+    let planned = &fixtures("records")["2/add-mutate-waiting.json"];
+    for member in ["bases", "version", "scope"] {
+        let mut value: Value = serde_json::from_str(planned).unwrap();
+        let plan = value["plan"]["index"].as_object_mut().unwrap();
+        plan.remove(member).unwrap();
+        let read = Record::from_stored(&value.to_string());
+        assert!(matches!(read, Err(RecordError::Malformed(_))), "{member}");
+    }
     let without = |member: &str| {
         let mut value = value.clone();
         value.as_object_mut().unwrap().remove(member).unwrap();
