@@ -31,7 +31,7 @@ fn fixtures(kind: &str) -> BTreeMap<String, String> {
 #[test]
 fn every_record_that_was_ever_stored_is_read_and_says_what_it_said() {
     let fixtures = fixtures("records");
-    assert!(fixtures.len() >= 11, "fixtures are missing");
+    assert!(fixtures.len() >= 24, "fixtures are missing");
     for (name, text) in fixtures {
         let record = Record::from_stored(&text).unwrap_or_else(|error| panic!("{name}: {error:?}"));
         let (stage, state) = match name.rsplit('/').next().unwrap() {
@@ -58,6 +58,24 @@ fn every_record_that_was_ever_stored_is_read_and_says_what_it_said() {
         let again = Record::from_stored(&record.to_stored().unwrap()).unwrap();
         assert_eq!(again, record, "{name}");
     }
+}
+
+/// The records of format 2 were made of those of format 1, and looked over.
+#[test]
+fn a_record_of_format_1_becomes_what_it_is_in_format_2() {
+    let fixtures = fixtures("records");
+    let mut compared = 0;
+    for (name, text) in &fixtures {
+        let Some(name) = name.strip_prefix("1/") else {
+            continue;
+        };
+        let upgraded = Record::from_stored(text).unwrap();
+        let stored: Value = serde_json::from_str(&upgraded.to_stored().unwrap()).unwrap();
+        let expected: Value = serde_json::from_str(&fixtures[&format!("2/{name}")]).unwrap();
+        assert_eq!(stored, expected, "{name}");
+        compared += 1;
+    }
+    assert_eq!(compared, 12);
 }
 
 #[test]
