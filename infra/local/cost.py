@@ -56,7 +56,7 @@ METRIC_MONTH = 0.30
 DASHBOARD_MONTH = 3.00
 REGISTRY_MONTH = 0.10 / GIGABYTE  # ECR
 
-# What template.yaml and shared/edge/src/gauges.rs have.
+# What template.yaml and shared/wiring/edge/src/gauges.rs have.
 ALARMS = 29
 METRICS = 8
 DISK_MEGABYTES = {"mutate": 4096}  # EphemeralStorageMegabytes; 512 of them are free

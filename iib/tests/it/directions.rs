@@ -4,31 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
-/// Crates without input, output, time or chance.
-const PURE: [&str; 5] = [
-    "iib-oci",
-    "iib-catalog",
-    "iib-bundle",
-    "iib-fbc",
-    "iib-request",
-];
-const ADAPTERS: [&str; 5] = [
-    "iib-registry",
-    "iib-indexdb",
-    "iib-catalog-folder",
-    "iib-embedded",
-    "iib-aws",
-];
-const FUNCTIONS: [&str; 7] = [
-    "iib-intake",
-    "iib-pin",
-    "iib-mutate",
-    "iib-push",
-    "iib-prune",
-    "iib-dead-letter",
-    "iib-artifact",
-];
-
 /// What a pure crate must not reach, however deep.
 const IMPURE: [&str; 9] = [
     "tokio",
@@ -43,6 +18,8 @@ const IMPURE: [&str; 9] = [
 ];
 
 struct Workspace {
+    /// Crate → the folder that says what it may know: its own, or that of crates of its sort.
+    folders: BTreeMap<String, String>,
     /// Crate → crates of ours it depends on when built for use (not for tests).
     ours: BTreeMap<String, BTreeSet<String>>,
     /// Crate → all crates it reaches when built for use.
@@ -65,6 +42,16 @@ fn workspace() -> Workspace {
             (name(&node.id), used.map(|dep| name(&dep.pkg)).collect())
         })
         .collect();
+    let folders = metadata.workspace_packages().into_iter().map(|package| {
+        let root = &metadata.workspace_root;
+        let own = package.manifest_path.parent().unwrap();
+        let own = own.strip_prefix(root).unwrap();
+        let parent = own.parent().unwrap();
+        let sorted = RULES.iter().any(|(rule, _)| *rule == parent);
+        let folder = if sorted { parent } else { own };
+        (package.name.to_string(), folder.to_string())
+    });
+    let folders = folders.collect();
     let members: BTreeSet<String> = metadata.workspace_members.iter().map(name).collect();
     let reach = members
         .iter()
@@ -75,7 +62,11 @@ fn workspace() -> Workspace {
         .filter(|(from, _)| members.contains(from))
         .map(|(from, to)| (from, to.intersection(&members).cloned().collect()))
         .collect();
-    Workspace { ours, reach }
+    Workspace {
+        folders,
+        ours,
+        reach,
+    }
 }
 
 fn reached(edges: &BTreeMap<String, BTreeSet<String>>, from: &str) -> BTreeSet<String> {
@@ -90,55 +81,72 @@ fn reached(edges: &BTreeMap<String, BTreeSet<String>>, from: &str) -> BTreeSet<S
     seen
 }
 
+/// The folders of a checkout that hold crates, from the inside out, and which of them the crates of
+/// each may know. A folder that has to know itself says so.
+const RULES: [(&str, &[&str]); 6] = [
+    ("shared/domain", &["shared/domain"]),
+    ("shared/ports", &["shared/domain"]),
+    ("shared/pipeline", &["shared/domain", "shared/ports"]),
+    ("shared/adapters", &["shared/domain", "shared/ports"]),
+    (
+        "shared/wiring",
+        &[
+            "shared/domain",
+            "shared/ports",
+            "shared/pipeline",
+            "shared/adapters",
+            "shared/wiring",
+        ],
+    ),
+    (
+        "functions",
+        &[
+            "shared/domain",
+            "shared/ports",
+            "shared/pipeline",
+            "shared/wiring",
+        ],
+    ),
+];
+
+/// What is built of everything else: the command, and the programs that test.
+const PROGRAMS: [&str; 3] = ["iib", "conformance", "infra/faults"];
+
 #[test]
-fn pure_crates_know_only_pure_crates_and_reach_nothing_impure() {
+fn crates_know_what_their_folder_may_know() {
     let workspace = workspace();
-    for name in PURE {
-        for other in &workspace.ours[name] {
-            assert!(PURE.contains(&other.as_str()), "{name} depends on {other}");
+    for (name, folder) in &workspace.folders {
+        if PROGRAMS.contains(&folder.as_str()) || folder == "shared/testkit" {
+            continue;
         }
+        let rule = RULES.iter().find(|(rule, _)| folder == rule);
+        let (_, allowed) = rule.unwrap_or_else(|| panic!("no rule for {name} in {folder}"));
+        for other in &workspace.ours[name] {
+            let at = workspace.folders[other].as_str();
+            assert!(
+                allowed.contains(&at),
+                "{name} in {folder} depends on {other} in {at}"
+            );
+        }
+    }
+}
+
+#[test]
+fn crates_of_the_domain_reach_nothing_impure() {
+    let workspace = workspace();
+    let domain = workspace.folders.iter();
+    for (name, _) in domain.filter(|(_, folder)| *folder == "shared/domain") {
         for impure in IMPURE {
-            assert!(
-                !workspace.reach[name].contains(impure),
-                "{name} reaches {impure}"
-            );
+            let reached = workspace.reach[name].contains(impure);
+            assert!(!reached, "{name} reaches {impure}");
         }
     }
 }
 
 #[test]
-fn ports_use_cases_and_adapters_point_inwards() {
-    let workspace = workspace();
-    let allowed: BTreeMap<&str, Vec<&str>> = [
-        ("iib-ports", PURE.to_vec()),
-        ("iib-pipeline", [&PURE[..], &["iib-ports"]].concat()),
-        (
-            "iib-edge",
-            [&PURE[..], &["iib-ports", "iib-pipeline"]].concat(),
-        ),
-    ]
-    .into_iter()
-    .chain(ADAPTERS.map(|adapter| (adapter, [&PURE[..], &["iib-ports"]].concat())))
-    .collect();
-    for (name, allowed) in allowed {
-        for other in &workspace.ours[name] {
-            assert!(
-                allowed.contains(&other.as_str()),
-                "{name} depends on {other}"
-            );
-        }
-    }
-}
-
-#[test]
-fn only_the_command_and_the_conformance_runner_know_the_functions() {
+fn the_testkit_is_for_tests() {
     let workspace = workspace();
     for (name, others) in &workspace.ours {
-        for function in FUNCTIONS {
-            let knows = others.contains(function);
-            let may = ["iib", "iib-conformance", "iib-faults"].contains(&name.as_str());
-            assert!(!knows || may, "{name} depends on {function}");
-        }
         // The fault suite is a test; it is a program because it needs a stack that runs.
         assert!(
             !others.contains("iib-testkit") || name == "iib-faults",

@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn an_event_tells_what_was_created() {
-        let event = event(include_str!("../../../events/s3-request.json"));
+        let event = event(include_str!("../../../../events/s3-request.json"));
         let expected = ObjectCreated {
             bucket: "iib-artifacts".to_owned(),
             key: "inbox/team a/lantern.json".to_owned(),
@@ -116,9 +116,9 @@ mod tests {
 
     #[test]
     fn other_events_tell_of_nothing_and_other_documents_are_refused() {
-        let test = event(include_str!("../../../events/s3-test.json"));
+        let test = event(include_str!("../../../../events/s3-test.json"));
         assert_eq!(created(test).unwrap(), []);
-        let mut removed = event(include_str!("../../../events/s3-upload.json"));
+        let mut removed = event(include_str!("../../../../events/s3-upload.json"));
         removed["Records"][0]["eventName"] = json!("ObjectRemoved:Delete");
         assert_eq!(created(removed).unwrap(), []);
         for document in [json!({}), json!([]), json!({"Records": [{}]})] {

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use iib_testkit::examples::example;
 
 /// Bundles in the repository.
-const BUNDLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/bundles");
+const BUNDLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../examples/bundles");
 
 fn run(name: &str, arguments: &[&str]) -> Output {
     let output = Command::new(example(name)).args(arguments).output();
