@@ -77,7 +77,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AddRequest, BatchId, Request, RequestId};
+    use crate::{AddRequest, BatchId, Request, RequestId, Transition, Update};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -165,6 +165,29 @@ mod tests {
         }
         record.conclude(Outcome::Rejected);
         assert_eq!(claim(&record, Stage::Mutate, 3), Claim::Ended);
+    }
+
+    #[test]
+    fn a_rebase_whose_message_was_lost_goes_on_with_the_one_that_is_still_there() {
+        let mut record = granted(&record(), Stage::Pin, 0);
+        record.apply(&Update::doing("Resolving"), at(1));
+        record.conclude(Outcome::Completed);
+        record.conclude(Outcome::Completed);
+        record.plan = Some(crate::plan::tests::index());
+        record = granted(&record, Stage::Push, 2);
+        // The process dies right after this is saved. The message of push is early now.
+        assert_eq!(record.conclude(Outcome::Rebase), Transition::To(Stage::Pin));
+        assert_eq!((record.work.rebases, &record.plan), (1, &None));
+        let early = claim(&record, Stage::Push, 3);
+        assert_eq!(early, Claim::Elsewhere(Some(Stage::Pin)));
+        let mut again = granted(&record, Stage::Pin, 4);
+        assert_eq!(again.work.attempts, 1);
+        // Its states are told once more, but not twice.
+        again.apply(&Update::doing("Resolving"), at(5));
+        again.apply(&Update::doing("Resolving"), at(6));
+        let reasons = again.history.iter().map(|entry| &*entry.state_reason);
+        let wanted = ["The request was initiated", "Resolving", "Resolving"];
+        assert_eq!(reasons.collect::<Vec<_>>(), wanted);
     }
 
     #[test]

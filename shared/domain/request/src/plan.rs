@@ -101,3 +101,20 @@ pub struct BuiltLayer {
     #[serde(flatten)]
     pub unknown: Unknown,
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A plan for an index from nothing.
+    pub(crate) fn index() -> Plan {
+        Plan::Index(IndexPlan {
+            from: None,
+            bundles: Vec::new(),
+            bases: BTreeMap::new(),
+            version: "v4.6".to_owned(),
+            scope: Scope::Prod,
+            unknown: Unknown::default(),
+        })
+    }
+}

@@ -141,15 +141,16 @@ impl Record {
             .map_or(Timestamp::UNIX_EPOCH, |entry| entry.updated)
     }
 
-    /// Takes in a change. A final state stays (spec rest-api §6), and a state that repeats the
-    /// latest one with the same reason is not recorded twice, so that a stage which runs again
-    /// leaves the same history.
+    /// Takes in a change. A final state stays (spec rest-api §6), and a state that came in this round
+    /// of work with the same reason is not recorded twice, so that a stage which runs again leaves
+    /// the same history.
     pub fn apply(&mut self, update: &Update, now: Timestamp) {
         self.facts.merge(&update.facts);
         let Some(new) = &update.state else { return };
         let repeated = self
             .history
             .iter()
+            .skip(self.work.round_from)
             .any(|entry| entry.state == new.state && entry.state_reason == new.state_reason);
         if !self.state().is_final() && !repeated {
             self.history.push(StateEntry {
@@ -161,14 +162,23 @@ impl Record {
         }
     }
 
-    /// Ends the work of the present stage: on to the next one, or to the end. The lease is
-    /// given back and attempts count anew.
+    /// Ends the work of the present stage: on to the next one, to the first one again, or to the
+    /// end. The lease is given back and attempts count anew. What a round has settled and made that
+    /// begins anew does not count any more; its artifacts go when the request ends.
     pub fn conclude(&mut self, outcome: Outcome) -> Transition {
         let transition = self.work.stage.next(outcome);
         match transition {
             Transition::To(stage) => self.work.stage = stage,
             Transition::Finish(_) => self.work.stage = Stage::Done,
             Transition::Ended => return transition,
+        }
+        if outcome == Outcome::Rebase {
+            self.work.rebases += 1;
+            self.work.repeats += 1;
+            self.work.round_from = self.history.len();
+            self.plan = None;
+            self.built = None;
+            self.tags_before = None;
         }
         self.work.attempts = 0;
         self.work.interruptions = 0;

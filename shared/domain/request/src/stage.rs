@@ -29,6 +29,8 @@ pub enum Outcome {
     Completed,
     /// The request cannot be fulfilled, or its attempts are used up.
     Rejected,
+    /// What the work was based on has changed meanwhile, so it begins anew.
+    Rebase,
 }
 
 /// What an outcome leads to.
@@ -53,7 +55,10 @@ impl Stage {
             (Self::Queued | Self::Pin | Self::Mutate | Self::Push, Outcome::Rejected) => {
                 Transition::Finish(State::Failed)
             }
-            (Self::Done, Outcome::Completed | Outcome::Rejected) => Transition::Ended,
+            (Self::Queued | Self::Pin | Self::Mutate | Self::Push, Outcome::Rebase) => {
+                Transition::To(Self::Pin)
+            }
+            (Self::Done, _) => Transition::Ended,
         }
     }
 
@@ -84,13 +89,17 @@ mod tests {
     proptest! {
         #[test]
         fn a_finished_request_never_leaves_its_state(
-            outcomes in proptest::collection::vec(prop_oneof![Just(Outcome::Completed), Just(Outcome::Rejected)], 0..12)
+            outcomes in proptest::collection::vec(
+                prop_oneof![Just(Outcome::Completed), Just(Outcome::Rejected), Just(Outcome::Rebase)],
+                0..12,
+            )
         ) {
             let (mut stage, mut finished) = (Stage::Queued, None);
             for outcome in outcomes {
                 match stage.next(outcome) {
                     Transition::To(next) => {
-                        prop_assert!(finished.is_none() && next > stage);
+                        let onwards = next > stage || outcome == Outcome::Rebase;
+                        prop_assert!(finished.is_none() && onwards);
                         stage = next;
                     }
                     Transition::Finish(state) => {

@@ -60,6 +60,12 @@ pub struct Work {
     /// something behind.
     #[serde(default)]
     pub repeats: u32,
+    /// How often all of it was begun anew because its index had changed meanwhile.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rebases: u32,
+    /// How many states the history had when the present round of work began.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub round_from: usize,
     /// Who works on it; `None` when nobody does.
     #[serde(default)]
     pub lease: Option<Lease>,
@@ -76,6 +82,8 @@ impl Work {
             attempts: 0,
             interruptions: 0,
             repeats: 0,
+            rebases: 0,
+            round_from: 0,
             lease: None,
             unknown: Unknown::default(),
         }
@@ -93,4 +101,9 @@ impl Work {
             .as_ref()
             .is_some_and(|lease| lease.token == *token)
     }
+}
+
+/// Of what is written only once it counts something.
+fn is_zero<T: Default + PartialEq>(count: &T) -> bool {
+    *count == T::default()
 }
