@@ -12,7 +12,9 @@ use jiff::SignedDuration;
 
 use super::item::{Counter, OVERFLOW};
 use super::{DynamoRequests, unavailable};
-use crate::table::{EXPIRES, Item, TEMPORARY_DAYS, as_number, as_text, back_off, key, number};
+use crate::table::{
+    EXPIRES, Item, TEMPORARY_DAYS, as_number, as_text, back_off, key, number, unique,
+};
 
 /// How often a creation is tried. Of those that run at the same time one succeeds in each round, so
 /// this is for a hundred callers at once. The waits between make some 15 seconds, which is within
@@ -21,13 +23,17 @@ const TRIES: u32 = 100;
 
 const ACTION: &str = "store the new request";
 
+/// How often a transaction is sent again of which nobody knows whether it took effect. Each time the
+/// SDK tries it three times; all of that is within the time that intake has.
+const DOUBTS: u32 = 2;
+
 /// How one try ended, other than well.
 enum Miss {
     /// Somebody else took the number; what the counter was then, if the answer told.
     Taken(Option<Counter>),
     /// The same was asked for before.
     Asked,
-    /// Another transaction was under way.
+    /// Another transaction was under way, and this one did nothing.
     Busy,
 }
 
@@ -111,19 +117,35 @@ impl DynamoRequests {
             mark.insert(EXPIRES.to_owned(), number(expires.as_second()));
             writes.push(self.put_new(mark)?);
         }
-        // The SDK gives the call a token, so that an attempt whose answer was lost counts once.
-        let written = self
-            .client
-            .transact_write_items()
-            .set_transact_items(Some(writes))
-            .send()
-            .await;
-        let Err(error) = written else {
+        let Err(error) = self.write(&writes).await else {
             return Ok(Ok(record));
         };
         let miss = miss(&error).ok_or_else(|| unavailable(ACTION)(error))?;
         self.overflow.remove(overflow.as_deref()).await;
         Ok(Err(miss))
+    }
+
+    /// Sends a transaction until it is known what became of it: always with the same token, so that
+    /// one whose answer was lost counts once. A new one could take effect beside it.
+    async fn write(
+        &self,
+        writes: &[TransactWriteItem],
+    ) -> Result<(), SdkError<TransactWriteItemsError>> {
+        let token = unique();
+        let mut doubts = 0;
+        loop {
+            let call = self.client.transact_write_items();
+            let call = call.client_request_token(&token);
+            let written = call.set_transact_items(Some(writes.to_vec())).send().await;
+            match written {
+                Ok(_) => return Ok(()),
+                Err(error) if doubts < DOUBTS && is_in_doubt(&error) => {
+                    back_off(doubts).await;
+                    doubts += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn count_up(&self, now: Counter) -> Result<TransactWriteItem, StoreError> {
@@ -173,13 +195,27 @@ fn incomplete(error: aws_sdk_dynamodb::error::BuildError) -> StoreError {
     }
 }
 
+/// Whether a transaction may have taken effect although its call failed.
+fn is_in_doubt<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
+    match error {
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
+            true
+        }
+        SdkError::ServiceError(error) => matches!(
+            error.err(),
+            TransactWriteItemsError::TransactionInProgressException(_)
+                | TransactWriteItemsError::InternalServerError(_)
+        ),
+        _ => false,
+    }
+}
+
 /// What a cancelled transaction means; `None` for any other failure.
 fn miss<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Miss> {
     let reasons = match error.as_service_error()? {
         TransactWriteItemsError::TransactionCanceledException(cancelled) => {
             cancelled.cancellation_reasons()
         }
-        TransactWriteItemsError::TransactionInProgressException(_) => return Some(Miss::Busy),
         _ => return None,
     };
     let failed = |place: usize| {

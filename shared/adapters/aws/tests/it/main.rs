@@ -5,6 +5,8 @@ mod auth_secret;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod doubt;
+#[cfg(test)]
 mod ecr;
 #[cfg(test)]
 mod stack;
