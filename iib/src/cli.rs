@@ -44,6 +44,8 @@ pub enum Command {
     Serve(ServeOptions),
     /// Ask a running service to add bundles to an index.
     Add(AddOptions),
+    /// Ask a running service for an index without operators, made of another one
+    CreateEmptyIndex(CreateEmptyIndexOptions),
     /// Follow a request of a running service to its end.
     Wait(WaitOptions),
     /// Look at the logins for registries.
@@ -535,6 +537,40 @@ pub struct AddOptions {
     /// How far the index may travel: prod, stage or dev
     #[arg(long, value_name = "SCOPE")]
     pub distribution_scope: Option<String>,
+    /// How the request is followed
+    #[command(flatten)]
+    pub following: Following,
+}
+
+/// Options of `iib create-empty-index`.
+#[derive(Debug, Args)]
+pub struct CreateEmptyIndexOptions {
+    /// The service
+    #[command(flatten)]
+    pub service: ServiceAddress,
+    /// Index whose architectures, version and scope the new one gets
+    #[arg(long, value_name = "PULL_SPEC")]
+    pub from_index: String,
+    /// Image the index is built on
+    #[arg(long, value_name = "PULL_SPEC")]
+    pub binary_image: Option<String>,
+    /// How far the index may travel: prod, stage or dev
+    #[arg(long, value_name = "SCOPE")]
+    pub distribution_scope: Option<String>,
+    /// Make a file-based catalog instead of a database
+    #[arg(long)]
+    pub output_fbc: bool,
+    /// Label of the new index; give it once for each
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    pub labels: Vec<(String, String)>,
+    /// How the request is followed
+    #[command(flatten)]
+    pub following: Following,
+}
+
+/// Whether and how a request is followed that was just made.
+#[derive(Debug, Args)]
+pub struct Following {
     /// Wait for the end of the request and show how it goes
     #[arg(long)]
     pub wait: bool,
@@ -544,6 +580,14 @@ pub struct AddOptions {
     /// Print JSON: every change on a line of its own, the finished request last
     #[arg(long)]
     pub json: bool,
+}
+
+/// Reads `name=value`.
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is no label: write it as name=value")),
+    }
 }
 
 /// Reads `90s`, `10m`, `2h` or plain seconds.

@@ -64,7 +64,7 @@ async fn round(queue: &SqliteQueue, deps: &DeadLetterDeps) -> Result<(), QueueSt
 mod tests {
     use iib_edge::Config;
     use iib_local::Local;
-    use iib_pipeline::intake::submit_add;
+    use iib_pipeline::intake::submit;
     use iib_ports::Requests as _;
     use iib_request::{AddRequest, Stage, State};
     use jiff::SignedDuration;
@@ -78,7 +78,7 @@ mod tests {
         config.data_folder = folder.path().to_owned();
         let local = Local::open(&config).unwrap();
         let request = AddRequest::default();
-        let record = submit_add(&local.deps.clone().into(), None, request).await;
+        let record = submit(&local.deps.clone().into(), None, request).await;
         let id = record.unwrap().id;
         // Handed out again and again, and never handled.
         while local.queue.dead_letters(1).await.unwrap().is_empty() {

@@ -1,13 +1,15 @@
 //! The flags of the command, in place of the members of the API's documents.
 
 /// Flags, by the members of the call's document that they set.
-const FLAGS: [(&str, &str); 6] = [
+const FLAGS: [(&str, &str); 8] = [
     ("add_arches", "--arch"),
     ("binary_image", "--binary-image"),
     ("build_tags", "--build-tag"),
     ("bundles", "--bundle"),
     ("distribution_scope", "--distribution-scope"),
     ("from_index", "--from-index"),
+    ("labels", "--label"),
+    ("output_fbc", "--output-fbc"),
 ];
 
 /// Members that stand in a text in quotes, or as a word that is nothing else: `bundles` is one.

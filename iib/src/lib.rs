@@ -1,6 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-mod add;
 mod auth;
 mod bench;
 mod catalog;
@@ -18,6 +17,7 @@ mod schedule;
 mod serve;
 pub mod service;
 mod source;
+mod submit;
 mod wait;
 mod watch;
 
@@ -32,7 +32,8 @@ pub async fn run(command: Command) -> Exit {
     let result = match command {
         Command::Demo(options) => demo::run(&options).await,
         Command::Serve(options) => serve::run(&options).await,
-        Command::Add(options) => add::run(&options).await,
+        Command::Add(options) => submit::add(&options).await,
+        Command::CreateEmptyIndex(options) => submit::create_empty_index(&options).await,
         Command::Wait(options) => follow::run(&options).await,
         Command::Auth(command) => auth::run(&command).await,
         Command::Index(command) => index::run(command).await,

@@ -8,6 +8,12 @@ use crate::cli::ServeOptions;
 use crate::say;
 use crate::service::{Service, ServiceOptions};
 
+/// What it means to listen for others without asking who they are.
+const OPEN: &str = "\
+WARNING: this address can be reached from other machines, and nobody has to log in. Whoever reaches it
+can have images read and pushed with the logins of this service, and can read all requests and logs.
+Listen on 127.0.0.1, or see to it that only those reach it who may.";
+
 pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
     if options.print_settings {
         say::text(DEFAULTS)?;
@@ -23,6 +29,7 @@ pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
     if let Some(folder) = &options.data_folder {
         config.data_folder.clone_from(folder);
     }
+    let open = config.api.login_disabled;
     let folder = config.data_folder.display().to_string();
     let mut service = Service::start(ServiceOptions {
         config,
@@ -32,6 +39,9 @@ pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
     })
     .await?;
     say::line(format_args!("api       http://{}/api/v1", service.api))?;
+    if open && !service.api.ip().is_loopback() {
+        say::aside(OPEN);
+    }
     if let Some(registry) = service.registry {
         say::line(format_args!("registry  {registry} (plain HTTP)"))?;
     }

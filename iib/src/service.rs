@@ -148,6 +148,10 @@ impl Service {
         let bound = bind(listen).await?;
         let api = bound.local_addr()?;
         let router = iib_intake::router(local.deps.clone());
+        let router = match api.ip().is_loopback() {
+            true => iib_intake::on_loopback(router, &config.api),
+            false => router,
+        };
         let stopped = servers.stop.clone();
         servers.tasks.spawn(serve_api(bound, router, stopped));
         start_stages(&local, &mut work);

@@ -554,24 +554,17 @@ def test_every_function_answers_its_documents(stack: Stack):
             assert answer == {"batchItemFailures": []}, (document, answer)
         if document.startswith("api-"):
             assert answer["statusCode"] in (200, 201), (document, answer)
-    documents = {path.stem for path in (ROOT / "events").glob("*.json")}
-    assert {document for _, document in DOCUMENTS} == documents, documents
+    assert len(DOCUMENTS) >= 13, DOCUMENTS
 
 
-DOCUMENTS = [
-    ("intake", "api-add"),
-    ("intake", "api-get"),
-    ("intake", "api-list"),
-    ("intake", "api-graph"),
-    ("pin", "sqs-pin"),
-    ("mutate", "sqs-mutate"),
-    ("push", "sqs-push"),
-    ("dead-letter", "sqs-dead-letter"),
-    ("artifact", "s3-request"),
-    ("artifact", "s3-upload"),
-    ("artifact", "s3-test"),
-    ("prune", "schedule"),
-]
+def function_of(document: str) -> str:
+    """The function that a document of events/ is for."""
+    sender, _, rest = document.partition("-")
+    return {"api": "intake", "sqs": rest, "s3": "artifact", "schedule": "prune"}[sender]
+
+
+# api-add first: others ask for what it makes.
+DOCUMENTS = [(function_of(path.stem), path.stem) for path in sorted((ROOT / "events").glob("*.json"))]
 
 
 # Rights. The last test: it looks at what the functions did in all the others.

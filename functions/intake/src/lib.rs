@@ -6,6 +6,7 @@ mod changes;
 mod frame;
 mod gateway;
 mod health;
+mod hosts;
 mod logs;
 mod payload;
 mod problem;
@@ -21,10 +22,11 @@ use axum::extract::{DefaultBodyLimit, RawPathParams};
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use iib_pipeline::intake::IntakeDeps;
-use iib_request::RequestId;
+use iib_request::{KINDS, RequestId};
 
 pub use caller::User;
 pub use gateway::{Gateway, gateway};
+pub use hosts::on_loopback;
 
 use problem::Problem;
 
@@ -34,10 +36,16 @@ const BODY_LIMIT: usize = 1024 * 1024;
 /// The REST API (spec rest-api), answering whatever is asked: errors, unknown paths and panics
 /// are JSON objects too.
 pub fn router(deps: impl Into<IntakeDeps>) -> Router {
-    Router::new()
+    let kinds = KINDS.iter().fold(Router::new(), |router, kind| {
+        let path = format!("/api/v1/builds/{}", kind.name);
+        let submit = move |deps: _, caller: _, builds: _, payload: _| {
+            submit::submit(kind, deps, caller, builds, payload)
+        };
+        router.route(&path, post(submit))
+    });
+    kinds
         .route("/api/v1/healthcheck", get(health::check))
         .route("/api/v1/builds", get(show::list))
-        .route("/api/v1/builds/add", post(submit::add))
         .route("/api/v1/builds/{id}", get(show::one))
         .route("/api/v1/builds/{id}/logs", get(logs::read))
         .route("/api/v1/builds/{id}/diff", get(changes::diff))

@@ -1,10 +1,12 @@
 //! Under which address the client knows the service.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{HeaderName, header};
+use iib_pipeline::intake::IntakeDeps;
 
 /// Scheme the client used, where something in front of us ended TLS.
 pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -16,29 +18,42 @@ pub(crate) const NO_HOST: &str = "localhost";
 const LONGEST: usize = 255;
 
 /// The absolute URL of the listing, without a trailing slash; all URLs in answers begin with it
-/// (spec rest-api §1). It is made of what the client sent, so it is only good for answers to
-/// that client, and everything that does not look like a host or path is left out.
+/// (spec rest-api §1). Unless the settings have a `public_url` it is made of what the client sent,
+/// so it is only good for answers to that client, and everything that does not look like a host or
+/// path is left out.
 #[derive(Debug)]
 pub(crate) struct BuildsUrl(pub(crate) String);
 
-impl<S: Send + Sync> FromRequestParts<S> for BuildsUrl {
+impl FromRequestParts<Arc<IntakeDeps>> for BuildsUrl {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let header = |name: &HeaderName| parts.headers.get(name).and_then(|v| v.to_str().ok());
-        let scheme = header(&FORWARDED_PROTO)
-            .filter(|scheme| is_scheme(scheme))
-            .unwrap_or("http");
-        let host = header(&header::HOST)
-            .filter(|host| is_host(host))
-            .or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))
-            .filter(|host| is_host(host))
-            .unwrap_or(NO_HOST);
-        let prefix = header(&FORWARDED_PREFIX)
-            .filter(|prefix| is_prefix(prefix))
-            .unwrap_or_default();
-        Ok(Self(format!("{scheme}://{host}{prefix}/api/v1/builds")))
+    async fn from_request_parts(
+        parts: &mut Parts,
+        deps: &Arc<IntakeDeps>,
+    ) -> Result<Self, Infallible> {
+        let base = match &deps.api.public_url {
+            Some(url) => url.to_string(),
+            None => as_called(parts),
+        };
+        Ok(Self(format!("{base}/api/v1/builds")))
     }
+}
+
+/// The address of the service as the client has called it.
+fn as_called(parts: &Parts) -> String {
+    let header = |name: &HeaderName| parts.headers.get(name).and_then(|v| v.to_str().ok());
+    let scheme = header(&FORWARDED_PROTO)
+        .filter(|scheme| is_scheme(scheme))
+        .unwrap_or("http");
+    let host = header(&header::HOST)
+        .filter(|host| is_host(host))
+        .or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))
+        .filter(|host| is_host(host))
+        .unwrap_or(NO_HOST);
+    let prefix = header(&FORWARDED_PREFIX)
+        .filter(|prefix| is_prefix(prefix))
+        .unwrap_or_default();
+    format!("{scheme}://{host}{prefix}")
 }
 
 /// Whether a text is the scheme of a web address.
@@ -73,10 +88,8 @@ mod tests {
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        let (mut parts, ()) = request.body(()).unwrap().into_parts();
-        let extracted = BuildsUrl::from_request_parts(&mut parts, &());
-        let Ok(BuildsUrl(url)) = futures::FutureExt::now_or_never(extracted).unwrap();
-        url.strip_suffix("/api/v1/builds").unwrap().to_owned()
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        as_called(&parts)
     }
 
     #[test]

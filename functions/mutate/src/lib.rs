@@ -16,7 +16,7 @@ pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> SqsBatchRespon
             (&*deps.clock, &*deps.queue),
             Stage::Mutate,
             CONCURRENCY,
-            |task: Task| async move { iib_pipeline::mutate::run(deps, &task).await },
+            |task: Task| async move { iib_pipeline::run(deps, Stage::Mutate, &task).await },
         )
         .await
 }

@@ -17,7 +17,7 @@ pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> SqsBatchRespon
             (&*deps.clock, &*deps.queue),
             Stage::Pin,
             CONCURRENCY,
-            |task: Task| async move { iib_pipeline::pin::run(deps, &task).await },
+            |task: Task| async move { iib_pipeline::run(deps, Stage::Pin, &task).await },
         )
         .await
 }

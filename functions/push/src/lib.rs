@@ -16,7 +16,7 @@ pub async fn handle(deps: &Deps, event: LambdaEvent<SqsEvent>) -> SqsBatchRespon
             (&*deps.clock, &*deps.queue),
             Stage::Push,
             CONCURRENCY,
-            |task: Task| async move { iib_pipeline::push::run(deps, &task).await },
+            |task: Task| async move { iib_pipeline::run(deps, Stage::Push, &task).await },
         )
         .await
 }

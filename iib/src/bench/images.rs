@@ -23,6 +23,7 @@ use iib_oci::{
 use iib_pipeline::Deps;
 use iib_ports::{BlobSource, BlobStream, InMemory, IndexDb as _, Registry, RegistryError};
 use iib_registry::{RegistryClient, RegistryConfig};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::demo::images::{push_binary_image, push_image};
@@ -144,6 +145,7 @@ impl Images {
             )]
             .into(),
             run: Some(RunSettings::serve_database()),
+            created: Timestamp::UNIX_EPOCH,
         };
         let config = ImageConfig::scratch(&Arch::amd64())
             .with_layer(0, &edit)?

@@ -81,7 +81,7 @@ impl Stages {
                 binary_image: Some(images.binary.to_string()),
                 ..AddRequest::default()
             };
-            iib_pipeline::intake::submit_add(&local.deps.clone().into(), None, add).await?;
+            iib_pipeline::intake::submit(&local.deps.clone().into(), None, add).await?;
         }
         // Bytes first, so that both jobs find the page cache in the same state.
         let moved = self.process(BenchStage::Moved, index).await?;

@@ -76,7 +76,7 @@ where
 /// A client's call: the number of the request, if it was taken in.
 pub(crate) async fn submit(deps: &Deps, submission: &Submission) -> Option<RequestId> {
     let intake: IntakeDeps = deps.clone().into();
-    let record = intake::submit_add(&intake, None, submission.clone()).await;
+    let record = intake::submit(&intake, None, submission.clone()).await;
     record.ok().map(|record| record.id)
 }
 

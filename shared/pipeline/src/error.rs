@@ -8,7 +8,7 @@ use iib_ports::{
 };
 use iib_request::ScopeError;
 
-use crate::binary_image::BinaryImageError;
+use crate::steps::binary_image::BinaryImageError;
 
 /// Why a stage could not do its work. What the user reads is [`StageError::reason`].
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,9 @@ pub enum StageError {
         "this version of the service does not support file-based catalogs yet, and {0} has one: name an index with a database"
     )]
     FileBased(String),
+    /// A database is asked for, and the index has a catalog (worker flows §10).
+    #[error("Cannot create SQLite index image from File-Based Catalog index image")]
+    DatabaseOfCatalog,
     /// An image cannot be looked up. The first sentence is the reference's (worker flows §4).
     #[error("Failed to inspect docker://{image}. Make sure it exists and is accessible to IIB.")]
     Inspect {
@@ -261,6 +264,15 @@ pub enum StageError {
 }
 
 impl StageError {
+    /// The request asks for work, by these parameters, that this version does not do.
+    pub(crate) fn not_built(parameters: &[&str]) -> Self {
+        let names: Vec<String> = parameters
+            .iter()
+            .map(|name| format!("\"{name}\""))
+            .collect();
+        Self::NotBuilt(names.join(", "))
+    }
+
     /// What the user reads, on one line: the failure, its causes, and what to do next unless
     /// they say so themselves. Where the reference has a text of its own for an image that is not
     /// there, it stands alone, because users match it.
@@ -301,6 +313,7 @@ impl Classify for StageError {
             Self::Inspect { source, .. } | Self::Registry { source, .. } => source.class(),
             Self::NotBuilt(_)
             | Self::FileBased(_)
+            | Self::DatabaseOfCatalog
             | Self::ScopeLabel { .. }
             | Self::PullSpec { .. }
             | Self::Manifest { .. }

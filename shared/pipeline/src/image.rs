@@ -23,6 +23,8 @@ pub(crate) struct Image {
 /// One image of one architecture.
 #[derive(Debug, Clone)]
 pub(crate) struct Variant {
+    /// What was read of it already: of a lone image, its manifest.
+    pub(crate) manifest: Option<Manifest>,
     /// Its architecture; of a lone image it stands in the configuration only.
     pub(crate) arch: Option<Arch>,
     /// Its manifest.
@@ -37,7 +39,8 @@ pub(crate) async fn resolve(registry: &dyn Registry, spec: &PullSpec) -> Result<
     let (digest, document) = look_up(registry, spec).await?;
     let resolved = spec.pin(digest);
     let variants = match document {
-        Resolved::Image(_) => vec![Variant {
+        Resolved::Image(manifest) => vec![Variant {
+            manifest: Some(manifest),
             arch: None,
             pinned: resolved.clone(),
         }],
@@ -104,6 +107,7 @@ fn variants(spec: &PullSpec, list: ManifestList) -> Result<Vec<Variant>, StageEr
                 source,
             })?;
         variants.push(Variant {
+            manifest: None,
             arch,
             pinned: spec.pin(entry.descriptor.digest),
         });
@@ -145,6 +149,25 @@ fn is_linux(platform: &Platform) -> bool {
     matches!(platform.os.as_str(), "linux" | "")
 }
 
+impl Variant {
+    /// Its manifest and configuration; what was read before is not asked for again.
+    ///
+    /// # Errors
+    /// As [`config`].
+    pub(crate) async fn config(
+        &self,
+        registry: &dyn Registry,
+    ) -> Result<(Manifest, iib_oci::ImageConfig), StageError> {
+        match &self.manifest {
+            Some(known) => {
+                let config = config_of(registry, &self.pinned, known).await?;
+                Ok((known.clone(), config))
+            }
+            None => config(registry, &self.pinned).await,
+        }
+    }
+}
+
 impl Image {
     /// The single image to look into where any architecture will do: amd64 if there is one, as
     /// the reference's tools choose on their machines, else the first.
@@ -170,7 +193,7 @@ impl Image {
             let arch = match &variant.arch {
                 Some(arch) => arch.clone(),
                 None => {
-                    let (_, config) = config(registry, &variant.pinned).await?;
+                    let (_, config) = variant.config(registry).await?;
                     let name = config
                         .architecture()
                         .ok_or_else(|| StageError::NoArch(variant.pinned.to_string()))?;
@@ -226,17 +249,29 @@ pub(crate) async fn config(
     image: &Pinned,
 ) -> Result<(Manifest, iib_oci::ImageConfig), StageError> {
     let manifest = manifest(registry, image).await?;
+    let config = config_of(registry, image, &manifest).await?;
+    Ok((manifest, config))
+}
+
+/// Reads the configuration of an image whose manifest is known.
+///
+/// # Errors
+/// As [`config`].
+pub(crate) async fn config_of(
+    registry: &dyn Registry,
+    image: &Pinned,
+    manifest: &Manifest,
+) -> Result<iib_oci::ImageConfig, StageError> {
     let bytes = config_blob(registry, image.repository(), &manifest.config)
         .await
         .map_err(|source| StageError::Registry {
             doing: format!("Failed to read the configuration of {image}"),
             source,
         })?;
-    let config = iib_oci::ImageConfig::read(&bytes).map_err(|source| StageError::ImageConfig {
+    iib_oci::ImageConfig::read(&bytes).map_err(|source| StageError::ImageConfig {
         image: image.to_string(),
         source,
-    })?;
-    Ok((manifest, config))
+    })
 }
 
 /// Reads a configuration into memory.

@@ -10,11 +10,10 @@ use iib_oci::PullSpec;
 use iib_oci::layer::{EntryPath, FolderTree, LayerError, LayerReader};
 use iib_ports::Registry;
 
-use crate::contents::check_size;
 use crate::image;
+use crate::labels;
 use crate::linked_file::Layers;
-use crate::pin::{CONFIGS_LABEL, DATABASE_LABEL, PACKAGE_LABEL};
-use crate::transfer::{blocking, read_blob};
+use crate::transfer::{blocking, check_size, read_blob};
 use crate::{IndexCopy, StageError, read_bundle};
 
 /// What was found in an image.
@@ -53,15 +52,15 @@ pub async fn fetch_content(
 ) -> Result<ImageContent, StageError> {
     let image = image::resolve(registry, spec).await?;
     let (_, config) = image::config(registry, &image.any()?.pinned).await?;
-    let labels = config.labels();
-    if labels.contains_key(DATABASE_LABEL) {
+    let found = config.labels();
+    if found.contains_key(labels::DATABASE) {
         let copy = IndexCopy::fetch(registry, spec, folder, limits.index_bytes).await?;
         Ok(ImageContent::Database(Box::new(copy)))
-    } else if let Some(path) = labels.get(CONFIGS_LABEL) {
+    } else if let Some(path) = found.get(labels::CONFIGS) {
         let catalog = folder.join("catalog");
         fetch_catalog(registry, &image, path, &catalog, limits.index_bytes).await?;
         Ok(ImageContent::Catalog(catalog))
-    } else if labels.contains_key(PACKAGE_LABEL) {
+    } else if found.contains_key(labels::PACKAGE) {
         let files = read_bundle(registry, spec, limits.bundle_bytes).await?;
         Ok(ImageContent::Bundle(files))
     } else {

@@ -18,7 +18,7 @@ mod uploads;
 
 pub use changes::{diff, graph};
 pub use log::{LogContent, LogPart, logs};
-pub use submit::{Submission, read_add, submit_add};
+pub use submit::{Submission, read, submit};
 pub use uploads::{Upload, UploadContent, upload, uploads};
 
 /// What intake works with: fewer ports than [`Deps`] has. Taking a request in needs neither a

@@ -1,30 +1,31 @@
 #![doc = include_str!("../README.md")]
 
 pub mod artifact;
-pub mod binary_image;
+mod bundle_image;
 mod changes;
-mod contents;
 pub mod dead_letter;
 mod deps;
 mod ending;
 mod error;
+mod flow;
 mod image;
 mod image_content;
-mod index_copy;
-mod index_image;
+mod index;
 pub mod intake;
+mod job;
+mod kinds;
+mod labels;
 mod linked_file;
-pub mod mutate;
 mod next_step;
-pub mod pin;
+mod output;
 pub mod prune;
-pub mod push;
 mod stage;
+mod steps;
 mod transfer;
 
-pub use contents::{read_bundle, read_catalog};
+pub use bundle_image::read_bundle;
 pub use deps::Deps;
 pub use error::StageError;
 pub use image_content::{ContentLimits, ImageContent, fetch_content};
-pub use index_copy::{IndexCopy, NewIndex};
-pub use stage::Verdict;
+pub use index::{IndexCopy, NewIndex, read_catalog};
+pub use stage::{Verdict, run};

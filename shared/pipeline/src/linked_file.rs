@@ -7,8 +7,7 @@ use iib_oci::{Descriptor, Repository};
 use iib_ports::Registry;
 
 use crate::StageError;
-use crate::contents::check_size;
-use crate::transfer::read_blob;
+use crate::transfer::{check_size, read_blob};
 
 /// Most links that are followed one after the other; a circle has no end.
 pub(crate) const CHAIN_LIMIT: usize = 8;

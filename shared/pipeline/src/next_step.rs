@@ -33,6 +33,7 @@ impl StageError {
             // They say it, or have the reference's text and no other.
             Self::NotBuilt(_)
             | Self::FileBased(_)
+            | Self::DatabaseOfCatalog
             | Self::EmptyList(_)
             | Self::NoArch(_)
             | Self::Arch { .. }

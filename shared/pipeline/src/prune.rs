@@ -26,6 +26,10 @@ pub use sweep::{Swept, sweep};
 /// a day that is not wholly lost, so that nothing is cut off in the middle.
 const RESERVE: SignedDuration = SignedDuration::from_secs(10);
 
+/// The longest run: there is one each minute, so that a crash is found within two, and they are not to
+/// run side by side.
+const LONGEST_RUN: SignedDuration = SignedDuration::from_secs(60);
+
 /// What clearing up works with. It alone may take tags away, and it reads no images.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "ports have nothing to show")]
@@ -135,13 +139,16 @@ fn kept_for(api: &ApiSettings) -> SignedDuration {
     SignedDuration::from_hours(24 * i64::from(api.data_days_to_live))
 }
 
-/// Does one run. What there is no time for before `deadline` is left to the next run; without a
-/// deadline everything is done that a run does at most.
+/// Does one run, which takes a minute at most. What there is no time for before `deadline` is left to
+/// the next run.
 ///
 /// # Errors
 /// [`PruneError`], the first; whatever does not need what failed was done.
 pub async fn run(deps: &PruneDeps, deadline: Option<Timestamp>) -> Result<PruneReport, PruneError> {
     let clock = &*deps.clock;
+    let longest = clock.now().saturating_add(LONGEST_RUN);
+    let longest = longest.unwrap_or(Timestamp::MAX);
+    let deadline = Some(deadline.unwrap_or(longest).min(longest));
     let time = Time { clock, deadline };
     let mut report = PruneReport::default();
     let mut failure = None;

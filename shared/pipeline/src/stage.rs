@@ -1,14 +1,13 @@
 //! The frame around the work of every stage.
 //!
 //! It claims the request, runs the work, saves the outcome and sends the next message; the work
-//! itself only sees a [`Job`]. That a stage may run twice, in any order of delivery, with the
+//! itself ([`crate::flow`]) only sees a [`Job`]. That a stage may run twice, in any order of delivery, with the
 //! same outcome is decided here (architecture §2.5).
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures::FutureExt;
 use iib_ports::{ArtifactKey, Class, Classify, StoreError, chain};
 use iib_request::{
@@ -18,6 +17,8 @@ use iib_request::{
 use jiff::{SignedDuration, Timestamp};
 use tracing::{error, info, warn};
 
+use crate::flow::{self, Flow};
+use crate::job::Job;
 use crate::{Deps, StageError};
 
 /// What becomes of a message.
@@ -48,151 +49,65 @@ fn wait_after(attempt: u32) -> Duration {
 }
 
 /// How long a lease lasts: so long after a crash somebody else may begin.
-const LEASE: SignedDuration = SignedDuration::from_secs(90);
+const LEASE: SignedDuration = SignedDuration::from_secs(60);
 /// How often it is renewed while the work goes on. Two renewals may fail before it is over.
-const RENEWAL: Duration = Duration::from_secs(30);
+const RENEWAL: Duration = Duration::from_secs(20);
 /// Wait before a renewal that failed is tried again.
 const RENEWAL_WAIT: Duration = Duration::from_secs(5);
-/// How often a change is made anew because somebody else changed the record in between. Each time
-/// is a change from outside, of which there are few.
-const RACES: u32 = 50;
-
-/// A request while a stage works on it.
-pub(crate) struct Job<'a> {
-    /// Ports and settings.
-    pub(crate) deps: &'a Deps,
-    /// The record as it was last written or read by this attempt.
-    pub(crate) record: Record,
-    /// Whose lease it is.
-    pub(crate) token: LeaseToken,
-}
-
-impl Job<'_> {
-    /// Stores a change of the request, tells it and logs it.
-    ///
-    /// # Errors
-    /// Those of [`Job::save`].
-    pub(crate) async fn update(&mut self, update: Update) -> Result<(), StageError> {
-        self.update_and(update, |_| {}).await
-    }
-
-    /// The same with another change of the record in the same write.
-    ///
-    /// # Errors
-    /// Those of [`Job::save`].
-    pub(crate) async fn update_and(
-        &mut self,
-        update: Update,
-        change: impl Fn(&mut Record),
-    ) -> Result<(), StageError> {
-        let stage = self.record.work.stage;
-        let now = self.deps.clock.now();
-        self.save(|record| {
-            record.apply(&update, now);
-            change(record);
-        })
-        .await?;
-        if update != Update::default() {
-            let ending = self.deps.ending();
-            ending.told(&self.record, stage, &update).await;
-        }
-        Ok(())
-    }
-
-    /// Changes the record. If somebody else has changed it meanwhile, the change is made in what it
-    /// is now, as long as the request goes on and the lease is this attempt's: so a change from
-    /// outside throws no work away, and is not thrown away by it.
-    ///
-    /// # Errors
-    /// [`StageError::Lost`] if the request has ended, or somebody else works on it;
-    /// [`StageError::Store`].
-    pub(crate) async fn save(&mut self, change: impl Fn(&mut Record)) -> Result<(), StageError> {
-        let mut record = self.record.clone();
-        for _ in 0..RACES {
-            change(&mut record);
-            match self.deps.requests.replace(record).await {
-                Ok(saved) => {
-                    self.record = saved;
-                    return Ok(());
-                }
-                Err(StoreError::Conflict(_)) => {
-                    self.look_again().await?;
-                    record = self.record.clone();
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(StoreError::Conflict(self.record.id).into())
-    }
-
-    /// Reads the record anew, and sees whether this attempt may still change anything. To be called
-    /// right before something outside of the record is changed that others may change, too.
-    ///
-    /// # Errors
-    /// [`StageError::Lost`] and [`StageError::Store`].
-    pub(crate) async fn look_again(&mut self) -> Result<(), StageError> {
-        let found = self.deps.requests.get(self.record.id).await?;
-        let ours = found.filter(|record| record.is_worked_on_by(&self.token));
-        self.record = ours.ok_or(StageError::Lost)?;
-        Ok(())
-    }
-
-    /// Adds a line to the build log. A log that cannot be written is no reason to fail.
-    pub(crate) async fn log(&self, text: impl AsRef<str>) {
-        let (id, stage) = (self.record.id, self.record.work.stage);
-        self.deps.ending().log(id, stage, text.as_ref()).await;
-    }
-
-    /// Ends the request in `failed` and cleans up.
-    async fn fail(mut self, reason: String) -> Result<Verdict, StageError> {
-        let update = Update::state(State::Failed, reason);
-        self.update_and(update, |record| {
-            record.conclude(Outcome::Rejected);
-        })
-        .await?;
-        Ok(clean_up(self.deps, &self.record).await)
-    }
-
-    /// Gives the lease back, so that the next delivery can begin at once.
-    async fn give_back(&mut self) -> Result<(), StageError> {
-        self.save(|record| record.work.lease = None).await
-    }
-}
-
 /// What the work of a stage ends with. It is saved together with the move to the next stage.
 #[derive(Default)]
-pub(crate) struct Finished {
+struct Finished {
     /// The last change of the request.
-    pub(crate) update: Update,
+    update: Update,
     /// What was settled, by pin.
-    pub(crate) plan: Option<Plan>,
+    plan: Option<Plan>,
     /// What was made, by mutate.
-    pub(crate) built: Option<Built>,
+    built: Option<Built>,
 }
 
-impl From<Update> for Finished {
-    fn from(update: Update) -> Self {
-        Self {
-            update,
-            ..Self::default()
+/// Does the work of a stage.
+async fn work(
+    job: &mut Job<'_>,
+    stage: Stage,
+    other: Option<&dyn Flow>,
+) -> Result<Finished, StageError> {
+    let request = job.record.request.clone();
+    let flow = other.unwrap_or_else(|| flow::of(&request));
+    match stage {
+        Stage::Pin => {
+            let not_built = request.not_built();
+            if !not_built.is_empty() {
+                return Err(StageError::not_built(&not_built));
+            }
+            let (plan, update) = flow.pin(job).await?;
+            Ok(Finished {
+                update,
+                plan: Some(plan),
+                built: None,
+            })
         }
+        Stage::Mutate => Ok(Finished {
+            built: Some(flow.mutate(job).await?),
+            ..Finished::default()
+        }),
+        Stage::Push => Ok(Finished {
+            update: flow.push(job).await?,
+            ..Finished::default()
+        }),
+        // They have no queue.
+        Stage::Queued | Stage::Done => Ok(Finished::default()),
     }
 }
 
-/// The work of a stage.
-#[async_trait]
-pub(crate) trait Work: Sync {
-    /// The stage it is the work of.
-    fn stage(&self) -> Stage;
-
-    /// Does the work.
-    async fn run(&self, job: &mut Job<'_>) -> Result<Finished, StageError>;
+/// Deals with one message of the queue of `stage`: claims the request, does the work, saves how it
+/// ended.
+pub async fn run(deps: &Deps, stage: Stage, task: &Task) -> Verdict {
+    run_as(deps, stage, task, None).await
 }
 
-/// Deals with one message: claims the request, does the work, saves how it ended.
-pub(crate) async fn run(deps: &Deps, task: &Task, work: &dyn Work) -> Verdict {
-    let stage = work.stage();
-    match attempt(deps, task, stage, work).await {
+/// The same with work of the caller's in place of that of the request's kind.
+async fn run_as(deps: &Deps, stage: Stage, task: &Task, other: Option<&dyn Flow>) -> Verdict {
+    match attempt(deps, task, stage, other).await {
         Ok(verdict) => verdict,
         Err(StageError::Lost) => {
             info!(request.id = task.request_id.0, %stage, "it has ended, or somebody else took it over");
@@ -213,7 +128,7 @@ async fn attempt(
     deps: &Deps,
     task: &Task,
     stage: Stage,
-    work: &dyn Work,
+    other: Option<&dyn Flow>,
 ) -> Result<Verdict, StageError> {
     let id = task.request_id;
     let Some(record) = deps.requests.get(id).await? else {
@@ -233,6 +148,7 @@ async fn attempt(
             deps,
             record: deps.requests.replace(*claimed).await?,
             token: token.clone(),
+            deadline,
         },
         Claim::Leased(until) => {
             info!(request.id = id.0, %until, "somebody works on it");
@@ -259,7 +175,7 @@ async fn attempt(
         Claim::Ended => return Ok(clean_up(deps, &record).await),
     };
     // A panic must not leave the lease behind: it is an attempt that failed, like others.
-    let attempt = AssertUnwindSafe(in_time(deps, work.run(&mut job))).catch_unwind();
+    let attempt = AssertUnwindSafe(in_time(deps, work(&mut job, stage, other))).catch_unwind();
     let result = tokio::select! {
         result = attempt => result.unwrap_or(Err(StageError::Panicked)),
         lost = keep_lease(deps, id, &token, deadline) => Err(lost),
@@ -292,7 +208,7 @@ async fn discard(deps: &Deps, id: RequestId, token: &LeaseToken) {
 }
 
 /// Until when a lease is granted or renewed: never longer than the work itself may take.
-fn leased_until(now: Timestamp, deadline: Timestamp) -> Timestamp {
+pub(crate) fn leased_until(now: Timestamp, deadline: Timestamp) -> Timestamp {
     let until = now.saturating_add(LEASE).unwrap_or(deadline);
     until.min(deadline)
 }
@@ -361,7 +277,7 @@ async fn conclude(
     match class {
         Class::Reject => {
             info!(request.id = id.0, %stage, reason = %chain(&error), "request rejected");
-            job.fail(error.reason()).await
+            fail(job, error.reason()).await
         }
         Class::Retry | Class::Bug if job.record.work.attempts < job.deps.work.max_attempts => {
             if class == Class::Bug {
@@ -387,9 +303,19 @@ async fn conclude(
                 error.reason(),
                 job.record.work.attempts
             );
-            job.fail(reason).await
+            fail(job, reason).await
         }
     }
+}
+
+/// Ends the request in `failed` and cleans up.
+async fn fail(mut job: Job<'_>, reason: String) -> Result<Verdict, StageError> {
+    let update = Update::state(State::Failed, reason);
+    job.update_and(update, |record| {
+        record.conclude(Outcome::Rejected);
+    })
+    .await?;
+    Ok(clean_up(job.deps, &job.record).await)
 }
 
 /// Saves the stage's result together with the move to the next stage in one write, then sends

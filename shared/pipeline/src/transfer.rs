@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt, stream};
+use iib_oci::layer::LayerError;
 use iib_oci::{Descriptor, Repository};
 use iib_ports::{ArtifactError, ArtifactKey, Artifacts, Bytestream, Registry, Stored};
 use tokio::sync::mpsc;
@@ -220,4 +221,15 @@ fn is_broken_pipe(error: &StageError) -> bool {
         cause = error.source();
     }
     false
+}
+
+/// A layer that says itself that it is too large is not even begun.
+pub(crate) fn check_size(image: &str, layer: &Descriptor, limit: u64) -> Result<(), StageError> {
+    if layer.size > limit {
+        return Err(StageError::Layer {
+            image: image.to_owned(),
+            source: LayerError::TooLarge { limit },
+        });
+    }
+    Ok(())
 }

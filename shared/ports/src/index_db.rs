@@ -36,6 +36,13 @@ pub trait IndexDb: Send + Sync {
         options: &AddOptions,
     ) -> Result<AddReport, IndexDbError>;
 
+    /// Removes every package with its bundles, and what nothing names afterwards (spec worker flows
+    /// §10). Says what changed.
+    ///
+    /// # Errors
+    /// As [`IndexDb::add`].
+    fn remove_all(&self, db: &Path) -> Result<CatalogDiff, IndexDbError>;
+
     /// Adds a property to the bundles with these images, whatever it has already (spec
     /// index-database §10).
     ///

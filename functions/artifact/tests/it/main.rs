@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 use iib_artifact::EventFault;
 use iib_oci::Digest;
 use iib_pipeline::artifact::ArtifactDeps;
-use iib_pipeline::intake::{IntakeDeps, submit_add};
+use iib_pipeline::intake::{IntakeDeps, submit};
 use iib_ports::{ArtifactKey, Class, Classify, Requests as _};
 use iib_request::{AddRequest, ApiSettings, BinaryImages, Request, RequestId, UploadKind};
 use iib_testkit::memory::{
@@ -99,7 +99,9 @@ async fn a_document_in_the_inbox_becomes_a_request() {
         service.run(request_event()).await.unwrap();
     }
     let record = service.requests.get(RequestId(1)).await.unwrap().unwrap();
-    let Request::Add(add) = record.request;
+    let Request::Add(add) = record.request else {
+        panic!("{:?}", record.request)
+    };
     assert_eq!(add.build_tags, ["nightly"]);
     assert!(service.requests.get(RequestId(2)).await.unwrap().is_none());
     let result = service.read("results/team a/lantern.json").await;
@@ -110,7 +112,7 @@ async fn a_document_in_the_inbox_becomes_a_request() {
 #[tokio::test]
 async fn an_upload_is_registered() {
     let service = Service::new();
-    submit_add(&service.deps.intake, None, AddRequest::default())
+    submit(&service.deps.intake, None, AddRequest::default())
         .await
         .unwrap();
     service

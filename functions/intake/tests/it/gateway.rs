@@ -9,6 +9,7 @@ use crate::changes::service_with_alpha;
 use crate::service::{Service, good};
 
 const ADD: &str = include_str!("../../../../events/api-add.json");
+const CREATE_EMPTY_INDEX: &str = include_str!("../../../../events/api-create-empty-index.json");
 const GET: &str = include_str!("../../../../events/api-get.json");
 const GRAPH: &str = include_str!("../../../../events/api-graph.json");
 const LIST: &str = include_str!("../../../../events/api-list.json");
@@ -50,6 +51,23 @@ async fn an_add_request_comes_in_with_its_user() {
         shown["bundles"],
         json!(["registry.example.com/ops/alpha-bundle:1.0.0"])
     );
+}
+
+#[tokio::test]
+async fn a_request_for_an_empty_index_comes_in() {
+    let service = Service::new();
+    let response = hand_over(&service, &event(CREATE_EMPTY_INDEX)).await;
+    assert_eq!(response["statusCode"], 201);
+    let shown = body(&response);
+    assert_eq!(shown["request_type"], "create-empty-index");
+    assert_eq!(shown["labels"], json!({"com.example.team": "catalogs"}));
+    // It has what it can have, and no more.
+    assert_eq!(shown["distribution_scope"], json!(null));
+    for name in ["bundles", "build_tags", "internal_index_image_copy"] {
+        assert_eq!(shown.get(name), None, "{name}");
+    }
+    let found = body(&hand_over(&service, &event(GET)).await);
+    assert_eq!(found["from_index"], shown["from_index"]);
 }
 
 #[tokio::test]

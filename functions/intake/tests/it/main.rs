@@ -12,6 +12,8 @@ mod gateway;
 #[cfg(test)]
 mod handler;
 #[cfg(test)]
+mod hosts;
+#[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod refusals;

@@ -10,7 +10,7 @@ use iib_embedded::registry::{Auth, RegistryStore, serve};
 use iib_local::Local;
 use iib_oci::{Arch, PullSpec};
 use iib_pipeline::intake::{LogContent, LogPart};
-use iib_pipeline::{Deps, Verdict, intake, mutate, pin, read_bundle};
+use iib_pipeline::{Deps, Verdict, intake, read_bundle};
 use iib_request::{AddRequest, Record, RequestId, Stage, Task};
 use iib_testkit::images;
 use jiff::SignedDuration;
@@ -46,16 +46,17 @@ impl Machine {
         let local = machine.open();
         let deps = &local.deps;
         let request = machine.push_images(deps).await;
-        let record = intake::submit_add(&deps.clone().into(), None, request)
+        let record = intake::submit(&deps.clone().into(), None, request)
             .await
             .unwrap();
         assert_eq!(record.id, REQUEST);
         if stage != Stage::Pin {
-            let done = pin::run(deps, &Task::new(REQUEST, Stage::Pin)).await;
+            let done = iib_pipeline::run(deps, Stage::Pin, &Task::new(REQUEST, Stage::Pin)).await;
             assert_eq!(done, Verdict::Done);
         }
         if stage == Stage::Push {
-            let done = mutate::run(deps, &Task::new(REQUEST, Stage::Mutate)).await;
+            let done =
+                iib_pipeline::run(deps, Stage::Mutate, &Task::new(REQUEST, Stage::Mutate)).await;
             assert_eq!(done, Verdict::Done);
         }
         drop(local);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt;
-use iib_pipeline::intake::{IntakeDeps, submit_add};
+use iib_pipeline::intake::{IntakeDeps, submit};
 use iib_pipeline::prune::PruneDeps;
 use iib_ports::{ArtifactKey, Clock as _, Requests as _};
 use iib_request::{AddRequest, ApiSettings, BinaryImages, WorkSettings};
@@ -87,7 +87,7 @@ async fn log(service: &Service) -> (u16, String) {
 #[tokio::test]
 async fn a_log_is_there_until_the_schedule_removes_it_and_then_it_is_gone() {
     let service = service();
-    let record = submit_add(&service.intake, None, AddRequest::default())
+    let record = submit(&service.intake, None, AddRequest::default())
         .await
         .unwrap();
     let key = ArtifactKey::log(record.id);
@@ -118,7 +118,7 @@ async fn a_log_is_there_until_the_schedule_removes_it_and_then_it_is_gone() {
 #[tokio::test]
 async fn without_time_nothing_is_begun() {
     let service = service();
-    submit_add(&service.intake, None, AddRequest::default())
+    submit(&service.intake, None, AddRequest::default())
         .await
         .unwrap();
     service.clock.advance(SignedDuration::from_hours(1));

@@ -208,6 +208,12 @@ impl IndexDb for SqliteIndex {
         })
     }
 
+    fn remove_all(&self, db: &Path) -> Result<CatalogDiff, IndexDbError> {
+        open::change(db, open::TIME_LIMIT, |transaction| {
+            removal::all(transaction)
+        })
+    }
+
     fn add_property(
         &self,
         db: &Path,

@@ -5,6 +5,7 @@ mod error;
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 pub use derive::{ConfigEdit, RunSettings};
@@ -101,6 +102,11 @@ impl ImageConfig {
     /// The variant of the architecture (`v8`), if stated.
     pub fn variant(&self) -> Option<&str> {
         self.document.get("variant").and_then(Value::as_str)
+    }
+
+    /// When the image was created, if it says so in a way that can be read.
+    pub fn created(&self) -> Option<Timestamp> {
+        self.document.get("created")?.as_str()?.parse().ok()
     }
 
     /// The labels, by name.

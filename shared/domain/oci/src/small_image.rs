@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use crate::layer::{EntryPath, PackEntry, PackError, PathFault, Threads, pack};
 use crate::{
     Arch, ConfigEdit, ConfigError, Descriptor, Digest, ImageConfig, Manifest, MediaType,
@@ -68,6 +70,7 @@ impl SmallImage {
             layer_content: format!("{} files", files.len()),
             labels,
             run: None,
+            created: Timestamp::UNIX_EPOCH,
         };
         let config = ImageConfig::scratch(arch)
             .with_layer(0, &edit)?

@@ -65,6 +65,7 @@ impl Record {
             work.repeats += 1;
         }
         work.attempts += 1;
+        work.nudged = None;
         work.lease = Some(Lease {
             token: token.clone(),
             until,

@@ -1,10 +1,13 @@
 #![doc = include_str!("../README.md")]
 
-mod add;
+mod base_url;
 mod claim;
+mod created;
 mod facts;
 mod ids;
+mod kinds;
 mod listing;
+mod payload;
 mod plan;
 mod record;
 mod refusal;
@@ -19,14 +22,17 @@ mod upload;
 mod view;
 mod work;
 
-pub use add::{AddRequest, OVERWRITE_TOKEN};
+pub use base_url::{BaseUrl, NoBaseUrl};
 pub use claim::Claim;
+pub use created::created_after;
 pub use facts::Facts;
 pub use ids::{BatchId, RequestId};
+pub use kinds::{AddRequest, CreateEmptyIndex, KINDS, KindRow, Request};
 pub use listing::{Listing, Meta};
+pub use payload::{OVERWRITE_TOKEN, Payload, ReadContext};
 pub use plan::{Built, BuiltLayer, IndexForm, IndexPlan, IndexToRead, PinnedBundle, Plan};
-pub use record::{Record, RecordError, Request};
-pub use refusal::Refusal;
+pub use record::{Record, RecordError};
+pub use refusal::{Refusal, Rule};
 pub use scope::{Scope, ScopeError};
 pub use settings::{ApiSettings, BinaryImages, WorkSettings};
 pub use stage::{Outcome, Stage, Transition};
@@ -36,4 +42,4 @@ pub use unknown::Unknown;
 pub use update::{NewState, Update};
 pub use upload::{NoUploadKind, SecretRef, UploadKind};
 pub use view::{Form, Stub, View, log_expiration};
-pub use work::{Lease, LeaseToken, Work};
+pub use work::{Lease, LeaseToken, Nudged, Work};

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{ApiSettings, Form, Refusal};
+use crate::{ApiSettings, Form, Refusal, Rule};
 
 /// Requests on a page if nobody says how many.
 const DEFAULT_PER_PAGE: u32 = 20;
@@ -46,8 +46,8 @@ impl Listing {
     /// Reads a query. Of repeated names the first counts; unknown names are ignored.
     ///
     /// # Errors
-    /// [`Refusal::NoSuchPage`] for a page or page size that is no number from 1, and
-    /// [`Refusal::Filter`].
+    /// [`Rule::NoSuchPage`] for a page or page size that is no number from 1, and
+    /// [`Rule::NoSuchFilter`].
     pub fn read(query: &[(String, String)], settings: &ApiSettings) -> Result<Self, Refusal> {
         let value = |wanted: &str| {
             let mut pairs = query.iter();
@@ -55,7 +55,11 @@ impl Listing {
         };
         for filter in FILTERS {
             if value(filter).is_some_and(|value| !value.is_empty() || filter == "batch") {
-                return Err(Refusal::Filter(filter));
+                // To pass over it would show requests that were not asked for.
+                let text = format!(
+                    "The filter \"{filter}\" is not supported by this version: leave it out"
+                );
+                return Err(Refusal::new(Rule::NoSuchFilter, filter, text));
             }
         }
         let form = match value("verbose") {
@@ -73,12 +77,12 @@ impl Listing {
     /// Places the page among all pages; `builds` is the absolute URL of the listing.
     ///
     /// # Errors
-    /// [`Refusal::NoSuchPage`] past the end. The first page is always there.
+    /// [`Rule::NoSuchPage`] past the end. The first page is always there.
     pub fn meta(&self, total: u64, builds: &str) -> Result<Meta, Refusal> {
         let pages = total.div_ceil(u64::from(self.per_page));
         let page = u64::from(self.page);
         if page > pages.max(1) {
-            return Err(Refusal::NoSuchPage);
+            return Err(Refusal::no_such_page());
         }
         let url = |page: u64| format!("{builds}?page={page}&per_page={}", self.per_page);
         Ok(Meta {
@@ -98,11 +102,11 @@ impl Listing {
 fn number(text: Option<&str>, default: u32) -> Result<u32, Refusal> {
     let Some(text) = text else { return Ok(default) };
     if !text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(Refusal::NoSuchPage);
+        return Err(Refusal::no_such_page());
     }
-    let number = text.parse().map_err(|_| Refusal::NoSuchPage)?;
+    let number = text.parse().map_err(|_| Refusal::no_such_page())?;
     if number == 0 {
-        return Err(Refusal::NoSuchPage);
+        return Err(Refusal::no_such_page());
     }
     Ok(number)
 }

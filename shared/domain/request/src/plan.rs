@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use iib_oci::{Arch, Descriptor, Digest, Pinned};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{Scope, Unknown};
@@ -31,9 +32,17 @@ pub struct IndexPlan {
     pub version: String,
     /// Scope of the new index.
     pub scope: Scope,
+    /// When the new index is said to have been created ([`crate::created_after`]); the epoch where
+    /// there is nothing it has to come after.
+    #[serde(default, skip_serializing_if = "is_epoch")]
+    pub created: Timestamp,
     /// What a newer version noted.
     #[serde(flatten)]
     pub unknown: Unknown,
+}
+
+fn is_epoch(time: &Timestamp) -> bool {
+    *time == Timestamp::UNIX_EPOCH
 }
 
 /// A bundle of the request, pinned.
@@ -47,6 +56,10 @@ pub struct PinnedBundle {
     /// The package label of the image, if it has one.
     #[serde(default)]
     pub package: Option<String>,
+    /// Its layers, the lowest first, so that nobody has to ask for its manifest again; empty in plans
+    /// of versions that did not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<Descriptor>,
     /// What a newer version noted.
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -114,6 +127,7 @@ pub(crate) mod tests {
             bases: BTreeMap::new(),
             version: "v4.6".to_owned(),
             scope: Scope::Prod,
+            created: Timestamp::UNIX_EPOCH,
             unknown: Unknown::default(),
         })
     }

@@ -1,6 +1,6 @@
 //! The record of a request: the truth about it.
 
-mod format;
+pub(crate) mod format;
 
 use std::collections::BTreeMap;
 
@@ -8,30 +8,12 @@ use iib_oci::Digest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use self::format::FORMAT;
 use crate::{
-    AddRequest, BatchId, Built, Facts, LeaseToken, Outcome, Plan, RequestId, SecretRef, Stage,
-    State, StateEntry, Transition, Unknown, Update, Work,
+    BatchId, Built, Facts, LeaseToken, Outcome, Plan, Request, RequestId, SecretRef, Stage, State,
+    StateEntry, Transition, Unknown, Update, Work,
 };
 
 pub use format::RecordError;
-
-/// What a request asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "request_type", rename_all = "kebab-case")]
-pub enum Request {
-    /// Add bundles to an index.
-    Add(AddRequest),
-}
-
-impl Request {
-    /// The name the API uses.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Add(_) => "add",
-        }
-    }
-}
 
 /// Everything the service knows about a request.
 ///
@@ -40,7 +22,7 @@ impl Request {
 /// [`Record::to_stored`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// The format it is stored in; once it is read, that of this version.
+    /// The format it is written in: the oldest that can say what it says.
     pub format: u32,
     /// Number of the request.
     pub id: RequestId,
@@ -91,15 +73,9 @@ impl Record {
         request: Request,
         now: Timestamp,
     ) -> Self {
-        let facts = match &request {
-            Request::Add(add) => Facts {
-                binary_image: add.binary_image.clone(),
-                distribution_scope: add.distribution_scope,
-                ..Facts::default()
-            },
-        };
+        let facts = request.first_facts();
         Self {
-            format: FORMAT,
+            format: request.format(),
             id,
             batch,
             user,

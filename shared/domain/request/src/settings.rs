@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::BaseUrl;
+
 /// Binary images by scope (`prod`, `stage`, `dev`) and index version (`v4.6`).
 pub type BinaryImages = BTreeMap<String, BTreeMap<String, String>>;
 
@@ -24,6 +26,14 @@ pub struct ApiSettings {
     pub graph_mode_options: Vec<String>,
     /// Indexes that may be changed with a `graph_update_mode`.
     pub graph_mode_index_allow_list: Vec<String>,
+    /// Whether documents in the inbox may ask for overwriting, of which nobody is known who asks.
+    pub inbox_overwrites: bool,
+    /// The address under which users know the service, such as `https://iib.example.com`; URLs in
+    /// answers begin with it. None: they begin with what the client has called.
+    pub public_url: Option<BaseUrl>,
+    /// Names under which a service that listens on loopback may be called besides those of
+    /// loopback and that of `public_url`: a host, or a host and a port.
+    pub hosts: Vec<String>,
 }
 
 impl Default for ApiSettings {
@@ -37,6 +47,9 @@ impl Default for ApiSettings {
                 .map(Into::into)
                 .into(),
             graph_mode_index_allow_list: Vec::new(),
+            inbox_overwrites: false,
+            public_url: None,
+            hosts: Vec::new(),
         }
     }
 }

@@ -1,18 +1,12 @@
 //! A request as the API shows it (spec rest-api §5).
 
-use std::collections::BTreeMap;
-
 use iib_oci::Arch;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{
-    AddRequest, ApiSettings, BatchId, Record, Request, RequestId, Scope, State, StateEntry,
-};
-
-/// What is shown before it is known which bundles are of which package.
-static NO_BUNDLES: BTreeMap<String, Vec<String>> = BTreeMap::new();
+use crate::kinds::OfKind;
+use crate::{ApiSettings, BatchId, Facts, Record, RequestId, Scope, State, StateEntry};
 
 /// How much of a request is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,9 +28,7 @@ pub struct View<'a> {
     #[serde(flatten)]
     latest: Entry<'a>,
     #[serde(flatten)]
-    index: Index<'a>,
-    #[serde(flatten)]
-    add: Add<'a>,
+    of_kind: OfKind<'a>,
     #[serde(flatten)]
     verbose: Option<Verbose<'a>>,
 }
@@ -48,34 +40,46 @@ struct Entry<'a> {
     updated: String,
 }
 
-/// What all index requests show.
+/// What index requests show (spec rest-api §5).
 #[derive(Debug, Serialize)]
-struct Index<'a> {
+pub(crate) struct Index<'a> {
     binary_image: Option<&'a str>,
     binary_image_resolved: Option<&'a str>,
     from_index: Option<&'a str>,
     from_index_resolved: Option<&'a str>,
     index_image: Option<&'a str>,
     index_image_resolved: Option<&'a str>,
-    internal_index_image_copy: Option<&'a str>,
-    internal_index_image_copy_resolved: Option<&'a str>,
     distribution_scope: Option<Scope>,
-    build_tags: &'a [String],
 }
 
-/// What add requests show besides.
+impl<'a> Index<'a> {
+    pub(crate) fn new(from_index: Option<&'a str>, facts: &'a Facts) -> Self {
+        Self {
+            binary_image: facts.binary_image.as_deref(),
+            binary_image_resolved: facts.binary_image_resolved.as_deref(),
+            from_index,
+            from_index_resolved: facts.from_index_resolved.as_deref(),
+            index_image: facts.index_image.as_deref(),
+            index_image_resolved: facts.index_image_resolved.as_deref(),
+            distribution_scope: facts.distribution_scope,
+        }
+    }
+}
+
+/// What those show besides that may overwrite their index: the result under the service's own name.
 #[derive(Debug, Serialize)]
-struct Add<'a> {
-    bundles: &'a [String],
-    bundle_mapping: &'a BTreeMap<String, Vec<String>>,
-    organization: Option<&'a str>,
-    /// An add request removes none; the field is shared with rm requests.
-    removed_operators: [&'a str; 0],
-    deprecation_list: &'a [String],
-    graph_update_mode: Option<&'a str>,
-    check_related_images: Option<bool>,
-    /// Filled by a service the reference has given up; always empty.
-    omps_operator_version: Map<String, Value>,
+pub(crate) struct Copies<'a> {
+    internal_index_image_copy: Option<&'a str>,
+    internal_index_image_copy_resolved: Option<&'a str>,
+}
+
+impl<'a> Copies<'a> {
+    pub(crate) fn new(facts: &'a Facts) -> Self {
+        Self {
+            internal_index_image_copy: facts.internal_index_image_copy.as_deref(),
+            internal_index_image_copy_resolved: facts.internal_index_image_copy_resolved.as_deref(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -96,7 +100,6 @@ struct Document {
 impl<'a> View<'a> {
     /// Shows a request. `builds` is the absolute URL of the listing, without a trailing slash.
     pub fn new(record: &'a Record, form: Form, builds: &str, settings: &ApiSettings) -> Self {
-        let Request::Add(add) = &record.request;
         let verbose = match form {
             Form::Short => None,
             Form::Verbose => Some(Verbose {
@@ -119,17 +122,7 @@ impl<'a> View<'a> {
                 state_reason: record.state_reason(),
                 updated: time(record.updated()),
             },
-            index: index(record, add),
-            add: Add {
-                bundles: &add.bundles,
-                bundle_mapping: record.facts.bundle_mapping.as_ref().unwrap_or(&NO_BUNDLES),
-                organization: add.organization.as_deref(),
-                removed_operators: [],
-                deprecation_list: &add.deprecation_list,
-                graph_update_mode: add.graph_update_mode.as_deref(),
-                check_related_images: add.check_related_images,
-                omps_operator_version: Map::new(),
-            },
+            of_kind: OfKind(record),
             verbose,
         }
     }
@@ -163,22 +156,6 @@ impl Stub {
             state: State::InProgress,
             state_reason: "The record of this request cannot be read by this version of the service. It is left as it is; ask the operators of this service.",
         }
-    }
-}
-
-fn index<'a>(record: &'a Record, add: &'a AddRequest) -> Index<'a> {
-    let out = &record.facts;
-    Index {
-        binary_image: out.binary_image.as_deref(),
-        binary_image_resolved: out.binary_image_resolved.as_deref(),
-        from_index: add.from_index.as_deref(),
-        from_index_resolved: out.from_index_resolved.as_deref(),
-        index_image: out.index_image.as_deref(),
-        index_image_resolved: out.index_image_resolved.as_deref(),
-        internal_index_image_copy: out.internal_index_image_copy.as_deref(),
-        internal_index_image_copy_resolved: out.internal_index_image_copy_resolved.as_deref(),
-        distribution_scope: out.distribution_scope,
-        build_tags: &add.build_tags,
     }
 }
 

@@ -45,6 +45,19 @@ pub struct Lease {
     pub unknown: Unknown,
 }
 
+/// A message that the sweep sent because a request seemed to wait without one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nudged {
+    /// When.
+    pub at: Timestamp,
+    /// How many there were by then.
+    #[serde(default)]
+    pub times: u32,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
 /// Where the work on a request stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Work {
@@ -66,6 +79,9 @@ pub struct Work {
     /// How many states the history had when the present round of work began.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub round_from: usize,
+    /// The last message that the sweep sent for it, since somebody last worked on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nudged: Option<Nudged>,
     /// Who works on it; `None` when nobody does.
     #[serde(default)]
     pub lease: Option<Lease>,
@@ -84,9 +100,20 @@ impl Work {
             repeats: 0,
             rebases: 0,
             round_from: 0,
+            nudged: None,
             lease: None,
             unknown: Unknown::default(),
         }
+    }
+
+    /// Notes a message of the sweep.
+    pub fn nudge(&mut self, at: Timestamp) {
+        let before = self.nudged.take();
+        self.nudged = Some(Nudged {
+            at,
+            times: before.map_or(0, |nudged| nudged.times).saturating_add(1),
+            unknown: Unknown::default(),
+        });
     }
 
     /// Until when somebody works on it, if somebody does.

@@ -3,8 +3,8 @@
 use bytes::BytesMut;
 use futures::TryStreamExt;
 use iib_ports::{ArtifactError, ArtifactKey, Class, Classify};
-use iib_request::{Form, Record, Refusal, View};
-use serde_json::{Map, Value, json};
+use iib_request::{Form, KINDS, KindRow, Payload, Record, Refusal, View};
+use serde_json::{Value, json};
 use tracing::info;
 
 use super::{ArtifactDeps, ArtifactFault, ObjectCreated, answer};
@@ -27,9 +27,14 @@ enum DocumentRefusal {
     #[error("the document must be a JSON object")]
     NotObject,
     #[error(
-        "\"request_type\" is {0}, and documents can ask for \"add\" only: leave it out, or use a call"
+        "\"request_type\" is {asked}, which is no kind of request: leave it out for \"add\", or use one of: {}",
+        names()
     )]
-    Kind(Value),
+    Kind { asked: Value },
+    #[error(
+        "\"{0}\" cannot be asked for in a document: whoever may write to the inbox could replace any index that this service may; send a call instead, or set `api.inbox_overwrites`"
+    )]
+    Overwrites(String),
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error(transparent)]
@@ -79,11 +84,16 @@ async fn submit(
     created: &ObjectCreated,
     document: BytesMut,
 ) -> Result<Result<Record, DocumentRefusal>, ArtifactFault> {
-    let payload = match payload(created, &document) {
-        Ok(payload) => payload,
+    let (kind, payload) = match payload(created, &document) {
+        Ok(read) => read,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let mut submission = match intake::read_add(&deps.intake, &payload, None) {
+    if let Some(name) = payload.keys().find(|name| name.starts_with("overwrite_"))
+        && !deps.intake.api.inbox_overwrites
+    {
+        return Ok(Err(DocumentRefusal::Overwrites(name.clone())));
+    }
+    let mut submission = match intake::read(&deps.intake, kind, &payload, None) {
         Ok(submission) => submission,
         Err(refusal) => return Ok(Err(refusal.into())),
     };
@@ -94,18 +104,18 @@ async fn submit(
         ..
     } = created;
     submission.once = Some(format!("{bucket}/{key}#{version}"));
-    match intake::submit_add(&deps.intake, None, submission).await {
+    match intake::submit(&deps.intake, None, submission).await {
         Ok(record) => Ok(Ok(record)),
         Err(error) if error.class() == Class::Reject => Ok(Err(DocumentRefusal::Intake(error))),
         Err(error) => Err(ArtifactFault::Intake(error)),
     }
 }
 
-/// The parameters in a document, as a call would have them in its body.
+/// The kind that a document asks for, and the parameters in it as a call would have them in its body.
 fn payload(
     created: &ObjectCreated,
     document: &[u8],
-) -> Result<Map<String, Value>, DocumentRefusal> {
+) -> Result<(&'static KindRow, Payload), DocumentRefusal> {
     if !created.key.ends_with(".json") {
         return Err(DocumentRefusal::Name);
     }
@@ -117,9 +127,15 @@ fn payload(
         Ok(_) => return Err(DocumentRefusal::NotObject),
         Err(error) => return Err(DocumentRefusal::NotJson(error)),
     };
-    match payload.remove("request_type") {
-        None => Ok(payload),
-        Some(kind) if kind == "add" => Ok(payload),
-        Some(other) => Err(DocumentRefusal::Kind(other)),
+    let asked = payload.remove("request_type");
+    let asked = asked.unwrap_or_else(|| "add".into());
+    match KINDS.iter().find(|kind| asked == kind.name) {
+        Some(kind) => Ok((kind, payload)),
+        None => Err(DocumentRefusal::Kind { asked }),
     }
+}
+
+/// All kinds, as a list for people.
+fn names() -> String {
+    KINDS.map(|kind| kind.name).join(", ")
 }

@@ -11,7 +11,7 @@ use iib_testkit::time::ManualClock;
 use serde_json::json;
 
 use super::*;
-use crate::intake::submit_add;
+use crate::intake::submit;
 
 struct Service {
     deps: ArtifactDeps,
@@ -56,9 +56,7 @@ impl Service {
     async fn with_request() -> Self {
         let service = Self::new();
         let request = iib_request::AddRequest::default();
-        submit_add(&service.deps.intake, None, request)
-            .await
-            .unwrap();
+        submit(&service.deps.intake, None, request).await.unwrap();
         service
     }
 
@@ -165,7 +163,17 @@ async fn a_document_that_makes_no_request_is_told_why() {
         (
             "rm.json",
             r#"{"request_type": "rm", "operators": ["a"]}"#,
-            "\"request_type\" is \"rm\", and documents can ask for \"add\" only",
+            "\"request_type\" is \"rm\", which is no kind of request: leave it out for \"add\"",
+        ),
+        (
+            "overwrite.json",
+            r#"{"from_index": "r.example/i:1", "overwrite_from_index": true}"#,
+            "\"overwrite_from_index\" cannot be asked for in a document",
+        ),
+        (
+            "token.json",
+            r#"{"from_index": "r.example/i:1", "overwrite_from_index_token": ""}"#,
+            "\"overwrite_from_index_token\" cannot be asked for in a document",
         ),
         (
             "empty.json",
@@ -198,7 +206,8 @@ async fn a_request_that_cannot_be_handed_over_is_told_at_the_next_delivery() {
 
 #[tokio::test]
 async fn a_token_in_a_document_is_kept_as_a_secret() {
-    let service = Service::new();
+    let mut service = Service::new();
+    service.deps.intake.api.inbox_overwrites = true;
     let mut document = document();
     document["overwrite_from_index"] = json!(true);
     document["overwrite_from_index_token"] = json!("ann:hunter2");

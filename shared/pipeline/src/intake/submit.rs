@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use iib_ports::{Created, NewRequest, QueueError, Secret, StoreError, chain};
 use iib_request::{
-    AddRequest, OVERWRITE_TOKEN, Record, Refusal, Request, SecretRef, Stage, State, Task, Update,
+    KindRow, OVERWRITE_TOKEN, Payload, ReadContext, Record, Refusal, Request, SecretRef, Stage,
+    State, Task, Update,
 };
 use jiff::SignedDuration;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tracing::warn;
 
 use super::{IntakeDeps, IntakeError, get};
@@ -19,59 +20,66 @@ const NOT_SCHEDULED: &str = "The scheduling of the request failed";
 /// queue. A request that is done forgets its own at once.
 const SECRETS_LIVE: SignedDuration = SignedDuration::from_hours(14 * 24);
 
-/// An add request and what comes with it.
+/// A request and what comes with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submission {
     /// What is asked for.
-    pub request: AddRequest,
+    pub request: Request,
     /// Lets the service overwrite `from_index`; never part of the record.
     pub overwrite_token: Option<Secret>,
     /// What asks for it, if that may ask twice, see [`NewRequest::once`].
     pub once: Option<String>,
 }
 
-impl From<AddRequest> for Submission {
-    fn from(request: AddRequest) -> Self {
+impl<R: Into<Request>> From<R> for Submission {
+    fn from(request: R) -> Self {
         Self {
-            request,
+            request: request.into(),
             overwrite_token: None,
             once: None,
         }
     }
 }
 
-/// Reads the payload of an add request, however it came here.
+/// Reads the payload of a request of this kind, however it came here.
 ///
 /// # Errors
 /// [`Refusal`], for the first fault.
-pub fn read_add(
+pub fn read(
     deps: &IntakeDeps,
-    payload: &Map<String, Value>,
+    kind: &KindRow,
+    payload: &Payload,
     user: Option<&str>,
 ) -> Result<Submission, Refusal> {
-    let request = AddRequest::read(payload, &deps.api, &deps.binary_images, user)?;
-    let token = AddRequest::overwrite_token(payload).map(Secret::new);
+    let context = ReadContext {
+        api: &deps.api,
+        binary_images: &deps.binary_images,
+        user,
+    };
+    let request = (kind.read)(payload, &context)?;
+    // Kinds that take none have refused it by now.
+    let token = payload.get(OVERWRITE_TOKEN).and_then(Value::as_str);
     Ok(Submission {
-        overwrite_token: token,
+        overwrite_token: token.filter(|token| !token.is_empty()).map(Secret::new),
         ..request.into()
     })
 }
 
-/// Stores an add request and sends its first message, in this order: a message that is lost is
+/// Stores a request and sends its first message, in this order: a message that is lost is
 /// sent again by the sweep, a request that was not stored is lost for good. One that was
 /// submitted before under the same [`Submission::once`] is given back as it stands.
 ///
 /// # Errors
 /// [`IntakeError::Secret`] and [`IntakeError::Store`] if nothing was stored;
 /// [`IntakeError::Schedule`] if the request was stored and could not be handed over.
-pub async fn submit_add(
+pub async fn submit(
     deps: &IntakeDeps,
     user: Option<String>,
     submission: impl Into<Submission>,
 ) -> Result<Record, IntakeError> {
     let submission = submission.into();
     let now = deps.clock.now();
-    let mut new = NewRequest::new(user, Request::Add(submission.request), now);
+    let mut new = NewRequest::new(user, submission.request, now);
     new.once = submission.once;
     if let Some(token) = submission.overwrite_token {
         let expires = now.saturating_add(SECRETS_LIVE).unwrap_or(now);

@@ -52,7 +52,7 @@ impl Service {
     }
 
     async fn submit(&self) -> Result<Record, IntakeError> {
-        submit_add(&self.deps, Some("ann".to_owned()), AddRequest::default()).await
+        submit(&self.deps, Some("ann".to_owned()), AddRequest::default()).await
     }
 
     async fn end(&self, record: Record) {
@@ -237,7 +237,7 @@ async fn a_token_is_kept_apart_from_the_request() {
     let service = Service::new();
     let submission = with_token("user:hunter2");
     assert!(!format!("{submission:?}").contains("hunter2"));
-    let record = submit_add(&service.deps, None, submission).await.unwrap();
+    let record = submit(&service.deps, None, submission).await.unwrap();
     assert_eq!(service.secrets.count(), 1);
     let reference = &record.secrets["overwrite_from_index_token"];
     let kept = service.deps.secrets.read(reference).await.unwrap().unwrap();
@@ -254,12 +254,10 @@ async fn a_token_is_forgotten_where_no_request_needs_it() {
     let service = Service::new();
     service.queue.refuse_next(1);
     let submission = with_token("a:b");
-    submit_add(&service.deps, None, submission)
-        .await
-        .unwrap_err();
+    submit(&service.deps, None, submission).await.unwrap_err();
     assert_eq!(service.secrets.count(), 0);
     let submission = with_token(&"x".repeat(SECRET_LIMIT + 1));
-    let error = submit_add(&service.deps, None, submission).await;
+    let error = submit(&service.deps, None, submission).await;
     let error = error.unwrap_err();
     assert_eq!(error.class(), Class::Reject);
     let text = error.to_string();
@@ -276,7 +274,7 @@ async fn what_asks_twice_makes_one_request() {
             once: Some("bucket/inbox/a.json#1".to_owned()),
             ..with_token("a:b")
         };
-        submit_add(&service.deps, None, submission).await.unwrap()
+        submit(&service.deps, None, submission).await.unwrap()
     };
     let first = submit().await;
     assert_eq!(service.queue.take(Stage::Pin).len(), 1);

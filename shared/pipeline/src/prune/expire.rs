@@ -8,7 +8,7 @@ use iib_request::{Plan, Record};
 use tracing::warn;
 
 use super::{PruneDeps, PruneError, PruneReport, Time, kept_for};
-use crate::push::{arch_tag, output};
+use crate::output::{arch_tag, output};
 
 /// Requests listed at once. Each takes some calls to registry and stores, so a page is as much as
 /// a function does in some minutes.

@@ -1,7 +1,8 @@
 //! Nudging requests whose message was lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use futures::{StreamExt as _, stream};
 use iib_ports::{Listed, StoreError, chain};
 use iib_request::{Record, Stage, Task};
 use jiff::{SignedDuration, Timestamp};
@@ -12,6 +13,15 @@ use super::{PruneDeps, PruneReport, Time};
 /// How many live requests are read at once: few calls for many requests, and 36 MiB at most in
 /// memory, as a record has up to 360 KiB.
 const PAGE: u32 = 100;
+
+/// Notes that are written at the same time.
+const NOTES: usize = 8;
+
+/// The shortest wait between two messages for a request, doubled from there.
+const SHORTEST: SignedDuration = SignedDuration::from_secs(30);
+
+/// Doublings at most: with twice the time of a stage to begin with, some five hours.
+const DOUBLINGS: u32 = 5;
 
 /// What the sweep saw and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -86,13 +96,7 @@ pub(super) async fn sweep_until(
         page.iter().for_each(|listed| swept.saw(listed));
         let waiting = page.iter().flatten();
         let waiting = waiting.filter(|record| waits(record, now, idle));
-        let tasks: Vec<Task> = waiting.map(nudge).collect();
-        // What could not be sent is sent by the next sweep.
-        let failures = deps.queue.send_all(&tasks).await;
-        for error in &failures {
-            warn!(request.id = error.request_id.0, error = %chain(error), "no message sent");
-        }
-        swept.sent += tasks.len().saturating_sub(failures.len()) as u64;
+        swept.sent += nudge_all(deps, waiting.collect(), now).await;
         after = page.last().map(|listed| match listed {
             Ok(record) => record.id,
             Err(unreadable) => unreadable.id,
@@ -111,18 +115,60 @@ pub(super) async fn sweep_until(
     Ok(swept)
 }
 
+/// Sends the messages, and notes which were sent. What could not be sent is sent by the next sweep;
+/// what could not be noted as well, which does no harm.
+async fn nudge_all(deps: &PruneDeps, waiting: Vec<&Record>, now: Timestamp) -> u64 {
+    let tasks: Vec<Task> = waiting.iter().map(|record| message(record)).collect();
+    let failures = deps.queue.send_all(&tasks).await;
+    let mut unsent = BTreeSet::new();
+    for error in &failures {
+        unsent.insert(error.request_id);
+        warn!(request.id = error.request_id.0, error = %chain(error), "no message sent");
+    }
+    let sent = waiting
+        .into_iter()
+        .filter(|record| !unsent.contains(&record.id));
+    let notes: Vec<_> = sent.map(|record| note(deps, record, now)).collect();
+    let sent = notes.len() as u64;
+    stream::iter(notes)
+        .buffer_unordered(NOTES)
+        .collect::<()>()
+        .await;
+    sent
+}
+
+async fn note(deps: &PruneDeps, record: &Record, now: Timestamp) {
+    let mut nudged = record.clone();
+    nudged.work.nudge(now);
+    match deps.requests.replace(nudged).await {
+        // Somebody works on it: all the better.
+        Ok(_) | Err(StoreError::Conflict(_)) => {}
+        Err(error) => {
+            warn!(request.id = record.id.0, error = %chain(&error), "a message is not noted");
+        }
+    }
+}
+
 /// Whether a live request waits for a message. One with a lease that is over does: it is renewed
 /// while the work goes on, so whoever had it is gone, and so is the message until its queue gives it
-/// out again. One without does when nobody has touched it for `idle`.
+/// out again. One without does when nobody has touched it for `idle`. After each message the wait is
+/// twice as long: mostly it is not lost, but stands in a queue behind many others.
 fn waits(record: &Record, now: Timestamp, idle: SignedDuration) -> bool {
-    match &record.work.lease {
-        Some(lease) => lease.until <= now,
-        None => now.duration_since(record.updated()) >= idle,
+    let since = |then: Timestamp| now.duration_since(then);
+    match (&record.work.nudged, &record.work.lease) {
+        (None, Some(lease)) => lease.until <= now,
+        (None, None) => since(record.updated()) >= idle,
+        (Some(nudged), lease) => {
+            let first = idle.max(SHORTEST);
+            let doubled = 1_i32 << nudged.times.min(DOUBLINGS);
+            let free = lease.as_ref().is_none_or(|lease| lease.until <= now);
+            free && since(nudged.at) >= first.saturating_mul(doubled)
+        }
     }
 }
 
 /// The message a live request waits for.
-fn nudge(record: &Record) -> Task {
+fn message(record: &Record) -> Task {
     let stage = match record.work.stage {
         Stage::Queued => Stage::Pin,
         stage => stage,
@@ -136,8 +182,8 @@ mod tests {
     use std::sync::Arc;
 
     use async_trait::async_trait;
-    use iib_ports::{Created, NewRequest, Page, PageQuery, Requests, Unreadable};
-    use iib_request::{AddRequest, Lease, LeaseToken, Request, RequestId, Unknown};
+    use iib_ports::{Clock as _, Created, NewRequest, Page, PageQuery, Requests, Unreadable};
+    use iib_request::{AddRequest, Claim, Lease, LeaseToken, Request, RequestId, Unknown};
 
     use super::*;
     use crate::prune::tests::Service;
@@ -154,6 +200,8 @@ mod tests {
                 let created = service.deps.requests.create(new).await.unwrap();
                 ids.insert(created.into_record().id);
             }
+            // Long enough that each is due, however often it was told.
+            service.clock.advance(SignedDuration::from_hours(1));
             let swept = sweep(&service.deps, SignedDuration::ZERO).await.unwrap();
             let told = service.queue.take(Stage::Pin);
             assert_eq!((swept.sent as usize, told.len()), (until, until));
@@ -181,6 +229,51 @@ mod tests {
             let swept = sweep(&service.deps, SignedDuration::from_hours(1)).await;
             assert_eq!(swept.unwrap().sent, sent, "{seconds}");
         }
+    }
+
+    #[tokio::test]
+    async fn requests_that_stand_in_a_long_queue_are_told_less_and_less_often() {
+        const BACKLOG: u64 = 10_000;
+        let service = Service::new();
+        for _ in 0..BACKLOG {
+            service.submit().await;
+        }
+        service.queue.take(Stage::Pin);
+        let idle = SignedDuration::from_mins(10);
+        let mut told_at = Vec::new();
+        for minute in 0..180 {
+            let swept = sweep(&service.deps, idle).await.unwrap();
+            // Never more than one for each in a minute.
+            assert!(swept.sent <= BACKLOG, "{}", swept.sent);
+            assert_eq!(service.queue.take(Stage::Pin).len() as u64, swept.sent);
+            if swept.sent > 0 {
+                assert_eq!(swept.sent, BACKLOG);
+                told_at.push(minute);
+            }
+            service.clock.advance(SignedDuration::from_mins(1));
+        }
+        assert_eq!(told_at, [10, 30, 70, 150]);
+    }
+
+    #[tokio::test]
+    async fn whoever_is_worked_on_again_is_told_as_at_first() {
+        let service = Service::new();
+        let id = service.submit().await.id;
+        let idle = SignedDuration::from_mins(10);
+        service.clock.advance(idle);
+        assert_eq!(sweep(&service.deps, idle).await.unwrap().sent, 1);
+        let requests = &service.deps.requests;
+        let record = requests.get(id).await.unwrap().unwrap();
+        assert_eq!(record.work.nudged.as_ref().unwrap().times, 1);
+        let (now, token) = (service.clock.now(), LeaseToken::new("one that crashes"));
+        let until = now + SignedDuration::from_secs(90);
+        let Claim::Granted(claimed) = record.claim(Stage::Pin, &token, now, until, 3) else {
+            panic!("not granted")
+        };
+        requests.replace(*claimed).await.unwrap();
+        service.clock.advance(SignedDuration::from_secs(90));
+        assert_eq!(sweep(&service.deps, idle).await.unwrap().sent, 1);
+        assert_eq!(sweep(&service.deps, idle).await.unwrap().sent, 0);
     }
 
     /// A store with a record that nobody can read, before all others.

@@ -113,7 +113,7 @@ fn repository(world: &mut World, name: &str) -> String {
 }
 
 fn lease_ends(world: &World) {
-    world.clock.advance(SignedDuration::from_secs(91));
+    world.clock.advance(SignedDuration::from_secs(61));
 }
 
 /// Dies after every number of calls there can be, and lets a good process take over each time.

@@ -9,9 +9,12 @@
 
 mod binary_images;
 mod bundles;
+mod calls;
 mod changes;
 mod crash;
 mod crashes;
+mod create_empty_index;
+mod created;
 mod denied;
 mod expiry;
 mod faults;

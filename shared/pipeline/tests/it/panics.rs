@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use iib_bundle::{Bundle, Typed};
 use iib_catalog::{AddOptions, CatalogShape};
-use iib_fbc::Picture;
+use iib_fbc::{CatalogDiff, Picture};
 use iib_ports::{AddReport, IndexDb, IndexDbError, PresentBundle};
 use iib_request::{Stage, State};
 
@@ -26,6 +26,10 @@ impl IndexDb for Faulty {
         _bundles: &[Bundle],
         _options: &AddOptions,
     ) -> Result<AddReport, IndexDbError> {
+        panic!("a fault in the engine")
+    }
+
+    fn remove_all(&self, _db: &Path) -> Result<CatalogDiff, IndexDbError> {
         panic!("a fault in the engine")
     }
 

@@ -4,16 +4,22 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures::TryStreamExt as _;
 use iib_catalog::CatalogShape;
 use iib_embedded::registry::{Auth, RegistryStore, serve};
 use iib_indexdb::SqliteIndex;
-use iib_oci::{Descriptor, MediaType, PullSpec, RawManifest, Reference, Repository};
-use iib_pipeline::intake::{IntakeDeps, LogContent, LogPart, Submission, logs, submit_add};
+use iib_oci::{
+    Descriptor, ImageConfig, MediaType, PullSpec, RawManifest, Reference, Repository, Resolved,
+};
+use iib_pipeline::intake::{IntakeDeps, LogContent, LogPart, Submission, logs, submit};
 use iib_pipeline::prune::PruneDeps;
-use iib_pipeline::{Deps, Verdict, mutate, pin, push, read_catalog};
+use iib_pipeline::{Deps, Verdict, read_catalog};
 use iib_ports::{ArtifactKey, InMemory, Queue as _, Registry, Requests as _};
 use iib_registry::{RegistryClient, RegistryConfig};
-use iib_request::{AddRequest, ApiSettings, Record, RequestId, Stage, State, Task, WorkSettings};
+use iib_request::{
+    AddRequest, ApiSettings, Record, Request, RequestId, Stage, State, Task, WorkSettings,
+};
 use iib_testkit::memory::{
     MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingGauges,
     RecordingNotifier,
@@ -302,7 +308,7 @@ impl World {
 
     pub(crate) async fn submit(&self, request: impl Into<Submission>) -> RequestId {
         let intake = IntakeDeps::from(self.deps.clone());
-        submit_add(&intake, None, request).await.unwrap().id
+        submit(&intake, None, request).await.unwrap().id
     }
 
     pub(crate) async fn record(&self, id: RequestId) -> Record {
@@ -328,7 +334,7 @@ impl World {
     }
 
     /// Submits a request and works on it until it has ended. No file of ours is left then.
-    pub(crate) async fn run(&self, request: AddRequest) -> Record {
+    pub(crate) async fn run(&self, request: impl Into<Request>) -> Record {
         let id = self.submit(request).await;
         self.run_queue().await;
         let record = self.record(id).await;
@@ -341,14 +347,14 @@ impl World {
     }
 
     /// Runs a request that has to succeed.
-    pub(crate) async fn completes(&self, request: AddRequest) -> Record {
+    pub(crate) async fn completes(&self, request: impl Into<Request>) -> Record {
         let record = self.run(request).await;
         assert_eq!(record.state(), State::Complete, "{}", record.state_reason());
         record
     }
 
     /// Runs a request that has to fail, without a trace in the registry, and gives the reason.
-    pub(crate) async fn fails(&self, request: AddRequest) -> String {
+    pub(crate) async fn fails(&self, request: impl Into<Request>) -> String {
         let before = self.tags(OUTPUT).await;
         let record = self.run(request).await;
         let reason = record.state_reason().to_owned();
@@ -361,7 +367,7 @@ impl World {
     }
 
     /// Runs a request that has to fail for a reason with all these parts.
-    pub(crate) async fn fails_saying(&self, request: AddRequest, parts: &[&str]) {
+    pub(crate) async fn fails_saying(&self, request: impl Into<Request>, parts: &[&str]) {
         let reason = self.fails(request).await;
         for part in parts {
             assert!(reason.contains(part), "no `{part}` in: {reason}");
@@ -399,6 +405,28 @@ impl World {
         )
         .await
         .unwrap()
+    }
+
+    /// The configuration of the first image behind a pull spec, which is that of a list.
+    pub(crate) async fn config_of(&self, list: &PullSpec) -> ImageConfig {
+        let raw = self.registry().manifest(list).await.unwrap();
+        let Resolved::List(found) = raw.read().unwrap() else {
+            panic!("{list} is no list")
+        };
+        let image = list.pin(found.manifests[0].descriptor.digest.clone());
+        let raw = self.registry().manifest(&image.to_pull_spec()).await;
+        let Resolved::Image(manifest) = raw.unwrap().read().unwrap() else {
+            panic!("a list in {list}")
+        };
+        let bytes = self.registry().blob(list.repository(), &manifest.config);
+        let bytes: Vec<Bytes> = bytes.await.unwrap().try_collect().await.unwrap();
+        ImageConfig::read(&bytes.concat()).unwrap()
+    }
+
+    /// The configuration of what a request made.
+    pub(crate) async fn config(&self, record: &Record) -> ImageConfig {
+        let image = record.facts.index_image.as_ref().unwrap();
+        self.config_of(&image.parse().unwrap()).await
     }
 
     /// The bundles of the catalog that a request made.
@@ -440,12 +468,8 @@ impl World {
 /// Hands a message to its stage. Panics of the stage are panics here, and it may not hang.
 pub(crate) async fn deliver(deps: &Deps, task: &Task) -> Verdict {
     let work = async {
-        match task.stage {
-            Stage::Pin => pin::run(deps, task).await,
-            Stage::Mutate => mutate::run(deps, task).await,
-            Stage::Push => push::run(deps, task).await,
-            Stage::Queued | Stage::Done => panic!("{} has no queue", task.stage),
-        }
+        assert!(![Stage::Queued, Stage::Done].contains(&task.stage));
+        iib_pipeline::run(deps, task.stage, task).await
     };
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(verdict) => verdict,

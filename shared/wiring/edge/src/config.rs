@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use iib_oci::PullSpec;
-use iib_request::{ApiSettings, WorkSettings};
+use iib_request::{ApiSettings, BaseUrl, WorkSettings};
 use serde::Deserialize;
 
 /// The defaults, commented; also the reference of all settings.
@@ -199,6 +199,13 @@ impl Config {
             "IIB_GRAPH_MODE_INDEX_ALLOW_LIST",
             &mut self.api.graph_mode_index_allow_list,
         );
+        vars.parsed("IIB_INBOX_OVERWRITES", &mut self.api.inbox_overwrites);
+        match vars.get("IIB_PUBLIC_URL").map(str::parse::<BaseUrl>) {
+            Some(Ok(url)) => self.api.public_url = Some(url),
+            Some(Err(error)) => vars.faults.push(format!("IIB_PUBLIC_URL: {error}")),
+            None => {}
+        }
+        vars.list("IIB_HOSTS", &mut self.api.hosts);
         vars.parsed("IIB_REGISTRY", &mut work.registry);
         vars.parsed("IIB_IMAGE_PUSH_TEMPLATE", &mut work.image_push_template);
         vars.parsed("IIB_MAX_ATTEMPTS", &mut work.max_attempts);

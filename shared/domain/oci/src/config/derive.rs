@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{ConfigError, ImageConfig};
 use crate::Digest;
-
-/// The time in all that is written here: the epoch, so that equal input gives equal digests.
-const EPOCH: &str = "1970-01-01T00:00:00Z";
 
 /// Fields that older versions of Docker left in configurations. They describe how the base was
 /// built, on which machine and from which image, and would be wrong for the new image.
@@ -33,6 +31,9 @@ pub struct ConfigEdit {
     pub labels: BTreeMap<String, String>,
     /// How the image is run, unless like the base.
     pub run: Option<RunSettings>,
+    /// When the image is said to have been created: never the clock, so that equal input gives equal
+    /// digests.
+    pub created: Timestamp,
 }
 
 /// How an image is run.
@@ -78,7 +79,7 @@ impl ImageConfig {
         for field in BUILD_REMAINS {
             document.remove(field);
         }
-        document.insert("created".to_owned(), EPOCH.into());
+        document.insert("created".to_owned(), edit.created.to_string().into());
         let mut run = take_object(&mut document, "config");
         set_run(&mut run, edit)?;
         document.insert("config".to_owned(), Value::Object(run));
@@ -157,19 +158,20 @@ fn set_run(run: &mut Map<String, Value>, edit: &ConfigEdit) -> Result<(), Config
 /// One entry for the settings, if there are any, and one for the layer: there must be as many
 /// entries with a layer as there are layers.
 fn history(edit: &ConfigEdit) -> impl Iterator<Item = Value> {
+    let created = edit.created.to_string();
     let mut settings: Vec<String> = edit.labels.keys().map(|l| format!("label {l}")).collect();
     if edit.run.is_some() {
         settings.push("entry point, arguments and port".to_owned());
     }
     let settings = (!settings.is_empty()).then(|| {
         json!({
-            "created": EPOCH,
+            "created": created,
             "created_by": format!("iib-serverless: set {}", settings.join(", ")),
             "empty_layer": true,
         })
     });
     let layer = json!({
-        "created": EPOCH,
+        "created": created,
         "created_by": created_by(&edit.layer_content),
     });
     settings.into_iter().chain([layer])

@@ -52,6 +52,7 @@ fn edit() -> ConfigEdit {
         layer_content: "/database/index.db".to_owned(),
         labels: labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
         run: Some(RunSettings::serve_database()),
+        created: "1970-01-01T00:00:01Z".parse().unwrap(),
     }
 }
 
@@ -113,7 +114,7 @@ fn documents_that_are_no_configuration_are_refused_by_field() {
 #[test]
 fn an_index_image_has_what_the_reference_gives_it_and_keeps_the_rest() {
     let derived = parse(&base()).unwrap().with_layer(2, &edit()).unwrap();
-    let epoch = "1970-01-01T00:00:00Z";
+    let epoch = "1970-01-01T00:00:01Z";
     let expected = json!({
         "architecture": "arm64",
         "variant": "v8",

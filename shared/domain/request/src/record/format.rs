@@ -4,11 +4,20 @@ use serde_json::{Map, Value, json};
 
 use super::Record;
 
-/// The format that this version writes.
+/// The newest format that this version reads.
 ///
 /// It goes up when a version that does not know the new format would misread it. Members that are
-/// only added need none: older versions keep them where they are ([`crate::Unknown`]).
-pub(super) const FORMAT: u32 = 2;
+/// only added need none: older versions keep them where they are ([`crate::Unknown`]). Each record
+/// is written in the oldest format that can say what it says, so that older versions go on with the
+/// requests they know, beside newer ones and after them: format 3 is that of kinds that came after
+/// the first.
+const FORMAT: u32 = 3;
+
+/// The format of the first kind of request.
+pub(crate) const FIRST: u32 = 2;
+
+/// The format of requests for an index without operators.
+pub(crate) const WITH_EMPTY_INDEXES: u32 = 3;
 
 /// A stored text is no record that this version can read. It is left as it is.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +47,7 @@ impl Record {
         match (found, value) {
             (Some(1), Value::Object(members)) => Ok(serde_json::from_value(of_format_1(members))?),
             (Some(found), _) if found > u64::from(FORMAT) => Err(RecordError::Newer { found }),
+            // They differ in the kinds of requests only.
             (_, value) => Ok(serde_json::from_value(value)?),
         }
     }
@@ -54,7 +64,7 @@ impl Record {
 /// A record of format 1 (until November 2026): one member for each thing, an add request's plan
 /// and result outright, and a lease without an owner.
 fn of_format_1(mut record: Map<String, Value>) -> Value {
-    record.insert("format".to_owned(), json!(FORMAT));
+    record.insert("format".to_owned(), json!(FIRST));
     rename(&mut record, "kind", "request");
     let lease = record
         .remove("leased_until")

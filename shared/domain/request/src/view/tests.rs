@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::{Facts, Update};
+use crate::{AddRequest, Facts, Request, Update};
 
 const BUILDS: &str = "https://iib.example/api/v1/builds";
 

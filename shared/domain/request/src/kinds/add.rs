@@ -1,0 +1,224 @@
+//! Adding bundles to an index (spec rest-api §4.4).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::Kind;
+use crate::payload::{
+    IndexParameters, Payload, ReadContext, check_graph_mode, check_image, check_names, list, set,
+    text,
+};
+use crate::record::format;
+use crate::refusal::Rule;
+use crate::view::{Copies, Index};
+use crate::{Facts, Refusal, Scope, Unknown};
+
+/// What `POST /builds/add` asks for, checked and with defaults filled in (spec rest-api §4.3,
+/// §4.4). Images are kept as the texts that were sent, because that is how they are shown.
+/// Tokens are not part of it: they are neither stored nor shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AddRequest {
+    /// Bundles to add, repeats dropped, first kept.
+    pub bundles: Vec<String>,
+    /// The index to start from; none: an empty one.
+    pub from_index: Option<String>,
+    /// The image the index is built on.
+    pub binary_image: Option<String>,
+    /// Architectures to build for besides those of `from_index`.
+    pub add_arches: Vec<String>,
+    /// The scope asked for.
+    pub distribution_scope: Option<Scope>,
+    /// Tags of the result besides the request's id, sorted, repeats dropped.
+    pub build_tags: Vec<String>,
+    /// Bundles to deprecate.
+    pub deprecation_list: Vec<String>,
+    /// Whether related images are to be checked; shown as sent.
+    pub check_related_images: Option<bool>,
+    /// How the graph is updated; none: `replaces`.
+    pub graph_update_mode: Option<String>,
+    /// Shown only (the service has no use for it, as the reference).
+    pub organization: Option<String>,
+    /// Whether `from_index` is to be replaced by the result.
+    pub overwrite_from_index: bool,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+impl Kind for AddRequest {
+    const NAME: &'static str = "add";
+    const CLOSING: &'static str =
+        "The operator bundle(s) were successfully added to the index image";
+
+    const FORMAT: u32 = format::FIRST;
+
+    type View<'a> = AddView<'a>;
+
+    /// The checks come in the order of the reference, so that a call with several faults is refused
+    /// for the same one: the endpoint's own parameters, names, shared parameters, images in lists;
+    /// last comes our own limit on bundles. An explicit null of the own parameters is refused.
+    fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
+        let own = Own::read(payload, context)?;
+        check_names(payload, &[&IndexParameters::NAMES[..], &OWN].concat())?;
+        let shared = IndexParameters::read(payload, context)?;
+        for image in own.bundles.iter().chain(&own.deprecation_list) {
+            check_image(image)?;
+        }
+        check_count(own.bundles.len(), context.api.max_bundles)?;
+        Ok(Self {
+            bundles: own.bundles,
+            from_index: shared.from_index,
+            binary_image: shared.binary_image,
+            add_arches: shared.add_arches,
+            distribution_scope: shared.distribution_scope,
+            build_tags: shared.build_tags,
+            deprecation_list: own.deprecation_list,
+            check_related_images: own.check_related_images,
+            graph_update_mode: own.graph_update_mode,
+            organization: own.organization,
+            overwrite_from_index: shared.overwrite_from_index,
+            unknown: Unknown::default(),
+        })
+    }
+
+    fn not_built(&self) -> Vec<&'static str> {
+        let asked = [
+            ("overwrite_from_index", self.overwrite_from_index),
+            ("deprecation_list", !self.deprecation_list.is_empty()),
+            (
+                "check_related_images",
+                self.check_related_images == Some(true),
+            ),
+        ];
+        let asked = asked.into_iter().filter(|(_, asked)| *asked);
+        asked.map(|(name, _)| name).collect()
+    }
+
+    fn first_facts(&self) -> Facts {
+        Facts {
+            binary_image: self.binary_image.clone(),
+            distribution_scope: self.distribution_scope,
+            ..Facts::default()
+        }
+    }
+
+    fn view<'a>(&'a self, facts: &'a Facts) -> AddView<'a> {
+        AddView {
+            index: Index::new(self.from_index.as_deref(), facts),
+            copies: Copies::new(facts),
+            build_tags: &self.build_tags,
+            bundles: &self.bundles,
+            bundle_mapping: facts.bundle_mapping.as_ref().unwrap_or(&NO_BUNDLES),
+            organization: self.organization.as_deref(),
+            removed_operators: [],
+            deprecation_list: &self.deprecation_list,
+            graph_update_mode: self.graph_update_mode.as_deref(),
+            check_related_images: self.check_related_images,
+            omps_operator_version: Map::new(),
+        }
+    }
+}
+
+/// What is shown before it is known which bundles are of which package.
+static NO_BUNDLES: BTreeMap<String, Vec<String>> = BTreeMap::new();
+
+/// What an add request shows (spec rest-api §5).
+#[derive(Debug, Serialize)]
+pub(crate) struct AddView<'a> {
+    #[serde(flatten)]
+    index: Index<'a>,
+    #[serde(flatten)]
+    copies: Copies<'a>,
+    build_tags: &'a [String],
+    bundles: &'a [String],
+    bundle_mapping: &'a BTreeMap<String, Vec<String>>,
+    organization: Option<&'a str>,
+    /// An add request removes none; the field is shared with rm requests.
+    removed_operators: [&'a str; 0],
+    deprecation_list: &'a [String],
+    graph_update_mode: Option<&'a str>,
+    check_related_images: Option<bool>,
+    /// Filled by a service the reference has given up; always empty.
+    omps_operator_version: Map<String, Value>,
+}
+
+/// The parameters that only this endpoint has.
+const OWN: [&str; 7] = [
+    "bundles",
+    "check_related_images",
+    "cnr_token",
+    "deprecation_list",
+    "force_backport",
+    "graph_update_mode",
+    "organization",
+];
+
+/// The own parameters, checked in the order of §4.4.
+struct Own {
+    bundles: Vec<String>,
+    deprecation_list: Vec<String>,
+    check_related_images: Option<bool>,
+    graph_update_mode: Option<String>,
+    organization: Option<String>,
+}
+
+impl Own {
+    fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
+        let bundles = list(payload, "bundles")?;
+        let deprecation_list = list(payload, "deprecation_list")?;
+        if bundles.is_empty() && set(payload, "from_index").is_none() {
+            let text = "\"from_index\" must be specified if no bundles are specified";
+            return Err(Refusal::new(Rule::Missing, "from_index", text));
+        }
+        let check_related_images = check_related_images(payload, &bundles)?;
+        // Checked and then dropped, as the reference does (worker flows §7).
+        text(payload, "cnr_token")?;
+        let graph_update_mode = text(payload, "graph_update_mode")?;
+        let organization = text(payload, "organization")?;
+        if let Some(mode) = &graph_update_mode {
+            let index = payload.get("from_index").and_then(Value::as_str);
+            check_graph_mode(mode, index, context.api)?;
+        }
+        if !matches!(payload.get("force_backport"), None | Some(Value::Bool(_))) {
+            let text = "\"force_backport\" must be a boolean";
+            return Err(Refusal::new(Rule::Type, "force_backport", text));
+        }
+        Ok(Self {
+            bundles,
+            deprecation_list,
+            check_related_images,
+            graph_update_mode,
+            organization,
+        })
+    }
+}
+
+fn check_related_images(payload: &Payload, bundles: &[String]) -> Result<Option<bool>, Refusal> {
+    const NAME: &str = "check_related_images";
+    match payload.get(NAME) {
+        None => Ok(None),
+        Some(_) if bundles.is_empty() => {
+            let text = format!("\"{NAME}\" must be specified only when bundles are specified");
+            Err(Refusal::new(Rule::Needs, NAME, text))
+        }
+        Some(Value::Bool(check)) => Ok(Some(*check)),
+        Some(_) => Err(Refusal::parameter_is_not(NAME, "a boolean")),
+    }
+}
+
+/// The reference has no such limit.
+fn check_count(given: usize, limit: u32) -> Result<(), Refusal> {
+    if given <= limit as usize {
+        return Ok(());
+    }
+    let text = format!(
+        "\"bundles\" has {given} entries, at most {limit} are taken at once: split the request into several"
+    );
+    Err(Refusal::new(Rule::TooMany, "bundles", text))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! An index without operators, made of another one (spec rest-api §4.10).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Kind;
+use crate::payload::{IndexParameters, OVERWRITE_TOKEN, Payload, ReadContext, check_names};
+use crate::record::format;
+use crate::refusal::Rule;
+use crate::view::Index;
+use crate::{Facts, Refusal, Scope, Unknown};
+
+/// What `POST /builds/create-empty-index` asks for, checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CreateEmptyIndex {
+    /// The index whose architectures, version and scope the new one gets.
+    pub from_index: String,
+    /// The image the index is built on.
+    pub binary_image: Option<String>,
+    /// The scope asked for.
+    pub distribution_scope: Option<Scope>,
+    /// Whether the new index is to be a file-based catalog.
+    pub output_fbc: Option<bool>,
+    /// Labels of the new index, which win over those that the service sets; none given: `None`.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+impl Kind for CreateEmptyIndex {
+    const NAME: &'static str = "create-empty-index";
+    const CLOSING: &'static str = "The empty index image was successfully created";
+
+    const FORMAT: u32 = format::WITH_EMPTY_INDEXES;
+
+    type View<'a> = CreateEmptyIndexView<'a>;
+
+    fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
+        let from_index = from_index(payload)?;
+        let output_fbc = output_fbc(payload)?;
+        let labels = labels(payload)?;
+        if let Some(name) = NOT_TAKEN
+            .into_iter()
+            .find(|name| payload.contains_key(*name))
+        {
+            let text = format!(
+                "The \"{name}\" arg is invalid for the {} endpoint.",
+                Self::NAME
+            );
+            return Err(Refusal::new(Rule::UnknownParameter, name, text));
+        }
+        check_names(
+            payload,
+            &[&IndexParameters::NAMES[..], &["output_fbc", "labels"]].concat(),
+        )?;
+        let shared = IndexParameters::read(payload, context)?;
+        Ok(Self {
+            from_index,
+            binary_image: shared.binary_image,
+            distribution_scope: shared.distribution_scope,
+            output_fbc,
+            labels,
+            unknown: Unknown::default(),
+        })
+    }
+
+    fn not_built(&self) -> Vec<&'static str> {
+        match self.output_fbc {
+            Some(true) => vec!["output_fbc"],
+            Some(false) | None => Vec::new(),
+        }
+    }
+
+    fn first_facts(&self) -> Facts {
+        Facts {
+            binary_image: self.binary_image.clone(),
+            distribution_scope: self.distribution_scope,
+            ..Facts::default()
+        }
+    }
+
+    fn view<'a>(&'a self, facts: &'a Facts) -> CreateEmptyIndexView<'a> {
+        CreateEmptyIndexView {
+            index: Index::new(Some(&self.from_index), facts),
+            labels: self.labels.as_ref(),
+        }
+    }
+}
+
+/// What such a request shows (spec rest-api §5).
+#[derive(Debug, Serialize)]
+pub(crate) struct CreateEmptyIndexView<'a> {
+    #[serde(flatten)]
+    index: Index<'a>,
+    labels: Option<&'a BTreeMap<String, String>>,
+}
+
+/// Shared parameters that this endpoint refuses, whatever their value, in this order.
+const NOT_TAKEN: [&str; 4] = [
+    "add_arches",
+    "overwrite_from_index",
+    OVERWRITE_TOKEN,
+    "build_tags",
+];
+
+/// Here it is a text that is not empty; that it names a tag or digest is checked with the shared
+/// parameters.
+fn from_index(payload: &Payload) -> Result<String, Refusal> {
+    const NAME: &str = "from_index";
+    let (rule, wanted) = match payload.get(NAME) {
+        Some(Value::String(image)) if !image.is_empty() => return Ok(image.clone()),
+        // The reference's words.
+        None | Some(Value::Null) => (Rule::Missing, "a specified"),
+        Some(Value::String(_)) => (Rule::Missing, "a non-empty string"),
+        Some(_) => (Rule::Type, "a non-empty string"),
+    };
+    let text = format!("\"{NAME}\" must be {wanted}");
+    Err(Refusal::new(rule, NAME, text))
+}
+
+fn output_fbc(payload: &Payload) -> Result<Option<bool>, Refusal> {
+    const NAME: &str = "output_fbc";
+    match payload.get(NAME) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(output)) => Ok(Some(*output)),
+        Some(_) => {
+            let text = format!("\"{NAME}\" should be boolean");
+            Err(Refusal::new(Rule::Type, NAME, text))
+        }
+    }
+}
+
+/// An empty object is none.
+fn labels(payload: &Payload) -> Result<Option<BTreeMap<String, String>>, Refusal> {
+    const NAME: &str = "labels";
+    let given = match payload.get(NAME) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Object(given)) => given,
+        Some(_) => {
+            let text = format!("The value of \"{NAME}\" must be a JSON object");
+            return Err(Refusal::new(Rule::Type, NAME, text));
+        }
+    };
+    let mut labels = BTreeMap::new();
+    for (key, value) in given {
+        let Some(value) = value.as_str() else {
+            let text = format!("The key and value of \"{key}\" must be a string");
+            return Err(Refusal::new(Rule::Type, NAME, text));
+        };
+        labels.insert(key.clone(), value.to_owned());
+    }
+    Ok(Some(labels).filter(|labels| !labels.is_empty()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! The parameters that all index requests share (spec rest-api §4.3).
+
+use iib_oci::Arch;
+use serde_json::Value;
+
+use super::{Payload, ReadContext, check_image, set, texts};
+use crate::refusal::Rule;
+use crate::{BinaryImages, Refusal, Scope};
+
+/// The parameter whose value is a secret.
+pub const OVERWRITE_TOKEN: &str = "overwrite_from_index_token";
+
+/// The shared parameters, checked in the order of §4.3. What an endpoint does not take is refused
+/// by name before.
+#[derive(Debug)]
+pub(crate) struct IndexParameters {
+    pub(crate) overwrite_from_index: bool,
+    pub(crate) distribution_scope: Option<Scope>,
+    pub(crate) add_arches: Vec<String>,
+    pub(crate) binary_image: Option<String>,
+    pub(crate) from_index: Option<String>,
+    pub(crate) build_tags: Vec<String>,
+}
+
+impl IndexParameters {
+    /// The names of all of them.
+    pub(crate) const NAMES: [&'static str; 7] = [
+        "from_index",
+        "add_arches",
+        "overwrite_from_index",
+        OVERWRITE_TOKEN,
+        "distribution_scope",
+        "binary_image",
+        "build_tags",
+    ];
+
+    /// Empty values count as not given here (§4.2).
+    pub(crate) fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
+        if set(payload, "from_index").is_none() && set(payload, "add_arches").is_none() {
+            let text = "One of \"from_index\" or \"add_arches\" must be specified";
+            return Err(Refusal::new(Rule::Missing, "from_index", text));
+        }
+        let overwrite_from_index = overwriting(payload)?;
+        let distribution_scope = scope(set(payload, "distribution_scope"))?;
+        let token = set(payload, OVERWRITE_TOKEN);
+        if context.user.is_some() && overwrite_from_index && token.is_none() {
+            let text =
+                "You must set \"overwrite_from_index_token\" to use \"overwrite_from_index\"";
+            return Err(Refusal::new(Rule::TokenNeeded, OVERWRITE_TOKEN, text));
+        }
+        Ok(Self {
+            overwrite_from_index,
+            distribution_scope,
+            add_arches: arches(set(payload, "add_arches"))?,
+            binary_image: binary_image(set(payload, "binary_image"), context.binary_images)?,
+            from_index: from_index(set(payload, "from_index"))?,
+            build_tags: tags(set(payload, "build_tags"))?,
+        })
+    }
+}
+
+/// Whether the index is to be overwritten; a token is only taken if so.
+fn overwriting(payload: &Payload) -> Result<bool, Refusal> {
+    const NAME: &str = "overwrite_from_index";
+    let overwrite = match set(payload, NAME) {
+        None => false,
+        Some(Value::Bool(overwrite)) => *overwrite,
+        Some(_) => return Err(Refusal::parameter_is_not(NAME, "a boolean")),
+    };
+    match set(payload, OVERWRITE_TOKEN) {
+        Some(Value::String(_)) if !overwrite => Err(Refusal::new(
+            Rule::Needs,
+            OVERWRITE_TOKEN,
+            "The \"overwrite_from_index\" parameter is required when the \"overwrite_from_index_token\" parameter is used",
+        )),
+        None | Some(Value::String(_)) => Ok(overwrite),
+        Some(_) => Err(Refusal::parameter_is_not(OVERWRITE_TOKEN, "a string")),
+    }
+}
+
+fn scope(value: Option<&Value>) -> Result<Option<Scope>, Refusal> {
+    let Some(value) = value else { return Ok(None) };
+    let scope = value.as_str().and_then(Scope::parse);
+    let text = "The \"distribution_scope\" value must be one of \"dev\", \"stage\", or \"prod\"";
+    let refused = || Refusal::new(Rule::Choice, "distribution_scope", text);
+    scope.map(Some).ok_or_else(refused)
+}
+
+fn arches(value: Option<&Value>) -> Result<Vec<String>, Refusal> {
+    const NAME: &str = "add_arches";
+    let Some(value) = value else {
+        return Ok(Vec::new());
+    };
+    let text = "Architectures should be specified as a non-empty array of strings";
+    let arches = texts(value).ok_or_else(|| Refusal::new(Rule::Type, NAME, text))?;
+    for arch in &arches {
+        // The reference finds out when it builds.
+        let refused = |error| format!("\"{NAME}\" cannot be used: {error}");
+        let read = arch.parse::<Arch>().map_err(refused);
+        read.map_err(|text| Refusal::new(Rule::Choice, NAME, text))?;
+    }
+    Ok(arches)
+}
+
+fn binary_image(
+    value: Option<&Value>,
+    configured: &BinaryImages,
+) -> Result<Option<String>, Refusal> {
+    const NAME: &str = "binary_image";
+    let refused = |rule, wanted| {
+        let text = format!("The \"{NAME}\" value must be a {wanted}");
+        Refusal::new(rule, NAME, text)
+    };
+    match value {
+        Some(Value::String(image)) => check_image(image).map(|()| Some(image.clone())),
+        Some(_) => Err(refused(Rule::Type, "string")),
+        None if configured.is_empty() => Err(refused(Rule::Missing, "non-empty string")),
+        None => Ok(None),
+    }
+}
+
+fn from_index(value: Option<&Value>) -> Result<Option<String>, Refusal> {
+    match value {
+        None => Ok(None),
+        Some(Value::String(image)) => check_image(image).map(|()| Some(image.clone())),
+        Some(_) => Err(Refusal::not_a_string("from_index")),
+    }
+}
+
+/// Sorted, repeats dropped. The reference does not check them: a text becomes one tag per
+/// character, and a tag that registries refuse fails the request at its very end (spec rest-api
+/// §4.3, §13).
+fn tags(value: Option<&Value>) -> Result<Vec<String>, Refusal> {
+    const NAME: &str = "build_tags";
+    let Some(value) = value else {
+        return Ok(Vec::new());
+    };
+    let mut tags = texts(value).ok_or_else(|| Refusal::not_strings(NAME))?;
+    if let Some(bad) = tags.iter().find(|tag| !is_tag(tag)) {
+        let text = format!(
+            "\"{NAME}\" cannot hold `{bad}`: a tag is at most 128 letters, digits and . _ -, and does not begin with . or -"
+        );
+        return Err(Refusal::new(Rule::Tag, NAME, text));
+    }
+    // The reference takes it, and one result replaces another.
+    if let Some(other) = tags.iter().find(|tag| is_of_a_request(tag)) {
+        let text = format!(
+            "\"{NAME}\" cannot hold `{other}`: digits alone, or digits with an architecture, are the tags of requests; put a letter in front, such as `v{other}`"
+        );
+        return Err(Refusal::new(Rule::Tag, NAME, text));
+    }
+    tags.sort();
+    tags.dedup();
+    Ok(tags)
+}
+
+/// What the distribution specification takes for a tag.
+fn is_tag(text: &str) -> bool {
+    let within = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    text.len() <= 128 && text.bytes().all(within) && !text.starts_with(['.', '-'])
+}
+
+/// Whether a tag is one that a request's result gets: its number, or that and an architecture.
+fn is_of_a_request(tag: &str) -> bool {
+    let (number, arch) = match tag.split_once('-') {
+        Some((number, arch)) => (number, Some(arch)),
+        None => (tag, None),
+    };
+    let of_arch = |arch: &str| arch.parse::<Arch>().is_ok_and(|arch| arch.is_common());
+    number.bytes().all(|b| b.is_ascii_digit()) && arch.is_none_or(of_arch)
+}

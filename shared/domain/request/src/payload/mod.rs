@@ -1,0 +1,150 @@
+//! Reading the parameters of a call (spec rest-api §4, preface to §4.3).
+//!
+//! What an endpoint takes stands in [`crate::kinds`]; here is how values are read, and what
+//! several endpoints share.
+
+mod graph_mode;
+mod index;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use crate::refusal::Rule;
+use crate::{ApiSettings, BinaryImages, Refusal};
+
+pub(crate) use graph_mode::check_graph_mode;
+pub(crate) use index::IndexParameters;
+pub use index::OVERWRITE_TOKEN;
+
+/// The parameters of a call.
+pub type Payload = Map<String, Value>;
+
+/// What reading a payload depends on besides the payload.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadContext<'a> {
+    /// Settings of the API.
+    pub api: &'a ApiSettings,
+    /// Binary images of the settings; if there are any, a call may leave its own out.
+    pub binary_images: &'a BinaryImages,
+    /// Who asks, if known: such a user needs a token to overwrite (§2).
+    pub user: Option<&'a str>,
+}
+
+/// Whether a value counts as not given: `""`, `0`, `[]`, `{}` and `null` do, `false` does not
+/// (spec rest-api, preface).
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(_) => false,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+    }
+}
+
+/// The value of a parameter, if it is set.
+pub(crate) fn set<'a>(payload: &'a Payload, name: &str) -> Option<&'a Value> {
+    payload.get(name).filter(|value| !is_empty(value))
+}
+
+/// A text; an empty one counts as not given, and null is none.
+pub(crate) fn text(payload: &Payload, name: &'static str) -> Result<Option<String>, Refusal> {
+    match payload.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
+        Some(_) => Err(Refusal::not_a_string(name)),
+    }
+}
+
+/// A list of non-empty texts; `None` if it is anything else.
+fn texts(value: &Value) -> Option<Vec<String>> {
+    let text = |item: &Value| {
+        item.as_str()
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+    };
+    value.as_array()?.iter().map(text).collect()
+}
+
+/// A list of texts without repeats, of which the first is kept; null is none.
+pub(crate) fn list(payload: &Payload, name: &'static str) -> Result<Vec<String>, Refusal> {
+    let Some(value) = payload.get(name) else {
+        return Ok(Vec::new());
+    };
+    let texts = texts(value).ok_or_else(|| Refusal::not_strings(name))?;
+    let mut seen = BTreeSet::new();
+    let first = texts.into_iter().filter(|text| seen.insert(text.clone()));
+    Ok(first.collect())
+}
+
+/// Refuses an image that has neither tag nor digest (§4.1).
+pub(crate) fn check_image(image: &str) -> Result<(), Refusal> {
+    if image == "scratch" || image.contains([':', '@']) {
+        return Ok(());
+    }
+    let text = format!("Image {image} should have a tag or a digest specified.");
+    Err(Refusal::new(Rule::Image, None, text))
+}
+
+/// Refuses names the endpoint does not know, sorted (§4.2).
+pub(crate) fn check_names(payload: &Payload, known: &[&str]) -> Result<(), Refusal> {
+    let names = payload.keys().map(String::as_str);
+    let mut unknown: Vec<&str> = names.filter(|name| !known.contains(name)).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    unknown.sort_unstable();
+    let text = format!(
+        "The following parameters are invalid: {}",
+        unknown.join(", ")
+    );
+    Err(Refusal::new(Rule::UnknownParameter, None, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn false_is_a_value_and_nothing_is_not() {
+        for value in [
+            json!(null),
+            json!(""),
+            json!(0),
+            json!(0.0),
+            json!([]),
+            json!({}),
+        ] {
+            assert!(is_empty(&value), "{value}");
+        }
+        for value in [
+            json!(false),
+            json!(1),
+            json!("0"),
+            json!([null]),
+            json!({"a": null}),
+        ] {
+            assert!(!is_empty(&value), "{value}");
+        }
+    }
+
+    #[test]
+    fn an_image_needs_a_tag_or_a_digest() {
+        for image in [
+            "scratch",
+            "r.example/a:1",
+            "r.example/a@sha256:00",
+            "r.example:5000/a",
+        ] {
+            assert_eq!(check_image(image), Ok(()), "{image}");
+        }
+        for image in ["r.example/a", "scratch2", "Scratch"] {
+            let refused = check_image(image).unwrap_err();
+            assert_eq!((refused.rule(), refused.status()), (Rule::Image, 400));
+        }
+    }
+}

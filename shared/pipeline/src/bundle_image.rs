@@ -1,0 +1,80 @@
+//! Reading the files of a bundle image.
+
+use std::io::Read;
+
+use iib_bundle::BundleFiles;
+use iib_oci::layer::{BundleLimits, BundleTree, LayerError, LayerReader};
+use iib_oci::{Descriptor, PullSpec, Repository};
+use iib_ports::Registry;
+
+use crate::linked_file::Layers;
+use crate::transfer::{check_size, read_blob};
+use crate::{StageError, image};
+
+/// Reads the files of a bundle image: `/manifests` and `/metadata`, layers applied in order. A
+/// manifest list stands for its first image.
+///
+/// # Errors
+/// [`StageError`] naming the image. At most `limit` bytes are unpacked of its layers together; a hard
+/// link to a file elsewhere may take as much once more.
+pub async fn read_bundle(
+    registry: &dyn Registry,
+    bundle: &PullSpec,
+    limit: u64,
+) -> Result<BundleFiles, StageError> {
+    let manifest = image::first_manifest(registry, bundle).await?;
+    let (repository, name) = (bundle.repository(), bundle.to_string());
+    read_layers(registry, repository, &name, &manifest.layers, limit).await
+}
+
+/// The same where the layers are known, the lowest first. `name` is that of the image, for messages.
+///
+/// # Errors
+/// As [`read_bundle`].
+pub(crate) async fn read_layers(
+    registry: &dyn Registry,
+    repository: &Repository,
+    name: &str,
+    layers: &[Descriptor],
+    limit: u64,
+) -> Result<BundleFiles, StageError> {
+    let mut tree = BundleTree::new(BundleLimits::default());
+    let mut left = limit;
+    for layer in layers {
+        check_size(name, layer, left)?;
+        let doing = format!("Failed to read a layer of the bundle {name}");
+        let image = name.to_owned();
+        (tree, left) = read_blob(registry, repository, layer, &doing, move |reader| {
+            let unpacked = apply(&mut tree, reader, left)
+                .map_err(|source| StageError::Layer { image, source })?;
+            Ok((tree, left.saturating_sub(unpacked)))
+        })
+        .await?;
+    }
+    for link in tree.links() {
+        let layers = Layers {
+            registry,
+            repository,
+            image: name,
+            layers: layers.iter().take(link.layer + 1).rev().collect(),
+            limit,
+        };
+        let content = layers.read(&link, || Ok(Vec::new())).await?;
+        let settled = tree.settle(&link, content);
+        settled.map_err(|source| StageError::Layer {
+            image: name.to_owned(),
+            source,
+        })?;
+    }
+    let content = tree.finish();
+    Ok(BundleFiles {
+        manifests: content.manifests.unwrap_or_default(),
+        metadata: content.metadata,
+    })
+}
+
+fn apply(tree: &mut BundleTree, reader: impl Read, limit: u64) -> Result<u64, LayerError> {
+    let mut layer = LayerReader::open(reader, limit)?;
+    tree.apply(&mut layer)?;
+    Ok(layer.finish()?.unpacked_size)
+}

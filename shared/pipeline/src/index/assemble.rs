@@ -1,0 +1,103 @@
+//! Putting the image of one architecture together.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use iib_oci::{Arch, ConfigEdit, Descriptor, Digest, Manifest, MediaType, RunSettings};
+use jiff::Timestamp;
+
+use super::{Base, IndexImage, IndexLayer};
+use crate::StageError;
+
+/// What an index image says beyond what it is built on.
+pub(crate) struct Edit<'a> {
+    /// What the layer holds, for the image's history.
+    pub(crate) layer_content: &'a str,
+    /// Labels to set.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// How the image is run, unless as the base.
+    pub(crate) run: Option<RunSettings>,
+    /// When it is said to have been created.
+    pub(crate) created: Timestamp,
+}
+
+impl IndexImage {
+    /// Puts configuration and manifest of one architecture together: the layers of the base, and
+    /// the index layer on top.
+    ///
+    /// # Errors
+    /// [`StageError`] for a base that cannot be built on.
+    pub(crate) fn on(
+        base: Base,
+        arch: &Arch,
+        layer: &IndexLayer,
+        edit: &Edit<'_>,
+    ) -> Result<Self, StageError> {
+        check_arch_label(&base, arch)?;
+        let variant = base.config.variant().map(ToOwned::to_owned);
+        let base_layers = docker_layers(&base)?;
+        let edit = ConfigEdit {
+            diff_id: layer.diff_id.clone(),
+            layer_content: edit.layer_content.to_owned(),
+            labels: edit.labels.clone(),
+            run: edit.run.clone(),
+            created: edit.created,
+        };
+        let config = base.config.with_layer(base_layers.len(), &edit);
+        let config = config.map_err(|source| StageError::ImageConfig {
+            image: base.name.clone(),
+            source,
+        })?;
+        let config_bytes = Bytes::from(config.to_bytes().map_err(StageError::Write)?);
+        let config = Descriptor {
+            media_type: MediaType::new(MediaType::DOCKER_CONFIG),
+            size: config_bytes.len() as u64,
+            digest: Digest::of(&config_bytes),
+        };
+        let layers = base_layers.iter().chain([&layer.descriptor]).cloned();
+        let manifest = Manifest::docker(config.clone(), layers.collect())
+            .to_raw()
+            .map_err(StageError::Write)?;
+        Ok(Self {
+            arch: arch.clone(),
+            variant,
+            manifest,
+            config,
+            config_bytes,
+            base_layers,
+            base: base.repository,
+        })
+    }
+}
+
+/// The binary image's own word on its architecture, if it has one (worker flows §5.1).
+fn check_arch_label(base: &Base, arch: &Arch) -> Result<(), StageError> {
+    match base.config.labels().get("architecture") {
+        Some(label) if label != arch.label_name() && label != arch.as_str() => {
+            Err(StageError::WrongArch {
+                image: base.name.clone(),
+                arch: arch.clone(),
+                label: label.clone(),
+            })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The layers of the base as a Docker manifest names them.
+fn docker_layers(base: &Base) -> Result<Vec<Descriptor>, StageError> {
+    base.layers
+        .iter()
+        .map(|layer| match layer.media_type.as_docker_layer() {
+            Some(media_type) => Ok(Descriptor {
+                media_type,
+                ..layer.clone()
+            }),
+            None => Err(StageError::LayerType {
+                image: base.name.clone(),
+                digest: layer.digest.to_string(),
+                media_type: layer.media_type.to_string(),
+            }),
+        })
+        .collect()
+}

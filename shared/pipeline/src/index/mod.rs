@@ -1,0 +1,186 @@
+//! Index images: one for each architecture, a manifest list over them (worker flows §5 and §6).
+
+mod assemble;
+mod blobs;
+mod copy;
+pub(crate) mod database;
+pub(crate) mod push;
+mod tags;
+
+use std::sync::Arc;
+
+pub(crate) use assemble::Edit;
+use bytes::Bytes;
+pub use copy::{IndexCopy, NewIndex, read_catalog};
+use futures::{StreamExt, TryStreamExt, stream};
+use iib_oci::{
+    Arch, Descriptor, Digest, ImageConfig, ManifestList, ManifestListEntry, Pinned, Platform,
+    PullSpec, RawManifest, Reference, Repository,
+};
+use iib_ports::{BlobSource, Registry};
+
+use crate::{StageError, image};
+
+/// Blobs and manifests moved at the same time: layers of a few architectures side by side,
+/// without flooding the registry.
+const MOVES: usize = 4;
+
+/// What an index image is built on.
+pub(crate) struct Base {
+    /// The image, for messages.
+    name: String,
+    /// Where its layers are; `None` if it has none.
+    repository: Option<Repository>,
+    pub(crate) layers: Vec<Descriptor>,
+    pub(crate) config: ImageConfig,
+    /// The layer that was taken away to be replaced.
+    pub(crate) replaced: Option<Digest>,
+}
+
+/// The layer with the index, the same for all architectures.
+pub(crate) struct IndexLayer {
+    pub(crate) descriptor: Descriptor,
+    /// Digest of the unpacked layer.
+    pub(crate) diff_id: Digest,
+}
+
+/// An index image for one architecture, ready to be pushed.
+pub(crate) struct IndexImage {
+    pub(crate) arch: Arch,
+    variant: Option<String>,
+    manifest: RawManifest,
+    config: Descriptor,
+    config_bytes: Bytes,
+    /// Layers of the image it is built on.
+    base_layers: Vec<Descriptor>,
+    /// Where those are.
+    base: Option<Repository>,
+}
+
+impl Base {
+    /// Nothing: an image with the index alone.
+    pub(crate) fn scratch(arch: &Arch) -> Self {
+        Self {
+            name: "scratch".to_owned(),
+            repository: None,
+            layers: Vec::new(),
+            config: ImageConfig::scratch(arch),
+            replaced: None,
+        }
+    }
+
+    /// An image in a registry.
+    ///
+    /// # Errors
+    /// As [`image::config`].
+    pub(crate) async fn image(registry: &dyn Registry, image: &Pinned) -> Result<Self, StageError> {
+        let (manifest, config) = image::config(registry, image).await?;
+        Ok(Self {
+            name: image.to_string(),
+            repository: Some(image.repository().clone()),
+            layers: manifest.layers,
+            config,
+            replaced: None,
+        })
+    }
+}
+
+impl Base {
+    /// Takes the layer on top away if its history says that it was made here, with just this
+    /// content.
+    pub(crate) fn remove_layer(&mut self, content: &str) {
+        if let Some(config) = self.config.without_layer(content)
+            && let Some(layer) = self.layers.pop()
+        {
+            self.config = config;
+            self.replaced = Some(layer.digest);
+        }
+    }
+}
+
+impl IndexImage {
+    /// The digest of its manifest.
+    pub(crate) fn digest(&self) -> Digest {
+        self.manifest.digest()
+    }
+}
+
+/// Pushes blobs, and then the images under what `reference` says. `layer` comes with its content.
+///
+/// # Errors
+/// [`StageError::Registry`].
+pub(crate) async fn push_images(
+    registry: &Arc<dyn Registry>,
+    to: &PullSpec,
+    images: &[IndexImage],
+    layer: (&IndexLayer, &dyn BlobSource),
+    reference: impl Fn(&IndexImage) -> Reference,
+) -> Result<(), StageError> {
+    blobs::push_blobs(registry, to.repository(), images, layer).await?;
+    let pushes: Vec<_> = images
+        .iter()
+        .map(|image| push_image(&**registry, to, image, reference(image)))
+        .collect();
+    stream::iter(pushes)
+        .buffer_unordered(MOVES)
+        .try_collect()
+        .await
+}
+
+async fn push_image(
+    registry: &dyn Registry,
+    to: &PullSpec,
+    image: &IndexImage,
+    reference: Reference,
+) -> Result<(), StageError> {
+    let pushed = registry
+        .push_manifest(to.repository(), &reference, &image.manifest)
+        .await;
+    pushed.map_err(|source| StageError::Registry {
+        doing: format!(
+            "Failed to push the container image to docker://{to}-{arch} for the arch {arch}",
+            arch = image.arch
+        ),
+        source,
+    })
+}
+
+/// Pushes the manifest list under a tag.
+///
+/// # Errors
+/// [`StageError::Registry`].
+pub(crate) async fn push_list(
+    registry: &dyn Registry,
+    target: &PullSpec,
+    list: &RawManifest,
+) -> Result<(), StageError> {
+    registry
+        .push_manifest(target.repository(), target.reference(), list)
+        .await
+        .map_err(|source| StageError::Registry {
+            doing: format!("Failed to push the manifest list to {target}"),
+            source,
+        })
+}
+
+/// The list over the images.
+///
+/// # Errors
+/// [`StageError::Write`], which does not happen.
+pub(crate) fn manifest_list(images: &[IndexImage]) -> Result<RawManifest, StageError> {
+    let entries = images.iter().map(|image| ManifestListEntry {
+        descriptor: Descriptor {
+            media_type: image.manifest.media_type.clone(),
+            size: image.manifest.bytes.len() as u64,
+            digest: image.manifest.digest(),
+        },
+        platform: Some(Platform {
+            variant: image.variant.clone(),
+            ..Platform::linux(&image.arch)
+        }),
+        artifact_type: None,
+    });
+    ManifestList::docker(entries.collect())
+        .to_raw()
+        .map_err(StageError::Write)
+}

@@ -1,0 +1,199 @@
+//! Pushing an index: an image for each architecture, a manifest list over them, the tags (worker
+//! flows §5 and §6).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::TryStreamExt;
+use iib_oci::{PullSpec, RawManifest, Reference, RunSettings};
+use iib_ports::{ArtifactKey, Artifacts, BlobSource, BlobStream, RegistryError};
+use iib_request::{BuiltLayer, Facts, IndexPlan, State, Update};
+
+use super::database;
+use super::tags;
+use super::{Base, Edit, IndexImage, IndexLayer, manifest_list, push_images, push_list};
+use crate::job::Job;
+use crate::output::{arch_tag, output, shown_name};
+use crate::{StageError, labels};
+
+/// What the kinds of index requests do differently when their result is pushed.
+pub(crate) struct Push<'a> {
+    /// Labels besides those of every index, which win over them.
+    pub(crate) labels: &'a BTreeMap<String, String>,
+    /// Tags of the result besides the request's number.
+    pub(crate) build_tags: &'a [String],
+    /// Under which names the result is told.
+    pub(crate) naming: Naming,
+}
+
+/// Under which names a result is told (worker flows §6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// Its own, pinned or not; and the same as the service's copy, for requests that may overwrite.
+    WithCopy,
+    /// Its own. The pinned name is no part of what is told, because the reference does not tell it,
+    /// but the API shows it.
+    Plain,
+}
+
+impl Push<'_> {
+    /// Pushes what was built. What comes back ends the request.
+    ///
+    /// # Errors
+    /// [`StageError::Registry`]; [`StageError::Incomplete`] for a record that lacks something.
+    pub(crate) async fn run(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
+        let plan = job.index_plan()?;
+        let built = job.record.built.as_ref();
+        let built = built.and_then(|built| built.layers.first()).cloned();
+        let built = built.ok_or(StageError::Incomplete("mutate"))?;
+        let output = output(&job.deps.work, &job.record.id.to_string())?;
+        let images = self.push_images(job, &plan, built, &output).await?;
+        let list = manifest_list(&images)?;
+        self.move_tags(job, &output, &list).await?;
+        self.tell(job, &images, &output, &list).await?;
+        Ok(Update::state(State::Complete, job.record.request.closing()))
+    }
+
+    async fn push_images(
+        &self,
+        job: &Job<'_>,
+        plan: &IndexPlan,
+        built: BuiltLayer,
+        output: &PullSpec,
+    ) -> Result<Vec<IndexImage>, StageError> {
+        let registry = &job.deps.registry;
+        let layer = IndexLayer {
+            descriptor: built.layer,
+            diff_id: built.diff_id,
+        };
+        let mut labels = BTreeMap::from([
+            (labels::DATABASE.to_owned(), database::PATH.to_owned()),
+            (labels::VERSION.to_owned(), plan.version.clone()),
+            (labels::SCOPE.to_owned(), plan.scope.to_string()),
+        ]);
+        labels.extend(self.labels.clone());
+        let mut images = Vec::new();
+        for (arch, binary_image) in &plan.bases {
+            let base = match binary_image {
+                Some(image) => Base::image(&**registry, image).await?,
+                None => Base::scratch(arch),
+            };
+            let edit = Edit {
+                layer_content: database::PATH,
+                labels: labels.clone(),
+                // Without a binary image there is no program to run.
+                run: (binary_image.is_some()).then(RunSettings::serve_database),
+                created: plan.created,
+            };
+            images.push(IndexImage::on(base, arch, &layer, &edit)?);
+        }
+        let content = StoredLayer {
+            artifacts: job.deps.artifacts.clone(),
+            key: (built.artifact.parse()).map_err(|_| StageError::Incomplete("mutate"))?,
+        };
+        push_images(registry, output, &images, (&layer, &content), |image| {
+            Reference::Tag(arch_tag(output, &image.arch))
+        })
+        .await?;
+        Ok(images)
+    }
+
+    /// Puts the list under the request's number and its build tags.
+    async fn move_tags(
+        &self,
+        job: &mut Job<'_>,
+        output: &PullSpec,
+        list: &RawManifest,
+    ) -> Result<(), StageError> {
+        let began_before = job.record.tags_before.is_some();
+        let tags_before = match &job.record.tags_before {
+            Some(noted) => noted.clone(),
+            None => tags::named(job, self.build_tags).await?,
+        };
+        job.update_and(Update::doing("Creating the manifest list"), |record| {
+            record.tags_before = Some(tags_before.clone());
+        })
+        .await?;
+        let registry = job.deps.registry.clone();
+        push_list(&*registry, output, list).await?;
+        for tag in self.build_tags {
+            if began_before && tags::was_moved(job, tag, &list.digest()).await? {
+                job.log(format!(
+                    "the tag {tag} was moved by somebody else meanwhile and is left where it is"
+                ))
+                .await;
+                continue;
+            }
+            // Whoever takes this request over may move the tag, too, and so may newer requests then.
+            job.renew().await?;
+            push_list(
+                &*registry,
+                &crate::output::output(&job.deps.work, tag)?,
+                list,
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Notes under which names the result is found.
+    async fn tell(
+        &self,
+        job: &mut Job<'_>,
+        images: &[IndexImage],
+        output: &PullSpec,
+        list: &RawManifest,
+    ) -> Result<(), StageError> {
+        let internal = output.to_string();
+        let shown = shown_name(&internal, &job.deps.work);
+        let pinned = |name: &str| match name.rsplit_once(':') {
+            Some((repository, _)) => format!("{repository}@{}", list.digest()),
+            None => name.to_owned(),
+        };
+        let resolved = Facts {
+            index_image_resolved: Some(pinned(&shown)),
+            ..Facts::default()
+        };
+        let told = Facts {
+            arches: Some(images.iter().map(|image| image.arch.clone()).collect()),
+            index_image: Some(shown),
+            ..Facts::default()
+        };
+        let told = match self.naming {
+            Naming::Plain => told,
+            Naming::WithCopy => Facts {
+                index_image_resolved: resolved.index_image_resolved.clone(),
+                internal_index_image_copy_resolved: Some(pinned(&internal)),
+                internal_index_image_copy: Some(internal),
+                ..told
+            },
+        };
+        let update = Update::default().with(told);
+        job.update_and(update, |record| record.facts.merge(&resolved))
+            .await
+    }
+}
+
+/// The index layer in the artifact store.
+struct StoredLayer {
+    artifacts: Arc<dyn Artifacts>,
+    key: ArtifactKey,
+}
+
+#[async_trait]
+impl BlobSource for StoredLayer {
+    async fn open(&self) -> Result<BlobStream, RegistryError> {
+        let key = self.key.clone();
+        let failed = move |error| RegistryError::Source {
+            what: format!("artifact {key}"),
+            source: Box::new(error),
+        };
+        let stream = self
+            .artifacts
+            .get(&self.key)
+            .await
+            .map_err(failed.clone())?;
+        Ok(Box::pin(stream.map_err(failed)))
+    }
+}

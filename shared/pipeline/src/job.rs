@@ -1,0 +1,143 @@
+//! A request in the hands of a stage.
+
+use iib_ports::StoreError;
+use iib_request::{IndexPlan, LeaseToken, Plan, Record, Update};
+use jiff::Timestamp;
+use tempfile::TempDir;
+
+use crate::stage::leased_until;
+use crate::{Deps, StageError};
+
+/// How often a change is made anew because somebody else changed the record in between. Each time
+/// is a change from outside, of which there are few.
+const RACES: u32 = 50;
+
+/// A request while a stage works on it.
+pub(crate) struct Job<'a> {
+    /// Ports and settings.
+    pub(crate) deps: &'a Deps,
+    /// The record as it was last written or read by this attempt.
+    pub(crate) record: Record,
+    /// Whose lease it is.
+    pub(crate) token: LeaseToken,
+    /// When the work has to be over, and the lease with it.
+    pub(crate) deadline: Timestamp,
+}
+
+impl Job<'_> {
+    /// Stores a change of the request, tells it and logs it.
+    ///
+    /// # Errors
+    /// Those of [`Job::save`].
+    pub(crate) async fn update(&mut self, update: Update) -> Result<(), StageError> {
+        self.update_and(update, |_| {}).await
+    }
+
+    /// The same with another change of the record in the same write.
+    ///
+    /// # Errors
+    /// Those of [`Job::save`].
+    pub(crate) async fn update_and(
+        &mut self,
+        update: Update,
+        change: impl Fn(&mut Record),
+    ) -> Result<(), StageError> {
+        let stage = self.record.work.stage;
+        let now = self.deps.clock.now();
+        self.save(|record| {
+            record.apply(&update, now);
+            change(record);
+        })
+        .await?;
+        if update != Update::default() {
+            let ending = self.deps.ending();
+            ending.told(&self.record, stage, &update).await;
+        }
+        Ok(())
+    }
+
+    /// Changes the record. If somebody else has changed it meanwhile, the change is made in what it
+    /// is now, as long as the request goes on and the lease is this attempt's: so a change from
+    /// outside throws no work away, and is not thrown away by it.
+    ///
+    /// # Errors
+    /// [`StageError::Lost`] if the request has ended, or somebody else works on it;
+    /// [`StageError::Store`].
+    pub(crate) async fn save(&mut self, change: impl Fn(&mut Record)) -> Result<(), StageError> {
+        let mut record = self.record.clone();
+        for _ in 0..RACES {
+            change(&mut record);
+            match self.deps.requests.replace(record).await {
+                Ok(saved) => {
+                    self.record = saved;
+                    return Ok(());
+                }
+                Err(StoreError::Conflict(_)) => {
+                    self.look_again().await?;
+                    record = self.record.clone();
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Conflict(self.record.id).into())
+    }
+
+    /// Renews the lease. To be called right before something outside of the record is changed that
+    /// others may change, too: nobody else takes the request over in the time that this takes.
+    ///
+    /// # Errors
+    /// Those of [`Job::save`].
+    pub(crate) async fn renew(&mut self) -> Result<(), StageError> {
+        let until = leased_until(self.deps.clock.now(), self.deadline);
+        self.save(|record| {
+            if let Some(lease) = &mut record.work.lease {
+                lease.until = until;
+            }
+        })
+        .await
+    }
+
+    /// Reads the record anew, and sees whether this attempt may still change anything.
+    async fn look_again(&mut self) -> Result<(), StageError> {
+        let found = self.deps.requests.get(self.record.id).await?;
+        let ours = found.filter(|record| record.is_worked_on_by(&self.token));
+        self.record = ours.ok_or(StageError::Lost)?;
+        Ok(())
+    }
+
+    /// What pin settled, for a request that makes an index.
+    ///
+    /// # Errors
+    /// [`StageError::Incomplete`] if there is nothing.
+    pub(crate) fn index_plan(&self) -> Result<IndexPlan, StageError> {
+        match &self.record.plan {
+            Some(Plan::Index(plan)) => Ok(plan.clone()),
+            None => Err(StageError::Incomplete("pin")),
+        }
+    }
+
+    /// A folder for this attempt, which goes with the value.
+    ///
+    /// # Errors
+    /// [`StageError::Scratch`].
+    pub(crate) fn scratch_folder(&self) -> Result<TempDir, StageError> {
+        let folder = tempfile::Builder::new()
+            .prefix("iib-work-")
+            .tempdir_in(&self.deps.scratch);
+        folder.map_err(|source| StageError::Scratch {
+            action: "created",
+            source,
+        })
+    }
+
+    /// Adds a line to the build log. A log that cannot be written is no reason to fail.
+    pub(crate) async fn log(&self, text: impl AsRef<str>) {
+        let (id, stage) = (self.record.id, self.record.work.stage);
+        self.deps.ending().log(id, stage, text.as_ref()).await;
+    }
+
+    /// Gives the lease back, so that the next delivery can begin at once.
+    pub(crate) async fn give_back(&mut self) -> Result<(), StageError> {
+        self.save(|record| record.work.lease = None).await
+    }
+}

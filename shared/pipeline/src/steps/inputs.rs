@@ -1,0 +1,174 @@
+//! What an index request starts from: its index, its binary image, its scope and architectures
+//! (worker flows §4).
+
+use std::collections::BTreeSet;
+
+use iib_oci::{Arch, PullSpec};
+use iib_ports::Registry;
+use iib_request::{
+    Facts, IndexForm, IndexPlan, IndexToRead, Scope, ScopeError, Unknown, Update, created_after,
+};
+use jiff::Timestamp;
+
+use super::binary_image;
+use crate::StageError;
+use crate::image::{self, Image};
+use crate::job::Job;
+use crate::labels::{self, label};
+
+/// Version of an index without the label, and of none (worker flows §4.1).
+const DEFAULT_VERSION: &str = "v4.5";
+
+/// What a request says of its inputs.
+#[derive(Debug, Default)]
+pub(crate) struct Asked<'a> {
+    pub(crate) from_index: Option<&'a str>,
+    pub(crate) binary_image: Option<&'a str>,
+    pub(crate) distribution_scope: Option<Scope>,
+    /// Architectures to build for besides those of the index.
+    pub(crate) add_arches: &'a [String],
+    /// Whether the result takes the place of the index.
+    pub(crate) overwrites: bool,
+}
+
+/// Settles everything about the inputs. The plan has no bundles yet.
+///
+/// # Errors
+/// [`StageError`], with the texts of worker flows §4.
+pub(crate) async fn prepare(
+    job: &mut Job<'_>,
+    asked: &Asked<'_>,
+) -> Result<(IndexPlan, Facts), StageError> {
+    let registry = job.deps.registry.clone();
+    job.update(Update::doing("Resolving the container images"))
+        .await?;
+    let index = match asked.from_index {
+        Some(text) => Some(look_at_index(&*registry, &pull_spec("from_index", text)?).await?),
+        None => None,
+    };
+    let version = index.as_ref().map(|index| index.version.clone());
+    let version = version.unwrap_or_else(|| DEFAULT_VERSION.to_owned());
+    let scope = settle_scope(index.as_ref(), asked.distribution_scope)?;
+    let binary_image = binary_image::settle(
+        asked.binary_image,
+        &job.deps.work.binary_images,
+        scope,
+        &version,
+    )?;
+    let arches = index.as_ref().map(|index| index.arches.clone());
+    let arches = arches.unwrap_or_default();
+    let found = binary_image::find(&*registry, &binary_image, arches, asked.add_arches).await?;
+    let (binary_image_resolved, bases) = found;
+    let facts = Facts {
+        binary_image: Some(binary_image),
+        binary_image_resolved: Some(binary_image_resolved),
+        distribution_scope: Some(scope),
+        from_index_resolved: index.as_ref().map(|index| index.read.resolved.to_string()),
+        ..Facts::default()
+    };
+    let created = index
+        .as_ref()
+        .map(|index| created_after(index.created, asked.overwrites));
+    let plan = IndexPlan {
+        from: index.map(|index| index.read),
+        bundles: Vec::new(),
+        bases,
+        version,
+        scope,
+        created: created.unwrap_or_default(),
+        unknown: Unknown::default(),
+    };
+    Ok((plan, facts))
+}
+
+/// The change with which pin ends: what it found, and what is built now.
+pub(crate) fn building(plan: &IndexPlan, facts: Facts) -> Update {
+    let arches: Vec<&str> = plan.bases.keys().map(Arch::as_str).collect();
+    let arches = arches.join(", ");
+    Update::doing(format!(
+        "Building the index image for the following arches: {arches}"
+    ))
+    .with(facts)
+}
+
+fn settle_scope(index: Option<&Index>, wanted: Option<Scope>) -> Result<Scope, StageError> {
+    let label = index.and_then(|index| index.scope.as_deref());
+    Scope::settle(label, wanted).map_err(|source| match index {
+        Some(index) if matches!(source, ScopeError::Unknown(_)) => StageError::ScopeLabel {
+            image: index.read.resolved.to_string(),
+            source,
+        },
+        _ => StageError::Scope(source),
+    })
+}
+
+/// What is known about the input index.
+#[derive(Debug)]
+pub(crate) struct Index {
+    pub(crate) read: IndexToRead,
+    pub(crate) arches: BTreeSet<Arch>,
+    pub(crate) version: String,
+    pub(crate) scope: Option<String>,
+    /// When it was created, if it says so: the image of the first of its architectures.
+    pub(crate) created: Option<Timestamp>,
+}
+
+/// Looks an index up: digest, architectures, labels.
+pub(crate) async fn look_at_index(
+    registry: &dyn Registry,
+    spec: &PullSpec,
+) -> Result<Index, StageError> {
+    let text = spec.as_str();
+    let image: Image = image::resolve(registry, spec).await?;
+    let images = image.by_arch(registry).await?;
+    let variant = image.any()?;
+    let (_, config) = image::config(registry, &variant.pinned).await?;
+    let Some(path) = label(&config, labels::DATABASE) else {
+        return Err(match label(&config, labels::CONFIGS) {
+            Some(_) => StageError::FileBased(text.to_owned()),
+            None => StageError::NoDatabaseLabel(text.to_owned()),
+        });
+    };
+    let created = match images.values().next() {
+        Some(first) if *first != variant.pinned => {
+            image::config(registry, first).await?.1.created()
+        }
+        Some(_) | None => config.created(),
+    };
+    Ok(Index {
+        created,
+        arches: images.into_keys().collect(),
+        read: IndexToRead {
+            resolved: image.resolved.clone(),
+            image: variant.pinned.clone(),
+            form: IndexForm::Database(database_path(text, path)?),
+            unknown: Unknown::default(),
+        },
+        version: label(&config, labels::VERSION)
+            .unwrap_or(DEFAULT_VERSION)
+            .to_owned(),
+        scope: label(&config, labels::SCOPE).map(ToOwned::to_owned),
+    })
+}
+
+/// The path of the database inside the image: absolute in the label, relative in layers.
+fn database_path(image: &str, path: &str) -> Result<String, StageError> {
+    let relative = path.trim_start_matches('/');
+    let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    if relative.split('/').all(plain) {
+        return Ok(relative.to_owned());
+    }
+    Err(StageError::DatabasePath {
+        image: image.to_owned(),
+        path: path.to_owned(),
+    })
+}
+
+/// A pull spec in a parameter of the request.
+///
+/// # Errors
+/// [`StageError::PullSpec`] naming the parameter.
+pub(crate) fn pull_spec(field: &'static str, text: &str) -> Result<PullSpec, StageError> {
+    text.parse()
+        .map_err(|source| StageError::PullSpec { field, source })
+}

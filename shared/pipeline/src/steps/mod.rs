@@ -1,0 +1,5 @@
+//! Steps that several kinds of requests have in common.
+
+pub(crate) mod binary_image;
+pub(crate) mod bundles;
+pub(crate) mod inputs;
