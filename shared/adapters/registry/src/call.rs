@@ -7,7 +7,7 @@ use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use crate::auth::{Authorization, Authorizer, LoginSearch};
-use crate::hosts::same_origin;
+use crate::hosts::{self, same_origin};
 use crate::refusal;
 use crate::retry::{Failure, RetryPolicy, Tries, is_passing};
 use crate::target::Target;
@@ -27,6 +27,7 @@ impl SendFailure {
         match self {
             Self::Fault(fault) => Failure::of_sending(target, fault),
             Self::Protocol(problem) => target.protocol(problem).into(),
+            Self::Refused(refusal) => target.host_refused(refusal).into(),
         }
     }
 }
@@ -34,9 +35,7 @@ impl SendFailure {
 impl Caller {
     /// The URL of something of the target's repository, `path` relative to it.
     pub(crate) fn url(&self, target: &Target, path: &str) -> Result<Url, RegistryError> {
-        self.transport
-            .hosts()
-            .api(&target.repository)
+        hosts::api(self.transport.rules(), &target.repository)
             .and_then(|api| api.join(path).ok())
             // A registry whose name cannot be a host name has nothing.
             .ok_or_else(|| target.not_found())
@@ -188,7 +187,7 @@ impl Caller {
         if known.is_some() {
             return Ok(known);
         }
-        let Some(base) = self.transport.hosts().base(&target.repository) else {
+        let Some(base) = hosts::base(self.transport.rules(), &target.repository) else {
             return Ok(None);
         };
         let asking = Outgoing::new(Method::GET, base);

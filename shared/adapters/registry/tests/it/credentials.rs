@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use axum::http::Method;
 use iib_oci::Reference;
+use iib_oci::hosts::HostRefusal;
 use iib_ports::{Class, Classify as _, Registry as _, RegistryError};
 use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
 use iib_testkit::scripted_registry::{Answer, Login, ScriptedRegistry};
@@ -380,7 +381,10 @@ async fn credentials_do_not_go_to_a_plain_token_server_that_is_not_named() {
         .manifest(&image(&registry.host(), "a:v1"))
         .await
         .unwrap_err();
-    assert!(error.to_string().contains("plain HTTP address"), "{error}");
+    let RegistryError::HostRefused { source, .. } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!(source, &HostRefusal::PlainHttp { host: thief.host() });
     assert!(thief.seen().is_empty());
 }
 
