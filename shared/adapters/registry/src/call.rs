@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use iib_ports::RegistryError;
+use iib_ports::{Keyring, RegistryError};
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
@@ -33,6 +33,15 @@ impl SendFailure {
 }
 
 impl Caller {
+    /// The same for another identity.
+    pub(crate) fn with(&self, keyring: Keyring) -> Self {
+        Self {
+            transport: Arc::clone(&self.transport),
+            authorizer: self.authorizer.with(keyring),
+            retry: self.retry.clone(),
+        }
+    }
+
     /// The URL of something of the target's repository, `path` relative to it.
     pub(crate) fn url(&self, target: &Target, path: &str) -> Result<Url, RegistryError> {
         hosts::api(self.transport.rules(), &target.repository)
@@ -178,13 +187,11 @@ impl Caller {
     /// asking: some hide what is private (distribution specification, "determining support").
     /// Each registry is asked once.
     async fn challenged(&self, target: &Target) -> Result<Option<Authorization>, Failure> {
-        let mut open = self.authorizer.open.lock().await;
-        if open.contains(target.registry()) {
-            return Ok(None);
-        }
-        // Another call may have asked meanwhile.
+        let mut open = self.authorizer.open().await;
+        // Another call may have asked meanwhile, also one with another login, which got nothing
+        // for its own.
         let known = self.authorizer.current(target).await?;
-        if known.is_some() {
+        if known.is_some() || open.contains(target.registry()) {
             return Ok(known);
         }
         let Some(base) = hosts::base(self.transport.rules(), &target.repository) else {
