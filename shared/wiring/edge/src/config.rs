@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use iib_oci::PullSpec;
 use iib_oci::hosts::HostPattern;
+use iib_oci::{PullSpec, Repository};
 use iib_request::{ApiSettings, WorkSettings};
 use serde::Deserialize;
 
@@ -268,7 +268,7 @@ impl Config {
         }
         for name in &self.registries.insecure {
             // The path of a repository is immaterial here; the type checks the host.
-            if iib_oci::Repository::new(name, "x").is_err() {
+            if Repository::new(name, "x").is_err() {
                 faults.push(format!(
                     "registries.insecure (IIB_INSECURE_REGISTRIES) has `{name}`, which is not a host or host:port: write it as it stands in pull specs"
                 ));
@@ -298,7 +298,10 @@ impl Config {
             .replace("{registry}", registry);
         let result = result.replace("{request_id}", "1").parse::<PullSpec>();
         let named = result.map(|result| result.repository().registry().to_owned());
-        named.into_iter().chain([registry.to_owned()]).collect()
+        let all = named.into_iter().chain([registry.to_owned()]);
+        // A template need not use the setting, so that may be anything.
+        all.filter(|name| Repository::new(name, "x").is_ok())
+            .collect()
     }
 
     /// The name of a result has to be a pull spec whose tag is told by the request, whatever the
@@ -651,6 +654,11 @@ mod tests {
                 "r.example",
                 "s.example/iib-build:{request_id}",
                 vec!["r.example", "s.example"],
+            ),
+            (
+                "unused",
+                "s.example/iib-build:{request_id}",
+                vec!["s.example"],
             ),
         ] {
             let vars = vars(&[

@@ -109,10 +109,12 @@ async fn led(by: By, victim: &str, config: impl Fn(&str) -> RegistryConfig) -> R
 
 fn refusal(error: &RegistryError) -> &HostRefusal {
     assert_eq!(error.class(), Class::Reject);
-    match error {
-        RegistryError::HostRefused { source, .. } => source,
-        other => panic!("{other}: {:?}", other.source()),
-    }
+    assert!(
+        matches!(error, RegistryError::HostRefused { .. }),
+        "{error}: {:?}",
+        error.source()
+    );
+    error.source().unwrap().downcast_ref().unwrap()
 }
 
 /// It was spoken to: a registry without TLS, over TLS.
