@@ -17,6 +17,7 @@ Where things come from:
   Settings     `iib serve --print-settings` names all of them with their variables (IIB_…); a file
                named by IIB_CONFIG overrides the defaults, the environment overrides both
   Logins       the auth files of podman and docker, or IIB_AUTH_FILE; `iib auth explain` tells
+  Registries   IIB_ALLOWED_REGISTRIES names those that may be used, also by where they lead
   Plain HTTP   only to hosts in IIB_INSECURE_REGISTRIES
   Authorities  those of the system; SSL_CERT_FILE or SSL_CERT_DIR for a company's own
   Proxies      HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY; never for this machine itself

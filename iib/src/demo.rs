@@ -97,6 +97,8 @@ impl Demo {
         let registries = Config::from_env()?.registries;
         let registries = RegistryConfig {
             insecure_registries: registries.insecure,
+            allowed_registries: registries.allowed,
+            own_registries: [registry.to_owned()].into(),
             auth_files: registries.auth_files,
             ..RegistryConfig::default()
         };

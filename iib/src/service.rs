@@ -121,7 +121,10 @@ impl Service {
         if registry_login.is_some() {
             config.registries.auth_files.insert(0, login_file.clone());
         }
-        let local = Local::open(&config)?;
+        let local = match listen.ip().to_canonical().is_loopback() {
+            true => Local::open(&config)?,
+            false => Local::for_others(&config)?,
+        };
         if let (Some(address), Some(login)) = (small_registry, &registry_login) {
             // The folder is ours from here on.
             let local = format!("localhost:{}", address.port());

@@ -34,6 +34,8 @@ pub(crate) struct Index {
 pub(crate) fn registry(config: &Config) -> anyhow::Result<RegistryClient> {
     Ok(RegistryClient::new(RegistryConfig {
         insecure_registries: config.registries.insecure.clone(),
+        allowed_registries: config.registries.allowed.clone(),
+        own_registries: config.result_registries(),
         auth_files: config.registries.auth_files.clone(),
         ..RegistryConfig::default()
     })?)

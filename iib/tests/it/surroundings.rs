@@ -65,6 +65,34 @@ fn a_proxy_that_cannot_be_used_is_named_and_not_shown() {
 }
 
 #[test]
+fn a_service_that_others_reach_asks_nothing_inside_but_what_is_named() {
+    let folder = demo_folder();
+    let serve = iib(&[
+        "serve",
+        "--listen",
+        "0.0.0.0:0",
+        "--registry-listen",
+        "127.0.0.1:0",
+    ]);
+    let server = Server::spawn(serve, folder.path());
+    let add = |bundle: &str| {
+        let binary = format!("{}/examples/binary:v1", server.registry);
+        let add = iib(&["add", "--wait", "--arch", "amd64", "--url", &server.api])
+            .args(["--bundle", bundle, "--binary-image", &binary])
+            .output()
+            .unwrap();
+        (add.status.success(), text(&add.stdout) + &text(&add.stderr))
+    };
+    let (done, told) = add(&format!("{}/examples/lantern:v0.1.0", server.registry));
+    assert!(done, "{told}");
+    let (done, told) = add("127.0.0.1:1/examples/lantern:v0.1.0");
+    assert!(!done, "{told}");
+    for part in ["127.0.0.1:1", "registries.allowed"] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+}
+
+#[test]
 fn the_login_for_an_image_is_explained_without_its_secret() {
     let home = tempfile::tempdir().unwrap();
     let podman = home.path().join(".config/containers/auth.json");

@@ -8,6 +8,7 @@ mod index_db;
 mod logs;
 mod notifier;
 mod queue;
+mod registries;
 mod registry;
 mod requests;
 mod secrets;
@@ -23,6 +24,7 @@ pub use index_db::*;
 pub use logs::Logs;
 pub use notifier::Notifier;
 pub use queue::{Delivery, Queue, QueueError};
+pub use registries::{GivenLogin, Keyring, Registries};
 pub use registry::{
     AuthDocument, BlobSource, BlobStream, InMemory, Login, Registry, RegistryError, RegistryLogins,
     Tags,

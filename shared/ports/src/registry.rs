@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::Stream;
+use iib_oci::hosts::HostRefusal;
 use iib_oci::{Descriptor, Digest, PullSpec, RawManifest, Reference, Repository};
 
 use crate::{Class, Classify, Secret};
@@ -217,6 +218,17 @@ pub enum RegistryError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The host, or one it leads to, is none this service speaks to.
+    #[error("{registry} is not asked for {what}")]
+    HostRefused {
+        /// The registry.
+        registry: String,
+        /// The thing.
+        what: String,
+        /// Which host, why not, and the setting that decides.
+        #[source]
+        source: HostRefusal,
+    },
     /// The registry refused the call for a reason of its own.
     #[error("{registry} refused {what} (status {status}): {reason}")]
     Refused {
@@ -285,6 +297,7 @@ impl Classify for RegistryError {
             Self::NotFound { .. }
             | Self::Denied { .. }
             | Self::Unreachable { .. }
+            | Self::HostRefused { .. }
             | Self::Refused { .. }
             | Self::Mismatch { .. }
             | Self::TooLarge { .. } => Class::Reject,

@@ -12,6 +12,7 @@
 mod artifacts;
 mod logs;
 mod queue;
+mod registries;
 mod registry;
 mod requests;
 mod secrets;
@@ -20,6 +21,7 @@ mod tags;
 pub use artifacts::artifacts;
 pub use logs::logs;
 pub use queue::{Inbox, queue};
+pub use registries::{Tenant, registries};
 pub use registry::{lenient_registry, registry};
 pub use requests::requests;
 pub use secrets::secrets;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
-use iib_ports::{AuthDocument, Login, RegistryLogins};
+use iib_ports::{AuthDocument, Keyring, Login, RegistryLogins};
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use tokio::time::Instant;
 
@@ -22,6 +22,7 @@ use self::credential::Credential;
 pub(crate) use self::credential::Secret;
 pub use self::files::AuthFileError;
 use self::files::AuthFiles;
+use self::lookup::given;
 pub use self::search::{LoginSearch, Outcome, Place};
 use crate::Fault;
 use crate::retry::Failure;
@@ -35,6 +36,9 @@ const CREDENTIAL_LIFE: Duration = Duration::from_secs(60);
 /// Where made logins come from, for messages.
 const MADE: &str = "the service's own account (ECR)";
 
+/// Where the logins of a keyring come from, for messages.
+const GIVEN: &str = "what was given with the request";
+
 /// The most authorizations that are kept; beyond it all are forgotten and fetched anew. One is
 /// a few KiB, and one process serves some tens of repositories.
 const CACHE_LIMIT: usize = 1024;
@@ -43,8 +47,17 @@ const CACHE_LIMIT: usize = 1024;
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Authorization(HeaderValue);
 
-/// Finds the authorization for a call: challenge, credentials, token.
+/// Finds the authorization for a call: challenge, credentials, token. One for each identity, over
+/// what all of them share.
 pub(crate) struct Authorizer {
+    shared: Arc<Shared>,
+    keyring: Keyring,
+    /// What registries granted to this identity.
+    granted: Mutex<BTreeMap<GrantKey, Grant>>,
+}
+
+/// What does not depend on who asks: the service's own logins, and what registries ask for.
+struct Shared {
     transport: Arc<Transport>,
     logins: Option<Arc<dyn RegistryLogins>>,
     document: Option<Arc<dyn AuthDocument>>,
@@ -53,8 +66,7 @@ pub(crate) struct Authorizer {
     challenges: Mutex<BTreeMap<String, Challenge>>,
     /// Registries that ask nobody for a login, as they said at `/v2/`. Held while one is asked, so
     /// that all calls that were refused at once hear the one answer.
-    pub(crate) open: tokio::sync::Mutex<BTreeSet<String>>,
-    granted: Mutex<BTreeMap<GrantKey, Grant>>,
+    open: tokio::sync::Mutex<BTreeSet<String>>,
 }
 
 /// Authorizations are kept per registry and scopes.
@@ -102,14 +114,16 @@ impl fmt::Debug for Authorization {
 impl fmt::Debug for Authorizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authorizer")
-            .field("files", &self.files)
+            .field("files", &self.shared.files)
+            .field("keyring", &self.keyring)
             .field("granted", &self.granted)
             .finish_non_exhaustive()
     }
 }
 
 impl Authorizer {
-    /// Checks that the files there are can be read; later look-ups read them anew.
+    /// The service's own identity. Checks that the files there are can be read; later look-ups read
+    /// them anew.
     pub(crate) fn new(
         transport: Arc<Transport>,
         logins: Option<Arc<dyn RegistryLogins>>,
@@ -118,20 +132,41 @@ impl Authorizer {
     ) -> Result<Self, AuthFileError> {
         let files = AuthFiles::new(paths);
         files.check()?;
-        Ok(Self {
+        let shared = Shared {
             transport,
             logins,
             document,
             files,
             challenges: Mutex::default(),
             open: tokio::sync::Mutex::default(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            keyring: Keyring::Own,
             granted: Mutex::default(),
         })
     }
 
+    /// Another identity, which has been granted nothing yet.
+    pub(crate) fn with(&self, keyring: Keyring) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            keyring,
+            granted: Mutex::default(),
+        }
+    }
+
+    /// Registries that ask nobody for a login, for the time it takes to ask one more.
+    pub(crate) async fn open(&self) -> tokio::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.shared.open.lock().await
+    }
+
     /// The authorization to begin with: none until the registry has asked for one.
     pub(crate) async fn current(&self, target: &Target) -> Result<Option<Authorization>, Failure> {
-        let Some(challenge) = lock(&self.challenges).get(target.registry()).cloned() else {
+        let Some(challenge) = lock(&self.shared.challenges)
+            .get(target.registry())
+            .cloned()
+        else {
             return Ok(None);
         };
         let now = Instant::now();
@@ -158,7 +193,7 @@ impl Authorizer {
             return Ok(None);
         };
         lock(&self.granted).remove(&GrantKey::of(target));
-        lock(&self.challenges).insert(target.registry().to_owned(), challenge.clone());
+        lock(&self.shared.challenges).insert(target.registry().to_owned(), challenge.clone());
         self.fetch(target, &challenge).await
     }
 
@@ -177,26 +212,33 @@ impl Authorizer {
         Ok(self.look_up(target).await?.0)
     }
 
-    /// Logins that are made come before those in files: where there are any, the files hold at
-    /// best an old one.
+    /// Logins of the request come first. Those that are made come before those in files: where there
+    /// are any, the files hold at best an old one.
     async fn look_up(&self, target: &Target) -> Result<(Credential, Vec<Place>), Failure> {
         let repository = &target.repository;
         let mut places = Vec::new();
-        if let Some(logins) = &self.logins
+        if let Keyring::Given(logins) = &self.keyring {
+            let (credential, outcome) = given(logins, repository);
+            places.push(Place::new(GIVEN, outcome));
+            if credential != Credential::Anonymous {
+                return Ok((credential, places));
+            }
+        }
+        if let Some(logins) = &self.shared.logins
             && let Some(Login { user, password }) =
                 logins.login(repository).await.map_err(no_login)?
         {
             places.push(Place::new(MADE, Outcome::Made));
             return Ok((Credential::Basic { user, password }, places));
         }
-        if let Some(document) = &self.document {
+        if let Some(document) = &self.shared.document {
             let text = document.read().await.map_err(no_login)?;
             let found = files::in_document(document.name(), &text, repository, &mut places).await;
             if let Some(credential) = found.map_err(|error| target.credentials(error))? {
                 return Ok((credential, places));
             }
         }
-        let found = self.files.credential(repository, &mut places).await;
+        let found = self.shared.files.credential(repository, &mut places).await;
         let found = found.map_err(|error| target.credentials(error))?;
         Ok((found.unwrap_or(Credential::Anonymous), places))
     }
@@ -226,7 +268,7 @@ impl Authorizer {
                 ),
                 credential => {
                     token::fetch(
-                        &self.transport,
+                        &self.shared.transport,
                         target,
                         realm,
                         service.as_deref(),

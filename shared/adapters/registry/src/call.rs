@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use iib_ports::RegistryError;
+use iib_ports::{Keyring, RegistryError};
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use crate::auth::{Authorization, Authorizer, LoginSearch};
-use crate::hosts::same_origin;
+use crate::hosts::{self, same_origin};
 use crate::refusal;
 use crate::retry::{Failure, RetryPolicy, Tries, is_passing};
 use crate::target::Target;
@@ -27,16 +27,24 @@ impl SendFailure {
         match self {
             Self::Fault(fault) => Failure::of_sending(target, fault),
             Self::Protocol(problem) => target.protocol(problem).into(),
+            Self::Refused(refusal) => target.host_refused(refusal).into(),
         }
     }
 }
 
 impl Caller {
+    /// The same for another identity.
+    pub(crate) fn with(&self, keyring: Keyring) -> Self {
+        Self {
+            transport: Arc::clone(&self.transport),
+            authorizer: self.authorizer.with(keyring),
+            retry: self.retry.clone(),
+        }
+    }
+
     /// The URL of something of the target's repository, `path` relative to it.
     pub(crate) fn url(&self, target: &Target, path: &str) -> Result<Url, RegistryError> {
-        self.transport
-            .hosts()
-            .api(&target.repository)
+        hosts::api(self.transport.rules(), &target.repository)
             .and_then(|api| api.join(path).ok())
             // A registry whose name cannot be a host name has nothing.
             .ok_or_else(|| target.not_found())
@@ -179,16 +187,14 @@ impl Caller {
     /// asking: some hide what is private (distribution specification, "determining support").
     /// Each registry is asked once.
     async fn challenged(&self, target: &Target) -> Result<Option<Authorization>, Failure> {
-        let mut open = self.authorizer.open.lock().await;
-        if open.contains(target.registry()) {
-            return Ok(None);
-        }
-        // Another call may have asked meanwhile.
+        let mut open = self.authorizer.open().await;
+        // Another call may have asked meanwhile, also one with another login, which got nothing
+        // for its own.
         let known = self.authorizer.current(target).await?;
-        if known.is_some() {
+        if known.is_some() || open.contains(target.registry()) {
             return Ok(known);
         }
-        let Some(base) = self.transport.hosts().base(&target.repository) else {
+        let Some(base) = hosts::base(self.transport.rules(), &target.repository) else {
             return Ok(None);
         };
         let asking = Outgoing::new(Method::GET, base);

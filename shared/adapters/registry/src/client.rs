@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use iib_oci::{Descriptor, Digest, PullSpec, RawManifest, Reference, Repository};
-use iib_ports::{BlobSource, BlobStream, Registry, RegistryError};
+use iib_ports::{BlobSource, BlobStream, Keyring, Registries, Registry, RegistryError};
 
 use crate::auth::Authorizer;
 use crate::call::Caller;
@@ -14,8 +14,8 @@ use crate::target::Target;
 use crate::transport::Transport;
 use crate::{LoginSearch, RegistryConfig, RegistryInitError};
 
-/// A client for all registries; made once and shared. Cloning it is cheap and shares
-/// connections and tokens.
+/// A client for all registries with the service's own identity; made once and shared. Cloning it is
+/// cheap and shares connections and tokens. [`Registries::with`] shares connections only.
 #[derive(Debug, Clone)]
 pub struct RegistryClient {
     caller: Arc<Caller>,
@@ -68,6 +68,17 @@ impl RegistryClient {
 
     pub(crate) fn caller(&self) -> &Caller {
         &self.caller
+    }
+}
+
+impl Registries for RegistryClient {
+    fn with(&self, keyring: Keyring) -> Arc<dyn Registry> {
+        Arc::new(match keyring {
+            Keyring::Own => self.clone(),
+            given @ Keyring::Given(_) => Self {
+                caller: Arc::new(self.caller.with(given)),
+            },
+        })
     }
 }
 

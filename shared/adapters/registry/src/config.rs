@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use iib_oci::hosts::{Addresses, HostSettings};
 use iib_ports::{AuthDocument, RegistryLogins};
 
-use crate::Proxies;
+use crate::{Proxies, Resolver};
 
 /// How often a call is tried in all. Five tries with the waits below ride out a registry that
 /// restarts or throttles for some seconds; what lasts longer is the queue's to wait for.
@@ -42,6 +43,15 @@ pub struct RegistryConfig {
     /// Registries spoken to over plain HTTP, each exactly as pull specs name it: `host` or
     /// `host:port`. Everything else is spoken to over TLS.
     pub insecure_registries: BTreeSet<String>,
+    /// Hosts that are spoken to, be it because a pull spec names them or because a registry leads
+    /// there; as [`iib_oci::hosts::HostPattern`]s. Empty: all.
+    pub allowed_registries: BTreeSet<String>,
+    /// Registries of the service itself, which are spoken to whatever is allowed.
+    pub own_registries: BTreeSet<String>,
+    /// Whether hosts that nobody named may be at addresses of this network. Not, where others ask
+    /// than those who could reach them anyway. What a proxy connects to is for the proxy to know:
+    /// there only names, and addresses that stand in a host's place, are looked at.
+    pub addresses: Addresses,
     /// Logins that are made rather than kept in a file, asked first.
     pub logins: Option<Arc<dyn RegistryLogins>>,
     /// A document of logins, asked next.
@@ -59,6 +69,8 @@ pub struct RegistryConfig {
     pub retry_after_cap: Duration,
     /// After how long no other try of a call is made. No registry may be silent for longer, either.
     pub patience: Duration,
+    /// Who knows the addresses of names; `None` for the operating system.
+    pub resolver: Option<Arc<dyn Resolver>>,
     /// The proxies calls go through; `None` for those of the process's environment.
     pub proxies: Option<Proxies>,
     /// How long a connection may take to come about.
@@ -71,6 +83,9 @@ impl Default for RegistryConfig {
     fn default() -> Self {
         Self {
             insecure_registries: BTreeSet::new(),
+            allowed_registries: BTreeSet::new(),
+            own_registries: BTreeSet::new(),
+            addresses: Addresses::Any,
             logins: None,
             auth_document: None,
             auth_files: Vec::new(),
@@ -79,9 +94,21 @@ impl Default for RegistryConfig {
             backoff_cap: BACKOFF_CAP,
             retry_after_cap: RETRY_AFTER_CAP,
             patience: PATIENCE,
+            resolver: None,
             proxies: None,
             connect_timeout: CONNECT_TIMEOUT,
             idle_timeout: IDLE_TIMEOUT,
+        }
+    }
+}
+
+impl RegistryConfig {
+    pub(crate) fn host_settings(&self) -> HostSettings {
+        HostSettings {
+            allowed: self.allowed_registries.clone(),
+            plain: self.insecure_registries.clone(),
+            own: self.own_registries.clone(),
+            addresses: self.addresses,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 
+use iib_oci::hosts::HostNameError;
 use iib_ports::{Class, Classify};
 use rustls::CertificateError;
 
@@ -15,11 +16,9 @@ pub enum RegistryInitError {
     /// No attempt at all is allowed.
     #[error("the number of attempts for registry calls is 0: set it to at least 1")]
     NoAttempts,
-    /// A registry for plain HTTP is not written as host or host:port.
-    #[error(
-        "insecure registry `{0}` is not a host or host:port: write it as it stands in pull specs, without scheme and path"
-    )]
-    InsecureRegistry(String),
+    /// A host in the settings cannot be read.
+    #[error(transparent)]
+    HostName(#[from] HostNameError),
     /// An auth file is there but cannot be used.
     #[error("the credentials for registries cannot be used")]
     AuthFile(#[from] AuthFileError),
@@ -38,7 +37,7 @@ impl Classify for RegistryInitError {
         match self {
             // All of them are faults of the set-up; no request can cause or mend one.
             Self::NoAttempts
-            | Self::InsecureRegistry(_)
+            | Self::HostName(_)
             | Self::AuthFile(_)
             | Self::Http(_)
             | Self::Proxy(_) => Class::Bug,
@@ -94,14 +93,6 @@ pub enum Fault {
         host: String,
         /// What is wrong with it.
         problem: String,
-    },
-    /// A registry leads to a host that is spoken to over plain HTTP, and nobody has said so.
-    #[error(
-        "it leads to {host} over plain HTTP, which the configuration does not name as insecure: if that is meant, name it in IIB_INSECURE_REGISTRIES"
-    )]
-    PlainPlace {
-        /// The other end.
-        host: String,
     },
     /// The proxy asks for another login.
     #[error(
@@ -181,7 +172,6 @@ impl Fault {
             Self::PlainHttp { .. }
             | Self::UnknownAuthority { .. }
             | Self::Certificate { .. }
-            | Self::PlainPlace { .. }
             | Self::ProxyLogin { .. }
             | Self::UnknownHost { .. } => true,
             Self::Status { .. }
@@ -213,7 +203,7 @@ fn certificate_problem(problem: &CertificateError) -> String {
 }
 
 /// An error and its causes. What an `io::Error` wraps is none of its causes, but is one here.
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+pub(crate) fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     let first: &(dyn Error + 'static) = error;
     std::iter::successors(Some(first), |error| cause(*error))
 }

@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 
 use crate::call::Caller;
 use crate::target::Target;
-use crate::transport::Outgoing;
+use crate::transport::{Outgoing, Transport};
 
 impl Caller {
     /// See [`iib_ports::Registry::mount_blob`]. A mount only saves an upload, so it is tried once,
@@ -37,7 +37,7 @@ impl Caller {
         if response.status() == StatusCode::ACCEPTED
             // A registry that does not mount opens an upload instead (distribution
             // specification, "mounting a blob").
-            && let Ok(session) = self.transport.location(&response)
+            && let Ok(session) = Transport::location(&response)
         {
             self.cancel_upload(&target, &outgoing, session).await;
         }

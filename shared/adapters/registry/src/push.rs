@@ -18,7 +18,7 @@ use crate::hosts::same_origin;
 use crate::refusal;
 use crate::retry::{Failure, Tries};
 use crate::target::Target;
-use crate::transport::{Outgoing, SendFailure};
+use crate::transport::{Outgoing, SendFailure, Transport};
 
 /// What the body of an upload tells the request that carries it.
 #[derive(Debug, Default)]
@@ -65,8 +65,7 @@ impl Caller {
     ) -> Result<(), Failure> {
         let opened = self.attempt(target, opening).await?;
         let opened = refusal::accept_opening(target, opened).await?;
-        let session = self.transport.location(&opened);
-        let session = session.map_err(|failure| failure.during(target))?;
+        let session = Transport::location(&opened).map_err(|failure| failure.during(target))?;
         let sent = self
             .send_content(target, opening, &session, descriptor, source)
             .await;
@@ -135,6 +134,8 @@ impl Caller {
         descriptor: &Descriptor,
         source: &dyn BlobSource,
     ) -> Result<Response, Failure> {
+        let client = self.transport.http(session);
+        let client = client.map_err(|failure| failure.during(target))?;
         let progress = Arc::new(Progress::default());
         let content = source.open().await?;
         let body = checked(
@@ -143,9 +144,7 @@ impl Caller {
             descriptor.clone(),
             Arc::clone(&progress),
         );
-        let mut request = self
-            .transport
-            .http()
+        let mut request = client
             .put(session.clone())
             .header(CONTENT_TYPE, "application/octet-stream")
             .header(CONTENT_LENGTH, descriptor.size)

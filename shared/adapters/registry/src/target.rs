@@ -1,5 +1,6 @@
 //! What a call is about: repository, rights, and the name for messages.
 
+use iib_oci::hosts::HostRefusal;
 use iib_oci::{Digest, PullSpec, Reference, Repository};
 use iib_ports::RegistryError;
 use reqwest::StatusCode;
@@ -152,6 +153,14 @@ impl Target {
             registry: self.registry().to_owned(),
             what: self.what.clone(),
             problem,
+        }
+    }
+
+    pub(crate) fn host_refused(&self, refusal: HostRefusal) -> RegistryError {
+        RegistryError::HostRefused {
+            registry: self.registry().to_owned(),
+            what: self.what.clone(),
+            source: refusal,
         }
     }
 

@@ -1,14 +1,19 @@
-//! One HTTP request, with the redirects it leads to.
+//! One HTTP request, with the redirects it leads to. Whatever is sent, to whomever and why, gets the
+//! client to send it with from [`Transport::http`], where it is decided whether it may go there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use iib_oci::hosts::{Addresses, HostRefusal, HostRules};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, Response};
 use url::Url;
 
 use crate::config::RegistryConfig;
-use crate::hosts::{Hosts, same_origin};
+use crate::error::causes;
+use crate::hosts::same_origin;
+use crate::resolver::{Names, SystemResolver};
 use crate::{Fault, Proxies, RegistryInitError};
 
 /// How many redirects are followed. Registries need one, to the store their blobs are in;
@@ -18,11 +23,14 @@ const REDIRECT_LIMIT: usize = 5;
 /// How we name ourselves to registries.
 pub(crate) const USER_AGENT: &str = concat!("iib-serverless/", env!("CARGO_PKG_VERSION"));
 
-/// The HTTP client and the rules for URLs.
+/// The HTTP clients and the rules for URLs.
 #[derive(Debug)]
 pub(crate) struct Transport {
     http: reqwest::Client,
-    hosts: Hosts,
+    /// Connects to no address inside; where those count. A client of its own, because a resolver
+    /// does not learn the port, and a host is named with its port.
+    outside: Option<reqwest::Client>,
+    rules: HostRules,
     proxies: Proxies,
     idle_timeout: Duration,
 }
@@ -49,6 +57,8 @@ pub(crate) struct Outgoing {
 pub(crate) enum SendFailure {
     Fault(Fault),
     Protocol(&'static str),
+    /// Nothing is sent there.
+    Refused(HostRefusal),
 }
 
 impl Outgoing {
@@ -65,32 +75,61 @@ impl Outgoing {
 }
 
 impl Transport {
-    /// Sets up the one HTTP client of the process' registry calls; root certificates are loaded
+    /// Sets up what all registry calls of the process go through; root certificates are loaded
     /// here.
     pub(crate) fn new(config: &RegistryConfig) -> Result<Self, RegistryInitError> {
         let proxies = match &config.proxies {
             Some(proxies) => proxies.clone(),
             None => Proxies::of_environment()?,
         };
-        let http = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .connect_timeout(config.connect_timeout.min(config.patience))
-            .proxy(proxies.clone().into_reqwest())
-            // Followed here instead, because of the rules for authorization and plain HTTP.
-            .redirect(reqwest::redirect::Policy::none())
+        let rules = HostRules::new(&config.host_settings())?;
+        let resolver = config.resolver.clone();
+        let resolver = resolver.unwrap_or_else(|| Arc::new(SystemResolver));
+        let client = |only_outside| {
+            let resolver = Arc::clone(&resolver);
+            let builder = reqwest::Client::builder()
+                .user_agent(USER_AGENT)
+                .connect_timeout(config.connect_timeout.min(config.patience))
+                .dns_resolver(Names {
+                    resolver,
+                    only_outside,
+                })
+                // Followed here instead, because of the rules for authorization and hosts.
+                .redirect(reqwest::redirect::Policy::none());
             // No read timeout: reqwest's would also end a long upload that makes progress.
-            .build()
-            .map_err(RegistryInitError::Http)?;
+            let builder = match only_outside {
+                // What goes through a proxy goes with the other one, see `http`.
+                true => builder.no_proxy(),
+                false => builder.proxy(proxies.clone().into_reqwest()),
+            };
+            builder.build().map_err(RegistryInitError::Http)
+        };
+        let outside = match config.addresses {
+            Addresses::OnlyOutside => Some(client(true)?),
+            Addresses::Any => None,
+        };
         Ok(Self {
-            http,
-            hosts: Hosts::new(config.insecure_registries.clone())?,
+            http: client(false)?,
+            outside,
+            rules,
             proxies,
             idle_timeout: config.idle_timeout.min(config.patience),
         })
     }
 
-    pub(crate) fn http(&self) -> &reqwest::Client {
-        &self.http
+    /// The client for a URL, if anything may be asked of it. The first address, a token's realm,
+    /// the place of an upload and where redirects lead are all the same here. A name that is reached
+    /// through a proxy is resolved by that.
+    pub(crate) fn http(&self, url: &Url) -> Result<&reqwest::Client, SendFailure> {
+        self.rules.check(url).map_err(SendFailure::Refused)?;
+        Ok(match &self.outside {
+            Some(outside)
+                if self.rules.minds_address(url) && self.proxies.for_url(url).is_none() =>
+            {
+                outside
+            }
+            _ => &self.http,
+        })
     }
 
     /// The other end of a call, for messages: the host, and the proxy it is reached through.
@@ -102,8 +141,8 @@ impl Transport {
         }
     }
 
-    pub(crate) fn hosts(&self) -> &Hosts {
-        &self.hosts
+    pub(crate) fn rules(&self) -> &HostRules {
+        &self.rules
     }
 
     pub(crate) fn idle_timeout(&self) -> Duration {
@@ -124,7 +163,7 @@ impl Transport {
             if outgoing.redirects == Redirects::Stop || !is_redirect(&response) {
                 return Ok(response);
             }
-            let next = self.location(&response)?;
+            let next = Self::location(&response)?;
             if !same_origin(&next, &outgoing.url) {
                 authorization = None;
             }
@@ -133,27 +172,16 @@ impl Transport {
         Err(SendFailure::Protocol("it redirects more than five times"))
     }
 
-    /// The URL a `Location` header names, if the registry may name it.
-    pub(crate) fn location(&self, response: &Response) -> Result<Url, SendFailure> {
+    /// The URL a `Location` header names.
+    pub(crate) fn location(response: &Response) -> Result<Url, SendFailure> {
         let text = response
             .headers()
             .get(LOCATION)
             .ok_or(SendFailure::Protocol("the Location header is missing"))?
             .to_str()
             .map_err(|_| SendFailure::Protocol("the Location header is not text"))?;
-        let url = response
-            .url()
-            .join(text)
-            .map_err(|_| SendFailure::Protocol("the Location header is not a URL"))?;
-        match url.scheme() {
-            _ if self.hosts.allow(&url) => Ok(url),
-            "http" => Err(SendFailure::Fault(Fault::PlainPlace {
-                host: self.other_end(&url),
-            })),
-            _ => Err(SendFailure::Protocol(
-                "it leads to an address that is neither HTTPS nor HTTP",
-            )),
-        }
+        let url = response.url().join(text);
+        url.map_err(|_| SendFailure::Protocol("the Location header is not a URL"))
     }
 
     async fn send_once(
@@ -163,7 +191,7 @@ impl Transport {
         authorization: Option<&HeaderValue>,
     ) -> Result<Response, SendFailure> {
         let mut request = self
-            .http
+            .http(url)?
             .request(outgoing.method.clone(), url.clone())
             .headers(outgoing.headers.clone());
         // Registries want a length with these, even if it is 0.
@@ -194,8 +222,16 @@ impl SendFailure {
         if error.is_builder() {
             return Self::Protocol("it names an address that no request can be made of");
         }
-        Self::Fault(Fault::of_connection(error, host))
+        match refusal(&error) {
+            Some(refusal) => Self::Refused(refusal),
+            None => Self::Fault(Fault::of_connection(error, host)),
+        }
     }
+}
+
+/// Why the name of a host was not resolved, if it was us who would not.
+fn refusal(error: &reqwest::Error) -> Option<HostRefusal> {
+    causes(error).find_map(|cause| cause.downcast_ref().cloned())
 }
 
 fn is_redirect(response: &Response) -> bool {

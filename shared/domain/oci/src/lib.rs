@@ -2,6 +2,7 @@
 
 mod config;
 mod digest;
+pub mod hosts;
 pub mod layer;
 mod manifest;
 mod media_type;

@@ -75,7 +75,7 @@ pub enum PullSpecError {
 const REPOSITORY_LIMIT: usize = 255;
 
 /// The names of the Docker Hub (distribution's reference grammar, "familiar names").
-const DOCKER_HUB: [&str; 2] = ["docker.io", "index.docker.io"];
+pub(crate) const DOCKER_HUB: [&str; 2] = ["docker.io", "index.docker.io"];
 
 impl Repository {
     /// A repository from its two parts. A path of one part names an official image of the Docker
@@ -281,7 +281,7 @@ impl From<Pinned> for String {
 
 /// A first component is a registry when it could not be a repository part: it has a dot, a
 /// port, or is `localhost` (the rule of Docker references).
-fn is_registry(text: &str) -> bool {
+pub(crate) fn is_registry(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) => (host, Some(port)),
         None => (text, None),

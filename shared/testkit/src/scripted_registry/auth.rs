@@ -28,6 +28,9 @@ pub enum Login {
         /// Lifetime to name in seconds, if any.
         expires_in: Option<u64>,
     },
+    /// Tokens from the same place for whoever shows one of these `Authorization: Basic` values,
+    /// good for the repositories below that path.
+    Homes(BTreeMap<String, String>),
 }
 
 impl Login {
@@ -81,7 +84,7 @@ impl Tokens {
             Login::Open => return Ok(()),
             Login::Basic(expected) if shown == Some(format!("Basic {expected}")) => return Ok(()),
             Login::Basic(_) => r#"Basic realm="scripted""#.to_owned(),
-            Login::Bearer { .. } => {
+            Login::Bearer { .. } | Login::Homes(_) => {
                 let needed = needed_scopes(request);
                 let granted = lock(&self.granted);
                 let token = shown
@@ -104,15 +107,22 @@ impl Tokens {
 
     /// Answers a request for a token, by query or by form.
     pub(super) async fn grant(&self, request: Request<Body>) -> Response<Body> {
-        let Login::Bearer {
-            basic,
-            refresh,
-            expires_in,
-        } = &self.login
-        else {
-            return error(404, "NOT_FOUND", "no tokens here");
-        };
         let shown = header(&request);
+        let user = shown
+            .as_deref()
+            .and_then(|text| text.strip_prefix("Basic "));
+        let (basic, refresh, expires_in, home) = match &self.login {
+            Login::Bearer {
+                basic,
+                refresh,
+                expires_in,
+            } => (basic.as_deref(), refresh.as_ref(), *expires_in, None),
+            Login::Homes(homes) => match user.and_then(|user| homes.get_key_value(user)) {
+                Some((user, home)) => (Some(user.as_str()), None, None, Some(home)),
+                None => return error(401, "UNAUTHORIZED", "wrong user or password"),
+            },
+            Login::Open | Login::Basic(_) => return error(404, "NOT_FOUND", "no tokens here"),
+        };
         let posted = request.method() == Method::POST;
         let query = request.uri().query().unwrap_or_default().to_owned();
         let text = if posted {
@@ -128,7 +138,7 @@ impl Tokens {
         let known = match refresh {
             Some(refresh) if posted => value("refresh_token") == Some(refresh),
             Some(_) | None => match basic {
-                Some(basic) => shown == Some(format!("Basic {basic}")),
+                Some(basic) => user == Some(basic),
                 None => shown.is_none(),
             },
         };
@@ -141,6 +151,9 @@ impl Tokens {
             .flat_map(|(_, scopes)| scopes.split(' '))
             .flat_map(split_scope)
             .filter(|scope| !self.is_withheld(scope))
+            .filter(|scope| {
+                home.is_none_or(|home| scope.starts_with(&format!("repository:{home}/")))
+            })
             .collect();
         let mut count = lock(&self.count);
         *count += 1;
@@ -148,7 +161,7 @@ impl Tokens {
         lock(&self.granted).insert(token.clone(), scopes);
         let mut document = serde_json::json!({"token": token});
         if let Some(seconds) = expires_in {
-            document["expires_in"] = (*seconds).into();
+            document["expires_in"] = seconds.into();
         }
         respond(200, Body::from(document.to_string()))
     }

@@ -11,6 +11,7 @@ use iib_aws::{
 };
 use iib_edge::{Config, EmfGauges, LogNotifier};
 use iib_indexdb::SqliteIndex;
+use iib_oci::hosts::Addresses;
 use iib_pipeline::Deps;
 use iib_pipeline::artifact::ArtifactDeps;
 use iib_pipeline::dead_letter::DeadLetterDeps;
@@ -148,6 +149,9 @@ impl Cloud {
         let ecr = Ecr::new(self.clients.clone(), settings, self.clock.clone());
         let client = RegistryClient::new(RegistryConfig {
             insecure_registries: self.config.registries.insecure.clone(),
+            allowed_registries: self.config.registries.allowed.clone(),
+            own_registries: self.config.result_registries(),
+            addresses: Addresses::OnlyOutside,
             auth_files: self.config.registries.auth_files.clone(),
             logins: Some(Arc::new(ecr.clone())),
             auth_document: self.auth_secret(),

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use iib_oci::PullSpec;
+use iib_oci::hosts::HostPattern;
+use iib_oci::{PullSpec, Repository};
 use iib_request::{ApiSettings, BaseUrl, WorkSettings};
 use serde::Deserialize;
 
@@ -71,6 +72,9 @@ impl Aws {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Registries {
+    /// Hosts that are spoken to, be it because a request names them or because a registry leads
+    /// there, as [`HostPattern`]s; empty: all.
+    pub allowed: BTreeSet<String>,
     /// Hosts (with port) that are spoken to over plain HTTP.
     pub insecure: BTreeSet<String>,
     /// Auth files, first match wins.
@@ -236,6 +240,7 @@ impl Config {
             "IIB_ECR_CREATE_REPOSITORIES",
             &mut aws.ecr_create_repositories,
         );
+        vars.list("IIB_ALLOWED_REGISTRIES", &mut self.registries.allowed);
         vars.list("IIB_INSECURE_REGISTRIES", &mut self.registries.insecure);
         if let Some(path) = vars.get("IIB_AUTH_FILE") {
             self.registries.auth_files = vec![path.into()];
@@ -261,9 +266,16 @@ impl Config {
                 faults.push(format!("{name} is 0; it must be at least 1"));
             }
         }
+        for name in &self.registries.allowed {
+            if let Err(error) = name.parse::<HostPattern>() {
+                faults.push(format!(
+                    "registries.allowed (IIB_ALLOWED_REGISTRIES): {error}"
+                ));
+            }
+        }
         for name in &self.registries.insecure {
             // The path of a repository is immaterial here; the type checks the host.
-            if iib_oci::Repository::new(name, "x").is_err() {
+            if Repository::new(name, "x").is_err() {
                 faults.push(format!(
                     "registries.insecure (IIB_INSECURE_REGISTRIES) has `{name}`, which is not a host or host:port: write it as it stands in pull specs"
                 ));
@@ -280,6 +292,25 @@ impl Config {
 }
 
 impl Config {
+    /// The registries that results go to: what the settings name, and what the name of a result
+    /// begins with. Empty, where that is the small one and has not begun yet.
+    pub fn result_registries(&self) -> BTreeSet<String> {
+        let registry = self.work.registry.as_str();
+        if registry.is_empty() {
+            return BTreeSet::new();
+        }
+        let result = self
+            .work
+            .image_push_template
+            .replace("{registry}", registry);
+        let result = result.replace("{request_id}", "1").parse::<PullSpec>();
+        let named = result.map(|result| result.repository().registry().to_owned());
+        let all = named.into_iter().chain([registry.to_owned()]);
+        // A template need not use the setting, so that may be anything.
+        all.filter(|name| Repository::new(name, "x").is_ok())
+            .collect()
+    }
+
     /// The name of a result has to be a pull spec whose tag is told by the request, whatever the
     /// request; that is seen here and not after a request's work is done.
     fn check_template(&self, faults: &mut Vec<String>) {
@@ -598,6 +629,51 @@ mod tests {
             "BINARY_IMAGE",
         ] {
             assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn hosts_that_are_spoken_to_are_named_as_in_pull_specs_or_by_domain() {
+        let environment = vars(&[("IIB_ALLOWED_REGISTRIES", "*, *.r.example, 10.0.0.1:5000")]);
+        let config = Config::load(None, &environment).unwrap();
+        assert_eq!(config.registries.allowed.len(), 3);
+        let environment = vars(&[(
+            "IIB_ALLOWED_REGISTRIES",
+            "https://r.example, r.example/x, ok.example",
+        )]);
+        let text = Config::load(None, &environment).unwrap_err().to_string();
+        for part in ["registries.allowed", "`https://r.example`", "`r.example/x`"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(!text.contains("ok.example"), "{text}");
+    }
+
+    #[test]
+    fn results_go_to_what_the_settings_and_the_names_of_results_say() {
+        for (registry, template, expected) in [
+            ("", "{registry}/iib-build:{request_id}", vec![]),
+            (
+                "r.example",
+                "{registry}/iib-build:{request_id}",
+                vec!["r.example"],
+            ),
+            (
+                "r.example",
+                "s.example/iib-build:{request_id}",
+                vec!["r.example", "s.example"],
+            ),
+            (
+                "unused",
+                "s.example/iib-build:{request_id}",
+                vec!["s.example"],
+            ),
+        ] {
+            let vars = vars(&[
+                ("IIB_REGISTRY", registry),
+                ("IIB_IMAGE_PUSH_TEMPLATE", template),
+            ]);
+            let found = Config::load(None, &vars).unwrap().result_registries();
+            assert_eq!(Vec::from_iter(found), expected);
         }
     }
 

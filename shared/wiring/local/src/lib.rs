@@ -9,6 +9,7 @@ use iib_edge::{Config, LogNotifier};
 use iib_embedded::{DataFolder, EmbeddedError, SqliteQueue};
 use iib_indexdb::SqliteIndex;
 use iib_oci::Digest;
+use iib_oci::hosts::Addresses;
 use iib_pipeline::Deps;
 use iib_pipeline::prune::PruneDeps;
 use iib_ports::{Clock, Notifier, SystemClock};
@@ -54,7 +55,8 @@ pub enum LocalError {
 }
 
 impl Local {
-    /// Opens the data folder of the settings and puts the ports together.
+    /// Opens the data folder of the settings and puts the ports together, for somebody on this
+    /// machine, who reaches what it reaches.
     ///
     /// # Errors
     /// [`LocalError`]; also while another process owns the folder.
@@ -62,16 +64,36 @@ impl Local {
         Self::with_notifier(config, Arc::new(LogNotifier))
     }
 
-    /// The same, telling changes to `notifier`.
+    /// The same for a service that others reach: registries inside this network are spoken to only
+    /// if the settings name them.
+    ///
+    /// # Errors
+    /// As [`Local::open`].
+    pub fn for_others(config: &Config) -> Result<Self, LocalError> {
+        Self::put_together(config, Arc::new(LogNotifier), Addresses::OnlyOutside)
+    }
+
+    /// As [`Local::open`], telling changes to `notifier`.
     ///
     /// # Errors
     /// As [`Local::open`].
     pub fn with_notifier(config: &Config, notifier: Arc<dyn Notifier>) -> Result<Self, LocalError> {
+        Self::put_together(config, notifier, Addresses::Any)
+    }
+
+    fn put_together(
+        config: &Config,
+        notifier: Arc<dyn Notifier>,
+        addresses: Addresses,
+    ) -> Result<Self, LocalError> {
         let folder = DataFolder::open(&config.data_folder)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let queue = folder.queue(clock.clone(), MAX_RECEIVE_COUNT);
         let registry = Arc::new(RegistryClient::new(RegistryConfig {
             insecure_registries: config.registries.insecure.clone(),
+            allowed_registries: config.registries.allowed.clone(),
+            own_registries: config.result_registries(),
+            addresses,
             auth_files: config.registries.auth_files.clone(),
             patience: config.work.call_patience(),
             ..RegistryConfig::default()
@@ -131,4 +153,37 @@ fn scratch(config: &Config, folder: &DataFolder) -> Result<PathBuf, LocalError> 
     }
     std::fs::create_dir_all(&path).map_err(failed)?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use iib_ports::RegistryError;
+    use iib_testkit::scripted_registry::ScriptedRegistry;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_service_for_others_goes_inside_only_to_hosts_that_are_named() {
+        let registry = ScriptedRegistry::start().await;
+        let image = format!("{}/a:v1", registry.host()).parse().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::load(None, &Default::default()).unwrap();
+        config.data_folder = folder.path().to_owned();
+        let ask = async |local: Local| local.deps.registry.manifest(&image).await.unwrap_err();
+
+        let refused = ask(Local::for_others(&config).unwrap()).await;
+        assert!(
+            matches!(refused, RegistryError::HostRefused { .. }),
+            "{refused}"
+        );
+        // It speaks no TLS, which is found out by asking.
+        let asked = ask(Local::open(&config).unwrap()).await;
+        assert!(
+            matches!(asked, RegistryError::Unreachable { .. }),
+            "{asked}"
+        );
+        config.registries.insecure.insert(registry.host());
+        let asked = ask(Local::for_others(&config).unwrap()).await;
+        assert!(matches!(asked, RegistryError::NotFound { .. }), "{asked}");
+    }
 }

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use iib_oci::Repository;
+use iib_ports::GivenLogin;
 use serde_json::{Map, Value};
 
-use super::AuthFileError;
 use super::credential::{Credential, Secret};
+use super::{AuthFileError, Outcome};
 
 /// The names Docker Hub goes by, in pull specs and in auth files.
 const DOCKER_HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
@@ -192,6 +193,25 @@ impl AuthFile {
             problem,
         }
     }
+}
+
+/// What a request's logins have for a repository, by the same keys as files.
+pub(super) fn given(logins: &[GivenLogin], repository: &Repository) -> (Credential, Outcome) {
+    let wanted = keys(repository);
+    let found = wanted.iter().find_map(|wanted| {
+        logins
+            .iter()
+            .find(|given| normalize(&given.scope) == *wanted)
+    });
+    let Some(GivenLogin { scope, login }) = found else {
+        return (Credential::Anonymous, Outcome::NoEntry);
+    };
+    let credential = Credential::Basic {
+        user: login.user.clone(),
+        password: login.password.clone(),
+    };
+    let (key, form) = (scope.clone(), credential.form());
+    (credential, Outcome::Entry { key, form })
 }
 
 /// The keys that cover a repository, the most specific first: the repository, the namespaces

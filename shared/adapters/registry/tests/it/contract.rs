@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use iib_embedded::registry::{Auth, Password, RegistryStore, router};
 use iib_registry::{RegistryClient, RegistryConfig};
 use iib_testkit::contract;
 use iib_testkit::docker_registry::{Access, DockerRegistry};
+use iib_testkit::scripted_registry::{Login, ScriptedRegistry};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -52,6 +55,22 @@ async fn the_contract_holds_over_the_embedded_registry_with_a_password() {
             ..config(&host)
         };
         (Arc::new(RegistryClient::new(config).unwrap()), host)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_keyring_has_grants_of_its_own() {
+    let registries = Mutex::new(Vec::new());
+    contract::registries(async |tenants| {
+        let homes = tenants.map(|tenant| {
+            let pair = format!("{}:{}", tenant.user, tenant.password);
+            (STANDARD.encode(pair), tenant.home.to_owned())
+        });
+        let registry = ScriptedRegistry::with_login(Login::Homes(homes.into())).await;
+        let host = registry.host();
+        registries.lock().unwrap().push(registry);
+        (RegistryClient::new(config(&host)).unwrap(), host)
     })
     .await;
 }

@@ -3,7 +3,11 @@ use std::path::PathBuf;
 
 use axum::http::Method;
 use iib_oci::Reference;
-use iib_ports::{Class, Classify as _, Registry as _, RegistryError};
+use iib_oci::hosts::HostRefusal;
+use iib_ports::{
+    Class, Classify as _, GivenLogin, Keyring, Login as PortLogin, Registries as _, Registry as _,
+    RegistryError, Secret,
+};
 use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
 use iib_testkit::scripted_registry::{Answer, Login, ScriptedRegistry};
 use tempfile::TempDir;
@@ -380,7 +384,10 @@ async fn credentials_do_not_go_to_a_plain_token_server_that_is_not_named() {
         .manifest(&image(&registry.host(), "a:v1"))
         .await
         .unwrap_err();
-    assert!(error.to_string().contains("plain HTTP address"), "{error}");
+    let RegistryError::HostRefused { source, .. } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!(source, &HostRefusal::PlainHttp { host: thief.host() });
     assert!(thief.seen().is_empty());
 }
 
@@ -460,4 +467,60 @@ async fn a_client_does_not_show_secrets() {
     let shown = format!("{client:?}");
     assert!(shown.contains("Sensitive"), "{shown}");
     assert!(!shown.contains("s3cret") && !shown.contains(ANN), "{shown}");
+}
+
+fn ann_at(host: &str) -> Keyring {
+    Keyring::Given(vec![GivenLogin {
+        scope: host.to_owned(),
+        login: PortLogin {
+            user: "ann".to_owned(),
+            password: Secret::new("s3cret"),
+        },
+    }])
+}
+
+#[tokio::test]
+async fn what_a_registry_asks_for_is_shared_and_what_it_grants_is_not() {
+    let registry = ScriptedRegistry::with_login(password_tokens()).await;
+    registry.put_manifest("a", "v1", &manifest());
+    let client = client(&registry.host());
+    let image = image(&registry.host(), "a:v1");
+    for rings in 1..=3 {
+        let ring = client.with(ann_at(&registry.host()));
+        for _ in 0..2 {
+            ring.manifest(&image).await.unwrap();
+        }
+        assert_eq!(registry.count(&Method::GET, "/token"), rings);
+    }
+    // Only the very first call had to be told.
+    let asked = registry.seen();
+    let strangers = asked
+        .iter()
+        .filter(|seen| seen.header("authorization").is_none());
+    assert_eq!(strangers.count(), 1);
+}
+
+#[tokio::test]
+async fn logins_of_a_request_go_before_the_services_own_which_are_shown_elsewhere() {
+    let registry = ScriptedRegistry::with_login(Login::Basic(ANN.to_owned())).await;
+    registry.put_manifest("a", "v1", &manifest());
+    let image = image(&registry.host(), "a:v1");
+    let (wrong, _path, _folder) = client_with(&registry.host(), &with_auth("YW5uOndyb25n"));
+    let given = wrong.with(ann_at(&registry.host()));
+    given.manifest(&image).await.unwrap();
+    assert!(wrong.manifest(&image).await.is_err());
+
+    let (right, _path, _folder) = client_with(&registry.host(), &with_auth(ANN));
+    let elsewhere = right.with(ann_at("elsewhere.example"));
+    elsewhere.manifest(&image).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_access_says_that_the_login_was_the_requests() {
+    let registry = ScriptedRegistry::with_login(Login::Basic("eDp4".to_owned())).await;
+    let client = client(&registry.host()).with(ann_at(&registry.host()));
+    let error = client.manifest(&image(&registry.host(), "a:v1")).await;
+    let text = error.unwrap_err().to_string();
+    assert!(text.contains("given with the request was shown"), "{text}");
+    assert!(!text.contains("s3cret"), "{text}");
 }

@@ -7,6 +7,7 @@
 mod contract;
 mod credentials;
 mod docker_registry;
+mod hosts;
 mod limits;
 mod manifests;
 mod memory;

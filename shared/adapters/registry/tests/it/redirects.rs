@@ -61,7 +61,7 @@ async fn a_redirect_to_plain_http_is_only_followed_to_hosts_that_are_named() {
         .err()
         .unwrap();
     assert!(
-        matches!(&error, RegistryError::Unreachable { source, .. }
+        matches!(&error, RegistryError::HostRefused { source, .. }
             if source.to_string().contains("IIB_INSECURE_REGISTRIES")
                 && source.to_string().contains(&store.host())),
         "{error}"

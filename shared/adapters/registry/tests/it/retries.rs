@@ -160,7 +160,7 @@ async fn settings_that_cannot_be_meant_are_refused() {
     let error = RegistryClient::new(none).unwrap_err();
     assert!(matches!(error, RegistryInitError::NoAttempts));
     let error = RegistryClient::new(config("http://r.example")).unwrap_err();
-    assert!(matches!(error, RegistryInitError::InsecureRegistry(_)));
+    assert!(matches!(error, RegistryInitError::HostName(_)));
 }
 
 #[tokio::test]
