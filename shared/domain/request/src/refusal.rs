@@ -1,6 +1,6 @@
 //! Why the API refuses a call.
 
-use iib_oci::ArchError;
+use iib_oci::{ArchError, TAG_GRAMMAR};
 
 /// A call that is refused, in the words of the reference where it has any (spec rest-api §2, §4,
 /// §7). Nothing of a refused call is stored.
@@ -66,9 +66,7 @@ pub enum Refusal {
     #[error("The \"binary_image\" value must be a non-empty string")]
     NoBinaryImage,
     /// A text no registry takes for a tag. The reference finds out when it pushes.
-    #[error(
-        "\"build_tags\" cannot hold `{0}`: a tag is at most 128 letters, digits and . _ -, and does not begin with . or -"
-    )]
+    #[error("\"build_tags\" cannot hold `{0}`: {grammar}", grammar = TAG_GRAMMAR)]
     Tag(String),
     /// A tag that another request's result has, or will have. The reference takes it, and one result
     /// replaces another.

@@ -1,6 +1,6 @@
 //! Checks of the parameters that all index requests share (spec rest-api §4.3).
 
-use iib_oci::Arch;
+use iib_oci::{Arch, is_tag};
 use serde_json::Value;
 
 use super::payload::{Payload, check_image, set, texts};
@@ -108,12 +108,6 @@ fn tags(value: Option<&Value>) -> Result<Vec<String>, Refusal> {
     tags.sort();
     tags.dedup();
     Ok(tags)
-}
-
-/// What the distribution specification takes for a tag.
-fn is_tag(text: &str) -> bool {
-    let within = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-    text.len() <= 128 && text.bytes().all(within) && !text.starts_with(['.', '-'])
 }
 
 /// Whether a tag is one that a request's result gets: its number, or that and an architecture.
