@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use iib_catalog::Mode;
+use iib_ports::Secret;
 
 use crate::client::Token;
 
@@ -440,18 +441,12 @@ pub struct ServeOptions {
 }
 
 /// A user and a password, never shown.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
     /// The user.
     pub user: String,
     /// The password.
-    pub password: String,
-}
-
-impl std::fmt::Debug for Login {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Login({}, …)", self.user)
-    }
+    pub password: Secret,
 }
 
 impl std::str::FromStr for Login {
@@ -461,7 +456,7 @@ impl std::str::FromStr for Login {
         match text.split_once(':') {
             Some((user, password)) if !user.is_empty() && !password.is_empty() => Ok(Self {
                 user: user.to_owned(),
-                password: password.to_owned(),
+                password: Secret::new(password),
             }),
             _ => Err("write it as user:password"),
         }

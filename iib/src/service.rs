@@ -16,7 +16,7 @@ use axum::Router;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use iib_edge::Config;
-use iib_embedded::registry::{self, Auth, Password};
+use iib_embedded::registry::{self, Auth};
 use iib_embedded::{BatchFailures, StageSettings, run_stage};
 use iib_local::Local;
 use iib_pipeline::Deps;
@@ -135,10 +135,7 @@ impl Service {
         }
         if let Some(listener) = listener {
             let auth = match registry_login {
-                Some(Login { user, password }) => Auth::Basic {
-                    user,
-                    password: Password::new(password),
-                },
+                Some(Login { user, password }) => Auth::Basic { user, password },
                 None => Auth::None,
             };
             let store = local.folder.registry()?;
@@ -228,7 +225,7 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 /// The small registry's login in the form registries' clients read, for the service itself.
 fn write_login(path: &Path, hosts: &[String], login: &Login) -> std::io::Result<()> {
-    let secret = STANDARD.encode(format!("{}:{}", login.user, login.password));
+    let secret = STANDARD.encode(format!("{}:{}", login.user, login.password.expose()));
     let entry = |host: &String| (host.clone(), json!({ "auth": secret }));
     let document = json!({ "auths": hosts.iter().map(entry).collect::<Map<_, _>>() });
     let mut file = OpenOptions::new();

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
+use iib_ports::Backoff;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -11,12 +12,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::client::Client;
 use crate::say;
 
-/// Pause before the service is asked again, at first. Requests take seconds; a person does not
-/// notice less.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// The longest pause. Who waits long does not notice seconds, and a service that bills and limits
-/// calls does.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Pauses before the service is asked again. Requests take seconds; a person does not notice less than
+/// the first. Who waits long does not notice seconds, and a service that bills and limits calls does:
+/// after ten looks and some six seconds the pause is the longest.
+const PAUSES: Backoff =
+    Backoff::new(Duration::from_millis(200), Duration::from_secs(2)).growing_by(4.0 / 3.0);
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,21 +45,17 @@ pub(crate) async fn wait(
 ) -> anyhow::Result<Waited> {
     let deadline = Instant::now() + limit;
     let mut view = View::new(show);
-    let mut pause = Duration::ZERO;
+    let mut looks: u32 = 0;
     loop {
-        let before = pause;
         let seen = timeout_at(deadline, async {
-            sleep(before).await;
+            if looks > 0 {
+                sleep(PAUSES.after(looks)).await;
+            }
             look(client, id).await
         });
-        // A third longer each time: after ten looks and some six seconds it is the longest.
-        let next = pause.max(FIRST_PAUSE).saturating_mul(4) / 3;
-        pause = if pause.is_zero() {
-            FIRST_PAUSE
-        } else {
-            next.min(LONGEST_PAUSE)
-        };
-        let (document, log) = match seen.await {
+        let seen = seen.await;
+        looks = looks.saturating_add(1);
+        let (document, log) = match seen {
             Ok(Ok(seen)) => seen,
             // The service may be restarting; the request goes on, and so does the waiting.
             Ok(Err(_)) => continue,

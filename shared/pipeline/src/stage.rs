@@ -9,7 +9,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures::FutureExt;
-use iib_ports::{ArtifactKey, Class, Classify, StoreError, chain};
+use iib_ports::{ArtifactKey, Backoff, Class, Classify, StoreError, chain};
 use iib_request::{
     Built, Claim, LeaseToken, Outcome, Plan, Record, RequestId, Stage, State, Task, Transition,
     Update,
@@ -36,17 +36,10 @@ const SOON: Duration = Duration::from_secs(2);
 /// queue and not for the request, so fifty of them (the template's `maxReceiveCount`) have to
 /// outlast what stores may take to come back: 25 minutes.
 const STORE_WAIT: Duration = Duration::from_secs(30);
-/// Wait after the first attempt that failed; each further one waits four times as long. The
-/// registry client has already sat out what passes within seconds.
-const FIRST_WAIT: Duration = Duration::from_secs(5);
-/// The longest wait between attempts: a user still looks at the request then.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-
-/// Wait after attempt number `attempt`.
-fn wait_after(attempt: u32) -> Duration {
-    let factor = 4_u32.saturating_pow(attempt.saturating_sub(1).min(8));
-    FIRST_WAIT.saturating_mul(factor).min(LONGEST_WAIT)
-}
+/// Waits after attempts that failed. The registry client has already sat out what passes within
+/// seconds, and after the longest a user still looks at the request.
+const ATTEMPTS: Backoff =
+    Backoff::new(Duration::from_secs(5), Duration::from_secs(60)).growing_by(4.0);
 
 /// How long a lease lasts: so long after a crash somebody else may begin.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
@@ -292,7 +285,7 @@ async fn conclude(
                 error.reason()
             ))
             .await;
-            let wait = wait_after(job.record.work.attempts);
+            let wait = ATTEMPTS.after(job.record.work.attempts);
             job.give_back().await?;
             Ok(Verdict::Again(wait))
         }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod artifacts;
+mod backoff;
 mod class;
 mod clock;
 mod gauges;
@@ -17,6 +18,7 @@ mod system_clock;
 pub use artifacts::{
     Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, Bytestream, Stored,
 };
+pub use backoff::Backoff;
 pub use class::{Class, Classify, causes, chain};
 pub use clock::Clock;
 pub use gauges::{Gauges, ServiceGauges};

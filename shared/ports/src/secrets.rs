@@ -5,6 +5,8 @@ use std::fmt;
 use async_trait::async_trait;
 use iib_request::SecretRef;
 use jiff::Timestamp;
+use secrecy::zeroize::Zeroize as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{Class, Classify};
 
@@ -12,21 +14,37 @@ use crate::{Class, Classify};
 /// Key Management Service encrypts by itself.
 pub const SECRET_LIMIT: usize = 4096;
 
-/// A text that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+/// A text that is never shown, and wiped from memory when it is dropped: the one type for passwords and
+/// tokens of every kind.
+#[derive(Clone)]
+pub struct Secret(SecretString);
 
 impl Secret {
-    /// Wraps a text.
+    /// Takes a text in. One that is handed over as a `String` is wiped where it was; of a borrowed one
+    /// the caller keeps theirs.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        let mut text: String = text.into();
+        // Not `SecretString::from(text)`: where that has room to spare, it may move without wiping.
+        let secret = Self(SecretString::from(text.as_str()));
+        text.zeroize();
+        secret
     }
 
     /// The text itself, for the call that needs it.
     pub fn expose(&self) -> &str {
-        &self.0
+        self.0.expose_secret()
     }
 }
+
+/// For tests and lookups of one's own: how long it takes tells how much is equal, so what strangers send
+/// is not held against a secret this way.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,5 +104,21 @@ impl Classify for SecretError {
             Self::TooLarge { .. } | Self::Altered => Class::Reject,
             Self::Unavailable { .. } => Class::Retry,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Secret;
+
+    #[test]
+    fn a_secret_is_not_shown_and_equals_its_copy() {
+        let mut text = String::with_capacity(64);
+        text.push_str("hunter2");
+        let secret = Secret::new(text);
+        assert_eq!(format!("{secret:?}"), "(redacted)");
+        assert_eq!(secret.clone(), secret);
+        assert_eq!(secret.expose(), "hunter2");
+        assert_ne!(secret, Secret::new("hunter3"));
     }
 }

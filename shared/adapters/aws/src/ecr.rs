@@ -105,8 +105,8 @@ impl Ecr {
         let data = data.into_iter().next().ok_or(NoToken)?;
         let encoded = data.authorization_token.ok_or(NoToken)?;
         let pair = STANDARD.decode(encoded).map_err(|_| NoToken)?;
-        let pair = String::from_utf8(pair).map_err(|_| NoToken)?;
-        let (user, password) = pair.split_once(':').ok_or(NoToken)?;
+        let pair = Secret::new(String::from_utf8(pair).map_err(|_| NoToken)?);
+        let (user, password) = pair.expose().split_once(':').ok_or(NoToken)?;
         let now = self.clock.now();
         let end = data
             .expires_at

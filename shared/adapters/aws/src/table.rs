@@ -1,8 +1,10 @@
 //! The one table: names of its attributes, and items as maps.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use iib_ports::Backoff;
 
 /// Partition key.
 pub(crate) const PK: &str = "pk";
@@ -52,9 +54,12 @@ pub(crate) fn unique() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
 
-/// Waits longer each time before a batch is sent again, with jitter.
+/// Waits before a batch is sent again, or a race is run again.
+const BACKOFF: Backoff =
+    Backoff::new(Duration::from_millis(25), Duration::from_millis(1600)).with_jitter(0.5);
+
+/// Waits longer each time; `tried` counts from 0.
 pub(crate) async fn back_off(tried: u32) {
-    let longest = 25_u64 << tried.min(6);
-    let wait = fastrand::u64(longest / 2..=longest);
-    tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+    let wait = BACKOFF.after_at(tried.saturating_add(1), fastrand::f64());
+    tokio::time::sleep(wait).await;
 }

@@ -19,6 +19,6 @@ mod http;
 mod name;
 mod store;
 
-pub use auth::{Auth, Password};
+pub use auth::Auth;
 pub use http::{router, serve};
 pub use store::RegistryStore;

@@ -6,7 +6,7 @@ use iib_bundle::Bundle;
 use iib_catalog::{
     AddOptions, AlphaFeatures, Candidate, Mode, Neighbours, Overwrite, Refusal, Refusals,
     Substitutions, check_additions, check_edges, check_edges_within_call, check_reachable,
-    place_by_version,
+    making_room, place_by_version,
 };
 use iib_fbc::CatalogDiff;
 use iib_ports::AddReport;
@@ -39,8 +39,7 @@ fn add_placed(
     let summary = summary::of(connection, &before, &noted)?;
     match options.mode {
         Mode::Replaces => {
-            overwrite_first(connection, &candidates, &noted)?;
-            write(connection, &new, &candidates, options.alpha)?;
+            write_by_replaces(connection, &new, &candidates, &noted, options.alpha)?;
         }
         Mode::Semver | Mode::SemverSkippatch => {
             write_by_version(connection, &new, &candidates, options)?;
@@ -122,29 +121,18 @@ fn check(
     Ok(Refusals::check(found)?)
 }
 
-/// Step 5.3.1: of each package the first bundle noted makes room.
-fn overwrite_first(
-    connection: &Connection,
-    new: &[Candidate],
-    noted: &BTreeSet<String>,
-) -> Result<(), Fault> {
-    let mut done = BTreeSet::new();
-    for bundle in new.iter().filter(|bundle| noted.contains(&bundle.name)) {
-        if done.insert(&bundle.package) {
-            overwrite::remove_head(connection, &bundle.package, &bundle.name)?;
-        }
-    }
-    Ok(())
-}
-
-/// Steps 5.3.2 and 5.3.3: rows of every bundle, then the graph of every package that got one.
-/// Refusals are collected over all of them.
-fn write(
+/// Step 5 in replaces mode, in the order that `iib_catalog::place_by_replaces` stands in. Refusals
+/// are collected over all bundles and packages.
+fn write_by_replaces(
     connection: &Connection,
     new: &[&Bundle],
     candidates: &[Candidate],
+    noted: &BTreeSet<String>,
     alpha: AlphaFeatures,
 ) -> Result<(), Fault> {
+    for bundle in making_room(candidates, noted) {
+        overwrite::remove_head(connection, &bundle.package, &bundle.name)?;
+    }
     let mut found = Vec::new();
     let mut packages: BTreeMap<&str, Vec<&Candidate>> = BTreeMap::new();
     let mut substitutions = match alpha {
@@ -162,7 +150,9 @@ fn write(
         }
     }
     for (package, new) in packages {
-        found.extend(graph_rows::rebuild(connection, package, &new)?);
+        if let Err(refusals) = graph_rows::rebuild(connection, package, &new)? {
+            found.extend(refusals.iter().cloned());
+        }
     }
     Ok(Refusals::check(found)?)
 }
@@ -180,10 +170,10 @@ fn write_by_version(
     };
     for (bundle, candidate) in new.iter().zip(candidates) {
         let package = rows::package(connection, &candidate.package)?;
-        let graph = place_by_version(&package, candidate, options.mode)?;
+        let placed = place_by_version(&package, candidate, options.mode)?;
         let substitutions = substitutions.as_mut();
         write_bundle(connection, bundle, candidate, options.alpha, substitutions)?;
-        graph_rows::write_versioned(connection, &candidate.package, &graph)?;
+        graph_rows::write(connection, &candidate.package, &placed)?;
     }
     bundle_rows::forget_contents(connection)?;
     Ok(())

@@ -1,95 +1,41 @@
-//! Writing a package's graph: rebuilt in replaces mode, or by versions (spec index-database §5.3,
-//! §5.4).
+//! Writing a package's graph (spec index-database §5.3, §5.4), whatever mode placed its bundles.
 
 use iib_bundle::Bundle;
-use iib_catalog::{
-    Candidate, Member, NewEntry, PackageRows, Refusal, VersionedChannel, VersionedPackage, Walk,
-    choose_heads, walk_channel,
-};
+use iib_catalog::{Candidate, NewEntry, PlacedPackage, Refusals, place_by_replaces};
 use rusqlite::Connection;
 
 use crate::bundle_rows::insert_property;
-use crate::error::Fault;
 use crate::rows;
 
-/// Rebuilds a package from its existing bundles and the new ones, whose rows are written.
-///
-/// # Errors
-/// Every reason the rules find; rows may be half-written then.
+/// Rebuilds a package in replaces mode from its existing bundles and the new ones, whose rows are
+/// written; unless there are reasons to refuse, which are returned.
 pub(crate) fn rebuild(
     connection: &Connection,
     package: &str,
     new: &[&Candidate],
-) -> Result<Vec<Refusal>, Fault> {
+) -> Result<Result<(), Refusals>, rusqlite::Error> {
     let before = rows::package(connection, package)?;
-    let heads = match choose_heads(package, &members(&before, new)) {
-        Ok(heads) => heads,
-        Err(refusal) => return Ok(vec![refusal]),
-    };
-    begin_anew(connection, package)?;
-    let mut channels = Vec::new();
-    let mut found = Vec::new();
-    for (channel, head) in &heads.heads {
-        if rows::is_deprecated(connection, head)? {
-            continue;
-        }
-        insert_channel(connection, package, channel, head)?;
-        channels.push((channel, head));
+    let placed = place_by_replaces(&before, new, |name| rows::chain_node(connection, name))?;
+    match placed {
+        Ok(placed) => write(connection, package, &placed).map(Ok),
+        Err(refusals) => Ok(Err(refusals)),
     }
-    if channels
-        .iter()
-        .any(|(channel, _)| **channel == heads.default_channel)
-    {
-        set_default(connection, package, &heads.default_channel)?;
-    } else {
-        found.push(Refusal::NoDefaultChannel {
-            package: package.to_owned(),
-        });
-    }
-    let nodes = rows::chains(connection, channels.iter().map(|(_, head)| *head))?;
-    for (channel, head) in channels {
-        match walk_channel(head, &nodes) {
-            Ok(walk) => write_walk(connection, package, channel, &walk)?,
-            Err(refusal) => found.push(refusal),
-        }
-    }
-    Ok(found)
 }
 
-fn members(before: &PackageRows, new: &[&Candidate]) -> Vec<Member> {
-    let default_channel = before.default_channel.clone().unwrap_or_default();
-    let existing = before.present.iter().map(|(name, row)| Member {
-        name: name.clone(),
-        version: row.version.clone(),
-        channels: before
-            .channels_of(name)
-            .into_iter()
-            .map(str::to_owned)
-            .collect(),
-        default_channel: default_channel.clone(),
-    });
-    let new = new.iter().map(|bundle| Member {
-        name: bundle.name.clone(),
-        version: bundle.version.clone(),
-        channels: bundle.channels.clone(),
-        default_channel: bundle.default_channel.clone(),
-    });
-    existing.chain(new).collect()
-}
-
-/// Writes a package whose graph goes by versions (§5.4 step 6).
-pub(crate) fn write_versioned(
+/// Writes a package in place of all rows of its graph.
+pub(crate) fn write(
     connection: &Connection,
     package: &str,
-    graph: &VersionedPackage,
+    placed: &PlacedPackage,
 ) -> Result<(), rusqlite::Error> {
     begin_anew(connection, package)?;
-    for (channel, VersionedChannel { head, .. }) in &graph.channels {
-        insert_channel(connection, package, channel, head)?;
+    for (channel, placed) in &placed.channels {
+        insert_channel(connection, package, channel, &placed.head)?;
     }
-    set_default(connection, package, &graph.default_channel)?;
-    for (channel, VersionedChannel { entries, .. }) in &graph.channels {
-        insert_entries(connection, package, channel, entries)?;
+    set_default(connection, package, &placed.default_channel)?;
+    for (channel, placed) in &placed.channels {
+        insert_entries(connection, package, channel, &placed.entries)?;
+        insert_properties(connection, package, &placed.properties_for)?;
     }
     Ok(())
 }
@@ -166,14 +112,13 @@ fn insert_entries(
     Ok(())
 }
 
-fn write_walk(
+/// Writes another `olm.package` property for each of these bundles.
+fn insert_properties(
     connection: &Connection,
     package: &str,
-    channel: &str,
-    walk: &Walk,
+    bundles: &[String],
 ) -> Result<(), rusqlite::Error> {
-    insert_entries(connection, package, channel, &walk.entries)?;
-    for name in &walk.chain {
+    for name in bundles {
         let row = rows::present(connection, name)?.unwrap_or_default();
         let value = Bundle::package_property(package, &row.version);
         let image = row.image.unwrap_or_default();

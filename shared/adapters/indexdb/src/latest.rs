@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use iib_catalog::{Latest, LoneBundle, Refusals, check_kept, latest};
+use iib_catalog::{Latest, LoneBundle, check_kept, latest};
 use iib_fbc::CatalogDiff;
 use rusqlite::Connection;
 
@@ -29,7 +29,7 @@ pub(crate) fn remove(
         }
         Latest::Bundle(name) => {
             overwrite::remove_head(connection, package, &name)?;
-            Refusals::check(graph_rows::rebuild(connection, package, &[])?)?;
+            graph_rows::rebuild(connection, package, &[])??;
             removal::tidy(connection)?;
             check_kept(&found, &rows::package(connection, package)?, &name)?;
         }

@@ -217,47 +217,23 @@ pub(crate) fn is_deprecated(connection: &Connection, name: &str) -> Sql<bool> {
         .exists([name])
 }
 
-/// Every bundle the chains from these heads can reach.
-pub(crate) fn chains<'a>(
-    connection: &Connection,
-    heads: impl Iterator<Item = &'a String>,
-) -> Sql<BTreeMap<String, ChainNode>> {
-    let mut waiting: Vec<String> = heads.cloned().collect();
-    let mut nodes = BTreeMap::new();
-    while let Some(name) = waiting.pop() {
-        if nodes.contains_key(&name) {
-            continue;
-        }
-        if let Some(node) = chain_node(connection, &name)? {
-            if !node.deprecated {
-                waiting.push(node.replaces.clone());
-            }
-            nodes.insert(name, node);
-        }
+/// What a chain has to know of a bundle; `None` when there is no bundle of that name.
+pub(crate) fn chain_node(connection: &Connection, name: &str) -> Sql<Option<ChainNode>> {
+    if is_deprecated(connection, name)? {
+        let row = present(connection, name)?;
+        return Ok(row.map(|_| ChainNode::Deprecated));
     }
-    // An empty name ends a chain; a row without a name is no bundle.
-    nodes.remove("");
-    Ok(nodes)
-}
-
-fn chain_node(connection: &Connection, name: &str) -> Sql<Option<ChainNode>> {
-    let found = connection
+    connection
         .prepare_cached("SELECT replaces, skips FROM operatorbundle WHERE name = ?1")?
         .query_row([name], |row| {
-            Ok((
-                row.get::<_, Option<String>>(0)?,
-                row.get::<_, Option<String>>(1)?,
-            ))
+            let replaces: Option<String> = row.get(0)?;
+            let skips: Option<String> = row.get(1)?;
+            Ok(ChainNode::Live {
+                replaces: replaces.unwrap_or_default(),
+                skips: split_skips(&skips.unwrap_or_default()),
+            })
         })
-        .optional()?;
-    let Some((replaces, skips)) = found else {
-        return Ok(None);
-    };
-    Ok(Some(ChainNode {
-        replaces: replaces.unwrap_or_default(),
-        skips: split_skips(&skips.unwrap_or_default()),
-        deprecated: is_deprecated(connection, name)?,
-    }))
+        .optional()
 }
 
 /// Skips as they are stored, joined with commas.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use iib_oci::{Descriptor, Digest, PullSpec, RawManifest, Reference, Repository};
-use iib_ports::{BlobSource, BlobStream, Keyring, Registries, Registry, RegistryError};
+use iib_ports::{Backoff, BlobSource, BlobStream, Keyring, Registries, Registry, RegistryError};
 
 use crate::auth::Authorizer;
 use crate::call::Caller;
@@ -34,8 +34,7 @@ impl RegistryClient {
         let transport = Arc::new(Transport::new(&config)?);
         let retry = RetryPolicy {
             attempts: config.attempts,
-            base: config.backoff_base,
-            cap: config.backoff_cap,
+            backoff: Backoff::new(config.backoff_base, config.backoff_cap).with_jitter(1.0),
             retry_after_cap: config.retry_after_cap,
             patience: config.patience,
         };

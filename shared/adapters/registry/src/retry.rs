@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use iib_ports::RegistryError;
+use iib_ports::{Backoff, RegistryError};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use tokio::time::Instant;
@@ -53,8 +53,8 @@ impl Failure {
 #[derive(Debug, Clone)]
 pub(crate) struct RetryPolicy {
     pub(crate) attempts: u32,
-    pub(crate) base: Duration,
-    pub(crate) cap: Duration,
+    /// With full jitter, so that many callers hit by one outage do not come back together.
+    pub(crate) backoff: Backoff,
     pub(crate) retry_after_cap: Duration,
     /// After how long no other try is made.
     pub(crate) patience: Duration,
@@ -91,13 +91,10 @@ impl RetryPolicy {
         made < self.attempts && elapsed + wait < self.patience
     }
 
-    /// The wait after `failed` tries: anything up to an exponentially growing bound ("full
-    /// jitter"), so that many callers hit by one outage do not come back together. Never less
-    /// than what the registry asked for, as far as the cap allows. `random` lies in `0.0..1.0`.
+    /// The wait after `failed` tries. Never less than what the registry asked for, as far as the
+    /// cap allows. `random` lies in `0.0..1.0`.
     pub(crate) fn wait(&self, failed: u32, asked: Option<Duration>, random: f64) -> Duration {
-        let doublings = failed.saturating_sub(1).min(31);
-        let bound = self.base.saturating_mul(1 << doublings).min(self.cap);
-        let own = bound.mul_f64(random);
+        let own = self.backoff.after_at(failed, random);
         let asked = asked.unwrap_or_default().min(self.retry_after_cap);
         own.max(asked)
     }
@@ -132,8 +129,7 @@ mod tests {
 
     const POLICY: RetryPolicy = RetryPolicy {
         attempts: 5,
-        base: Duration::from_millis(200),
-        cap: Duration::from_secs(5),
+        backoff: Backoff::new(Duration::from_millis(200), Duration::from_secs(5)).with_jitter(1.0),
         retry_after_cap: Duration::from_secs(30),
         patience: Duration::from_secs(60),
     };

@@ -58,6 +58,16 @@ impl PackageRows {
             .collect()
     }
 
+    /// The same of all names at once.
+    pub(crate) fn channels_by_bundle(&self) -> BTreeMap<&str, BTreeSet<&str>> {
+        let mut channels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for entry in &self.entries {
+            let of_bundle = channels.entry(&entry.bundle).or_default();
+            of_bundle.insert(&entry.channel);
+        }
+        channels
+    }
+
     /// What each entry stands for, by its number.
     pub(crate) fn names(&self) -> BTreeMap<i64, &str> {
         let entries = self.entries.iter();

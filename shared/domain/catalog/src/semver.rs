@@ -4,26 +4,8 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::graph::Graph;
-use crate::walk::NewEntry;
+use crate::placed::{NewEntry, PlacedChannel, PlacedPackage};
 use crate::{Candidate, Mode, PackageRows, Refusal, Version};
-
-/// A package whose graph goes by versions, as it is to be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VersionedPackage {
-    /// Its default channel, which is one of the channels.
-    pub default_channel: String,
-    /// Its channels by name.
-    pub channels: BTreeMap<String, VersionedChannel>,
-}
-
-/// A channel of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VersionedChannel {
-    /// Name of the head.
-    pub head: String,
-    /// Its entries in the order they are written.
-    pub entries: Vec<NewEntry>,
-}
 
 /// The graph of a package with a new bundle in it, each of whose channels it enters between the
 /// next lower and the next higher version. `rows` is the package before; what the bundle replaces
@@ -36,7 +18,7 @@ pub fn place_by_version(
     rows: &PackageRows,
     bundle: &Candidate,
     mode: Mode,
-) -> Result<VersionedPackage, Refusal> {
+) -> Result<PlacedPackage, Refusal> {
     let version = version_of(&bundle.name, &bundle.version)?;
     // A package without a default channel counts as absent.
     let mut channels = match rows.default_channel {
@@ -76,10 +58,14 @@ pub fn place_by_version(
             nodes: chain.nodes.len(),
             walked,
         })?;
-        let head = chain.head;
-        Ok((name, VersionedChannel { head, entries }))
+        let placed = PlacedChannel {
+            head: chain.head,
+            entries,
+            properties_for: Vec::new(),
+        };
+        Ok((name, placed))
     };
-    Ok(VersionedPackage {
+    Ok(PlacedPackage {
         default_channel,
         channels: channels
             .into_iter()
@@ -172,7 +158,7 @@ impl Chain {
     /// # Errors
     /// How many nodes were walked, if some were not or one came again.
     fn entries(&self) -> Result<Vec<NewEntry>, usize> {
-        let mut entries = vec![entry(&self.head, 0, None)];
+        let mut entries = vec![NewEntry::new(&self.head, 0)];
         let (mut own, mut name, mut depth) = (0, &self.head, 0);
         let mut walked = 1;
         while let Some(node) = self.nodes.get(name) {
@@ -183,8 +169,11 @@ impl Chain {
                 .filter(|name| !self.nodes.contains_key(*name))
             {
                 at += 1;
-                entries.push(entry(skipped, at, None));
-                entries.push(entry(name, at, Some(entries.len() - 1)));
+                entries.push(NewEntry::new(skipped, at));
+                entries.push(NewEntry {
+                    replaces: Some(entries.len() - 1),
+                    ..NewEntry::new(name, at)
+                });
             }
             let mut nodes = self.downwards(node);
             let Some(next) = nodes.find(|name| self.nodes.contains_key(*name)) else {
@@ -195,7 +184,7 @@ impl Chain {
                 break;
             }
             depth += 1;
-            entries.push(entry(next, depth, None));
+            entries.push(NewEntry::new(next, depth));
             let last = entries.len() - 1;
             if let Some(entry) = entries.get_mut(own) {
                 entry.replaces = Some(last);
@@ -218,14 +207,6 @@ impl Chain {
             (low, high) => high.is_some().cmp(&low.is_some()),
         });
         names.into_iter()
-    }
-}
-
-fn entry(bundle: &str, depth: i64, replaces: Option<usize>) -> NewEntry {
-    NewEntry {
-        bundle: bundle.to_owned(),
-        depth,
-        replaces,
     }
 }
 

@@ -9,6 +9,7 @@ mod media_type;
 mod platform;
 mod pull_spec;
 mod small_image;
+mod tag;
 
 pub use config::{CONFIG_LIMIT, ConfigEdit, ConfigError, ImageConfig, RunSettings};
 pub use digest::{Digest, DigestError, DigestHasher};
@@ -20,3 +21,4 @@ pub use media_type::MediaType;
 pub use platform::{Arch, ArchError, Platform};
 pub use pull_spec::{Pinned, PullSpec, PullSpecError, Reference, Repository};
 pub use small_image::{SmallImage, SmallImageError};
+pub use tag::{TAG_GRAMMAR, is_tag};

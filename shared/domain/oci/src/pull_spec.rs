@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, DigestError};
+use crate::{Digest, DigestError, TAG_GRAMMAR, is_tag};
 
 /// A repository on a registry, without tag or digest: `registry.example:5000/team/app`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ pub enum PullSpecError {
     #[error("`{0}` has neither a tag nor a digest")]
     NoReference(String),
     /// The tag has characters that registries do not accept, or is too long.
-    #[error("`{0}` does not hold a valid tag: use letters, digits and . _ -, at most 128 of them")]
+    #[error("`{0}` does not hold a valid tag: {grammar}", grammar = TAG_GRAMMAR)]
     Tag(String),
     /// The digest is malformed.
     #[error("`{text}` does not hold a valid digest")]
@@ -300,13 +300,6 @@ fn is_path_component(part: &str) -> bool {
     bytes.first().copied().is_some_and(alphanumeric)
         && bytes.last().copied().is_some_and(alphanumeric)
         && bytes.iter().all(|b| alphanumeric(*b) || b"._-".contains(b))
-}
-
-fn is_tag(tag: &str) -> bool {
-    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    tag.len() <= 128
-        && tag.bytes().next().is_some_and(word)
-        && tag.bytes().all(|b| word(b) || b == b'.' || b == b'-')
 }
 
 #[cfg(test)]

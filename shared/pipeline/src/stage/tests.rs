@@ -177,7 +177,7 @@ async fn work_that_takes_too_long_is_an_attempt_that_failed() {
     let task = service.task().await;
     let work = Slow::taking(300);
     let verdict = run_as(&service.deps, Stage::Pin, &task, Some(&work)).await;
-    assert_eq!(verdict, Verdict::Again(FIRST_WAIT));
+    assert_eq!(verdict, Verdict::Again(ATTEMPTS.after(1)));
     let record = service.record(&task).await;
     assert_eq!((record.work.attempts, record.work.lease), (1, None));
 }

@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures::FutureExt;
+use iib_ports::Backoff;
 use iib_request::Stage;
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -14,10 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::event::sqs_event;
 use super::{QueueStoreError, Received, SqliteQueue};
 
-/// Delay before a failed message is tried again: doubles with each delivery.
-const FIRST_BACKOFF: SignedDuration = SignedDuration::from_secs(1);
-/// As long as a user will look at a request that waits for a registry to come back.
-const LONGEST_BACKOFF: SignedDuration = SignedDuration::from_secs(30);
+/// Delay before a failed message is tried again: doubles with each delivery, up to as long as a user
+/// will look at a request that waits for a registry to come back.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
 /// Pause after the queue itself could not be used: a full disk is not emptied by trying faster.
 const FAULT_PAUSE: Duration = Duration::from_secs(5);
 
@@ -139,7 +139,8 @@ where
         let receipt = &message.receipt_handle;
         let settled = if failed.contains(message.message_id.as_str()) {
             // A handler that has put its message off itself gave the receipt back with it.
-            let delay = backoff(message.receive_count);
+            let delay = BACKOFF.after(message.receive_count);
+            let delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::MAX);
             queue.return_after(receipt, delay).await.map(|_| true)
         } else {
             queue.delete(receipt).await
@@ -170,13 +171,6 @@ fn failed_ids<'a>(failures: &'a BatchFailures, batch: &'a [Received]) -> BTreeSe
     }
 }
 
-/// Delay before delivery number `receive_count + 1`.
-fn backoff(receive_count: u32) -> SignedDuration {
-    // Beyond 2^5 seconds the limit holds anyway.
-    let doublings = receive_count.saturating_sub(1).min(5);
-    (FIRST_BACKOFF * (1 << doublings)).min(LONGEST_BACKOFF)
-}
-
 fn report(stage: Stage, error: &QueueStoreError) {
     tracing::error!(
         stage = stage.as_str(),
@@ -191,8 +185,8 @@ mod tests {
 
     #[test]
     fn the_delay_doubles_up_to_its_limit() {
-        let seconds: Vec<i64> = [0, 1, 2, 3, 4, 5, 6, 7, u32::MAX]
-            .map(|count| backoff(count).as_secs())
+        let seconds: Vec<u64> = [0, 1, 2, 3, 4, 5, 6, 7, u32::MAX]
+            .map(|count| BACKOFF.after(count).as_secs())
             .into();
         assert_eq!(seconds, [1, 1, 2, 4, 8, 16, 30, 30, 30]);
     }

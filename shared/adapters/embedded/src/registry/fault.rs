@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use iib_oci::{Digest, DigestError};
+use iib_oci::{Digest, DigestError, TAG_GRAMMAR};
 use serde_json::{Value, json};
 
 use super::name::{ManifestName, Name};
@@ -15,7 +15,7 @@ use crate::DatabaseError;
 pub(super) enum Fault {
     #[error("the repository name `{0}` is not valid: use lower-case letters, digits and . _ - /")]
     NameInvalid(String),
-    #[error("the tag `{0}` is not valid: use letters, digits and . _ -, at most 128 of them")]
+    #[error("the tag `{0}` is not valid: {grammar}", grammar = TAG_GRAMMAR)]
     TagInvalid(String),
     #[error("the digest `{text}` cannot be used: write sha256: and 64 lower-case hex digits")]
     DigestInvalid { text: String, source: DigestError },

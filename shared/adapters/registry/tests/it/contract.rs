@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use iib_embedded::registry::{Auth, Password, RegistryStore, router};
+use iib_embedded::registry::{Auth, RegistryStore, router};
 use iib_registry::{RegistryClient, RegistryConfig};
 use iib_testkit::contract;
 use iib_testkit::docker_registry::{Access, DockerRegistry};
@@ -42,7 +42,7 @@ async fn the_contract_holds_over_the_embedded_registry_with_a_password() {
     contract::registry(async || {
         let auth = Auth::Basic {
             user: "ann".to_owned(),
-            password: Password::new("s3cret"),
+            password: iib_ports::Secret::new("s3cret"),
         };
         let host = serve_embedded(&folders, auth).await;
         let folder = tempfile::tempdir().unwrap();

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{VersionedPackage, place_by_version};
-use crate::{Candidate, Entry, Mode, PackageRows, PresentRow};
+use super::place_by_version;
+use crate::{Candidate, Entry, Mode, PackageRows, PlacedPackage, PresentRow};
 
 /// `p.v<version>` in channel `c`.
 fn bundle(version: &str) -> Candidate {
@@ -21,7 +21,7 @@ fn bundle(version: &str) -> Candidate {
 }
 
 /// Writes a package as the index database does, to read it again.
-fn written(before: &PackageRows, new: &Candidate, package: &VersionedPackage) -> PackageRows {
+fn written(before: &PackageRows, new: &Candidate, package: &PlacedPackage) -> PackageRows {
     let mut rows = PackageRows {
         name: "p".to_owned(),
         default_channel: Some(package.default_channel.clone()),
@@ -49,7 +49,7 @@ fn written(before: &PackageRows, new: &Candidate, package: &VersionedPackage) ->
     rows
 }
 
-fn all(versions: &[&str], mode: Mode) -> Result<VersionedPackage, String> {
+fn all(versions: &[&str], mode: Mode) -> Result<PlacedPackage, String> {
     let mut rows = PackageRows::default();
     let mut package = None;
     for version in versions {
@@ -62,7 +62,7 @@ fn all(versions: &[&str], mode: Mode) -> Result<VersionedPackage, String> {
 }
 
 /// Entries of the channel as `bundle depth` or `bundle depth -> bundle`.
-fn told(package: &VersionedPackage) -> Vec<String> {
+fn told(package: &PlacedPackage) -> Vec<String> {
     let entries = &package.channels["c"].entries;
     let name = |name: &str| name.trim_start_matches("p.v").to_owned();
     let line = |entry: &crate::NewEntry| {

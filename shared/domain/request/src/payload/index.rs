@@ -1,6 +1,6 @@
 //! The parameters that all index requests share (spec rest-api §4.3).
 
-use iib_oci::Arch;
+use iib_oci::{Arch, TAG_GRAMMAR, is_tag};
 use serde_json::Value;
 
 use super::{Payload, ReadContext, check_image, set, texts};
@@ -137,9 +137,7 @@ fn tags(value: Option<&Value>) -> Result<Vec<String>, Refusal> {
     };
     let mut tags = texts(value).ok_or_else(|| Refusal::not_strings(NAME))?;
     if let Some(bad) = tags.iter().find(|tag| !is_tag(tag)) {
-        let text = format!(
-            "\"{NAME}\" cannot hold `{bad}`: a tag is at most 128 letters, digits and . _ -, and does not begin with . or -"
-        );
+        let text = format!("\"{NAME}\" cannot hold `{bad}`: {TAG_GRAMMAR}");
         return Err(Refusal::new(Rule::Tag, NAME, text));
     }
     // The reference takes it, and one result replaces another.
@@ -152,12 +150,6 @@ fn tags(value: Option<&Value>) -> Result<Vec<String>, Refusal> {
     tags.sort();
     tags.dedup();
     Ok(tags)
-}
-
-/// What the distribution specification takes for a tag.
-fn is_tag(text: &str) -> bool {
-    let within = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-    text.len() <= 128 && text.bytes().all(within) && !text.starts_with(['.', '-'])
 }
 
 /// Whether a tag is one that a request's result gets: its number, or that and an architecture.

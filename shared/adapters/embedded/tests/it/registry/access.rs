@@ -6,8 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, Request, StatusCode};
 use iib_embedded::EmbeddedError;
-use iib_embedded::registry::{Auth, Password, RegistryStore};
+use iib_embedded::registry::{Auth, RegistryStore};
 use iib_oci::Digest;
+use iib_ports::Secret;
 
 use super::{Registry, refusal};
 
@@ -15,7 +16,7 @@ use super::{Registry, refusal};
 async fn without_the_password_everything_is_refused_with_a_challenge() {
     let registry = Registry::new(Auth::Basic {
         user: "me".to_owned(),
-        password: Password::new("secret"),
+        password: Secret::new("secret"),
     });
     let digest = Digest::of(b"x");
     for (method, path) in [
