@@ -39,7 +39,10 @@ def main() -> int:
         if not binary.is_file():
             print(f"package: there is no {binary}; build it first", file=sys.stderr)
             return 1
-        size, zipped = pack(name, binary, root / name / "bootstrap", arguments.packages, arguments.no_limits and not arguments.cargo_lambda)
+        # What is not as deployed is quickly packed.
+        level = 1 if arguments.no_limits else 9
+        unstripped = arguments.no_limits and not arguments.cargo_lambda
+        size, zipped = pack(name, binary, root / name / "bootstrap", arguments.packages, unstripped, level)
         print(f"{name:12} {size / MIB:6.2f} MiB stripped, {zipped / MIB:5.2f} MiB zipped")
         if size > LIMIT_BINARY or zipped > LIMIT_ZIP:
             too_large.append(name)
@@ -50,7 +53,7 @@ def main() -> int:
     return 0
 
 
-def pack(name: str, binary: Path, bootstrap: Path, packages: Path | None, unstripped: bool) -> tuple[int, int]:
+def pack(name: str, binary: Path, bootstrap: Path, packages: Path | None, unstripped: bool, level: int) -> tuple[int, int]:
     bootstrap.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(binary, bootstrap)
     if unstripped and shutil.which("strip"):
@@ -63,7 +66,7 @@ def pack(name: str, binary: Path, bootstrap: Path, packages: Path | None, unstri
     entry.external_attr = 0o100755 << 16
     entry.compress_type = zipfile.ZIP_DEFLATED
     with zipfile.ZipFile(package, "w") as archive:
-        archive.writestr(entry, bootstrap.read_bytes(), compresslevel=9)
+        archive.writestr(entry, bootstrap.read_bytes(), compresslevel=level)
     sizes = bootstrap.stat().st_size, package.stat().st_size
     if packages is None:
         os.remove(package)

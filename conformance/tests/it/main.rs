@@ -3,7 +3,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,
-    clippy::print_stdout,
     clippy::expect_used,
     clippy::disallowed_methods,
     reason = "a test says what it leaves out, and fails by panicking"

@@ -1,4 +1,4 @@
-//! A process dies at every port call of one add.
+//! A process dies at every port call of one add, or at a sample of them.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -12,6 +12,7 @@ use crate::check;
 use crate::drive::{dying, invoke, patiently, record, start, submit, sweep, total, work};
 use crate::input::Input;
 use crate::platform::{From, Message, Platform, Process};
+use crate::points::{Sample, all, chosen};
 use crate::tally::Tally;
 
 /// Calls that every add makes. If one is missing, the suite does not kill where it says it does.
@@ -48,32 +49,33 @@ pub(crate) struct Killed {
     requests: u64,
 }
 
-/// Runs one add for every call it makes, with a process that dies there.
+/// Runs one add for every call it makes, or for a sample of them, with a process that dies there.
 pub(crate) async fn everywhere(
     platform: &dyn Platform,
     input: &Input,
+    sample: Option<Sample>,
     tally: &mut Tally,
 ) -> anyhow::Result<Killed> {
     let mut killed = patiently(undisturbed(platform, input, tally)).await?;
-    // By their kinds, because some are made at the same time, and who is first differs.
     let kinds: BTreeSet<&'static str> = killed.calls.iter().copied().collect();
-    for last in [LastCall::Lost, LastCall::Unanswered] {
-        for call in &kinds {
-            let of_kind = killed.calls.iter().filter(|made| *made == call);
-            for before in 0..of_kind.count() {
-                let run = Run {
-                    platform,
-                    input,
-                    repository: input.repository(),
-                    death: Death::At(call, before),
-                    last,
-                };
-                let died = run.counted(&mut killed, tally).await?;
-                ensure!(died, "{}: it is never made", run.name());
-                tally.kill_points += 1;
-                tally.calls.insert(call);
-            }
-        }
+    let every = all(&killed.calls);
+    let points = match sample {
+        // While there is one kind of request, all it does is what every kind does.
+        Some(sample) => chosen(&every, &every, sample),
+        None => every,
+    };
+    for point in points {
+        let run = Run {
+            platform,
+            input,
+            repository: input.repository(),
+            death: point.death(),
+            last: point.last,
+        };
+        let died = run.counted(&mut killed, tally).await?;
+        ensure!(died, "{}: it is never made", run.name());
+        tally.kill_points += 1;
+        tally.calls.insert(point.call);
     }
     // These were all of them.
     let beyond = Run {

@@ -7,6 +7,7 @@ mod input;
 mod kills;
 mod local;
 mod platform;
+mod points;
 mod resources;
 mod scenarios;
 mod stack;
@@ -25,6 +26,7 @@ use crate::drive::patiently;
 use crate::input::Input;
 use crate::local::LocalMode;
 use crate::platform::Platform;
+use crate::points::Sample;
 use crate::resources::Resources;
 use crate::scenarios::{Scenarios, throttled};
 use crate::stack::{EmulatedStack, clients_at};
@@ -44,6 +46,20 @@ struct Options {
     /// without it the suite makes table, bucket, queues and key of its own
     #[arg(long, requires = "endpoint")]
     outputs: Option<PathBuf>,
+    /// Only so many of the kill points that requests of every kind have, chosen by the seed; those
+    /// of a kind's own are all played
+    #[arg(long, value_name = "COUNT")]
+    sample: Option<usize>,
+    /// Seed of the sample; without it, one that nobody chose
+    #[arg(long, default_value_t = fastrand::u64(..1 << 32), hide_default_value = true)]
+    seed: u64,
+}
+
+impl Options {
+    fn sample(&self) -> Option<Sample> {
+        let seed = self.seed;
+        self.sample.map(|size| Sample { size, seed })
+    }
 }
 
 /// Platforms to choose from.
@@ -73,6 +89,9 @@ const THROTTLED: [(Throttled, Pattern); 4] = [
 async fn main() -> ExitCode {
     let options = Options::parse();
     let mut tally = Tally::default();
+    if let Some(Sample { size, seed }) = options.sample() {
+        println!("a sample of the kill points: --sample {size} --seed {seed}");
+    }
     let ran = Box::pin(run(&options, &mut tally)).await;
     if let Err(error) = &ran {
         eprintln!("failed: {error:#}");
@@ -105,7 +124,7 @@ async fn run(options: &Options, tally: &mut Tally) -> anyhow::Result<()> {
     let local = async {
         let mut tally = Tally::default();
         let ran = match options.platform {
-            Over::Local | Over::Both => over_local(&registry, &mut tally).await,
+            Over::Local | Over::Both => over_local(options, &registry, &mut tally).await,
             Over::Stack => Ok(()),
         };
         (ran, tally)
@@ -133,10 +152,10 @@ async fn run(options: &Options, tally: &mut Tally) -> anyhow::Result<()> {
     local.0.and(stack.0)
 }
 
-async fn over_local(registry: &str, tally: &mut Tally) -> anyhow::Result<()> {
+async fn over_local(options: &Options, registry: &str, tally: &mut Tally) -> anyhow::Result<()> {
     let platform = LocalMode::new(registry)?;
     let input = patiently(Input::push(registry, &platform)).await?;
-    group(&platform, &input, tally).await?;
+    group(&platform, &input, options.sample(), tally).await?;
     Ok(())
 }
 
@@ -153,7 +172,7 @@ async fn over_stack(
     };
     let platform = EmulatedStack::new(resources.clone(), endpoint, registry).await?;
     let input = patiently(Input::push(registry, &platform)).await?;
-    let digest = group(&platform, &input, tally).await?;
+    let digest = group(&platform, &input, options.sample(), tally).await?;
     let (started, before) = (Instant::now(), tally.faults);
     for throttling in THROTTLED {
         let (emulator, what) = ((endpoint, &resources), (&input, &*digest));
@@ -175,14 +194,16 @@ async fn over_stack(
 async fn group(
     platform: &dyn Platform,
     input: &Input,
+    sample: Option<Sample>,
     tally: &mut Tally,
 ) -> anyhow::Result<String> {
     let name = platform.name();
     let started = Instant::now();
-    let killed = kills::everywhere(platform, input, tally).await?;
+    let killed = kills::everywhere(platform, input, sample, tally).await?;
     println!(
-        "{name}, kills: {} kill points at {} kinds of calls, {} healed by prune, {:.0} s",
+        "{name}, kills: {} of {} kill points at {} kinds of calls, {} healed by prune, {:.0} s",
         tally.kill_points,
+        2 * killed.calls.len(),
         tally.calls.len(),
         killed.swept,
         started.elapsed().as_secs_f64()

@@ -117,7 +117,7 @@ pub struct Document {
 }
 
 /// The documents of a catalog file, one after the other. Of a stream of JSON no more is in memory
-/// than a document or [`CHUNK`]; YAML is read as a whole.
+/// than a document or `CHUNK`; YAML is read as a whole.
 #[derive(Debug)]
 pub struct Documents<R> {
     reader: R,

@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+"""Fills numbers that stand in template.yaml or in the code into documents.
+
+In a document a number is held in one of two ways: by the name of a parameter of the template before it
+(`` `ApiRateLimit` 50 ``), or between comments that name it (`<!--=lease-->90<!--/-->`), which are not
+seen where Markdown is shown. The names are in NUMBERS below. Without --into it changes nothing, and the exit
+code is 1 where a document has another number.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from check import ROOT, read_template
+
+DOCUMENTS = [ROOT / "docs" / name for name in ("RUNBOOK.md", "SCALE.md")]
+MARKED = re.compile(r"<!--=([\w-]+)-->(.*?)<!--/-->", re.DOTALL)
+# A number that goes on is one with a unit or a part of its own.
+PARAMETER = re.compile(r"(`([A-Z]\w+)` \(?)(\d+)(?![\d.])")
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
+
+TEMPLATE = read_template()
+
+
+class Failure(Exception):
+    """There is no such number; the text is all there is to say."""
+
+
+def parameter(name: str) -> int:
+    value = TEMPLATE["Parameters"][name]["Default"]
+    return int(re.fullmatch(r"rate\((\d+) minutes?\)", value)[1]) if isinstance(value, str) else value
+
+
+def resource(name: str, *path: str) -> int:
+    """A property of a resource; what refers to a parameter is its default."""
+    value = TEMPLATE["Resources"][name]["Properties"]
+    for part in path:
+        value = value[part]
+    return parameter(value["Ref"]) if isinstance(value, dict) else value
+
+
+def files(place: str) -> list[Path]:
+    """Sources of a crate, or a file or folder of them; no tests."""
+    place = ROOT / place
+    if place.is_file():
+        return [place]
+    source = place / "src" if (place / "src").is_dir() else place
+    return [file for file in sorted(source.rglob("*.rs")) if "tests" not in (file.stem, file.parent.name)]
+
+
+def code(folder: str, name: str) -> int:
+    """A constant of the code, or a default (`name: …`), wherever it is there: a number, a product, or a
+    duration in seconds."""
+    units = {"secs": 1, "mins": 60, "hours": 3600}
+    value = r"\d[\d_* ]*|\w+::from_\w+\([\d_* ]+\)"
+    declared = re.compile(rf"\b(?:const {name}: [^=]+=|{name}:) ({value})[;,]")
+    found = set()
+    for file in files(folder):
+        text = file.read_text(encoding="utf-8").split("#[cfg(test)]")[0]
+        found |= {match[1] for match in declared.finditer(text)}
+    values = set()
+    for text in found:
+        duration = re.fullmatch(r"\w+::from_(secs|mins|hours)\((.*)\)", text)
+        product = (duration[2] if duration else text).replace("_", "").split("*")
+        value = units[duration[1]] if duration else 1
+        for factor in product:
+            value *= int(factor)
+        values.add(value)
+    if len(values) != 1:
+        raise Failure(f"{folder} has {len(values)} values of {name}, not one")
+    return values.pop()
+
+
+def waits() -> list[int]:
+    """Seconds between the attempts of a stage."""
+    first, longest = code("shared/pipeline", "FIRST_WAIT"), code("shared/pipeline", "LONGEST_WAIT")
+    return [min(first * 4**attempt, longest) for attempt in range(parameter("MaxAttempts") - 1)]
+
+
+def listed(numbers: list[int]) -> str:
+    *most, last = map(str, numbers)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+STAGES = ("Pin", "Mutate", "Push")
+STAGE_FUNCTIONS = [f"{stage}Function" for stage in STAGES]
+
+
+def in_flight() -> int:
+    """Messages that the three queues hand out at once."""
+    batches = [resource(f, "Events", "Queue", "Properties", "BatchSize") for f in STAGE_FUNCTIONS]
+    return sum(parameter(f"{stage}MaximumConcurrency") * batch for stage, batch in zip(STAGES, batches))
+
+
+def deliveries() -> int:
+    counts = {resource(f"{stage}Queue", "RedrivePolicy", "maxReceiveCount") for stage in STAGES}
+    if len(counts) != 1:
+        raise Failure("the stages' queues give messages up after different numbers of deliveries")
+    return counts.pop()
+
+
+NUMBERS = {
+    # Attempts of a stage, and deliveries of its messages.
+    "attempts": lambda: parameter("MaxAttempts"),
+    "waits": lambda: listed(waits()),
+    "waits-seconds": lambda: sum(waits()),
+    "deliveries": deliveries,
+    "store-wait": lambda: code("shared/pipeline", "STORE_WAIT"),
+    "deliveries-minutes": lambda: deliveries() * code("shared/pipeline", "STORE_WAIT") / 60,
+    "in-flight": in_flight,
+    "dead-letter-deliveries": lambda: resource("DeadLetterQueue", "RedrivePolicy", "maxReceiveCount"),
+    "dead-letter-minutes": lambda: resource("DeadLetterQueue", "VisibilityTimeout") / 60,
+    "artifact-retries": lambda: retries("ArtifactFunction"),
+    "artifact-tries": lambda: retries("ArtifactFunction") + 1,
+    "lease": lambda: code("shared/pipeline", "LEASE"),
+    "idle": lambda: 2 * parameter("StageTimeoutSeconds"),
+    "idle-minutes": lambda: 2 * parameter("StageTimeoutSeconds") / 60,
+    "lookups": lambda: code("shared/pipeline", "LOOKUPS"),
+    "pin-batch": lambda: resource("PinFunction", "Events", "Queue", "Properties", "BatchSize"),
+    # Functions, alarms.
+    "all-concurrency": lambda: sum(parameter(f"{name}MaximumConcurrency") for name in (*STAGES, "DeadLetter")),
+    "mutate-concurrency": lambda: parameter("MutateMaximumConcurrency"),
+    "push-concurrency": lambda: parameter("PushMaximumConcurrency"),
+    "intake-timeout": lambda: resource("IntakeFunction", "Timeout"),
+    "mutate-memory": lambda: resource("MutateFunction", "MemorySize"),
+    "disk-megabytes": lambda: parameter("EphemeralStorageMegabytes"),
+    "index-gib": lambda: parameter("MaxIndexBytes") / GIB,
+    "queue-age-minutes": lambda: parameter("QueueAgeAlarmSeconds") / 60,
+    "oldest-minutes": lambda: resource("OldestLiveRequestAlarm", "Threshold") / 60,
+    "prune-alarm-minutes": lambda: resource("PruneMissingAlarm", "Period") / 60,
+    "duration-percent": lambda: parameter("DurationAlarmMilliseconds") / parameter("StageTimeoutSeconds") / 10,
+    "burst": lambda: parameter("ApiBurstLimit"),
+    "rate": lambda: parameter("ApiRateLimit"),
+    # Prune.
+    "prune-minutes": lambda: parameter("PruneSchedule"),
+    "expired": lambda: code("shared/pipeline/src/prune", "MOST"),
+    "expired-hour": lambda: expired_an_hour(),
+    "expired-day": lambda: 24 * expired_an_hour(),
+    "prune-seconds": lambda: resource("PruneFunction", "Timeout") - code("shared/pipeline/src/prune.rs", "RESERVE"),
+    "data-days": lambda: parameter("DataDaysToLive"),
+    "once-days": lambda: code("shared/adapters/aws", "TEMPORARY_DAYS"),
+    # Limits of the code.
+    "bundles": lambda: code("shared/domain/request", "max_bundles"),
+    "bundle-mib": lambda: code("shared/domain/request", "max_bundle_bytes") / MIB,
+    "body-mib": lambda: code("functions/intake", "BODY_LIMIT") / MIB,
+    "answer-mib": lambda: code("functions/intake", "ANSWER_LIMIT") / MIB,
+    "log-mib": lambda: code("shared/pipeline", "WHOLE_LIMIT") / MIB,
+    "log-tail-mib": lambda: code("shared/pipeline", "TAIL_LIMIT") / MIB,
+    "link-minutes": lambda: code("shared/adapters/aws", "LINK_LIFE") / 60,
+    "record-kib": lambda: code("shared/adapters/aws", "INLINE") / KIB,
+    "reason-characters": lambda: code("shared/adapters/registry", "REASON_LIMIT"),
+    "letter-kib": lambda: code("shared/pipeline", "LOGGED") / KIB,
+    "upload-part-mib": lambda: code("shared/adapters/aws/src/artifacts", "PART") / MIB,
+    "ecr-part-mib": lambda: code("shared/adapters/aws/src/ecr", "PART") / MIB,
+    "table-attempts": lambda: code("shared/adapters/aws", "ATTEMPTS"),
+    "registry-attempts": lambda: code("shared/adapters/registry", "ATTEMPTS"),
+    "retry-after": lambda: code("shared/adapters/registry", "RETRY_AFTER_CAP"),
+    "page": lambda: code("shared/domain/request", "max_per_page"),
+}
+
+
+def retries(function: str) -> int:
+    return resource(function, "EventInvokeConfig", "MaximumRetryAttempts")
+
+
+def expired_an_hour() -> int:
+    return code("shared/pipeline/src/prune", "MOST") * 60 // parameter("PruneSchedule")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--into", action="store_true", help="write the numbers into the documents")
+    into = parser.parse_args().into
+    faults, used = [], set()
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        filled = fill(text, document.name, faults, used)
+        if into:
+            document.write_text(filled, encoding="utf-8")
+        else:
+            lines = zip(text.splitlines(), filled.splitlines())
+            faults += [
+                f"{document.name}:{at}: not as in template and code; infra/local/figures.py --into makes it so"
+                for at, (old, new) in enumerate(lines, 1) if old != new
+            ]
+    faults += [f"no document has the number {name}" for name in NUMBERS if name not in used]
+    for fault in dict.fromkeys(faults):
+        print(f"figures: {fault}", file=sys.stderr)
+    if not faults and not into:
+        print(f"docs: {len(used)} numbers are those of template and code")
+    return 1 if faults else 0
+
+
+def fill(text: str, document: str, faults: list[str], used: set[str]) -> str:
+    def marked(match: re.Match) -> str:
+        name = match[1]
+        used.add(name)
+        try:
+            return f"<!--={name}-->{shown(NUMBERS[name]())}<!--/-->"
+        except KeyError as error:
+            faults.append(f"{document}: {name}: there is no {error}")
+        except Failure as error:
+            faults.append(f"{document}: {name}: {error}")
+        return match[0]
+
+    def by_parameter(match: re.Match) -> str:
+        default = TEMPLATE["Parameters"].get(match[2], {}).get("Default")
+        if not isinstance(default, int):
+            return match[0]
+        used.add(match[2])
+        return f"{match[1]}{default}"
+
+    return PARAMETER.sub(by_parameter, MARKED.sub(marked, text))
+
+
+def shown(value) -> str:
+    """In groups of three digits from five on; without a fraction where there is none."""
+    if isinstance(value, str):
+        return value
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{int(text):,}".replace(",", " ") if text.isdigit() and len(text) > 4 else text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
