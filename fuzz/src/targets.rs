@@ -9,7 +9,7 @@ use iib_catalog::AddOptions;
 use iib_fbc::{Catalog, Picture, ServeFault, ServeForm, ServePlan, check, read_text, to_text};
 use iib_indexdb::{ExportError, SqliteIndex};
 use iib_ports::IndexDb as _;
-use iib_request::{AddRequest, ApiSettings, BinaryImages};
+use iib_request::{ApiSettings, BinaryImages, KINDS, ReadContext, Request};
 
 /// Files of a bundle, parted by null bytes: annotations, dependencies, then manifests. It is read or
 /// refused.
@@ -98,25 +98,26 @@ pub fn database(data: &[u8]) {
     );
 }
 
-/// The body of a call. What is taken is kept and read again as the same.
+/// The body of a call, read as each kind of request. What is taken is kept and read again as the same.
 pub fn payload(data: &[u8]) {
     let Ok(payload) = serde_json::from_slice(data) else {
         return;
     };
-    let read = AddRequest::read(
-        &payload,
-        &ApiSettings::default(),
-        &BinaryImages::default(),
-        None,
-    );
-    match read {
-        Ok(request) => {
-            let kept = serde_json::to_string(&request).expect("a request can be kept");
-            let again: AddRequest = serde_json::from_str(&kept).expect("it can be read again");
-            assert!(again == request, "{kept}");
-        }
-        Err(refusal) => {
-            let _ = refusal.to_string();
+    let context = ReadContext {
+        api: &ApiSettings::default(),
+        binary_images: &BinaryImages::default(),
+        user: None,
+    };
+    for kind in &KINDS {
+        match (kind.read)(&payload, &context) {
+            Ok(request) => {
+                let kept = serde_json::to_string(&request).expect("a request can be kept");
+                let again: Request = serde_json::from_str(&kept).expect("it can be read again");
+                assert!(again == request, "{kept}");
+            }
+            Err(refusal) => {
+                let _ = refusal.to_string();
+            }
         }
     }
 }

@@ -100,7 +100,7 @@ async fn log(tally: &mut Tally, when: &str, deps: &Deps, id: RequestId) -> anyho
     if lines.len() != text.lines().count() {
         tally.duplicated(&format!("{when}: lines in the log of request {id}: {text}"));
     }
-    if !text.contains(" pin Resolving the bundles") {
+    if !text.contains(" pin Resolving the container images") {
         tally.lost(&format!("{when}: lines of the log of request {id}: {text}"));
     }
     if text.contains(TOKEN) {

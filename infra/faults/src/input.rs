@@ -8,7 +8,7 @@ use iib_oci::{Arch, Digest, PullSpec, Reference, Repository, SmallImage};
 use iib_pipeline::intake::Submission;
 use iib_ports::{InMemory, Registry, Secret};
 use iib_registry::{RegistryClient, RegistryConfig};
-use iib_request::AddRequest;
+use iib_request::{AddRequest, CreateEmptyIndex};
 use iib_testkit::images;
 
 use crate::drive::{record, start, submit, work};
@@ -20,12 +20,14 @@ pub(crate) const TAG: &str = "newest";
 /// Comes with every request, and has to be forgotten with it.
 pub(crate) const TOKEN: &str = "ann:hunter2";
 
-/// Two requests whose results differ.
+/// Requests whose results differ.
 pub(crate) struct Input {
     /// Adds a bundle to an index.
     pub(crate) request: Submission,
     /// Makes an index of another bundle.
     pub(crate) other: Submission,
+    /// Makes an index without operators: the kind of request that does least.
+    pub(crate) empty: Submission,
     client: RegistryClient,
     /// Where repositories for results begin: of this run and platform alone.
     results: String,
@@ -68,6 +70,12 @@ impl Input {
             .index_image_resolved
             .context("no index to begin with")?;
         Ok(Self {
+            empty: CreateEmptyIndex {
+                from_index: index.clone(),
+                binary_image: Some(binary.to_string()),
+                ..CreateEmptyIndex::default()
+            }
+            .into(),
             request: add(lantern, Some(index)),
             other,
             client,

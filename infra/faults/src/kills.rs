@@ -1,10 +1,11 @@
-//! A process dies at every port call of one add, or at a sample of them.
+//! A process dies at every port call of one request, or at a sample of them.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use anyhow::{Context as _, anyhow, ensure};
-use iib_request::{RequestId, Stage};
+use iib_pipeline::intake::Submission;
+use iib_request::{Request, RequestId, Stage};
 use iib_testkit::crash::{Death, LastCall};
 use jiff::SignedDuration;
 
@@ -12,11 +13,11 @@ use crate::check;
 use crate::drive::{dying, invoke, patiently, record, start, submit, sweep, total, work};
 use crate::input::Input;
 use crate::platform::{From, Message, Platform, Process};
-use crate::points::{Sample, all, chosen};
+use crate::points::{Point, Sample, all, chosen};
 use crate::tally::Tally;
 
-/// Calls that every add makes. If one is missing, the suite does not kill where it says it does.
-const EXPECTED: [&str; 18] = [
+/// Calls that every request makes. If one is missing, the suite does not kill where it says it does.
+const EXPECTED: [&str; 16] = [
     "artifacts.delete",
     "artifacts.get",
     "artifacts.put",
@@ -33,41 +34,70 @@ const EXPECTED: [&str; 18] = [
     "requests.create",
     "requests.get",
     "requests.replace",
-    "secrets.forget",
-    "secrets.keep",
 ];
+
+/// Calls of requests that come with a secret.
+const WITH_SECRET: [&str; 2] = ["secrets.forget", "secrets.keep"];
+
+/// A request that is killed.
+#[derive(Clone, Copy)]
+pub(crate) struct Victim<'a> {
+    /// Its kind, for messages.
+    pub(crate) kind: &'a str,
+    pub(crate) submission: &'a Submission,
+}
+
+impl Victim<'_> {
+    /// Whether its result gets the build tag of the suite.
+    fn is_tagged(&self) -> bool {
+        matches!(&self.submission.request, Request::Add(add) if !add.build_tags.is_empty())
+    }
+
+    fn expected_calls(&self) -> Vec<&'static str> {
+        let secrets = self
+            .submission
+            .overwrite_token
+            .iter()
+            .flat_map(|_| WITH_SECRET);
+        EXPECTED.into_iter().chain(secrets).collect()
+    }
+}
 
 /// What the kills of a platform came to, beside the tally.
 pub(crate) struct Killed {
-    /// Calls of an add that nobody disturbs.
+    /// Kill points that were played.
+    pub(crate) played: usize,
+    /// Calls of a request that nobody disturbs.
     pub(crate) calls: Vec<&'static str>,
     /// Runs that only prune could end, because no message was left.
     pub(crate) swept: usize,
-    /// Digest of the list that the add makes.
+    /// Digest of the list that the request makes.
     pub(crate) digest: String,
     /// How many requests there are by now.
     requests: u64,
 }
 
-/// Runs one add for every call it makes, or for a sample of them, with a process that dies there.
+/// Runs one request for every call it makes, with a process that dies there. Of the points in
+/// `shared`, where those of another kind were played, only a sample if there is one.
 pub(crate) async fn everywhere(
     platform: &dyn Platform,
     input: &Input,
-    sample: Option<Sample>,
+    victim: Victim<'_>,
+    shared: Option<(&[Point], Sample)>,
     tally: &mut Tally,
 ) -> anyhow::Result<Killed> {
-    let mut killed = patiently(undisturbed(platform, input, tally)).await?;
+    let mut killed = patiently(undisturbed(platform, input, victim, tally)).await?;
     let kinds: BTreeSet<&'static str> = killed.calls.iter().copied().collect();
     let every = all(&killed.calls);
-    let points = match sample {
-        // While there is one kind of request, all it does is what every kind does.
-        Some(sample) => chosen(&every, &every, sample),
+    let points = match shared {
+        Some((shared, sample)) => chosen(&every, shared, sample),
         None => every,
     };
     for point in points {
         let run = Run {
             platform,
             input,
+            victim,
             repository: input.repository(),
             death: point.death(),
             last: point.last,
@@ -75,24 +105,23 @@ pub(crate) async fn everywhere(
         let died = run.counted(&mut killed, tally).await?;
         ensure!(died, "{}: it is never made", run.name());
         tally.kill_points += 1;
+        killed.played += 1;
         tally.calls.insert(point.call);
     }
     // These were all of them.
     let beyond = Run {
         platform,
         input,
+        victim,
         repository: input.repository(),
         death: Death::After(killed.calls.len()),
         last: LastCall::Lost,
     };
     let died = beyond.counted(&mut killed, tally).await?;
-    ensure!(
-        !died,
-        "{}: an add makes more calls than before",
-        beyond.name()
-    );
-    for call in EXPECTED.iter().filter(|call| !kinds.contains(*call)) {
-        let missing = Err(anyhow!("an add does not call {call}"));
+    ensure!(!died, "{}: it makes more calls than before", beyond.name());
+    let expected = victim.expected_calls();
+    for call in expected.iter().filter(|call| !kinds.contains(*call)) {
+        let missing = Err(anyhow!("{} does not call {call}", victim.kind));
         tally.scenario(platform.name(), missing);
     }
     if let Some(letter) = platform.receive(From::DeadLetters).await? {
@@ -101,20 +130,22 @@ pub(crate) async fn everywhere(
     Ok(killed)
 }
 
-/// An add when nothing goes wrong.
+/// The request when nothing goes wrong.
 async fn undisturbed(
     platform: &dyn Platform,
     input: &Input,
+    victim: Victim<'_>,
     tally: &mut Tally,
 ) -> anyhow::Result<Killed> {
     let process = start(platform, &input.repository()).await?;
     let (deps, alive) = dying(&process.deps, Death::Never, LastCall::Lost);
-    let id = submit(&deps, &input.request).await;
+    let id = submit(&deps, victim.submission).await;
     let id = id.with_context(|| format!("{} takes no request in", platform.name()))?;
     work(platform, &deps, None).await?;
     let digest = check::complete(tally, platform.name(), &process.deps, id, None).await?;
     let digest = digest.with_context(|| tally.complaints.join("; "))?;
     Ok(Killed {
+        played: 0,
         calls: alive.made(),
         swept: 0,
         digest,
@@ -122,10 +153,11 @@ async fn undisturbed(
     })
 }
 
-/// One add, killed once.
+/// One request, killed once.
 struct Run<'a> {
     platform: &'a dyn Platform,
     input: &'a Input,
+    victim: Victim<'a>,
     repository: String,
     death: Death,
     last: LastCall,
@@ -143,7 +175,8 @@ struct Left {
 impl Run<'_> {
     fn name(&self) -> String {
         let platform = self.platform.name();
-        format!("{platform}, killed {:?}, {:?}", self.death, self.last)
+        let (kind, death, last) = (self.victim.kind, self.death, self.last);
+        format!("{platform}, {kind} killed {death:?}, {last:?}")
     }
 
     /// The whole of it, within some time. Tells whether the process died.
@@ -179,9 +212,11 @@ impl Run<'_> {
             check::complete(tally, when, deps, RequestId(number), expected).await?;
         }
         check::all_ended(tally, when, &process.deps, made).await?;
-        let tagged = self.input.tagged(&self.repository).await?;
-        if tagged.as_str() != killed.digest {
-            tally.lost(&format!("{when}: the build tag names {tagged}"));
+        if self.victim.is_tagged() {
+            let tagged = self.input.tagged(&self.repository).await?;
+            if tagged.as_str() != killed.digest {
+                tally.lost(&format!("{when}: the build tag names {tagged}"));
+            }
         }
         self.repeat(when, &process, ids, &done, tally).await?;
         Ok(left.died)
@@ -190,7 +225,7 @@ impl Run<'_> {
     async fn kill(&self) -> anyhow::Result<Left> {
         let process = start(self.platform, &self.repository).await?;
         let (deps, crash) = dying(&process.deps, self.death, self.last);
-        let acknowledged = submit(&deps, &self.input.request).await;
+        let acknowledged = submit(&deps, self.victim.submission).await;
         let mut left = Left {
             acknowledged,
             done: Vec::new(),
@@ -226,7 +261,7 @@ impl Run<'_> {
         let id = match left.acknowledged {
             Some(id) => id,
             None => {
-                let again = submit(&process.deps, &self.input.request).await;
+                let again = submit(&process.deps, self.victim.submission).await;
                 again.context("a second call is refused")?
             }
         };

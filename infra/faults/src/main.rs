@@ -24,9 +24,10 @@ use iib_testkit::ministack::Ministack;
 
 use crate::drive::patiently;
 use crate::input::Input;
+use crate::kills::{Killed, Victim};
 use crate::local::LocalMode;
 use crate::platform::Platform;
-use crate::points::Sample;
+use crate::points::{Point, Sample};
 use crate::resources::Resources;
 use crate::scenarios::{Scenarios, throttled};
 use crate::stack::{EmulatedStack, clients_at};
@@ -198,16 +199,19 @@ async fn group(
     tally: &mut Tally,
 ) -> anyhow::Result<String> {
     let name = platform.name();
-    let started = Instant::now();
-    let killed = kills::everywhere(platform, input, sample, tally).await?;
-    println!(
-        "{name}, kills: {} of {} kill points at {} kinds of calls, {} healed by prune, {:.0} s",
-        tally.kill_points,
-        2 * killed.calls.len(),
-        tally.calls.len(),
-        killed.swept,
-        started.elapsed().as_secs_f64()
-    );
+    let empty = Victim {
+        kind: "create-empty-index",
+        submission: &input.empty,
+    };
+    let add = Victim {
+        kind: "add",
+        submission: &input.request,
+    };
+    // The small kind at every point; of what another kind shares with it, a sample.
+    let small = kill(platform, input, empty, None, tally).await?;
+    let shared = points::all(&small.calls);
+    let shared = sample.map(|sample| (&*shared, sample));
+    let killed = kill(platform, input, add, shared, tally).await?;
     let (started, before) = (Instant::now(), tally.faults);
     let scenarios = Scenarios {
         platform,
@@ -222,4 +226,26 @@ async fn group(
         started.elapsed().as_secs_f64()
     );
     Ok(killed.digest)
+}
+
+#[expect(clippy::print_stdout, reason = "a command speaks to its user")]
+async fn kill(
+    platform: &dyn Platform,
+    input: &Input,
+    victim: Victim<'_>,
+    shared: Option<(&[Point], Sample)>,
+    tally: &mut Tally,
+) -> anyhow::Result<Killed> {
+    let started = Instant::now();
+    let killed = kills::everywhere(platform, input, victim, shared, tally).await?;
+    println!(
+        "{}, kills of {}: {} of {} kill points, {} healed by prune, {:.0} s",
+        platform.name(),
+        victim.kind,
+        killed.played,
+        2 * killed.calls.len(),
+        killed.swept,
+        started.elapsed().as_secs_f64()
+    );
+    Ok(killed)
 }

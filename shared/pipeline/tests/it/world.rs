@@ -471,7 +471,7 @@ pub(crate) async fn deliver(deps: &Deps, task: &Task) -> Verdict {
         assert!(![Stage::Queued, Stage::Done].contains(&task.stage));
         iib_pipeline::run(deps, task.stage, task).await
     };
-    match tokio::time::timeout(PATIENCE, work).await {
+    match tokio::time::timeout(PATIENCE, Box::pin(work)).await {
         Ok(verdict) => verdict,
         Err(_) => panic!("{task:?} hangs"),
     }

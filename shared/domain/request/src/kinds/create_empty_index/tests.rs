@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::{ApiSettings, BinaryImages};
 
-fn read(members: Value) -> Result<CreateEmptyIndex, Refusal> {
+fn read(members: &Value) -> Result<CreateEmptyIndex, Refusal> {
     let mut payload = json!({
         "from_index": "r.example/index:v4.6",
         "binary_image": "r.example/base:v4.6",
@@ -76,7 +76,7 @@ fn of_several_faults_the_first_in_the_order_of_the_reference_is_told() {
             let later = later.as_object().unwrap().clone();
             members.as_object_mut().unwrap().extend(later);
         }
-        let refused = read(members).unwrap_err();
+        let refused = read(&members).unwrap_err();
         let (status, text) = (refused.status(), refused.to_string());
         assert_eq!((status, text.as_str()), (400, faults[n].1));
     }
@@ -106,26 +106,26 @@ fn nothing_where_something_has_to_be() {
             "The \"binary_image\" value must be a non-empty string",
         ),
     ] {
-        assert_eq!(read(members).unwrap_err().to_string(), text);
+        assert_eq!(read(&members).unwrap_err().to_string(), text);
     }
 }
 
 #[test]
 fn what_is_sent_is_kept_and_nothing_is_none() {
-    let plain = read(json!({})).unwrap();
+    let plain = read(&json!({})).unwrap();
     assert_eq!((&plain.labels, plain.output_fbc), (&None, None));
     for nothing in [
         json!({"labels": {}}),
         json!({"labels": null, "output_fbc": null}),
     ] {
-        assert_eq!(read(nothing).unwrap(), plain);
+        assert_eq!(read(&nothing).unwrap(), plain);
     }
     let full = json!({
         "labels": {"version": "v4.15", "a": ""},
         "output_fbc": false,
         "distribution_scope": "Dev",
     });
-    let full = read(full).unwrap();
+    let full = read(&full).unwrap();
     assert_eq!(full.distribution_scope, Some(Scope::Dev));
     assert_eq!(
         (full.labels.unwrap().len(), full.output_fbc),
@@ -136,7 +136,7 @@ fn what_is_sent_is_kept_and_nothing_is_none() {
 
 #[test]
 fn a_catalog_is_not_built_yet() {
-    assert!(read(json!({})).unwrap().not_built().is_empty());
-    let catalog = read(json!({"output_fbc": true})).unwrap();
+    assert!(read(&json!({})).unwrap().not_built().is_empty());
+    let catalog = read(&json!({"output_fbc": true})).unwrap();
     assert_eq!(catalog.not_built(), ["output_fbc"]);
 }
