@@ -8,6 +8,7 @@ use iib_bundle::{Bundle, BundleFiles};
 use iib_catalog::AddOptions;
 use iib_fbc::{Catalog, Picture, ServeFault, ServeForm, ServePlan, check, read_text, to_text};
 use iib_indexdb::{ExportError, SqliteIndex};
+use iib_oci::hosts::HostRules;
 use iib_ports::IndexDb as _;
 use iib_request::{ApiSettings, BinaryImages, KINDS, ReadContext, Request};
 
@@ -106,6 +107,7 @@ pub fn payload(data: &[u8]) {
     let context = ReadContext {
         api: &ApiSettings::default(),
         binary_images: &BinaryImages::default(),
+        hosts: &HostRules::default(),
         user: None,
     };
     for kind in &KINDS {

@@ -184,6 +184,7 @@ mod tests {
                 notifier: Arc::new(RecordingNotifier::default()),
                 api: ApiSettings::default(),
                 binary_images: BinaryImages::new(),
+                hosts: iib_oci::hosts::HostRules::default(),
             };
             let watch = Watch::new(ArtifactDeps {
                 intake,

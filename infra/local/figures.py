@@ -74,8 +74,13 @@ def code(folder: str, name: str) -> int:
 
 def waits() -> list[int]:
     """Seconds between the attempts of a stage."""
-    first, longest = code("shared/pipeline", "FIRST_WAIT"), code("shared/pipeline", "LONGEST_WAIT")
-    return [min(first * 4**attempt, longest) for attempt in range(parameter("MaxAttempts") - 1)]
+    text = (ROOT / "shared/pipeline/src/stage.rs").read_text(encoding="utf-8")
+    seconds = r"Duration::from_secs\((\d+)\)"
+    found = re.search(rf"ATTEMPTS: Backoff =\s*Backoff::new\({seconds}, {seconds}\)\.growing_by\(([\d.]+)\)", text)
+    if not found:
+        raise Failure("shared/pipeline/src/stage.rs does not say how long attempts wait")
+    first, longest, factor = int(found[1]), int(found[2]), float(found[3])
+    return [int(min(first * factor**attempt, longest)) for attempt in range(parameter("MaxAttempts") - 1)]
 
 
 def listed(numbers: list[int]) -> str:
@@ -134,10 +139,10 @@ NUMBERS = {
     "rate": lambda: parameter("ApiRateLimit"),
     # Prune.
     "prune-minutes": lambda: parameter("PruneSchedule"),
-    "expired": lambda: code("shared/pipeline/src/prune", "MOST"),
+    "expired": lambda: expired_a_run(),
     "expired-hour": lambda: expired_an_hour(),
     "expired-day": lambda: 24 * expired_an_hour(),
-    "prune-seconds": lambda: resource("PruneFunction", "Timeout") - code("shared/pipeline/src/prune.rs", "RESERVE"),
+    "prune-seconds": lambda: prune_seconds(),
     "data-days": lambda: parameter("DataDaysToLive"),
     "once-days": lambda: code("shared/adapters/aws", "TEMPORARY_DAYS"),
     # Limits of the code.
@@ -164,8 +169,21 @@ def retries(function: str) -> int:
     return resource(function, "EventInvokeConfig", "MaximumRetryAttempts")
 
 
+# Seconds that a request takes whose data goes (measured).
+EXPIRING = 0.15
+
+
+def prune_seconds() -> int:
+    prune = "shared/pipeline/src/prune.rs"
+    return code(prune, "LONGEST_RUN") - code(prune, "RESERVE")
+
+
+def expired_a_run() -> int:
+    return min(code("shared/pipeline/src/prune", "MOST"), int(prune_seconds() / EXPIRING))
+
+
 def expired_an_hour() -> int:
-    return code("shared/pipeline/src/prune", "MOST") * 60 // parameter("PruneSchedule")
+    return expired_a_run() * 60 // parameter("PruneSchedule")
 
 
 def main() -> int:

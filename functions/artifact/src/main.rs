@@ -5,6 +5,6 @@ use iib_edge::StartFailure;
 
 #[tokio::main]
 async fn main() -> Result<(), StartFailure> {
-    let connect = |cloud: &Cloud| Ok(cloud.artifact());
+    let connect = |cloud: &Cloud| cloud.artifact();
     iib_cloud::serve(connect, iib_artifact::handle).await
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use iib_oci::hosts::HostRules;
 use iib_ports::{Artifacts, Clock, IndexDb, Logs, Notifier, Queue, Registry, Requests, Secrets};
 use iib_request::{ApiSettings, WorkSettings};
 
@@ -34,6 +35,8 @@ pub struct Deps {
     pub api: ApiSettings,
     /// Settings of the work.
     pub work: WorkSettings,
+    /// Which hosts images may be at. The registry client holds to it, too.
+    pub hosts: HostRules,
     /// Folder for files of a running stage. Nothing in it outlives the stage.
     pub scratch: PathBuf,
 }

@@ -7,6 +7,7 @@ use iib_ports::{
     Requests, SecretError, Secrets, StoreError, chain,
 };
 use iib_request::{Record, RequestId, Stage, State, Update};
+use jiff::Timestamp;
 use tracing::warn;
 
 /// Intermediate artifacts of a request that are listed at once; attempts leave one or two each.
@@ -49,19 +50,10 @@ impl Classify for CleanUpError {
 }
 
 impl Ending<'_> {
-    /// Adds a line to the build log. A log that cannot be written is no reason to fail.
-    pub(crate) async fn log(&self, id: RequestId, stage: Stage, text: &str) {
-        let line = format!("{} {stage} {text}", self.clock.now());
-        if let Err(error) = self.logs.append(id, &[line]).await {
-            warn!(request.id = id.0, error = %chain(&error), "log line lost");
-        }
-    }
-
-    /// Tells and logs a change that was stored, made by this stage.
-    pub(crate) async fn told(&self, record: &Record, stage: Stage, update: &Update) {
-        self.notifier.updated(record, update).await;
-        if let Some(new) = &update.state {
-            self.log(record.id, stage, &new.state_reason).await;
+    /// Adds lines to the build log. A log that cannot be written is no reason to fail.
+    pub(crate) async fn log(&self, id: RequestId, lines: &[String]) {
+        if let Err(error) = self.logs.append(id, lines).await {
+            warn!(request.id = id.0, error = %chain(&error), "log lines lost");
         }
     }
 
@@ -70,12 +62,14 @@ impl Ending<'_> {
     /// # Errors
     /// [`StoreError`]: with a conflict somebody else wrote in between, and nothing was changed.
     pub(crate) async fn fail(&self, record: Record, reason: String) -> Result<Record, StoreError> {
-        let stage = record.work.stage;
+        let (now, stage) = (self.clock.now(), record.work.stage);
+        let line = line(now, stage, &reason);
         let mut failed = record;
         let update = Update::state(State::Failed, reason.clone());
-        failed.fail(reason, self.clock.now());
+        failed.fail(reason, now);
         let failed = self.requests.replace(failed).await?;
-        self.told(&failed, stage, &update).await;
+        self.notifier.updated(&failed, &update).await;
+        self.log(failed.id, &[line]).await;
         Ok(failed)
     }
 
@@ -143,6 +137,11 @@ impl Ending<'_> {
         }
         self.logs.remove(id).await.map_err(CleanUpError::Log)
     }
+}
+
+/// A line of a build log.
+pub(crate) fn line(now: Timestamp, stage: Stage, text: &str) -> String {
+    format!("{now} {stage} {text}")
 }
 
 /// What the sealed log becomes with these lines; `None` if they are in it already, because a

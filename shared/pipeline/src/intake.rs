@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use iib_oci::hosts::HostRules;
 use iib_ports::{
     ArtifactError, ArtifactKey, Artifacts, Class, Classify, Clock, Logs, Notifier, Page, PageQuery,
     Queue, QueueError, Requests, SecretError, Secrets, StoreError,
@@ -44,6 +45,8 @@ pub struct IntakeDeps {
     pub api: ApiSettings,
     /// Binary images by scope and version; makes `binary_image` optional in requests.
     pub binary_images: BinaryImages,
+    /// Which hosts images may be at.
+    pub hosts: HostRules,
 }
 
 impl From<Deps> for IntakeDeps {
@@ -58,6 +61,7 @@ impl From<Deps> for IntakeDeps {
             notifier: deps.notifier,
             api: deps.api,
             binary_images: deps.work.binary_images,
+            hosts: deps.hosts,
         }
     }
 }

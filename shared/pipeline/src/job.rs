@@ -5,6 +5,7 @@ use iib_request::{IndexPlan, LeaseToken, Plan, Record, Update};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
+use crate::ending::line;
 use crate::stage::leased_until;
 use crate::{Deps, StageError};
 
@@ -22,6 +23,8 @@ pub(crate) struct Job<'a> {
     pub(crate) token: LeaseToken,
     /// When the work has to be over, and the lease with it.
     pub(crate) deadline: Timestamp,
+    /// Lines for the build log that are not written yet.
+    pub(crate) lines: Vec<String>,
 }
 
 impl Job<'_> {
@@ -50,8 +53,11 @@ impl Job<'_> {
         })
         .await?;
         if update != Update::default() {
-            let ending = self.deps.ending();
-            ending.told(&self.record, stage, &update).await;
+            self.deps.notifier.updated(&self.record, &update).await;
+        }
+        if let Some(new) = &update.state {
+            self.lines.push(line(now, stage, &new.state_reason));
+            self.flush_log().await;
         }
         Ok(())
     }
@@ -130,10 +136,19 @@ impl Job<'_> {
         })
     }
 
-    /// Adds a line to the build log. A log that cannot be written is no reason to fail.
-    pub(crate) async fn log(&self, text: impl AsRef<str>) {
-        let (id, stage) = (self.record.id, self.record.work.stage);
-        self.deps.ending().log(id, stage, text.as_ref()).await;
+    /// Adds a line to the build log. It is written with the next state, or when the stage ends: a line
+    /// is a write, and a change of many bundles has many.
+    pub(crate) fn log(&mut self, text: impl AsRef<str>) {
+        let (now, stage) = (self.deps.clock.now(), self.record.work.stage);
+        self.lines.push(line(now, stage, text.as_ref()));
+    }
+
+    /// Writes the lines that are not written yet.
+    pub(crate) async fn flush_log(&mut self) {
+        let lines = std::mem::take(&mut self.lines);
+        if !lines.is_empty() {
+            self.deps.ending().log(self.record.id, &lines).await;
+        }
     }
 
     /// Gives the lease back, so that the next delivery can begin at once.

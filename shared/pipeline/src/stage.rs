@@ -142,6 +142,7 @@ async fn attempt(
             record: deps.requests.replace(*claimed).await?,
             token: token.clone(),
             deadline,
+            lines: Vec::new(),
         },
         Claim::Leased(until) => {
             info!(request.id = id.0, %until, "somebody works on it");
@@ -264,6 +265,7 @@ async fn conclude(
         Err(error) => error,
     };
     if matches!(error, StageError::Lost) {
+        job.flush_log().await;
         return Err(error);
     }
     let class = error.class();
@@ -283,9 +285,9 @@ async fn conclude(
                 job.record.work.attempts,
                 job.deps.work.max_attempts,
                 error.reason()
-            ))
-            .await;
+            ));
             let wait = ATTEMPTS.after(job.record.work.attempts);
+            job.flush_log().await;
             job.give_back().await?;
             Ok(Verdict::Again(wait))
         }
@@ -330,6 +332,7 @@ async fn finish(mut job: Job<'_>, finished: Finished) -> Result<Verdict, StageEr
         record.conclude(Outcome::Completed);
     })
     .await?;
+    job.flush_log().await;
     match transition {
         Transition::To(next) => {
             job.deps.queue.send(&Task::new(job.record.id, next)).await?;

@@ -47,6 +47,7 @@ impl Service {
             notifier: Arc::new(RecordingNotifier::default()),
             api: ApiSettings::default(),
             binary_images: BinaryImages::new(),
+            hosts: iib_oci::hosts::HostRules::default(),
         };
         let deps = ArtifactDeps {
             intake,

@@ -1,5 +1,6 @@
 use axum::body::Body;
 use http::header;
+use iib_oci::hosts::{Addresses, HostRules, HostSettings};
 use serde_json::json;
 
 use crate::service::{Service, add, at, good};
@@ -17,6 +18,37 @@ fn post(media_type: Option<&str>, body: impl Into<Body>) -> http::Request<Body> 
         None => request,
     };
     request.body(body.into()).unwrap()
+}
+
+#[tokio::test]
+async fn images_where_the_service_does_not_go_are_refused_by_host_and_setting() {
+    let mut service = Service::new();
+    let settings = HostSettings {
+        addresses: Addresses::OnlyOutside,
+        ..HostSettings::default()
+    };
+    service.deps.hosts = HostRules::new(&settings).unwrap();
+    // Addresses of the newer form are no part of a pull spec, which pin says.
+    for host in [
+        "127.0.0.1:5000",
+        "10.0.0.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0x7f.1",
+        "localhost:5000",
+    ] {
+        for field in ["from_index", "binary_image"] {
+            let mut payload = good();
+            payload[field] = json!(format!("{host}/a/b:v1"));
+            let answer = service.add(payload).await;
+            let text = answer.json()["error"].as_str().unwrap().to_owned();
+            assert_eq!(answer.status, 400, "{host}: {text}");
+            for part in [&format!("\"{field}\""), host, "registries.allowed"] {
+                assert!(text.contains(part), "no {part} in {text}");
+            }
+        }
+    }
+    assert_eq!(service.add(good()).await.status, 201);
 }
 
 #[tokio::test]

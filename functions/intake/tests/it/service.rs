@@ -68,6 +68,7 @@ impl Service {
             notifier: Arc::new(RecordingNotifier::default()),
             api: ApiSettings::default(),
             binary_images: BinaryImages::new(),
+            hosts: iib_oci::hosts::HostRules::default(),
         };
         Self {
             requests,

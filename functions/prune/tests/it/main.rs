@@ -46,6 +46,7 @@ fn service() -> Service {
         notifier: Arc::new(RecordingNotifier::default()),
         api: ApiSettings::default(),
         binary_images: BinaryImages::new(),
+        hosts: Default::default(),
     };
     let prune = PruneDeps {
         requests: requests.clone(),

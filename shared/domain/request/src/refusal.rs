@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use iib_oci::hosts::HostRefusal;
+
 /// A call that is refused, in the words of the reference where it has any (spec rest-api §2, §4,
 /// §7). Nothing of a refused call is stored.
 ///
@@ -34,6 +36,8 @@ pub enum Rule {
     Tag,
     /// More than is taken at once.
     TooMany,
+    /// An image at a host that this service does not speak to. Ours.
+    Host,
     /// What the settings do not allow for this index (§4.12).
     NotAllowed,
     /// A known user may overwrite with a token only (§2).
@@ -58,6 +62,7 @@ impl Rule {
             | Self::Needs
             | Self::Tag
             | Self::TooMany
+            | Self::Host
             | Self::NoSuchFilter => 400,
         }
     }
@@ -108,6 +113,12 @@ impl Refusal {
     pub(crate) fn parameter_is_not(field: &'static str, wanted: &str) -> Self {
         let text = format!("The \"{field}\" parameter must be {wanted}");
         Self::new(Rule::Type, field, text)
+    }
+
+    /// An image at a host that this service does not speak to.
+    pub(crate) fn host(field: &'static str, image: &str, refused: &HostRefusal) -> Self {
+        let text = format!("\"{field}\" has the image {image}, but {refused}");
+        Self::new(Rule::Host, field, text)
     }
 
     /// There is no such page (§7).

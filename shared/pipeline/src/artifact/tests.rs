@@ -40,6 +40,7 @@ impl Service {
                 ..ApiSettings::default()
             },
             binary_images: BinaryImages::new(),
+            hosts: iib_oci::hosts::HostRules::default(),
         };
         Self {
             deps: ArtifactDeps {

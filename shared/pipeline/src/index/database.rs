@@ -154,7 +154,7 @@ pub(crate) fn pack(
 /// [`StageError::Pack`], [`StageError::Artifact`], and [`StageError::StoredOther`] for a store that
 /// kept something else.
 pub(crate) async fn write_layer(
-    job: &Job<'_>,
+    job: &mut Job<'_>,
     database: &Path,
     input: Option<InputLayer>,
 ) -> Result<Built, StageError> {
@@ -174,8 +174,7 @@ pub(crate) async fn write_layer(
     job.log(format!(
         "the index layer {} has {} bytes; {} of its {} pieces are those of the input",
         layer.digest, layer.size, layer.pieces_reused, layer.pieces
-    ))
-    .await;
+    ));
     let layer = BuiltLayer {
         artifact: key.as_str().to_owned(),
         layer: Descriptor {

@@ -121,8 +121,7 @@ impl Push<'_> {
             if began_before && tags::was_moved(job, tag, &list.digest()).await? {
                 job.log(format!(
                     "the tag {tag} was moved by somebody else meanwhile and is left where it is"
-                ))
-                .await;
+                ));
                 continue;
             }
             // Whoever takes this request over may move the tag, too, and so may newer requests then.

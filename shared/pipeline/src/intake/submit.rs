@@ -54,6 +54,7 @@ pub fn read(
     let context = ReadContext {
         api: &deps.api,
         binary_images: &deps.binary_images,
+        hosts: &deps.hosts,
         user,
     };
     let request = (kind.read)(payload, &context)?;

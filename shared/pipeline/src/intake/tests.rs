@@ -39,6 +39,7 @@ impl Service {
             notifier: notifier.clone(),
             api: ApiSettings::default(),
             binary_images: BinaryImages::new(),
+            hosts: iib_oci::hosts::HostRules::default(),
         };
         Self {
             requests,

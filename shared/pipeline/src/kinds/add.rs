@@ -83,7 +83,7 @@ impl Flow for AddRequest {
 
 /// The bundles that the index does not have, read; and the packages of all that were asked for.
 async fn missing(
-    job: &Job<'_>,
+    job: &mut Job<'_>,
     plan: &IndexPlan,
     database: &Path,
     wanted: Vec<&PinnedBundle>,
@@ -96,8 +96,7 @@ async fn missing(
         let pinned = &bundle.pinned;
         if let Some(served_in) = present.get(pinned.digest()) {
             packages.extend(served_in.iter().cloned());
-            job.log(format!("{pinned} is in the index already and is left out"))
-                .await;
+            job.log(format!("{pinned} is in the index already and is left out"));
             continue;
         }
         missing.push((pinned.clone(), content?));
@@ -111,8 +110,7 @@ async fn missing(
     .await?;
     for bundle in &bundles {
         for file in &bundle.passed_over {
-            job.log(format!("{}: {file}; the file is passed over", bundle.image))
-                .await;
+            job.log(format!("{}: {file}; the file is passed over", bundle.image));
         }
     }
     packages.extend(bundles.iter().map(|bundle| bundle.package.clone()));
@@ -179,7 +177,7 @@ fn options(add: &AddRequest, plan: &IndexPlan) -> Result<AddOptions, StageError>
 
 /// Adds the bundles, and says what changed and how these packages are now.
 async fn add_to(
-    job: &Job<'_>,
+    job: &mut Job<'_>,
     plan: &IndexPlan,
     database: &Path,
     bundles: Vec<Bundle>,
@@ -197,8 +195,7 @@ async fn add_to(
         job.log(format!(
             "{bundle} uses APIs that platform 4.9 removed, and gets {MAX_VERSION} \
              {LAST_WITH_BETA_APIS}"
-        ))
-        .await;
+        ));
     }
     let changes = blocking(move || {
         let report = index_db.add(&database, &bundles, &options);
@@ -220,7 +217,7 @@ async fn add_to(
     })
     .await?;
     for line in changes.diff.to_string().lines() {
-        job.log(line).await;
+        job.log(line);
     }
     Ok(changes)
 }

@@ -56,7 +56,7 @@ impl Flow for CreateEmptyIndex {
         })
         .await?;
         for line in diff.to_string().lines() {
-            job.log(line).await;
+            job.log(line);
         }
         let changes = Changes::new(diff, Vec::new())?;
         changes.keep(&*job.deps.artifacts, job.record.id).await?;

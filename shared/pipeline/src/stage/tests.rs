@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use iib_indexdb::SqliteIndex;
+use iib_oci::hosts::HostRules;
 use iib_ports::{Clock as _, NewRequest, Requests as _};
 use iib_request::{
     AddRequest, ApiSettings, IndexPlan, Lease, Request, Scope, Unknown, WorkSettings,
@@ -43,6 +44,7 @@ impl Service {
                 stage_timeout_seconds: 250,
                 ..WorkSettings::default()
             },
+            hosts: HostRules::default(),
             scratch: "/nowhere".into(),
         };
         Self {

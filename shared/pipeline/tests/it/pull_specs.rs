@@ -19,7 +19,7 @@ async fn texts_that_name_no_image_are_refused_with_the_parameter_and_the_text() 
             "r.example/lantern",
             "write it as registry/repository:tag or",
         ),
-        ("r.example/lantern:v 1", "use letters, digits"),
+        ("r.example/lantern:v 1", "128 letters, digits"),
         ("r.example/lantern@sha256:12", "valid digest"),
         ("r.example/../lantern:v1", "use lower-case letters"),
         ("", "names no registry"),

@@ -9,6 +9,7 @@ use futures::TryStreamExt as _;
 use iib_catalog::CatalogShape;
 use iib_embedded::registry::{Auth, RegistryStore, serve};
 use iib_indexdb::SqliteIndex;
+use iib_oci::hosts::HostRules;
 use iib_oci::{
     Descriptor, ImageConfig, MediaType, PullSpec, RawManifest, Reference, Repository, Resolved,
 };
@@ -163,6 +164,7 @@ impl World {
                 max_index_bytes: INDEX_LIMIT,
                 ..WorkSettings::default()
             },
+            hosts: HostRules::default(),
             scratch: scratch.path().to_owned(),
         };
         Self {

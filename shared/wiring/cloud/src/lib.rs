@@ -11,7 +11,7 @@ use iib_aws::{
 };
 use iib_edge::{Config, EmfGauges, LogNotifier};
 use iib_indexdb::SqliteIndex;
-use iib_oci::hosts::Addresses;
+use iib_oci::hosts::{Addresses, HostNameError};
 use iib_pipeline::Deps;
 use iib_pipeline::artifact::ArtifactDeps;
 use iib_pipeline::dead_letter::DeadLetterDeps;
@@ -38,6 +38,9 @@ pub enum CloudError {
     /// The registry client cannot be set up.
     #[error(transparent)]
     Registry(#[from] RegistryInitError),
+    /// The settings name hosts in a way that cannot be read.
+    #[error(transparent)]
+    Hosts(#[from] HostNameError),
     /// The scratch folder cannot be used.
     #[error("the scratch folder {} cannot be used", path.display())]
     Scratch {
@@ -64,8 +67,11 @@ impl Cloud {
     }
 
     /// The ports of intake.
-    pub fn intake(&self) -> IntakeDeps {
-        IntakeDeps {
+    ///
+    /// # Errors
+    /// [`CloudError::Hosts`].
+    pub fn intake(&self) -> Result<IntakeDeps, CloudError> {
+        Ok(IntakeDeps {
             requests: self.requests(),
             queue: self.queue(),
             logs: self.logs(),
@@ -75,7 +81,8 @@ impl Cloud {
             notifier: Arc::new(LogNotifier),
             api: self.config.api.clone(),
             binary_images: self.config.work.binary_images.clone(),
-        }
+            hosts: self.config.host_rules(Addresses::OnlyOutside)?,
+        })
     }
 
     /// The ports of a stage.
@@ -96,16 +103,20 @@ impl Cloud {
             notifier: Arc::new(LogNotifier),
             api: self.config.api.clone(),
             work: self.config.work.clone(),
+            hosts: self.config.host_rules(Addresses::OnlyOutside)?,
             scratch: self.scratch()?,
         })
     }
 
     /// The ports of artifact.
-    pub fn artifact(&self) -> ArtifactDeps {
-        ArtifactDeps {
-            intake: self.intake(),
+    ///
+    /// # Errors
+    /// [`CloudError::Hosts`].
+    pub fn artifact(&self) -> Result<ArtifactDeps, CloudError> {
+        Ok(ArtifactDeps {
+            intake: self.intake()?,
             max_bundle_bytes: self.config.work.max_bundle_bytes,
-        }
+        })
     }
 
     /// The ports of dead-letter.

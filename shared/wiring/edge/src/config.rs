@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use iib_oci::hosts::HostPattern;
+use iib_oci::hosts::{Addresses, HostNameError, HostPattern, HostRules, HostSettings};
 use iib_oci::{PullSpec, Repository};
 use iib_request::{ApiSettings, BaseUrl, WorkSettings};
 use serde::Deserialize;
@@ -309,6 +309,19 @@ impl Config {
         // A template need not use the setting, so that may be anything.
         all.filter(|name| Repository::new(name, "x").is_ok())
             .collect()
+    }
+
+    /// Which hosts are spoken to.
+    ///
+    /// # Errors
+    /// [`HostNameError`] for settings that were not checked.
+    pub fn host_rules(&self, addresses: Addresses) -> Result<HostRules, HostNameError> {
+        HostRules::new(&HostSettings {
+            allowed: self.registries.allowed.clone(),
+            plain: self.registries.insecure.clone(),
+            own: self.result_registries(),
+            addresses,
+        })
     }
 
     /// The name of a result has to be a pull spec whose tag is told by the request, whatever the

@@ -9,7 +9,7 @@ use iib_edge::{Config, LogNotifier};
 use iib_embedded::{DataFolder, EmbeddedError, SqliteQueue};
 use iib_indexdb::SqliteIndex;
 use iib_oci::Digest;
-use iib_oci::hosts::Addresses;
+use iib_oci::hosts::{Addresses, HostNameError};
 use iib_pipeline::Deps;
 use iib_pipeline::prune::PruneDeps;
 use iib_ports::{Clock, Notifier, SystemClock};
@@ -44,6 +44,9 @@ pub enum LocalError {
     /// The registry client cannot be set up.
     #[error(transparent)]
     Registry(#[from] RegistryInitError),
+    /// The settings name hosts in a way that cannot be read.
+    #[error(transparent)]
+    Hosts(#[from] HostNameError),
     /// The scratch folder cannot be used.
     #[error("the scratch folder {} cannot be used", path.display())]
     Scratch {
@@ -110,6 +113,7 @@ impl Local {
             notifier,
             api: config.api.clone(),
             work: config.work.clone(),
+            hosts: config.host_rules(addresses)?,
             scratch: scratch(config, &folder)?,
         };
         let prune = PruneDeps {

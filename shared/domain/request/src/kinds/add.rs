@@ -84,6 +84,25 @@ impl Kind for AddRequest {
         })
     }
 
+    fn images(&self) -> Vec<(&'static str, &str)> {
+        let lists = [
+            ("bundles", &self.bundles),
+            ("deprecation_list", &self.deprecation_list),
+        ];
+        let single = [
+            ("from_index", &self.from_index),
+            ("binary_image", &self.binary_image),
+        ];
+        let mut images = Vec::new();
+        for (field, list) in lists {
+            images.extend(list.iter().map(|image| (field, image.as_str())));
+        }
+        for (field, image) in single {
+            images.extend(image.as_deref().map(|image| (field, image)));
+        }
+        images
+    }
+
     fn not_built(&self) -> Vec<&'static str> {
         let asked = [
             ("overwrite_from_index", self.overwrite_from_index),

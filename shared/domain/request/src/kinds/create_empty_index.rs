@@ -68,6 +68,13 @@ impl Kind for CreateEmptyIndex {
         })
     }
 
+    fn images(&self) -> Vec<(&'static str, &str)> {
+        let binary = self.binary_image.as_deref();
+        let binary = binary.map(|image| ("binary_image", image));
+        let index = ("from_index", self.from_index.as_str());
+        [index].into_iter().chain(binary).collect()
+    }
+
     fn not_built(&self) -> Vec<&'static str> {
         match self.output_fbc {
             Some(true) => vec!["output_fbc"],

@@ -6,7 +6,7 @@ mod create_empty_index;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::payload::{Payload, ReadContext};
+use crate::payload::{Payload, ReadContext, check_hosts};
 use crate::{Facts, Record, Refusal};
 
 pub use add::AddRequest;
@@ -57,7 +57,11 @@ impl KindRow {
     const fn of<K: Kind>() -> Self {
         Self {
             name: K::NAME,
-            read: |payload, context| Ok(K::read(payload, context)?.into()),
+            read: |payload, context| {
+                let read = K::read(payload, context)?;
+                check_hosts(read.images(), context.hosts)?;
+                Ok(read.into())
+            },
         }
     }
 }
@@ -82,6 +86,9 @@ trait Kind: Into<Request> {
     /// # Errors
     /// [`Refusal`], for the first fault in the order of the reference.
     fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal>;
+
+    /// The images that are read for it, each with its parameter.
+    fn images(&self) -> Vec<(&'static str, &str)>;
 
     /// See [`Request::not_built`].
     fn not_built(&self) -> Vec<&'static str>;

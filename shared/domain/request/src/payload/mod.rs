@@ -8,6 +8,8 @@ mod index;
 
 use std::collections::BTreeSet;
 
+use iib_oci::PullSpec;
+use iib_oci::hosts::HostRules;
 use serde_json::{Map, Value};
 
 use crate::refusal::Rule;
@@ -27,6 +29,8 @@ pub struct ReadContext<'a> {
     pub api: &'a ApiSettings,
     /// Binary images of the settings; if there are any, a call may leave its own out.
     pub binary_images: &'a BinaryImages,
+    /// Which hosts images may be at.
+    pub hosts: &'a HostRules,
     /// Who asks, if known: such a user needs a token to overwrite (§2).
     pub user: Option<&'a str>,
 }
@@ -86,6 +90,22 @@ pub(crate) fn check_image(image: &str) -> Result<(), Refusal> {
     }
     let text = format!("Image {image} should have a tag or a digest specified.");
     Err(Refusal::new(Rule::Image, None, text))
+}
+
+/// Refuses images at hosts that are not spoken to, each with its parameter. What is no pull spec is
+/// left to the stage that looks it up, which says what is wrong with it.
+pub(crate) fn check_hosts<'a>(
+    images: impl IntoIterator<Item = (&'static str, &'a str)>,
+    hosts: &HostRules,
+) -> Result<(), Refusal> {
+    for (field, image) in images {
+        let Ok(spec) = image.parse::<PullSpec>() else {
+            continue;
+        };
+        let checked = hosts.check_repository(spec.repository());
+        checked.map_err(|refused| Refusal::host(field, image, &refused))?;
+    }
+    Ok(())
 }
 
 /// Refuses names the endpoint does not know, sorted (§4.2).

@@ -1,3 +1,4 @@
+use iib_oci::hosts::HostRules;
 use serde_json::{Value, json};
 
 use super::*;
@@ -47,6 +48,7 @@ fn read_of(payload: &Payload, user: Option<&str>) -> Result<AddRequest, Refusal>
     let context = ReadContext {
         api: &settings(),
         binary_images: &BinaryImages::new(),
+        hosts: &HostRules::default(),
         user,
     };
     AddRequest::read(payload, &context)
@@ -362,6 +364,7 @@ fn the_binary_image_may_be_left_out_where_the_settings_have_some() {
         let context = ReadContext {
             api: &settings(),
             binary_images: &images,
+            hosts: &HostRules::default(),
             user: None,
         };
         let request = AddRequest::read(&payload, &context).unwrap();
@@ -452,6 +455,7 @@ fn a_graph_mode_is_allowed_for_listed_indexes_with_or_without_their_tag() {
     let context = ReadContext {
         api: &ApiSettings::default(),
         binary_images: &BinaryImages::new(),
+        hosts: &HostRules::default(),
         user: None,
     };
     let payload = with(json!({"graph_update_mode": "semver"}), &[]);

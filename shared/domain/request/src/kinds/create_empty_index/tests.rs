@@ -1,3 +1,4 @@
+use iib_oci::hosts::HostRules;
 use serde_json::json;
 
 use super::*;
@@ -18,6 +19,7 @@ fn read(members: &Value) -> Result<CreateEmptyIndex, Refusal> {
     let context = ReadContext {
         api: &ApiSettings::default(),
         binary_images: &BinaryImages::new(),
+        hosts: &HostRules::default(),
         user: Some("ann"),
     };
     CreateEmptyIndex::read(payload, &context)
