@@ -17,7 +17,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use iib_edge::Config;
 use iib_embedded::registry::{self, Auth};
-use iib_embedded::{BatchFailures, StageSettings, run_stage};
+use iib_embedded::{BatchFailures, Freed, StageSettings, run_stage};
 use iib_local::Local;
 use iib_pipeline::Deps;
 use iib_request::Stage;
@@ -27,7 +27,7 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::cli::Login;
 use crate::{dead_letters, schedule, watch};
@@ -125,6 +125,7 @@ impl Service {
             true => Local::open(&config)?,
             false => Local::for_others(&config)?,
         };
+        tell(local.folder.freed());
         if let (Some(address), Some(login)) = (small_registry, &registry_login) {
             // The folder is ours from here on.
             let local = format!("localhost:{}", address.port());
@@ -195,6 +196,23 @@ impl Service {
             Some(Ok(Err(error))) => error,
             Some(Err(error)) => error.into(),
         }
+    }
+}
+
+/// Tells what was left of a service that ended in the middle of its work.
+fn tell(freed: Freed) {
+    if freed.unreadable > 0 {
+        warn!(
+            requests = freed.unreadable,
+            "these requests wait for a version that can read their records; they are left as they are"
+        );
+    }
+    if freed.leases + freed.messages > 0 {
+        info!(
+            requests = freed.leases,
+            messages = freed.messages,
+            "work of the last run is taken up again"
+        );
     }
 }
 

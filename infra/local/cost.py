@@ -57,8 +57,8 @@ DASHBOARD_MONTH = 3.00
 REGISTRY_MONTH = 0.10 / GIGABYTE  # ECR
 
 # What template.yaml and shared/wiring/edge/src/gauges.rs have.
-ALARMS = 29
-METRICS = 8
+ALARMS = 30
+METRICS = 9
 DISK_MEGABYTES = {"mutate": 4096}  # EphemeralStorageMegabytes; 512 of them are free
 LOG_RETENTION_DAYS = 30  # LogRetentionDays
 

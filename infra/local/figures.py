@@ -133,6 +133,7 @@ NUMBERS = {
     "index-gib": lambda: parameter("MaxIndexBytes") / GIB,
     "queue-age-minutes": lambda: parameter("QueueAgeAlarmSeconds") / 60,
     "oldest-minutes": lambda: resource("OldestLiveRequestAlarm", "Threshold") / 60,
+    "unreadable-minutes": lambda: resource("UnreadableRecordsAlarm", "Period") / 60,
     "prune-alarm-minutes": lambda: resource("PruneMissingAlarm", "Period") / 60,
     "duration-percent": lambda: parameter("DurationAlarmMilliseconds") / parameter("StageTimeoutSeconds") / 10,
     "burst": lambda: parameter("ApiBurstLimit"),

@@ -182,6 +182,7 @@ pub async fn run(deps: &PruneDeps, deadline: Option<Timestamp>) -> Result<PruneR
             at: time.now(),
             live: report.live.clone(),
             oldest_live_seconds: report.oldest_live_seconds,
+            unreadable: report.unreadable,
             resent: report.resent,
             expired: report.expired,
             removed_objects: report.removed_objects,

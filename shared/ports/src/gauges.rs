@@ -15,6 +15,8 @@ pub struct ServiceGauges {
     pub live: BTreeMap<Stage, u64>,
     /// Age of the oldest of them in seconds; 0 if there is none.
     pub oldest_live_seconds: u64,
+    /// Requests that are not done and whose records this version cannot read.
+    pub unreadable: u64,
     /// Requests whose lost message was sent again.
     pub resent: u64,
     /// Requests whose data was removed because its time had come.

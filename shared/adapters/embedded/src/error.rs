@@ -34,6 +34,17 @@ pub enum EmbeddedError {
         /// Its permission bits.
         mode: u32,
     },
+    /// Others may read the folder, and this user may not change that.
+    #[error(
+        "other users may read {} (its mode is {mode:03o}), and it belongs to somebody else: choose a folder in it, which is made private",
+        folder.display()
+    )]
+    NotOwn {
+        /// The folder.
+        folder: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// A file or folder in it cannot be used.
     #[error(
         "{} could not be {action}: check that this user may write there and that the disk is not full",
@@ -78,7 +89,10 @@ pub enum EmbeddedError {
 impl Classify for EmbeddedError {
     fn class(&self) -> Class {
         match self {
-            Self::Owned { .. } | Self::Shared { .. } | Self::Newer { .. } => Class::Reject,
+            Self::Owned { .. }
+            | Self::Shared { .. }
+            | Self::NotOwn { .. }
+            | Self::Newer { .. } => Class::Reject,
             Self::File { .. } | Self::Database { .. } => Class::Retry,
         }
     }

@@ -286,6 +286,7 @@ async fn the_figures_tell_what_waits_and_what_was_done() {
         oldest_live_seconds: 630,
         resent: 2,
         expired: 0,
+        unreadable: 0,
         removed_objects: 0,
     };
     assert_eq!(*gauges, expected);

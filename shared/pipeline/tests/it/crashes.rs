@@ -385,3 +385,43 @@ async fn a_build_tag_that_a_newer_request_moved_does_not_go_back() {
     let log = world.log(older).await;
     assert!(log.contains("the tag extra was moved by"), "{log}");
 }
+
+/// The first attempt stands still before the list is under its number. Another one ends the request,
+/// and a newer request moves the build tag on; what wakes up then must not move it back.
+#[tokio::test]
+async fn a_process_that_wakes_up_leaves_a_build_tag_where_a_newer_request_put_it() {
+    const PUSH: &str = "registry.push_manifest";
+    let (mut world, older) = world_and_request().await;
+    let repository = repository(&mut world, "woken");
+    let newer = AddRequest {
+        bundles: vec![world.push_bundle("lantern", "0.3.0").await.to_string()],
+        ..older.clone()
+    };
+    let older = world.submit(with_token(&older)).await;
+    // The two images come before.
+    let (pausing, crash) = crash::at(Death::At(PUSH, 2), LastCall::Paused, &world.deps);
+    let queue = world.queue.clone();
+    let sleeper = tokio::spawn(async move {
+        while let Some(task) = queue.take_next() {
+            deliver(&pausing, &task).await;
+        }
+    });
+    crash.stands_still().await;
+    lease_ends(&world);
+    world
+        .queue
+        .send(&Task::new(older, Stage::Push))
+        .await
+        .unwrap();
+    world.run_queue().await;
+    assert_eq!(world.record(older).await.state(), State::Complete);
+
+    world.submit(with_token(&newer)).await;
+    world.run_queue().await;
+    let extra = world.spec(&format!("{repository}:extra"));
+    let moved = world.deps.registry.manifest(&extra).await.unwrap();
+    crash.wake();
+    sleeper.await.unwrap();
+    let now = world.deps.registry.manifest(&extra).await.unwrap();
+    assert_eq!(now.digest(), moved.digest());
+}

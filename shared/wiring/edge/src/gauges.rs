@@ -37,6 +37,7 @@ fn document(gauges: &ServiceGauges) -> Value {
         ("LiveMutate", "Count", live(Stage::Mutate)),
         ("LivePush", "Count", live(Stage::Push)),
         ("OldestLiveSeconds", "Seconds", gauges.oldest_live_seconds),
+        ("Unreadable", "Count", gauges.unreadable),
         ("Resent", "Count", gauges.resent),
         ("Expired", "Count", gauges.expired),
         ("RemovedObjects", "Count", gauges.removed_objects),
@@ -73,6 +74,7 @@ mod tests {
             at: Timestamp::from_millisecond(1_700_000_000_123).unwrap(),
             live: [(Stage::Pin, 2), (Stage::Push, 1)].into(),
             oldest_live_seconds: 61,
+            unreadable: 7,
             resent: 3,
             expired: 4,
             removed_objects: 5,
@@ -84,7 +86,7 @@ mod tests {
         let values: Vec<_> = (metrics["Metrics"].as_array().unwrap().iter())
             .map(|metric| document[metric["Name"].as_str().unwrap()].as_u64())
             .collect();
-        let expected = [0, 2, 0, 1, 61, 3, 4, 5].map(Some);
+        let expected = [0, 2, 0, 1, 61, 7, 3, 4, 5].map(Some);
         assert_eq!(values, expected);
         assert!(!document.to_string().contains('\n'));
     }

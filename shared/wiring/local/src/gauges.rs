@@ -14,6 +14,7 @@ impl Gauges for LogGauges {
         debug!(
             live = gauges.live.values().sum::<u64>(),
             oldest_live_s = gauges.oldest_live_seconds,
+            unreadable = gauges.unreadable,
             resent = gauges.resent,
             expired = gauges.expired,
             removed_objects = gauges.removed_objects,

@@ -22,12 +22,24 @@ pub(super) fn make_private(folder: &Path) -> Result<(), EmbeddedError> {
     if mode & OTHERS == 0 {
         return Ok(());
     }
-    let is_empty = || Ok(fs::read_dir(folder)?.next().is_none());
+    // A volume of its own has this folder from the beginning.
+    let is_other = |entry: &fs::DirEntry| entry.file_name() != "lost+found";
+    let is_empty = || Ok(!fs::read_dir(folder)?.flatten().any(|entry| is_other(&entry)));
     if !folder.join("state.db").exists() && !is_empty().map_err(failed)? {
         return Err(EmbeddedError::Shared {
             folder: folder.to_owned(),
             mode: mode & 0o777,
         });
     }
-    fs::set_permissions(folder, Permissions::from_mode(mode & 0o700)).map_err(failed)
+    let narrowed = Permissions::from_mode(mode & 0o7777 & !OTHERS);
+    match fs::set_permissions(folder, narrowed) {
+        // It is somebody else's, as the root of a mounted volume is; a folder in it can be ours.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(EmbeddedError::NotOwn {
+                folder: folder.to_owned(),
+                mode: mode & 0o777,
+            })
+        }
+        set => set.map_err(failed),
+    }
 }
