@@ -553,7 +553,7 @@ pub struct CreateEmptyIndexOptions {
     /// How far the index may travel: prod, stage or dev
     #[arg(long, value_name = "SCOPE")]
     pub distribution_scope: Option<String>,
-    /// Make a file-based catalog instead of a database
+    /// Make a file-based catalog instead of a database (not built yet)
     #[arg(long)]
     pub output_fbc: bool,
     /// Label of the new index; give it once for each

@@ -1,5 +1,7 @@
 //! `iib serve`.
 
+use std::net::SocketAddr;
+
 use iib_edge::config::{Config, DEFAULTS, environment};
 use iib_edge::telemetry::{self, Detail, LogFormat};
 
@@ -13,6 +15,11 @@ const OPEN: &str = "\
 WARNING: this address can be reached from other machines, and nobody has to log in. Whoever reaches it
 can have images read and pushed with the logins of this service, and can read all requests and logs.
 Listen on 127.0.0.1, or see to it that only those reach it who may.";
+
+/// The same of the small registry.
+const OPEN_REGISTRY: &str = "\
+WARNING: the small registry can be reached from other machines and asks for no login: whoever reaches it can
+replace what is in it. Give it one with --registry-login, or let it listen on 127.0.0.1.";
 
 pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
     if options.print_settings {
@@ -39,8 +46,12 @@ pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
     })
     .await?;
     say::line(format_args!("api       http://{}/api/v1", service.api))?;
-    if open && !service.api.ip().is_loopback() {
+    let is_reached = |at: SocketAddr| !at.ip().to_canonical().is_loopback();
+    if open && is_reached(service.api) {
         say::aside(OPEN);
+    }
+    if options.registry_login.is_none() && service.registry.is_some_and(is_reached) {
+        say::aside(OPEN_REGISTRY);
     }
     if let Some(registry) = service.registry {
         say::line(format_args!("registry  {registry} (plain HTTP)"))?;

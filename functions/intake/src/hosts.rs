@@ -53,7 +53,9 @@ fn without_port(host: &str) -> &str {
 fn is_loopback(host: &str) -> bool {
     let literal = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")
-        || literal.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+        || literal
+            .parse()
+            .is_ok_and(|ip: IpAddr| ip.to_canonical().is_loopback())
 }
 
 fn misdirected(host: &str) -> Problem {

@@ -260,12 +260,13 @@ async fn conclude(
     result: Result<Finished, StageError>,
 ) -> Result<Verdict, StageError> {
     let (id, stage) = (job.record.id, job.record.work.stage);
+    // Before anything is saved: when it is, nobody does this work again, and nobody tells of it.
+    job.flush_log().await;
     let error = match result {
         Ok(finished) => return finish(job, finished).await,
         Err(error) => error,
     };
     if matches!(error, StageError::Lost) {
-        job.flush_log().await;
         return Err(error);
     }
     let class = error.class();
@@ -332,7 +333,6 @@ async fn finish(mut job: Job<'_>, finished: Finished) -> Result<Verdict, StageEr
         record.conclude(Outcome::Completed);
     })
     .await?;
-    job.flush_log().await;
     match transition {
         Transition::To(next) => {
             job.deps.queue.send(&Task::new(job.record.id, next)).await?;

@@ -89,10 +89,9 @@ pub enum EmbeddedError {
 impl Classify for EmbeddedError {
     fn class(&self) -> Class {
         match self {
-            Self::Owned { .. }
-            | Self::Shared { .. }
-            | Self::NotOwn { .. }
-            | Self::Newer { .. } => Class::Reject,
+            Self::Owned { .. } | Self::Shared { .. } | Self::NotOwn { .. } | Self::Newer { .. } => {
+                Class::Reject
+            }
             Self::File { .. } | Self::Database { .. } => Class::Retry,
         }
     }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use iib_ports::{Created, Listed, NewRequest, Page, PageQuery, Requests, StoreError, Unreadable};
 use iib_request::{BatchId, Record, RequestId, Stage};
 use jiff::Timestamp;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::database::{Database, DatabaseError};
@@ -65,7 +66,7 @@ impl Requests for SqliteRequests {
         let text: Option<String> = self
             .run("read the request", move |db| {
                 db.prepare_cached("SELECT record FROM requests WHERE id = ?1")?
-                    .query_row([key], |row| row.get(0))
+                    .query_row([key], |row| Ok(stored_text(row.get_ref(0)?).to_owned()))
                     .optional()
             })
             .await?;
@@ -151,7 +152,7 @@ impl Requests for SqliteRequests {
             while found.len() < limit as usize
                 && let Some(row) = rows.next()?
             {
-                found.extend(Record::from_stored(row.get_ref(0)?.as_str()?));
+                found.extend(Record::from_stored(stored_text(row.get_ref(0)?)));
             }
             Ok(found)
         })
@@ -234,8 +235,20 @@ fn rows(
 ) -> rusqlite::Result<Vec<Row>> {
     transaction
         .prepare_cached(sql)?
-        .query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map(parameters, |row| {
+            Ok((row.get(0)?, stored_text(row.get_ref(1)?).to_owned()))
+        })?
         .collect()
+}
+
+/// The text of a stored record. What is none, as after damage, is no record either, and must not hide
+/// the others.
+pub(crate) fn stored_text(value: ValueRef<'_>) -> &str {
+    match value {
+        // Nothing is mended in it: a damaged record is left as it is.
+        ValueRef::Text(bytes) => std::str::from_utf8(bytes).unwrap_or_default(),
+        ValueRef::Blob(_) | ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => "",
+    }
 }
 
 fn listed((id, text): Row) -> Listed {

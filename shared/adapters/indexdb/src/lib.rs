@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use iib_bundle::{Bundle, Typed};
@@ -209,9 +209,13 @@ impl IndexDb for SqliteIndex {
     }
 
     fn remove_all(&self, db: &Path) -> Result<CatalogDiff, IndexDbError> {
-        open::change(db, open::TIME_LIMIT, |transaction| {
-            removal::all(transaction)
-        })
+        let before = open::read(db, open::TIME_LIMIT, |connection| {
+            let packages = rows::all_packages(connection)?;
+            summary::of_rows(connection, &packages)
+        })?;
+        // A new file: in an old one rows may be left that nothing names, and pages that were freed.
+        open::replace_with_empty(db, open::TIME_LIMIT)?;
+        Ok(CatalogDiff::between(&before, &BTreeMap::new()))
     }
 
     fn add_property(

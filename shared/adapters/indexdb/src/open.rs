@@ -116,6 +116,19 @@ pub(crate) fn change<T>(
     Ok(done)
 }
 
+/// Puts an index without anything in the place of what is there.
+///
+/// # Errors
+/// As of [`read`].
+pub(crate) fn replace_with_empty(db: &Path, limit: Duration) -> Result<(), IndexDbError> {
+    let call = Call::start(db, limit);
+    let scratch = Scratch::beside(db)?;
+    call.open(&scratch.path, Access::Write)
+        .and_then(|connection| Ok(schema::create(&connection)?))
+        .map_err(|fault| call.failed(fault))?;
+    fs::rename(&scratch.path, db).map_err(|source| io_error(db, "replace", source))
+}
+
 fn in_transaction<T>(
     connection: &mut Connection,
     work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,

@@ -81,13 +81,6 @@ pub(crate) fn all_but(
     })
 }
 
-/// Removes every package, and bundles that were in none.
-pub(crate) fn all(connection: &Connection) -> Result<CatalogDiff, Fault> {
-    let report = all_but(connection, &[], Missing::PassOver)?;
-    sweep(connection)?;
-    Ok(report.changes)
-}
-
 /// Removes what no channel and no deprecation names.
 pub(crate) fn stranded(connection: &Connection) -> Result<ChangeReport, Fault> {
     let remove = || {

@@ -28,12 +28,33 @@ impl Arch {
         &self.0
     }
 
-    /// Whether it is one of those that container images are built for (the names of Go, which the
-    /// image specification uses).
+    /// Whether it is one of those that Go knows, whose names the image specification uses.
     pub fn is_common(&self) -> bool {
-        const COMMON: [&str; 13] = [
-            "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle",
-            "ppc64", "ppc64le", "riscv64", "s390x",
+        const COMMON: [&str; 24] = [
+            "386",
+            "amd64",
+            "amd64p32",
+            "arm",
+            "arm64",
+            "arm64be",
+            "armbe",
+            "loong64",
+            "mips",
+            "mips64",
+            "mips64le",
+            "mips64p32",
+            "mips64p32le",
+            "mipsle",
+            "ppc",
+            "ppc64",
+            "ppc64le",
+            "riscv",
+            "riscv64",
+            "s390",
+            "s390x",
+            "sparc",
+            "sparc64",
+            "wasm",
         ];
         COMMON.contains(&self.as_str())
     }

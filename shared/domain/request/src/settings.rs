@@ -68,7 +68,7 @@ pub struct WorkSettings {
     pub binary_images: BinaryImages,
     /// How often a stage is tried before the request fails.
     pub max_attempts: u32,
-    /// Seconds a stage may take; also how long a crashed attempt blocks its request.
+    /// Seconds a stage may take.
     pub stage_timeout_seconds: u32,
     /// Largest index layer read, bytes uncompressed.
     pub max_index_bytes: u64,

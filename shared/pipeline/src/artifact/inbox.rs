@@ -27,7 +27,7 @@ enum DocumentRefusal {
     #[error("the document must be a JSON object")]
     NotObject,
     #[error(
-        "\"request_type\" is {asked}, which is no kind of request: leave it out for \"add\", or use one of: {}",
+        "\"request_type\" is {asked}, and this version takes documents for: {} (\"add\" also without it)",
         names()
     )]
     Kind { asked: Value },

@@ -164,7 +164,7 @@ async fn a_document_that_makes_no_request_is_told_why() {
         (
             "rm.json",
             r#"{"request_type": "rm", "operators": ["a"]}"#,
-            "\"request_type\" is \"rm\", which is no kind of request: leave it out for \"add\"",
+            "\"request_type\" is \"rm\", and this version takes documents for: add, create-empty-index",
         ),
         (
             "overwrite.json",

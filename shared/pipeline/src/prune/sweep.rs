@@ -159,9 +159,12 @@ fn waits(record: &Record, now: Timestamp, idle: SignedDuration) -> bool {
         (None, Some(lease)) => lease.until <= now,
         (None, None) => since(record.updated()) >= idle,
         (Some(nudged), lease) => {
-            let first = idle.max(SHORTEST);
+            // Of a lease that is over it is known that nobody is at work; else it is a guess.
+            let (free, first) = match lease {
+                Some(lease) => (lease.until <= now, SHORTEST),
+                None => (true, idle.max(SHORTEST)),
+            };
             let doubled = 1_i32 << nudged.times.min(DOUBLINGS);
-            let free = lease.as_ref().is_none_or(|lease| lease.until <= now);
             free && since(nudged.at) >= first.saturating_mul(doubled)
         }
     }

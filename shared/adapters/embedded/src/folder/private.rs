@@ -24,7 +24,11 @@ pub(super) fn make_private(folder: &Path) -> Result<(), EmbeddedError> {
     }
     // A volume of its own has this folder from the beginning.
     let is_other = |entry: &fs::DirEntry| entry.file_name() != "lost+found";
-    let is_empty = || Ok(!fs::read_dir(folder)?.flatten().any(|entry| is_other(&entry)));
+    let is_empty = || {
+        Ok(!fs::read_dir(folder)?
+            .flatten()
+            .any(|entry| is_other(&entry)))
+    };
     if !folder.join("state.db").exists() && !is_empty().map_err(failed)? {
         return Err(EmbeddedError::Shared {
             folder: folder.to_owned(),

@@ -7,6 +7,7 @@ use rusqlite::params;
 
 use crate::EmbeddedError;
 use crate::database::Database;
+use crate::requests::stored_text;
 
 /// What the opening of a folder freed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub(super) fn free_former_work(database: &Database, file: &Path) -> Result<Freed
 
 fn live_records(db: &mut rusqlite::Connection) -> rusqlite::Result<Vec<(u64, String)>> {
     db.prepare("SELECT id, record FROM requests WHERE done = 0 ORDER BY id")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map([], |row| {
+            Ok((row.get(0)?, stored_text(row.get_ref(1)?).to_owned()))
+        })?
         .collect()
 }

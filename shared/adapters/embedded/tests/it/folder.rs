@@ -80,10 +80,14 @@ async fn a_record_that_cannot_be_read_hides_no_other_and_is_left_as_it_is() {
     ended.fail("no", new_request().now);
     let ended = requests.replace(ended).await.unwrap();
     let left = as_left_by_a_kill(&place);
-    let damage = [(1, r#"{"id": 1}"#), (2, r#"{"format": 99}"#)];
+    // The first is no text at all.
+    let damage = [
+        (1, b"{\"id\": \xff}".to_vec()),
+        (2, br#"{"format": 99}"#.to_vec()),
+    ];
     let database = rusqlite::Connection::open(left.join("state.db")).unwrap();
-    for (id, text) in damage {
-        let sql = "UPDATE requests SET record = ?2, ended_at = ?3 WHERE id = ?1";
+    for (id, text) in &damage {
+        let sql = "UPDATE requests SET record = CAST(?2 AS TEXT), ended_at = ?3 WHERE id = ?1";
         database
             .execute(sql, rusqlite::params![id, text, 1])
             .unwrap();
@@ -118,11 +122,8 @@ async fn a_record_that_cannot_be_read_hides_no_other_and_is_left_as_it_is() {
     let later = new_request().now + LONG;
     assert_eq!(requests.ended_before(later, 1).await.unwrap(), [ended]);
     for (id, text) in damage {
-        let stored: String = database
-            .query_row("SELECT record FROM requests WHERE id = ?1", [id], |row| {
-                row.get(0)
-            })
-            .unwrap();
+        let sql = "SELECT CAST(record AS BLOB) FROM requests WHERE id = ?1";
+        let stored: Vec<u8> = database.query_row(sql, [id], |row| row.get(0)).unwrap();
         assert_eq!(stored, text);
     }
 }

@@ -485,3 +485,39 @@ fn by_version(calls: &[&[&'static str]], mode: Mode) -> BTreeMap<String, Vec<Str
     }
     tables(&db)
 }
+
+#[test]
+fn of_an_index_that_is_emptied_nothing_is_left_in_the_file() {
+    let (folder, db) = index(&[chain("lantern"), chain("kettle")].concat());
+    // What no package names, and what a removal by names does not reach.
+    let odd = "
+        INSERT INTO operatorbundle (name, csv, bundlepath) VALUES ('stray.v1', 'stray csv', 'r/s@1');
+        INSERT INTO deprecated VALUES ('stray.v1');
+        INSERT INTO properties (type, value, operatorbundle_name) VALUES ('olm.package', 'p', 'gone');
+        INSERT INTO package (name) VALUES ('hollow');";
+    Connection::open(&db).unwrap().execute_batch(odd).unwrap();
+    let changes = SqliteIndex.remove_all(&db).unwrap().to_string();
+    for package in ["kettle", "lantern"] {
+        let gone = format!("- package {package}\n");
+        assert!(changes.contains(&gone), "{changes}");
+    }
+    for (table, rows) in tables(&db) {
+        assert_eq!(rows.is_empty(), table != "schema_migrations", "{table}");
+    }
+    let file = fs::read(&db).unwrap();
+    for text in ["lantern", "stray", "hollow"] {
+        let found = file.windows(text.len()).any(|part| part == text.as_bytes());
+        assert!(!found, "{text}");
+    }
+    // The same as of nothing at all, and again.
+    let nothing = folder.path().join("nothing.db");
+    assert!(SqliteIndex.remove_all(&nothing).unwrap().is_empty());
+    assert_eq!(fs::read(&nothing).unwrap(), file);
+    assert!(SqliteIndex.remove_all(&db).unwrap().is_empty());
+    assert_eq!(fs::read(&db).unwrap(), file);
+    // What is no index is left as it is.
+    let other = folder.path().join("other.db");
+    fs::write(&other, "no index").unwrap();
+    SqliteIndex.remove_all(&other).unwrap_err();
+    assert_eq!(fs::read(&other).unwrap(), b"no index");
+}

@@ -486,7 +486,7 @@ fn tags_are_what_registries_take() {
         let refused = read(&with(json!({"build_tags": [tag]}), &[]));
         assert_eq!(refused.unwrap_err().rule(), Rule::Tag);
     }
-    for tag in ["41", "0", "007", "41-amd64", "7-s390x"] {
+    for tag in ["41", "0", "007", "41-amd64", "7-s390x", "41-sparc64"] {
         let refused = read(&with(json!({"build_tags": ["v1", tag]}), &[]));
         let text = refused.unwrap_err().to_string();
         assert!(text.contains("are the tags of requests"), "{text}");
