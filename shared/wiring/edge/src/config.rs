@@ -443,7 +443,9 @@ fn single_settings(settings: toml::Table) -> Vec<(String, toml::Table)> {
 const OF_THE_COMMAND: [&str; 4] = ["IIB_CONFIG", "IIB_URL", "IIB_TOKEN", "IIB_REGISTRY_LOGIN"];
 
 /// Beginnings of variables of this project's own tools, see CONTRIBUTING.md.
-const OF_TOOLS: [&str; 6] = [
+const OF_TOOLS: [&str; 8] = [
+    "IIB_BINARIES",
+    "IIB_KILL_POINTS",
     "IIB_SHARED",
     "IIB_STACK_",
     "IIB_PROFILE",
