@@ -14,12 +14,8 @@ use aws_lambda_events::event::sqs::SqsEvent;
 use iib_edge::Config;
 use iib_local::Local;
 use iib_pipeline::intake::{read, submit};
-use iib_ports::{
-    Created, Delivery, Listed, NewRequest, Notifier, Page, PageQuery, Queue, QueueError, Requests,
-    StoreError,
-};
+use iib_ports::{Created, Delivery, NewRequest, Notifier, Queue, QueueError, Requests, StoreError};
 use iib_request::{BatchId, BinaryImages, KINDS, Record, RequestId, Stage, State, Task, Update};
-use jiff::Timestamp;
 use lambda_runtime::{Context, LambdaEvent};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -201,28 +197,5 @@ impl Requests for OneRequest {
         record.version += 1;
         *stored = Some(record.clone());
         Ok(record)
-    }
-
-    async fn list(&self, _query: PageQuery) -> Result<Page, StoreError> {
-        let items: Vec<Listed> = self.read().into_iter().map(Ok).collect();
-        Ok(Page {
-            total: items.len() as u64,
-            items,
-        })
-    }
-
-    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Listed>, StoreError> {
-        Ok(self
-            .read()
-            .into_iter()
-            .filter(|record| record.work.stage != Stage::Done && Some(record.id) > after)
-            .take(limit as usize)
-            .map(Ok)
-            .collect())
-    }
-
-    async fn ended_before(&self, _time: Timestamp, _limit: u32) -> Result<Vec<Record>, StoreError> {
-        // The runner is over before anything expires.
-        Ok(Vec::new())
     }
 }

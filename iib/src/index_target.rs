@@ -83,7 +83,11 @@ impl IndexChange {
     pub(crate) async fn new(index: &str, output: &IndexOutput) -> anyhow::Result<Self> {
         let change = Self::to(index, None, output)?;
         if let Target::Image { image, .. } = &change.target {
-            match image.registry.manifest(&image.spec).await {
+            match image
+                .registry
+                .manifest(image.spec.repository(), image.spec.reference())
+                .await
+            {
                 Err(RegistryError::NotFound { .. }) => {}
                 Ok(_) => bail!("{index} is there already: name another tag"),
                 Err(error) => return Err(error.into()),

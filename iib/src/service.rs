@@ -148,7 +148,7 @@ impl Service {
         }
         let bound = bind(listen).await?;
         let api = bound.local_addr()?;
-        let router = iib_intake::router(local.deps.clone());
+        let router = iib_intake::router(local.deps.clone(), local.listing.clone());
         let router = match api.ip().to_canonical().is_loopback() {
             true => iib_intake::on_loopback(router, &config.api),
             false => router,

@@ -119,8 +119,7 @@ NUMBERS = {
     "artifact-retries": lambda: retries("ArtifactFunction"),
     "artifact-tries": lambda: retries("ArtifactFunction") + 1,
     "lease": lambda: code("shared/pipeline", "LEASE"),
-    "idle": lambda: 2 * parameter("StageTimeoutSeconds"),
-    "idle-minutes": lambda: 2 * parameter("StageTimeoutSeconds") / 60,
+    "idle": lambda: code("shared/pipeline/src/prune.rs", "IDLE"),
     "lookups": lambda: code("shared/pipeline", "LOOKUPS"),
     "pin-batch": lambda: resource("PinFunction", "Events", "Queue", "Properties", "BatchSize"),
     # Functions, alarms.

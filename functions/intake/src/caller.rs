@@ -1,13 +1,11 @@
 //! Who calls.
 
-use std::sync::Arc;
-
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use iib_pipeline::intake::IntakeDeps;
 use lambda_http::request::RequestContext;
 use serde_json::Value;
 
+use crate::api::Api;
 use crate::problem::Problem;
 
 /// The authenticated user of a call. Put into the extensions of a call by whoever authenticates
@@ -20,19 +18,16 @@ pub struct User(pub String);
 #[derive(Debug)]
 pub(crate) struct Caller(pub(crate) Option<String>);
 
-impl FromRequestParts<Arc<IntakeDeps>> for Caller {
+impl FromRequestParts<Api> for Caller {
     type Rejection = Problem;
 
-    async fn from_request_parts(
-        parts: &mut Parts,
-        deps: &Arc<IntakeDeps>,
-    ) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let user = match parts.extensions.get::<User>() {
             Some(User(name)) => Some(name.clone()),
             None => parts.extensions.get().and_then(authorized),
         };
         let user = user.filter(|name| !name.is_empty());
-        if user.is_none() && !deps.api.login_disabled {
+        if user.is_none() && !api.intake.api.login_disabled {
             return Err(Problem::unauthorized());
         }
         Ok(Self(user))

@@ -23,8 +23,11 @@ const DEFAULT_STAGE: &str = "$default";
 /// Puts the router behind an API Gateway HTTP API, payload format 2.0:
 ///
 /// ```no_run
-/// # async fn wire(deps: iib_pipeline::intake::IntakeDeps) -> Result<(), lambda_http::Error> {
-/// let router = iib_intake::router(deps);
+/// # async fn wire(
+/// #     deps: iib_pipeline::intake::IntakeDeps,
+/// #     listing: std::sync::Arc<dyn iib_ports::Listing>,
+/// # ) -> Result<(), lambda_http::Error> {
+/// let router = iib_intake::router(deps, listing);
 /// lambda_http::lambda_runtime::run(iib_intake::gateway(router)).await
 /// # }
 /// ```

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod answer;
+mod api;
 mod caller;
 mod changes;
 mod frame;
@@ -22,20 +23,22 @@ use axum::extract::{DefaultBodyLimit, RawPathParams};
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use iib_pipeline::intake::IntakeDeps;
+use iib_ports::Listing;
 use iib_request::{KINDS, RequestId};
 
 pub use caller::User;
 pub use gateway::{Gateway, gateway};
 pub use hosts::on_loopback;
 
+use api::Api;
 use problem::Problem;
 
 /// Largest body that is read, bytes. A call that adds thousands of bundles stays far below.
 const BODY_LIMIT: usize = 1024 * 1024;
 
 /// The REST API (spec rest-api), answering whatever is asked: errors, unknown paths and panics
-/// are JSON objects too.
-pub fn router(deps: impl Into<IntakeDeps>) -> Router {
+/// are JSON objects too. What lists requests is apart, because only the API may list them.
+pub fn router(intake: impl Into<IntakeDeps>, listing: Arc<dyn Listing>) -> Router {
     let kinds = KINDS.iter().fold(Router::new(), |router, kind| {
         let path = format!("/api/v1/builds/{}", kind.name);
         let submit = move |deps: _, caller: _, builds: _, payload: _| {
@@ -59,7 +62,10 @@ pub fn router(deps: impl Into<IntakeDeps>) -> Router {
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn(frame::frame))
-        .with_state(Arc::new(deps.into()))
+        .with_state(Api {
+            intake: Arc::new(intake.into()),
+            listing,
+        })
 }
 
 /// A path that is known for other methods only. An id that is none makes the path unknown,

@@ -1,12 +1,11 @@
 //! Under which address the client knows the service.
 
-use std::convert::Infallible;
-use std::sync::Arc;
-
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{HeaderName, header};
-use iib_pipeline::intake::IntakeDeps;
+use std::convert::Infallible;
+
+use crate::api::Api;
 
 /// Scheme the client used, where something in front of us ended TLS.
 pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -24,14 +23,11 @@ const LONGEST: usize = 255;
 #[derive(Debug)]
 pub(crate) struct BuildsUrl(pub(crate) String);
 
-impl FromRequestParts<Arc<IntakeDeps>> for BuildsUrl {
+impl FromRequestParts<Api> for BuildsUrl {
     type Rejection = Infallible;
 
-    async fn from_request_parts(
-        parts: &mut Parts,
-        deps: &Arc<IntakeDeps>,
-    ) -> Result<Self, Infallible> {
-        let base = match &deps.api.public_url {
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {
+        let base = match &api.intake.api.public_url {
             Some(url) => url.to_string(),
             None => as_called(parts),
         };

@@ -8,8 +8,8 @@ use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use iib_pipeline::intake::{self, IntakeDeps};
-use iib_ports::PageQuery;
-use iib_request::{Form, Listing, Meta, RequestId, Stub, View};
+use iib_ports::{Listing, PageQuery};
+use iib_request::{Form, ListingQuery, Meta, RequestId, Stub, View};
 use serde::Serialize;
 use tracing::error;
 
@@ -61,21 +61,22 @@ enum Item<'a> {
 /// `GET /builds` (spec rest-api §7).
 pub(crate) async fn list(
     State(deps): State<Arc<IntakeDeps>>,
+    State(listing): State<Arc<dyn Listing>>,
     BuildsUrl(builds): BuildsUrl,
     query: Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
-    let listing = Listing::read(&query, &deps.api)?;
+    let asked = ListingQuery::read(&query, &deps.api)?;
     let page = PageQuery {
-        page: listing.page.into(),
-        per_page: listing.per_page,
+        page: asked.page.into(),
+        per_page: asked.per_page,
     };
-    let page = intake::list(&deps, page).await?;
-    let meta = listing.meta(page.total, &builds)?;
+    let page = intake::list(&*listing, page).await?;
+    let meta = asked.meta(page.total, &builds)?;
     let mut items = Vec::with_capacity(page.items.len());
     for listed in &page.items {
         items.push(match listed {
             Ok(record) => {
-                let view = View::new(record, listing.form, &builds, &deps.api);
+                let view = View::new(record, asked.form, &builds, &deps.api);
                 Item::Request(Box::new(view))
             }
             Err(unreadable) => {

@@ -174,7 +174,12 @@ impl Images {
 /// other: what the job takes without any thinking.
 pub(super) async fn move_bytes(deps: &Deps, index: &str) -> anyhow::Result<()> {
     let spec: PullSpec = index.parse()?;
-    let Resolved::Image(manifest) = deps.registry.manifest(&spec).await?.read()? else {
+    let Resolved::Image(manifest) = deps
+        .registry
+        .manifest(spec.repository(), spec.reference())
+        .await?
+        .read()?
+    else {
         anyhow::bail!("{index} is a list");
     };
     let layer = manifest.layers.last().context("an index without layers")?;

@@ -7,9 +7,11 @@ use iib_oci::PullSpec;
 use iib_pipeline::Deps;
 use iib_ports::{ArtifactError, ArtifactKey, ArtifactRoot, RegistryError};
 use iib_request::{Record, RequestId, Stage, State};
+use iib_testkit::Pull as _;
 
 use crate::drive::total;
 use crate::input::TOKEN;
+use crate::platform::Process;
 use crate::tally::Tally;
 
 /// Checks a request that has to have ended well, with this digest if it is known. Gives the digest
@@ -149,7 +151,7 @@ async fn images(
     let arches = record.facts.arches.iter().flatten();
     let single = arches.map(|arch| (format!("{image}-{arch}"), None));
     for (name, expected) in [(image.to_owned(), Some(digest))].into_iter().chain(single) {
-        match deps.registry.manifest(&name.parse::<PullSpec>()?).await {
+        match deps.registry.pull(&name.parse::<PullSpec>()?).await {
             Ok(there) => {
                 let there = there.digest();
                 if expected.is_some_and(|expected| expected != there.as_str()) {
@@ -167,17 +169,17 @@ async fn images(
 pub(crate) async fn all_ended(
     tally: &mut Tally,
     when: &str,
-    deps: &Deps,
+    process: &Process,
     expected: u64,
 ) -> anyhow::Result<()> {
-    let total = total(deps).await?;
+    let total = total(process).await?;
     if total > expected {
         tally.duplicated(&format!("{when}: {total} requests, not {expected}"));
     }
     if total < expected {
         tally.lost(&format!("{when}: {total} requests, not {expected}"));
     }
-    for listed in deps.requests.live(None, 1000).await? {
+    for listed in process.prune.sweeps.live(None, 1000).await? {
         match listed {
             Ok(record) => tally.stuck(&format!(
                 "{when}: request {} at {}",

@@ -81,12 +81,12 @@ pub(crate) async fn submit(deps: &Deps, submission: &Submission) -> Option<Reque
 }
 
 /// How many requests there are.
-pub(crate) async fn total(deps: &Deps) -> anyhow::Result<u64> {
+pub(crate) async fn total(process: &Process) -> anyhow::Result<u64> {
     let first = PageQuery {
         page: 1,
         per_page: 1,
     };
-    Ok(deps.requests.list(first).await?.total)
+    Ok(process.listing.page(first).await?.total)
 }
 
 /// The record of a request.

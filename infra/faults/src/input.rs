@@ -9,6 +9,7 @@ use iib_pipeline::intake::Submission;
 use iib_ports::{InMemory, Registry, Secret};
 use iib_registry::{RegistryClient, RegistryConfig};
 use iib_request::{AddRequest, CreateEmptyIndex};
+use iib_testkit::Pull as _;
 use iib_testkit::images;
 
 use crate::drive::{record, start, submit, work};
@@ -109,7 +110,7 @@ impl Input {
 
     /// What the build tag of a repository names.
     pub(crate) async fn tagged(&self, repository: &str) -> anyhow::Result<Digest> {
-        Ok(self.client.manifest(&tag(repository)?).await?.digest())
+        Ok(self.client.pull(&tag(repository)?).await?.digest())
     }
 }
 

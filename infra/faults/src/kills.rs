@@ -149,7 +149,7 @@ async fn undisturbed(
         calls: alive.made(),
         swept: 0,
         digest,
-        requests: total(&process.deps).await?,
+        requests: total(&process).await?,
     })
 }
 
@@ -196,7 +196,7 @@ impl Run<'_> {
         let before = killed.requests;
         let left = self.kill().await?;
         let (process, id, done) = self.take_over(when, &left, killed, tally).await?;
-        let made = total(&process.deps).await?;
+        let made = total(&process).await?;
         killed.requests = made;
         // A client that got no answer asks again, and what it asked for first may be there too.
         let most = if left.acknowledged.is_some() { 1 } else { 2 };
@@ -211,7 +211,7 @@ impl Run<'_> {
             let (deps, expected) = (&process.deps, Some(killed.digest.as_str()));
             check::complete(tally, when, deps, RequestId(number), expected).await?;
         }
-        check::all_ended(tally, when, &process.deps, made).await?;
+        check::all_ended(tally, when, &process, made).await?;
         if self.victim.is_tagged() {
             let tagged = self.input.tagged(&self.repository).await?;
             if tagged.as_str() != killed.digest {
@@ -267,7 +267,7 @@ impl Run<'_> {
         };
         let mut done = left.done.clone();
         done.extend(work(self.platform, &process.deps, None).await?.done);
-        if !process.deps.requests.live(None, 1).await?.is_empty() {
+        if !process.prune.sweeps.live(None, 1).await?.is_empty() {
             killed.swept += 1;
             if left.acknowledged.is_some() {
                 tally.stuck(&format!(

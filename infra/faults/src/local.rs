@@ -94,6 +94,7 @@ impl Platform for LocalMode {
         *queue = Some(local.queue.clone());
         Ok(Process {
             deps: local.deps,
+            listing: local.listing,
             prune: local.prune,
         })
     }

@@ -1,8 +1,11 @@
 //! What the suite runs over.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use iib_pipeline::Deps;
 use iib_pipeline::prune::PruneDeps;
+use iib_ports::Listing;
 use iib_request::Stage;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -32,6 +35,7 @@ pub(crate) enum From {
 /// A process of the service: its ports, put together anew.
 pub(crate) struct Process {
     pub(crate) deps: Deps,
+    pub(crate) listing: Arc<dyn Listing>,
     pub(crate) prune: PruneDeps,
 }
 

@@ -1,5 +1,6 @@
 //! Faults other than kills, each over one platform.
 
+mod crashes;
 mod files;
 mod leases;
 mod losses;
@@ -42,6 +43,8 @@ impl Scenarios<'_> {
         tally.scenario(&self.name("messages out of order"), ended);
         let ended = patiently(self.fifty_at_once(tally)).await;
         tally.scenario(&self.name("fifty intakes at once"), ended);
+        let ended = patiently(self.crashes_that_are_found(tally)).await;
+        tally.scenario(&self.name("crashes that are found"), ended);
         let ended = patiently(self.lost_sends(tally)).await;
         tally.scenario(&self.name("lost sends"), ended);
         let ended = patiently(self.a_message_that_dies(tally)).await;

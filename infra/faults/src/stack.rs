@@ -106,6 +106,7 @@ impl Platform for EmulatedStack {
         };
         Ok(Process {
             deps: cloud.stage()?,
+            listing: cloud.listing(),
             prune,
         })
     }

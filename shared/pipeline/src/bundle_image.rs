@@ -9,7 +9,7 @@ use iib_ports::Registry;
 
 use crate::linked_file::Layers;
 use crate::transfer::{check_size, read_blob};
-use crate::{StageError, image};
+use crate::{ImageError, StageError, image};
 
 /// Reads the files of a bundle image: `/manifests` and `/metadata`, layers applied in order. A
 /// manifest list stands for its first image.
@@ -45,9 +45,10 @@ pub(crate) async fn read_layers(
         let doing = format!("Failed to read a layer of the bundle {name}");
         let image = name.to_owned();
         (tree, left) = read_blob(registry, repository, layer, &doing, move |reader| {
-            let unpacked = apply(&mut tree, reader, left)
-                .map_err(|source| StageError::Layer { image, source })?;
-            Ok((tree, left.saturating_sub(unpacked)))
+            let unpacked = apply(&mut tree, reader, left);
+            unpacked
+                .map(|unpacked| (tree, left.saturating_sub(unpacked)))
+                .map_err(|source| ImageError::Layer { image, source })
         })
         .await?;
     }
@@ -61,7 +62,7 @@ pub(crate) async fn read_layers(
         };
         let content = layers.read(&link, || Ok(Vec::new())).await?;
         let settled = tree.settle(&link, content);
-        settled.map_err(|source| StageError::Layer {
+        settled.map_err(|source| ImageError::Layer {
             image: name.to_owned(),
             source,
         })?;

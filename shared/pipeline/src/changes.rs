@@ -10,7 +10,7 @@ use iib_ports::{ArtifactKey, Artifacts};
 use iib_request::RequestId;
 use serde::{Deserialize, Serialize};
 
-use crate::StageError;
+use crate::{StageError, WorkError};
 
 /// Most bytes of graphs that are kept for one request. Intake holds them in memory, and draws
 /// from them answers that have at most 5 MiB; a package of a hundred bundles has some 20 KB.
@@ -31,22 +31,22 @@ impl Changes {
     /// The changes with as many of the pictures as may be kept.
     ///
     /// # Errors
-    /// [`StageError::Write`].
-    pub(crate) fn new(diff: CatalogDiff, pictures: Vec<Picture>) -> Result<Self, StageError> {
-        let graphs = within(pictures, GRAPHS_LIMIT).map_err(StageError::Write)?;
+    /// [`WorkError::Write`].
+    pub(crate) fn new(diff: CatalogDiff, pictures: Vec<Picture>) -> Result<Self, WorkError> {
+        let graphs = within(pictures, GRAPHS_LIMIT).map_err(WorkError::Write)?;
         Ok(Self { diff, graphs })
     }
 
     /// Stores them. The same changes are the same bytes.
     ///
     /// # Errors
-    /// [`StageError::Write`] and [`StageError::Artifact`].
+    /// [`WorkError::Write`] and [`StageError::Artifact`].
     pub(crate) async fn keep(
         &self,
         artifacts: &dyn Artifacts,
         id: RequestId,
     ) -> Result<(), StageError> {
-        let text = serde_json::to_vec(self).map_err(StageError::Write)?;
+        let text = serde_json::to_vec(self).map_err(WorkError::Write)?;
         let content = stream::iter([Ok(Bytes::from(text))]).boxed();
         artifacts.put(&ArtifactKey::changes(id), content).await?;
         Ok(())

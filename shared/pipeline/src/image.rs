@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use futures::TryStreamExt;
 use iib_oci::{
     Arch, CONFIG_LIMIT, Descriptor, Digest, Manifest, ManifestList, ManifestListEntry, MediaType,
-    Pinned, Platform, PullSpec, RawManifest, Repository, Resolved,
+    Pinned, Platform, PullSpec, RawManifest, Reference, Repository, Resolved,
 };
 use iib_ports::{Registry, RegistryError};
 
-use crate::StageError;
+use crate::ImageError;
 
 /// An image as a pull spec resolved.
 #[derive(Debug, Clone)]
@@ -34,8 +34,8 @@ pub(crate) struct Variant {
 /// Resolves a pull spec that a user wrote.
 ///
 /// # Errors
-/// [`StageError::Inspect`] with the text users know; [`StageError::Manifest`].
-pub(crate) async fn resolve(registry: &dyn Registry, spec: &PullSpec) -> Result<Image, StageError> {
+/// [`ImageError::Inspect`] with the text users know; [`ImageError::Manifest`].
+pub(crate) async fn resolve(registry: &dyn Registry, spec: &PullSpec) -> Result<Image, ImageError> {
     let (digest, document) = look_up(registry, spec).await?;
     let resolved = spec.pin(digest);
     let variants = match document {
@@ -56,12 +56,12 @@ pub(crate) async fn resolve(registry: &dyn Registry, spec: &PullSpec) -> Result<
 pub(crate) async fn first_manifest(
     registry: &dyn Registry,
     spec: &PullSpec,
-) -> Result<Manifest, StageError> {
+) -> Result<Manifest, ImageError> {
     match look_up(registry, spec).await?.1 {
         Resolved::Image(manifest) => Ok(manifest),
         Resolved::List(list) => match variants(spec, list)?.first() {
             Some(first) => manifest(registry, &first.pinned).await,
-            None => Err(StageError::EmptyList(spec.to_string())),
+            None => Err(ImageError::EmptyList(spec.to_string())),
         },
     }
 }
@@ -69,11 +69,11 @@ pub(crate) async fn first_manifest(
 async fn look_up(
     registry: &dyn Registry,
     spec: &PullSpec,
-) -> Result<(Digest, Resolved), StageError> {
+) -> Result<(Digest, Resolved), ImageError> {
     let raw = registry
-        .manifest(spec)
+        .manifest(spec.repository(), spec.reference())
         .await
-        .map_err(|source| StageError::Inspect {
+        .map_err(|source| ImageError::Inspect {
             image: spec.to_string(),
             source,
         })?;
@@ -84,7 +84,7 @@ async fn look_up(
 /// The images of a list; there is at least one. Where some say what they run on, only those are
 /// images: signatures, bills of materials and attestations stand beside them without a platform,
 /// or for an unknown one.
-fn variants(spec: &PullSpec, list: ManifestList) -> Result<Vec<Variant>, StageError> {
+fn variants(spec: &PullSpec, list: ManifestList) -> Result<Vec<Variant>, ImageError> {
     let (named, bare): (Vec<_>, Vec<_>) = list
         .manifests
         .into_iter()
@@ -102,7 +102,7 @@ fn variants(spec: &PullSpec, list: ManifestList) -> Result<Vec<Variant>, StageEr
         let arch = architecture(&entry)
             .map(str::parse::<Arch>)
             .transpose()
-            .map_err(|source| StageError::Arch {
+            .map_err(|source| ImageError::Arch {
                 image: spec.to_string(),
                 source,
             })?;
@@ -113,7 +113,7 @@ fn variants(spec: &PullSpec, list: ManifestList) -> Result<Vec<Variant>, StageEr
         });
     }
     if variants.is_empty() {
-        return Err(StageError::EmptyList(spec.to_string()));
+        return Err(ImageError::EmptyList(spec.to_string()));
     }
     Ok(variants)
 }
@@ -157,7 +157,7 @@ impl Variant {
     pub(crate) async fn config(
         &self,
         registry: &dyn Registry,
-    ) -> Result<(Manifest, iib_oci::ImageConfig), StageError> {
+    ) -> Result<(Manifest, iib_oci::ImageConfig), ImageError> {
         match &self.manifest {
             Some(known) => {
                 let config = config_of(registry, &self.pinned, known).await?;
@@ -171,13 +171,13 @@ impl Variant {
 impl Image {
     /// The single image to look into where any architecture will do: amd64 if there is one, as
     /// the reference's tools choose on their machines, else the first.
-    pub(crate) fn any(&self) -> Result<&Variant, StageError> {
+    pub(crate) fn any(&self) -> Result<&Variant, ImageError> {
         let amd64 = Arch::amd64();
         self.variants
             .iter()
             .find(|variant| variant.arch.as_ref() == Some(&amd64))
             .or_else(|| self.variants.first())
-            .ok_or_else(|| StageError::EmptyList(self.resolved.to_string()))
+            .ok_or_else(|| ImageError::EmptyList(self.resolved.to_string()))
     }
 
     /// The images by architecture; a lone image's configuration says what it is for.
@@ -187,7 +187,7 @@ impl Image {
     pub(crate) async fn by_arch(
         &self,
         registry: &dyn Registry,
-    ) -> Result<BTreeMap<Arch, Pinned>, StageError> {
+    ) -> Result<BTreeMap<Arch, Pinned>, ImageError> {
         let mut images = BTreeMap::new();
         for variant in &self.variants {
             let arch = match &variant.arch {
@@ -196,8 +196,8 @@ impl Image {
                     let (_, config) = variant.config(registry).await?;
                     let name = config
                         .architecture()
-                        .ok_or_else(|| StageError::NoArch(variant.pinned.to_string()))?;
-                    name.parse().map_err(|source| StageError::Arch {
+                        .ok_or_else(|| ImageError::NoArch(variant.pinned.to_string()))?;
+                    name.parse().map_err(|source| ImageError::Arch {
                         image: variant.pinned.to_string(),
                         source,
                     })?
@@ -209,8 +209,8 @@ impl Image {
     }
 }
 
-fn read(raw: &RawManifest, image: &str) -> Result<Resolved, StageError> {
-    raw.read().map_err(|source| StageError::Manifest {
+fn read(raw: &RawManifest, image: &str) -> Result<Resolved, ImageError> {
+    raw.read().map_err(|source| ImageError::Manifest {
         image: image.to_owned(),
         source,
     })
@@ -219,21 +219,22 @@ fn read(raw: &RawManifest, image: &str) -> Result<Resolved, StageError> {
 /// Reads the manifest of a single image.
 ///
 /// # Errors
-/// [`StageError::Inspect`], [`StageError::Manifest`]; a list in its place is refused.
+/// [`ImageError::Inspect`], [`ImageError::Manifest`]; a list in its place is refused.
 pub(crate) async fn manifest(
     registry: &dyn Registry,
     image: &Pinned,
-) -> Result<Manifest, StageError> {
+) -> Result<Manifest, ImageError> {
+    let digest = Reference::Digest(image.digest().clone());
     let raw = registry
-        .manifest(&image.to_pull_spec())
+        .manifest(image.repository(), &digest)
         .await
-        .map_err(|source| StageError::Inspect {
+        .map_err(|source| ImageError::Inspect {
             image: image.to_string(),
             source,
         })?;
     match read(&raw, &image.to_string())? {
         Resolved::Image(manifest) => Ok(manifest),
-        Resolved::List(_) => Err(StageError::Manifest {
+        Resolved::List(_) => Err(ImageError::Manifest {
             image: image.to_string(),
             source: iib_oci::ManifestError::Type(raw.media_type),
         }),
@@ -243,11 +244,11 @@ pub(crate) async fn manifest(
 /// Reads manifest and configuration of a single image.
 ///
 /// # Errors
-/// [`StageError`] naming the image.
+/// [`ImageError`] naming the image.
 pub(crate) async fn config(
     registry: &dyn Registry,
     image: &Pinned,
-) -> Result<(Manifest, iib_oci::ImageConfig), StageError> {
+) -> Result<(Manifest, iib_oci::ImageConfig), ImageError> {
     let manifest = manifest(registry, image).await?;
     let config = config_of(registry, image, &manifest).await?;
     Ok((manifest, config))
@@ -261,14 +262,14 @@ pub(crate) async fn config_of(
     registry: &dyn Registry,
     image: &Pinned,
     manifest: &Manifest,
-) -> Result<iib_oci::ImageConfig, StageError> {
+) -> Result<iib_oci::ImageConfig, ImageError> {
     let bytes = config_blob(registry, image.repository(), &manifest.config)
         .await
-        .map_err(|source| StageError::Registry {
+        .map_err(|source| ImageError::Registry {
             doing: format!("Failed to read the configuration of {image}"),
             source,
         })?;
-    iib_oci::ImageConfig::read(&bytes).map_err(|source| StageError::ImageConfig {
+    iib_oci::ImageConfig::read(&bytes).map_err(|source| ImageError::Config {
         image: image.to_string(),
         source,
     })
@@ -324,7 +325,7 @@ mod tests {
                 .into_iter()
                 .map(|found| found.pinned.digest().clone())
                 .collect(),
-            Err(StageError::EmptyList(_)) => Vec::new(),
+            Err(ImageError::EmptyList(_)) => Vec::new(),
             Err(error) => panic!("{error}"),
         }
     }

@@ -14,7 +14,7 @@ use crate::image;
 use crate::labels;
 use crate::linked_file::Layers;
 use crate::transfer::{blocking, check_size, read_blob};
-use crate::{IndexCopy, StageError, read_bundle};
+use crate::{ImageError, IndexCopy, IndexError, StageError, WorkError, read_bundle};
 
 /// What was found in an image.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ pub async fn fetch_content(
         let files = read_bundle(registry, spec, limits.bundle_bytes).await?;
         Ok(ImageContent::Bundle(files))
     } else {
-        Err(StageError::UnknownKind(spec.to_string()))
+        Err(ImageError::UnknownKind(spec.to_string()).into())
     }
 }
 
@@ -78,7 +78,7 @@ async fn fetch_catalog(
 ) -> Result<(), StageError> {
     let variant = &image.any()?.pinned;
     let name = variant.to_string();
-    let missing = || StageError::NoCatalog {
+    let missing = || IndexError::NoCatalog {
         image: name.clone(),
         path: path.to_owned(),
     };
@@ -99,7 +99,7 @@ async fn fetch_catalog(
             layer,
             &doing,
             move |reader| {
-                let refused = |source| StageError::Layer { image, source };
+                let refused = |source| ImageError::Layer { image, source };
                 LayerReader::open(reader, left)
                     .and_then(|mut layer| {
                         tree.apply(&mut layer, |path, mode| create(&target.join(path), mode))?;
@@ -130,7 +130,7 @@ async fn fetch_catalog(
     }
     let directories = tree.finish().ok_or_else(missing)?;
     let folder = folder.to_owned();
-    blocking(move || {
+    blocking(move || -> Result<(), StageError> {
         let scratch = not_written;
         // Copies take room as if they had been in the layer.
         let mut left = left;
@@ -138,7 +138,7 @@ async fn fetch_catalog(
             if let Some(original) = &link.copy_of {
                 let mut original = File::open(folder.join(original)).map_err(scratch)?;
                 let size = original.metadata().map_err(scratch)?.len();
-                left = left.checked_sub(size).ok_or_else(|| StageError::Layer {
+                left = left.checked_sub(size).ok_or_else(|| ImageError::Layer {
                     image: name.clone(),
                     source: LayerError::TooLarge { limit },
                 })?;
@@ -162,8 +162,8 @@ async fn fetch_catalog(
 /// The bits of a file that is still written to.
 const WRITABLE: u32 = 0o600;
 
-fn not_written(source: io::Error) -> StageError {
-    StageError::Scratch {
+fn not_written(source: io::Error) -> WorkError {
+    WorkError::Scratch {
         action: "written",
         source,
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use iib_oci::hosts::HostRules;
 use iib_ports::{
-    ArtifactError, ArtifactKey, Artifacts, Class, Classify, Clock, Logs, Notifier, Page, PageQuery,
-    Queue, QueueError, Requests, SecretError, Secrets, StoreError,
+    ArtifactError, ArtifactKey, Artifacts, Class, Classify, Clock, Listing, Logs, Notifier, Page,
+    PageQuery, Queue, QueueError, Requests, SecretError, Secrets, StoreError,
 };
 use iib_request::{ApiSettings, BinaryImages, Record, RequestId};
 
@@ -213,8 +213,8 @@ pub async fn get(deps: &IntakeDeps, id: RequestId) -> Result<Record, IntakeError
 ///
 /// # Errors
 /// [`IntakeError::Store`].
-pub async fn list(deps: &IntakeDeps, query: PageQuery) -> Result<Page, IntakeError> {
-    Ok(deps.requests.list(query).await?)
+pub async fn list(listing: &dyn Listing, query: PageQuery) -> Result<Page, IntakeError> {
+    Ok(listing.page(query).await?)
 }
 
 /// Asks the store for something that cannot be there, to see whether it answers.

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::ending::line;
 use crate::stage::leased_until;
-use crate::{Deps, StageError};
+use crate::{Deps, StageError, WorkError};
 
 /// How often a change is made anew because somebody else changed the record in between. Each time
 /// is a change from outside, of which there are few.
@@ -114,23 +114,23 @@ impl Job<'_> {
     /// What pin settled, for a request that makes an index.
     ///
     /// # Errors
-    /// [`StageError::Incomplete`] if there is nothing.
-    pub(crate) fn index_plan(&self) -> Result<IndexPlan, StageError> {
+    /// [`WorkError::Incomplete`] if there is nothing.
+    pub(crate) fn index_plan(&self) -> Result<IndexPlan, WorkError> {
         match &self.record.plan {
             Some(Plan::Index(plan)) => Ok(plan.clone()),
-            None => Err(StageError::Incomplete("pin")),
+            None => Err(WorkError::Incomplete("pin")),
         }
     }
 
     /// A folder for this attempt, which goes with the value.
     ///
     /// # Errors
-    /// [`StageError::Scratch`].
-    pub(crate) fn scratch_folder(&self) -> Result<TempDir, StageError> {
+    /// [`WorkError::Scratch`].
+    pub(crate) fn scratch_folder(&self) -> Result<TempDir, WorkError> {
         let folder = tempfile::Builder::new()
             .prefix("iib-work-")
             .tempdir_in(&self.deps.scratch);
-        folder.map_err(|source| StageError::Scratch {
+        folder.map_err(|source| WorkError::Scratch {
             action: "created",
             source,
         })

@@ -16,7 +16,6 @@ mod job;
 mod kinds;
 mod labels;
 mod linked_file;
-mod next_step;
 mod output;
 pub mod prune;
 mod stage;
@@ -25,7 +24,7 @@ mod transfer;
 
 pub use bundle_image::read_bundle;
 pub use deps::Deps;
-pub use error::StageError;
+pub use error::{ImageError, IndexError, InputError, StageError, WorkError};
 pub use image_content::{ContentLimits, ImageContent, fetch_content};
 pub use index::{IndexCopy, NewIndex, read_catalog};
 pub use stage::{Verdict, run};

@@ -6,8 +6,8 @@ use iib_oci::layer::{Extracted, LayerError, LayerReader, Link, Refusal, Rest, ex
 use iib_oci::{Descriptor, Repository};
 use iib_ports::Registry;
 
-use crate::StageError;
 use crate::transfer::{check_size, read_blob};
+use crate::{ImageError, StageError, WorkError};
 
 /// Most links that are followed one after the other; a circle has no end.
 pub(crate) const CHAIN_LIMIT: usize = 8;
@@ -33,7 +33,7 @@ impl Layers<'_> {
     pub(crate) async fn read<W: Write + Send + 'static>(
         &self,
         link: &Link,
-        mut open: impl FnMut() -> Result<W, StageError>,
+        mut open: impl FnMut() -> Result<W, WorkError>,
     ) -> Result<W, StageError> {
         let mut wanted = link.target.clone();
         let mut followed = 0;
@@ -56,7 +56,7 @@ impl Layers<'_> {
                             sink.flush().map_err(LayerError::Write)?;
                             Ok((found, sink))
                         };
-                        copied().map_err(|source| StageError::Layer { image, source })
+                        copied().map_err(|source| ImageError::Layer { image, source })
                     },
                 );
                 match read.await? {
@@ -66,18 +66,18 @@ impl Layers<'_> {
                         followed += 1;
                     }
                     (Extracted::Linked { .. } | Extracted::WhitedOut, _) => {
-                        return Err(leads_nowhere(self.image, link));
+                        return Err(leads_nowhere(self.image, link).into());
                     }
                     (Extracted::Absent, _) => break,
                 }
             }
         }
-        Err(leads_nowhere(self.image, link))
+        Err(leads_nowhere(self.image, link).into())
     }
 }
 
-fn leads_nowhere(image: &str, link: &Link) -> StageError {
-    StageError::Layer {
+fn leads_nowhere(image: &str, link: &Link) -> ImageError {
+    ImageError::Layer {
         image: image.to_owned(),
         source: LayerError::Refused {
             path: link.path.clone(),

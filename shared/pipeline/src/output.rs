@@ -3,18 +3,18 @@
 use iib_oci::{Arch, PullSpec};
 use iib_request::WorkSettings;
 
-use crate::StageError;
+use crate::WorkError;
 
 /// The result under this tag: the push template filled in.
 ///
 /// # Errors
-/// [`StageError::OutputName`]: the setting gives no pull spec.
-pub(crate) fn output(work: &WorkSettings, tag: &str) -> Result<PullSpec, StageError> {
+/// [`WorkError::OutputName`]: the setting gives no pull spec.
+pub(crate) fn output(work: &WorkSettings, tag: &str) -> Result<PullSpec, WorkError> {
     let text = work
         .image_push_template
         .replace("{registry}", &work.registry)
         .replace("{request_id}", tag);
-    text.parse().map_err(StageError::OutputName)
+    text.parse().map_err(WorkError::OutputName)
 }
 
 /// The tag of one architecture's image beside the result.

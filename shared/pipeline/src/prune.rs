@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use iib_ports::{
     ArtifactError, Artifacts, Class, Classify, Clock, Gauges, Logs, Queue, RegistryError, Requests,
-    SecretError, Secrets, ServiceGauges, StoreError, Tags,
+    SecretError, Secrets, ServiceGauges, StoreError, Sweeps, Tags,
 };
 use iib_request::{ApiSettings, Stage, WorkSettings};
 use jiff::{SignedDuration, Timestamp};
@@ -30,12 +30,20 @@ const RESERVE: SignedDuration = SignedDuration::from_secs(10);
 /// run side by side.
 const LONGEST_RUN: SignedDuration = SignedDuration::from_secs(60);
 
+/// How long nobody touches a request until its message may be lost: as long as a lease lasts, so that
+/// a crash costs two minutes wherever it comes, and no less than the longest wait between attempts.
+/// A message too many costs a read, and where requests stand in a long queue each gets fewer and
+/// fewer of them.
+const IDLE: SignedDuration = SignedDuration::from_secs(60);
+
 /// What clearing up works with. It alone may take tags away, and it reads no images.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "ports have nothing to show")]
 pub struct PruneDeps {
     /// The store of requests.
     pub requests: Arc<dyn Requests>,
+    /// The requests that it has to come back to.
+    pub sweeps: Arc<dyn Sweeps>,
     /// The queues in front of the stages.
     pub queue: Arc<dyn Queue>,
     /// The build logs.
@@ -95,7 +103,7 @@ pub enum PruneError {
     Registry(#[source] RegistryError),
     /// The settings give results a name that is none.
     #[error("the name of results cannot be made")]
-    OutputName(#[source] Box<crate::StageError>),
+    OutputName(#[source] Box<crate::WorkError>),
 }
 
 impl Classify for PruneError {
@@ -126,6 +134,18 @@ impl Time<'_> {
     fn is_left(self) -> bool {
         let enough = |at: Timestamp| at.duration_since(self.now()) > RESERVE;
         self.deadline.is_none_or(enough)
+    }
+
+    /// The first half of what is left of it.
+    fn half(self) -> Self {
+        let now = self.now();
+        let half = |deadline: Timestamp| now.saturating_add(deadline.duration_since(now) / 2);
+        Self {
+            deadline: self
+                .deadline
+                .map(|deadline| half(deadline).unwrap_or(deadline)),
+            ..self
+        }
     }
 
     /// The time so long ago.
@@ -163,11 +183,7 @@ pub async fn run(deps: &PruneDeps, deadline: Option<Timestamp>) -> Result<PruneR
         }
     };
 
-    // Where nobody has a lease, a message is on its way or waits in a queue; after twice the time of
-    // a stage it may be lost.
-    let timeout = i64::from(deps.work.stage_timeout_seconds);
-    let idle = SignedDuration::from_secs(2 * timeout);
-    let swept = sweep::sweep_until(deps, idle, time).await;
+    let swept = sweep::sweep_until(deps, IDLE, time.half()).await;
     note(
         "sweep",
         swept

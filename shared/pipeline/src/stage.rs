@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 
 use crate::flow::{self, Flow};
 use crate::job::Job;
-use crate::{Deps, StageError};
+use crate::{Deps, InputError, StageError, WorkError};
 
 /// What becomes of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ async fn work(
         Stage::Pin => {
             let not_built = request.not_built();
             if !not_built.is_empty() {
-                return Err(StageError::not_built(&not_built));
+                return Err(InputError::not_built(&not_built).into());
             }
             let (plan, update) = flow.pin(job).await?;
             Ok(Finished {
@@ -171,7 +171,7 @@ async fn attempt(
     // A panic must not leave the lease behind: it is an attempt that failed, like others.
     let attempt = AssertUnwindSafe(in_time(deps, work(&mut job, stage, other))).catch_unwind();
     let result = tokio::select! {
-        result = attempt => result.unwrap_or(Err(StageError::Panicked)),
+        result = attempt => result.unwrap_or(Err(WorkError::Panicked.into())),
         lost = keep_lease(deps, id, &token, deadline) => Err(lost),
     };
     let concluded = conclude(job, result).await;
@@ -252,7 +252,7 @@ async fn in_time(
     let seconds = deps.work.stage_timeout_seconds;
     tokio::time::timeout(Duration::from_secs(u64::from(seconds)), work)
         .await
-        .unwrap_or(Err(StageError::Timeout(seconds)))
+        .unwrap_or(Err(WorkError::Timeout(seconds).into()))
 }
 
 async fn conclude(

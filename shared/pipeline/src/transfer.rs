@@ -10,8 +10,8 @@ use iib_ports::{ArtifactError, ArtifactKey, Artifacts, Bytestream, Registry, Sto
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
-use crate::StageError;
 use crate::artifact::ArtifactFault;
+use crate::{ImageError, StageError, WorkError};
 
 /// Chunks under way between two sides: enough that neither waits for the other's scheduling.
 const CHUNKS: usize = 16;
@@ -53,15 +53,18 @@ impl Read for ChunkReader {
 /// whatever `work` made of the broken stream.
 ///
 /// # Errors
-/// [`StageError::Registry`] with `doing`, and the errors of `work`.
-pub(crate) async fn read_blob<T: Send + 'static>(
+/// [`ImageError::Registry`] with `doing`, and the errors of `work`.
+pub(crate) async fn read_blob<T: Send + 'static, E>(
     registry: &dyn Registry,
     repository: &Repository,
     descriptor: &Descriptor,
     doing: &str,
-    work: impl FnOnce(ChunkReader) -> Result<T, StageError> + Send + 'static,
-) -> Result<T, StageError> {
-    let failed = |source| StageError::Registry {
+    work: impl FnOnce(ChunkReader) -> Result<T, E> + Send + 'static,
+) -> Result<T, StageError>
+where
+    E: Into<StageError> + Send + 'static,
+{
+    let failed = |source| ImageError::Registry {
         doing: doing.to_owned(),
         source,
     };
@@ -72,7 +75,8 @@ pub(crate) async fn read_blob<T: Send + 'static>(
     feed(blob, work)
         .await
         .map_err(failed)?
-        .map_err(StageError::BrokenOff)?
+        .map_err(WorkError::BrokenOff)?
+        .map_err(Into::into)
 }
 
 /// Reads an artifact with `work` on a thread of its own, as [`read_blob`] does.
@@ -115,13 +119,17 @@ async fn feed<T: Send + 'static, E>(
 /// Runs a computation on a thread of its own.
 ///
 /// # Errors
-/// Those of `work`; [`StageError::BrokenOff`] if it panics.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StageError> + Send + 'static,
-) -> Result<T, StageError> {
+/// Those of `work`; [`WorkError::BrokenOff`] if it panics.
+pub(crate) async fn blocking<T: Send + 'static, E>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, StageError>
+where
+    E: Into<StageError> + Send + 'static,
+{
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(StageError::BrokenOff)?
+        .map_err(WorkError::BrokenOff)?
+        .map_err(Into::into)
 }
 
 /// An upload as `impl Write`.
@@ -166,7 +174,7 @@ impl Write for ChunkWriter {
 pub(crate) async fn write_artifact<T: Send + 'static>(
     artifacts: &dyn Artifacts,
     key: &ArtifactKey,
-    work: impl FnOnce(&mut ChunkWriter) -> Result<T, StageError> + Send + 'static,
+    work: impl FnOnce(&mut ChunkWriter) -> Result<T, WorkError> + Send + 'static,
 ) -> Result<(T, Stored), StageError> {
     let (sender, receiver) = mpsc::channel(CHUNKS);
     let content: Bytestream = Box::pin(stream::unfold(receiver, async |mut receiver| {
@@ -184,7 +192,7 @@ pub(crate) async fn write_artifact<T: Send + 'static>(
         };
         let result = work(&mut writer).and_then(|value| match writer.flush() {
             Ok(()) => Ok(value),
-            Err(source) => Err(StageError::Scratch {
+            Err(source) => Err(WorkError::Scratch {
                 action: "sent to the artifact store",
                 source,
             }),
@@ -196,23 +204,17 @@ pub(crate) async fn write_artifact<T: Send + 'static>(
         result
     });
     let stored = artifacts.put(key, content).await;
-    let made = worker.await.map_err(StageError::BrokenOff)?;
+    let made = worker.await.map_err(WorkError::BrokenOff)?;
     match (made, stored) {
         (Ok(value), Ok(stored)) => Ok((value, stored)),
         (Ok(_), Err(error)) => Err(error.into()),
-        (Err(error @ (StageError::Pack(_) | StageError::Scratch { .. })), Err(store_error)) => {
-            // A broken pipe on our side is only the echo of the store's failure.
-            Err(if is_broken_pipe(&error) {
-                store_error.into()
-            } else {
-                error
-            })
-        }
-        (Err(error), _) => Err(error),
+        // A broken pipe on our side is only the echo of the store's failure.
+        (Err(error), Err(store_error)) if is_broken_pipe(&error) => Err(store_error.into()),
+        (Err(error), _) => Err(error.into()),
     }
 }
 
-fn is_broken_pipe(error: &StageError) -> bool {
+fn is_broken_pipe(error: &WorkError) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(io) = error.downcast_ref::<io::Error>() {
@@ -224,9 +226,9 @@ fn is_broken_pipe(error: &StageError) -> bool {
 }
 
 /// A layer that says itself that it is too large is not even begun.
-pub(crate) fn check_size(image: &str, layer: &Descriptor, limit: u64) -> Result<(), StageError> {
+pub(crate) fn check_size(image: &str, layer: &Descriptor, limit: u64) -> Result<(), ImageError> {
     if layer.size > limit {
-        return Err(StageError::Layer {
+        return Err(ImageError::Layer {
             image: image.to_owned(),
             source: LayerError::TooLarge { limit },
         });

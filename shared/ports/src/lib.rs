@@ -32,7 +32,8 @@ pub use registry::{
     Tags,
 };
 pub use requests::{
-    Created, Listed, NewRequest, ONCE_LIMIT, Page, PageQuery, Requests, StoreError, Unreadable,
+    Created, Listed, Listing, NewRequest, ONCE_LIMIT, Page, PageQuery, Requests, StoreError,
+    Sweeps, Unreadable,
 };
 pub use secrets::{SECRET_LIMIT, Secret, SecretError, Secrets};
 pub use system_clock::SystemClock;

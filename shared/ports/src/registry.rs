@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::Stream;
 use iib_oci::hosts::HostRefusal;
-use iib_oci::{Descriptor, Digest, PullSpec, RawManifest, Reference, Repository};
+use iib_oci::{Descriptor, Digest, RawManifest, Reference, Repository};
 
 use crate::{Class, Classify, Secret};
 
@@ -45,7 +45,11 @@ pub trait Registry: Send + Sync {
     ///
     /// # Errors
     /// [`RegistryError`].
-    async fn manifest(&self, image: &PullSpec) -> Result<RawManifest, RegistryError>;
+    async fn manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+    ) -> Result<RawManifest, RegistryError>;
 
     /// Opens a blob. Size and digest are checked while it streams.
     ///

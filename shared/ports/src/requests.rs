@@ -110,8 +110,8 @@ pub struct Page {
     pub total: u64,
 }
 
-/// The store of requests. Writes are conditional on the record's version; there is no other way
-/// to change a request.
+/// The store of requests, one at a time. Writes are conditional on the record's version; there is
+/// no other way to change a request.
 #[async_trait]
 pub trait Requests: Send + Sync {
     /// Stores a new request under the next id, together with a batch of its own. Ids are dense:
@@ -134,13 +134,22 @@ pub trait Requests: Send + Sync {
     /// # Errors
     /// [`StoreError::Conflict`] if somebody wrote in between, and nothing was written.
     async fn replace(&self, record: Record) -> Result<Record, StoreError>;
+}
 
-    /// Lists requests by id, newest first.
+/// The requests as the API lists them. Apart from [`Requests`] because no stage may ask for it.
+#[async_trait]
+pub trait Listing: Send + Sync {
+    /// A page of the requests by id, newest first.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn list(&self, query: PageQuery) -> Result<Page, StoreError>;
+    async fn page(&self, query: PageQuery) -> Result<Page, StoreError>;
+}
 
+/// The requests that somebody has to come back to. Apart from [`Requests`] because only clearing
+/// up goes through them; on AWS it needs rights to an index that nobody else has.
+#[async_trait]
+pub trait Sweeps: Send + Sync {
     /// Requests that are not done, by id, oldest first: those with ids greater than `after`, or
     /// all, at most `limit`. Fewer than `limit` means that there are no more.
     ///

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use iib_oci::{Descriptor, Digest, PullSpec, RawManifest, Reference, Repository};
+use iib_oci::{Descriptor, Digest, RawManifest, Reference, Repository};
 use iib_ports::{
     Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, BlobSource, BlobStream,
-    Bytestream, Created, Delivery, Listed, Logs, NewRequest, Page, PageQuery, Queue, QueueError,
-    Registry, RegistryError, Requests, Secret, SecretError, Secrets, StoreError, Stored,
+    Bytestream, Created, Delivery, Logs, NewRequest, Queue, QueueError, Registry, RegistryError,
+    Requests, Secret, SecretError, Secrets, StoreError, Stored,
 };
 use iib_request::{Record, RequestId, SecretRef, Task};
 use jiff::Timestamp;
@@ -262,25 +262,6 @@ impl Requests for Crash {
         )
         .await
     }
-
-    async fn list(&self, query: PageQuery) -> Result<Page, StoreError> {
-        self.call("requests.list", self.ports.requests.list(query), no_store)
-            .await
-    }
-
-    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Listed>, StoreError> {
-        self.call(
-            "requests.live",
-            self.ports.requests.live(after, limit),
-            no_store,
-        )
-        .await
-    }
-
-    async fn ended_before(&self, time: Timestamp, limit: u32) -> Result<Vec<Record>, StoreError> {
-        let ended = self.ports.requests.ended_before(time, limit);
-        self.call("requests.ended_before", ended, no_store).await
-    }
 }
 
 #[async_trait]
@@ -391,9 +372,13 @@ impl Secrets for Crash {
 
 #[async_trait]
 impl Registry for Crash {
-    async fn manifest(&self, image: &PullSpec) -> Result<RawManifest, RegistryError> {
-        let manifest = self.ports.registry.manifest(image);
-        self.call("registry.manifest", manifest, || no_registry(image))
+    async fn manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+    ) -> Result<RawManifest, RegistryError> {
+        let manifest = self.ports.registry.manifest(repository, reference);
+        self.call("registry.manifest", manifest, || no_registry(reference))
             .await
     }
 

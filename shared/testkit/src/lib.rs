@@ -9,6 +9,9 @@ pub mod images;
 pub mod memory;
 pub mod ministack;
 mod program;
+mod pull;
 pub mod scripted_registry;
 pub mod second_opinion;
 pub mod time;
+
+pub use pull::Pull;

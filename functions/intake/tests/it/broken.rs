@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use iib_ports::{Created, Listed, NewRequest, Page, PageQuery, Requests, StoreError, Unreadable};
+use iib_ports::{Created, Listing, NewRequest, Page, PageQuery, Requests, StoreError, Unreadable};
 use iib_request::{Record, RequestId};
-use jiff::Timestamp;
 use serde_json::json;
 
 use crate::service::{Service, good};
@@ -49,8 +48,11 @@ impl Requests for Broken {
     async fn replace(&self, _: Record) -> Result<Record, StoreError> {
         self.fail()
     }
+}
 
-    async fn list(&self, _: PageQuery) -> Result<Page, StoreError> {
+#[async_trait]
+impl Listing for Broken {
+    async fn page(&self, _: PageQuery) -> Result<Page, StoreError> {
         let Self::Newer = self else {
             return self.fail();
         };
@@ -63,19 +65,13 @@ impl Requests for Broken {
             total: 1,
         })
     }
-
-    async fn live(&self, _: Option<RequestId>, _: u32) -> Result<Vec<Listed>, StoreError> {
-        self.fail()
-    }
-
-    async fn ended_before(&self, _: Timestamp, _: u32) -> Result<Vec<Record>, StoreError> {
-        self.fail()
-    }
 }
 
 fn broken(how: Broken) -> Service {
     let mut service = Service::new();
-    service.deps.requests = Arc::new(how);
+    let store = Arc::new(how);
+    service.deps.requests = store.clone();
+    service.listing = store;
     service
 }
 

@@ -40,7 +40,10 @@ async fn the_function_takes_a_request_in_and_shows_it() {
         .map(|(name, value)| (name.to_owned(), value))
         .into();
     let local = Local::open(&Config::load(None, &environment).unwrap()).unwrap();
-    let mut function = iib_intake::gateway(iib_intake::router(local.deps.clone()));
+    let mut function = iib_intake::gateway(iib_intake::router(
+        local.deps.clone(),
+        local.listing.clone(),
+    ));
     let add = event(include_str!("../../../../events/api-add.json"));
     let added = invoke(&mut function, &add).await;
     let get = event(include_str!("../../../../events/api-get.json"));

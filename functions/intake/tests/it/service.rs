@@ -8,7 +8,7 @@ use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use iib_intake::{User, router};
 use iib_pipeline::intake::IntakeDeps;
-use iib_ports::{ArtifactKey, Clock, Requests};
+use iib_ports::{ArtifactKey, Clock, Listing, Requests};
 use iib_request::{ApiSettings, BinaryImages, RequestId, Stage, State, Update};
 use iib_testkit::memory::{
     MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingNotifier,
@@ -25,6 +25,7 @@ pub(crate) struct Service {
     pub(crate) secrets: Arc<MemorySecrets>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) deps: IntakeDeps,
+    pub(crate) listing: Arc<dyn Listing>,
 }
 
 /// What came back.
@@ -71,6 +72,7 @@ impl Service {
             hosts: iib_oci::hosts::HostRules::default(),
         };
         Self {
+            listing: requests.clone(),
             requests,
             queue,
             logs,
@@ -81,7 +83,7 @@ impl Service {
     }
 
     pub(crate) fn router(&self) -> Router {
-        router(self.deps.clone())
+        router(self.deps.clone(), self.listing.clone())
     }
 
     pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {

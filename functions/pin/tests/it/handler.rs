@@ -1,6 +1,7 @@
 //! The handler does its stage, given the event documents of `events/`.
 
 use iib_request::{IndexForm, Plan, Stage, State, Task};
+use iib_testkit::Pull as _;
 use serde_json::{Value, json};
 
 use crate::machine::{Machine, log_of, record, waiting};
@@ -28,7 +29,7 @@ async fn the_function_pins_the_images_of_a_request() {
     let Plan::Index(plan) = record.plan.unwrap();
     let digest = async |name: &str| {
         let spec = format!("{}/examples/{name}", machine.host).parse().unwrap();
-        local.deps.registry.manifest(&spec).await.unwrap().digest()
+        local.deps.registry.pull(&spec).await.unwrap().digest()
     };
     let bundle = &plan.bundles[0];
     assert_eq!(plan.bundles.len(), 1);

@@ -12,6 +12,7 @@ use iib_oci::{Arch, PullSpec};
 use iib_pipeline::intake::{LogContent, LogPart};
 use iib_pipeline::{Deps, Verdict, intake, read_bundle};
 use iib_request::{AddRequest, Record, RequestId, Stage, Task};
+use iib_testkit::Pull as _;
 use iib_testkit::images;
 use jiff::SignedDuration;
 use lambda_runtime::{Context, LambdaEvent};
@@ -184,7 +185,7 @@ async fn database_with(deps: &Deps, bundle: &PullSpec) -> Vec<u8> {
     let files = read_bundle(&*deps.registry, bundle, BUNDLE_LIMIT)
         .await
         .unwrap();
-    let image = deps.registry.manifest(bundle).await.unwrap();
+    let image = deps.registry.pull(bundle).await.unwrap();
     let pinned = bundle.pin(image.digest());
     let bundle = Bundle::read(&pinned.to_string(), &files).unwrap();
     let folder = TempDir::new().unwrap();

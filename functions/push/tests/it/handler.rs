@@ -6,6 +6,7 @@ use iib_indexdb::SqliteIndex;
 use iib_oci::{PullSpec, Resolved};
 use iib_ports::ArtifactRoot;
 use iib_request::{Stage, State, Task};
+use iib_testkit::Pull as _;
 use serde_json::{Value, json};
 
 use crate::machine::{Machine, log_of, record, waiting};
@@ -32,7 +33,7 @@ async fn the_function_pushes_the_index_of_a_request() {
     );
     let manifest = async |tag: &str| {
         let spec: PullSpec = format!("{}/iib-build:{tag}", machine.host).parse().unwrap();
-        registry.manifest(&spec).await.unwrap()
+        registry.pull(&spec).await.unwrap()
     };
     let list = manifest("1").await;
     assert_eq!(manifest("nightly").await, list);

@@ -18,11 +18,11 @@ impl Scenarios<'_> {
     /// What a bucket sends when its notifications are set up.
     pub(super) async fn a_test_event(&self, tally: &mut Tally) -> anyhow::Result<usize> {
         let (process, _) = self.start().await?;
-        let before = total(&process.deps).await?;
+        let before = total(&process).await?;
         let document = serde_json::from_str(include_str!("../../../../events/s3-test.json"))?;
         arrive(&process.deps, document).await?;
         let when = self.name("a test event");
-        check::all_ended(tally, &when, &process.deps, before).await?;
+        check::all_ended(tally, &when, &process, before).await?;
         Ok(1)
     }
 

@@ -22,7 +22,7 @@ impl Scenarios<'_> {
         let when = self.name("work under way");
         let (process, _) = self.start().await?;
         let deps = &process.deps;
-        let before = total(deps).await?;
+        let before = total(&process).await?;
         let id = self.submit(deps).await?;
         for stage in STAGES {
             let message = self.platform.receive(From::Stage(stage)).await?;
@@ -47,7 +47,7 @@ impl Scenarios<'_> {
         work(self.platform, deps, None).await?;
         check::complete(tally, &when, deps, id, Some(self.digest)).await?;
         check::worked_once(tally, &when, deps, id).await?;
-        check::all_ended(tally, &when, deps, before + 1).await?;
+        check::all_ended(tally, &when, &process, before + 1).await?;
         Ok(STAGES.len())
     }
 }

@@ -23,7 +23,7 @@ impl Scenarios<'_> {
         for lost in 0..STAGES.len() {
             let when = self.name(&format!("send {lost} is lost"));
             let (process, repository) = self.start().await?;
-            let before = total(&process.deps).await?;
+            let before = total(&process).await?;
             let deps = Deps {
                 queue: Arc::new(Swallowing::after(lost, process.deps.queue.clone())),
                 ..process.deps.clone()
@@ -37,7 +37,7 @@ impl Scenarios<'_> {
             sweep(self.platform, &process).await?;
             work(self.platform, &process.deps, None).await?;
             check::complete(tally, &when, &process.deps, id, Some(self.digest)).await?;
-            check::all_ended(tally, &when, &process.deps, before + 1).await?;
+            check::all_ended(tally, &when, &process, before + 1).await?;
         }
         Ok(STAGES.len())
     }
@@ -45,7 +45,7 @@ impl Scenarios<'_> {
     /// A function that cannot even read the record, until the queue gives the message up.
     pub(super) async fn a_message_that_dies(&self, tally: &mut Tally) -> anyhow::Result<usize> {
         let (process, _) = self.start().await?;
-        let before = total(&process.deps).await?;
+        let before = total(&process).await?;
         let id = self.submit(&process.deps).await?;
         let stage = From::Stage(Stage::Pin);
         let mut deliveries = 0;
@@ -69,7 +69,7 @@ impl Scenarios<'_> {
             "the user reads: {}",
             record.state_reason()
         );
-        check::all_ended(tally, &when, &process.deps, before + 1).await?;
+        check::all_ended(tally, &when, &process, before + 1).await?;
         Ok(1)
     }
 
@@ -83,12 +83,12 @@ impl Scenarios<'_> {
                 return Ok(0);
             }
         }
-        let before = total(&process.deps).await?;
+        let before = total(&process).await?;
         let id = self.submit(&process.deps).await?;
         self.platform.send_text(Stage::Pin, texts[1]).await?;
         work(self.platform, &process.deps, None).await?;
         check::complete(tally, &when, &process.deps, id, Some(self.digest)).await?;
-        check::all_ended(tally, &when, &process.deps, before + 1).await?;
+        check::all_ended(tally, &when, &process, before + 1).await?;
         let buried = bury(self.platform, &process).await?;
         ensure!(buried == STAGES.len() + 1, "{buried} dead letters");
         Ok(1)

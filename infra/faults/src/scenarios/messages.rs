@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use futures::future::try_join_all;
-use iib_pipeline::Deps;
 use iib_request::{RequestId, Stage, Task};
 use tokio::sync::Barrier;
 
 use super::Scenarios;
 use crate::check;
 use crate::drive::{STAGES, invoke, start, submit, total, work};
-use crate::platform::{From, Message};
+use crate::platform::{From, Message, Process};
 use crate::tally::Tally;
 
 /// How many receive a message at the same time.
@@ -30,8 +29,7 @@ impl Scenarios<'_> {
             let first = invoke(&process.deps, stage, &message).await?;
             Ok(first && invoke(&process.deps, stage, &message).await?)
         };
-        self.handed(&process.deps, "messages twice", tally, twice)
-            .await
+        self.handed(&process, "messages twice", tally, twice).await
     }
 
     pub(super) async fn every_message_five_times_at_once(
@@ -50,20 +48,20 @@ impl Scenarios<'_> {
             }
             Ok(done)
         };
-        self.handed(&process.deps, "messages at once", tally, at_once)
+        self.handed(&process, "messages at once", tally, at_once)
             .await
     }
 
     /// Runs a request whose messages are handed to the functions in this way.
     async fn handed(
         &self,
-        deps: &Deps,
+        process: &Process,
         when: &str,
         tally: &mut Tally,
         hand: impl AsyncFn(Stage, Message) -> anyhow::Result<bool>,
     ) -> anyhow::Result<usize> {
-        let when = self.name(when);
-        let before = total(deps).await?;
+        let (deps, when) = (&process.deps, self.name(when));
+        let before = total(process).await?;
         let id = self.submit(deps).await?;
         let (mut idle, mut rounds) = (false, 0);
         while !idle {
@@ -89,7 +87,7 @@ impl Scenarios<'_> {
         }
         check::complete(tally, &when, deps, id, Some(self.digest)).await?;
         check::worked_once(tally, &when, deps, id).await?;
-        check::all_ended(tally, &when, deps, before + 1).await?;
+        check::all_ended(tally, &when, process, before + 1).await?;
         Ok(1)
     }
 
@@ -98,11 +96,11 @@ impl Scenarios<'_> {
         let when = self.name("messages out of order");
         let (process, _) = self.start().await?;
         let deps = &process.deps;
-        let before = total(deps).await?;
+        let before = total(&process).await?;
         let first = self.submit(deps).await?;
         let second = self.submit(deps).await?;
         let mut rounds = 0;
-        while !deps.requests.live(None, 1).await?.is_empty() {
+        while !process.prune.sweeps.live(None, 1).await?.is_empty() {
             rounds += 1;
             ensure!(rounds < ROUNDS, "messages breed");
             for id in [second, first] {
@@ -125,7 +123,7 @@ impl Scenarios<'_> {
         for id in [first, second] {
             check::complete(tally, &when, deps, id, Some(self.digest)).await?;
         }
-        check::all_ended(tally, &when, deps, before + 2).await?;
+        check::all_ended(tally, &when, &process, before + 2).await?;
         Ok(1)
     }
 
@@ -133,7 +131,7 @@ impl Scenarios<'_> {
     pub(super) async fn fifty_at_once(&self, tally: &mut Tally) -> anyhow::Result<usize> {
         let when = self.name("fifty at once");
         let (process, repository) = self.start().await?;
-        let before = total(&process.deps).await?;
+        let before = total(&process).await?;
         let mut functions = Vec::new();
         for _ in 0..CALLS {
             functions.push(match self.platform.has_many_processes() {
@@ -164,7 +162,7 @@ impl Scenarios<'_> {
             let (deps, id) = (&process.deps, RequestId(number));
             check::complete(tally, &when, deps, id, Some(self.digest)).await?;
         }
-        check::all_ended(tally, &when, &process.deps, before + CALLS).await?;
+        check::all_ended(tally, &when, &process, before + CALLS).await?;
         Ok(1)
     }
 }

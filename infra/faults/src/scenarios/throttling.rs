@@ -22,14 +22,14 @@ pub(crate) async fn throttled(
     let proxy = Proxy::start(endpoint, service, pattern).await?;
     let stack = EmulatedStack::new(resources.clone(), &proxy.endpoint, registry).await?;
     let process = start(&stack, &input.repository()).await?;
-    let before = total(&process.deps).await?;
+    let before = total(&process).await?;
     proxy.begin();
     let id = submit(&process.deps, &input.request).await;
     let id = id.context("the request is not taken in")?;
     let worked = work(&stack, &process.deps, None).await?;
     let refused = proxy.end();
     check::complete(tally, &when, &process.deps, id, Some(digest)).await?;
-    check::all_ended(tally, &when, &process.deps, before + 1).await?;
+    check::all_ended(tally, &when, &process, before + 1).await?;
     ensure!(refused > 0, "no call was refused");
     if pattern.outlasts_retries() {
         let again = worked

@@ -13,7 +13,7 @@ use aws_sdk_ecr::Client;
 use aws_sdk_ecr::operation::create_repository::CreateRepositoryError;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use iib_oci::{Descriptor, Digest, PullSpec, RawManifest, Reference, Repository};
+use iib_oci::{Descriptor, Digest, RawManifest, Reference, Repository};
 use iib_ports::{
     BlobSource, BlobStream, Clock, Login, Registry, RegistryError, RegistryLogins, Secret,
 };
@@ -203,8 +203,12 @@ impl EcrRegistry {
 
 #[async_trait]
 impl Registry for EcrRegistry {
-    async fn manifest(&self, image: &PullSpec) -> Result<RawManifest, RegistryError> {
-        self.inner.manifest(image).await
+    async fn manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+    ) -> Result<RawManifest, RegistryError> {
+        self.inner.manifest(repository, reference).await
     }
 
     async fn blob(

@@ -10,7 +10,9 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
-use iib_ports::{Created, Listed, NewRequest, Page, PageQuery, Requests, StoreError};
+use iib_ports::{
+    Created, Listed, Listing, NewRequest, Page, PageQuery, Requests, StoreError, Sweeps,
+};
 use iib_request::{Record, RequestId};
 use jiff::Timestamp;
 
@@ -110,12 +112,18 @@ impl Requests for DynamoRequests {
         self.overflow.remove(as_text(&replaced, OVERFLOW)).await;
         Ok(record)
     }
+}
 
+#[async_trait]
+impl Listing for DynamoRequests {
     /// Needs `dynamodb:GetItem` and `dynamodb:BatchGetItem`; `s3:GetObject` on `records/`.
-    async fn list(&self, query: PageQuery) -> Result<Page, StoreError> {
+    async fn page(&self, query: PageQuery) -> Result<Page, StoreError> {
         self.read_page(query).await
     }
+}
 
+#[async_trait]
+impl Sweeps for DynamoRequests {
     /// Needs `dynamodb:Query` on the index `phase` and `dynamodb:BatchGetItem`; `s3:GetObject` on
     /// `records/`. The index lags behind by some moments: a request may be missing that is a
     /// second old.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use iib_ports::{Created, Listed, NewRequest, Page, PageQuery, Requests, StoreError, Unreadable};
+use iib_ports::{
+    Created, Listed, Listing, NewRequest, Page, PageQuery, Requests, StoreError, Sweeps, Unreadable,
+};
 use iib_request::{BatchId, Record, RequestId, Stage};
 use jiff::Timestamp;
 use rusqlite::types::ValueRef;
@@ -98,8 +100,11 @@ impl Requests for SqliteRequests {
         }
         Ok(record)
     }
+}
 
-    async fn list(&self, query: PageQuery) -> Result<Page, StoreError> {
+#[async_trait]
+impl Listing for SqliteRequests {
+    async fn page(&self, query: PageQuery) -> Result<Page, StoreError> {
         let skipped = query
             .page
             .saturating_sub(1)
@@ -123,7 +128,10 @@ impl Requests for SqliteRequests {
         let items = rows.into_iter().map(listed).collect();
         Ok(Page { items, total })
     }
+}
 
+#[async_trait]
+impl Sweeps for SqliteRequests {
     async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Listed>, StoreError> {
         // Ids begin at 1, and none is beyond SQLite's integers.
         let after = after.map_or(0, |id| i64::try_from(id.0).unwrap_or(i64::MAX));

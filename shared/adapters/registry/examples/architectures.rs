@@ -21,7 +21,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         insecure_registries: BTreeSet::from_iter(local.then(|| registry.to_owned())),
         ..RegistryConfig::default()
     })?;
-    match client.manifest(&image).await?.read()? {
+    match client
+        .manifest(image.repository(), image.reference())
+        .await?
+        .read()?
+    {
         Resolved::Image(_) => println!("one image, for one architecture"),
         Resolved::List(list) => {
             for entry in list.manifests {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use iib_oci::{Descriptor, Digest, PullSpec, RawManifest, Reference, Repository};
+use iib_oci::{Descriptor, Digest, RawManifest, Reference, Repository};
 use iib_ports::{Backoff, BlobSource, BlobStream, Keyring, Registries, Registry, RegistryError};
 
 use crate::auth::Authorizer;
@@ -83,8 +83,12 @@ impl Registries for RegistryClient {
 
 #[async_trait]
 impl Registry for RegistryClient {
-    async fn manifest(&self, image: &PullSpec) -> Result<RawManifest, RegistryError> {
-        self.caller.pull_manifest(image).await
+    async fn manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+    ) -> Result<RawManifest, RegistryError> {
+        self.caller.pull_manifest(repository, reference).await
     }
 
     async fn blob(

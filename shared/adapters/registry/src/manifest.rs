@@ -1,7 +1,7 @@
 //! Manifests and lists, byte for byte.
 
 use bytes::Bytes;
-use iib_oci::{Digest, MANIFEST_LIMIT, MediaType, PullSpec, RawManifest, Reference, Repository};
+use iib_oci::{Digest, MANIFEST_LIMIT, MediaType, RawManifest, Reference, Repository};
 use iib_ports::RegistryError;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Response};
@@ -20,11 +20,12 @@ impl Caller {
     /// See [`iib_ports::Registry::manifest`].
     pub(crate) async fn pull_manifest(
         &self,
-        image: &PullSpec,
+        repository: &Repository,
+        reference: &Reference,
     ) -> Result<RawManifest, RegistryError> {
-        let target = Target::image(image);
-        let outgoing = self.manifest_call(&target, Method::GET, image.reference())?;
-        self.with_retry(&target, || self.pull_once(&target, &outgoing, image))
+        let target = Target::image(repository, reference);
+        let outgoing = self.manifest_call(&target, Method::GET, reference)?;
+        self.with_retry(&target, || self.pull_once(&target, &outgoing, reference))
             .await
     }
 
@@ -32,11 +33,11 @@ impl Caller {
         &self,
         target: &Target,
         outgoing: &Outgoing,
-        image: &PullSpec,
+        reference: &Reference,
     ) -> Result<RawManifest, Failure> {
         let response = self.attempt(target, outgoing).await?;
         let (header, bytes) = self.manifest_bytes(target, response).await?;
-        if let Reference::Digest(expected) = image.reference() {
+        if let Reference::Digest(expected) = reference {
             let got = Digest::of(&bytes);
             if got != *expected {
                 return Err(target.mismatch(expected, &got).into());

@@ -1,7 +1,7 @@
 //! What a call is about: repository, rights, and the name for messages.
 
 use iib_oci::hosts::HostRefusal;
-use iib_oci::{Digest, PullSpec, Reference, Repository};
+use iib_oci::{Digest, Reference, Repository};
 use iib_ports::RegistryError;
 use reqwest::StatusCode;
 
@@ -41,8 +41,8 @@ impl Target {
         Self::read(repository, repository.to_string())
     }
 
-    pub(crate) fn image(image: &PullSpec) -> Self {
-        Self::read(image.repository(), image.to_string())
+    pub(crate) fn image(repository: &Repository, reference: &Reference) -> Self {
+        Self::read(repository, image_name(repository, reference))
     }
 
     pub(crate) fn blob(repository: &Repository, digest: &Digest) -> Self {
@@ -70,11 +70,7 @@ impl Target {
     }
 
     pub(crate) fn image_upload(repository: &Repository, reference: &Reference) -> Self {
-        let separator = match reference {
-            Reference::Tag(_) => ':',
-            Reference::Digest(_) => '@',
-        };
-        Self::write(repository, format!("{repository}{separator}{reference}"))
+        Self::write(repository, image_name(repository, reference))
     }
 
     /// Removing is a right of its own; whoever has it may have to write besides, see
@@ -177,6 +173,14 @@ impl Target {
             what: self.what.clone(),
             limit: limit as u64,
         }
+    }
+}
+
+/// The image as a pull spec names it.
+fn image_name(repository: &Repository, reference: &Reference) -> String {
+    match reference {
+        Reference::Tag(tag) => format!("{repository}:{tag}"),
+        Reference::Digest(digest) => format!("{repository}@{digest}"),
     }
 }
 

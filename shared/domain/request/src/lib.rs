@@ -28,7 +28,7 @@ pub use created::created_after;
 pub use facts::Facts;
 pub use ids::{BatchId, RequestId};
 pub use kinds::{AddRequest, CreateEmptyIndex, KINDS, KindRow, Request};
-pub use listing::{Listing, Meta};
+pub use listing::{ListingQuery, Meta};
 pub use payload::{OVERWRITE_TOKEN, Payload, ReadContext};
 pub use plan::{Built, BuiltLayer, IndexForm, IndexPlan, IndexToRead, PinnedBundle, Plan};
 pub use record::{Record, RecordError};

@@ -20,7 +20,7 @@ const FILTERS: [&str; 7] = [
 
 /// What `GET /builds` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Listing {
+pub struct ListingQuery {
     /// Number of the page, from 1.
     pub page: u32,
     /// Requests on a page, from 1.
@@ -42,7 +42,7 @@ pub struct Meta {
     total: u64,
 }
 
-impl Listing {
+impl ListingQuery {
     /// Reads a query. Of repeated names the first counts; unknown names are ignored.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use iib_oci::{Arch, ConfigEdit, Descriptor, Digest, Manifest, MediaType, RunSett
 use jiff::Timestamp;
 
 use super::{Base, IndexImage, IndexLayer};
-use crate::StageError;
+use crate::{ImageError, StageError, WorkError};
 
 /// What an index image says beyond what it is built on.
 pub(crate) struct Edit<'a> {
@@ -44,11 +44,11 @@ impl IndexImage {
             created: edit.created,
         };
         let config = base.config.with_layer(base_layers.len(), &edit);
-        let config = config.map_err(|source| StageError::ImageConfig {
+        let config = config.map_err(|source| ImageError::Config {
             image: base.name.clone(),
             source,
         })?;
-        let config_bytes = Bytes::from(config.to_bytes().map_err(StageError::Write)?);
+        let config_bytes = Bytes::from(config.to_bytes().map_err(WorkError::Write)?);
         let config = Descriptor {
             media_type: MediaType::new(MediaType::DOCKER_CONFIG),
             size: config_bytes.len() as u64,
@@ -57,7 +57,7 @@ impl IndexImage {
         let layers = base_layers.iter().chain([&layer.descriptor]).cloned();
         let manifest = Manifest::docker(config.clone(), layers.collect())
             .to_raw()
-            .map_err(StageError::Write)?;
+            .map_err(WorkError::Write)?;
         Ok(Self {
             arch: arch.clone(),
             variant,
@@ -71,10 +71,10 @@ impl IndexImage {
 }
 
 /// The binary image's own word on its architecture, if it has one (worker flows §5.1).
-fn check_arch_label(base: &Base, arch: &Arch) -> Result<(), StageError> {
+fn check_arch_label(base: &Base, arch: &Arch) -> Result<(), ImageError> {
     match base.config.labels().get("architecture") {
         Some(label) if label != arch.label_name() && label != arch.as_str() => {
-            Err(StageError::WrongArch {
+            Err(ImageError::WrongArch {
                 image: base.name.clone(),
                 arch: arch.clone(),
                 label: label.clone(),
@@ -85,7 +85,7 @@ fn check_arch_label(base: &Base, arch: &Arch) -> Result<(), StageError> {
 }
 
 /// The layers of the base as a Docker manifest names them.
-fn docker_layers(base: &Base) -> Result<Vec<Descriptor>, StageError> {
+fn docker_layers(base: &Base) -> Result<Vec<Descriptor>, ImageError> {
     base.layers
         .iter()
         .map(|layer| match layer.media_type.as_docker_layer() {
@@ -93,7 +93,7 @@ fn docker_layers(base: &Base) -> Result<Vec<Descriptor>, StageError> {
                 media_type,
                 ..layer.clone()
             }),
-            None => Err(StageError::LayerType {
+            None => Err(ImageError::LayerType {
                 image: base.name.clone(),
                 digest: layer.digest.to_string(),
                 media_type: layer.media_type.to_string(),

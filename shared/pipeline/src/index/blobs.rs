@@ -10,7 +10,7 @@ use iib_oci::{Descriptor, Digest, Repository};
 use iib_ports::{BlobSource, BlobStream, InMemory, Registry, RegistryError};
 
 use super::{IndexImage, IndexLayer, MOVES};
-use crate::StageError;
+use crate::ImageError;
 
 /// Makes every blob of the images available in the output repository, each once.
 pub(super) async fn push_blobs(
@@ -18,7 +18,7 @@ pub(super) async fn push_blobs(
     to: &Repository,
     images: &[IndexImage],
     (layer, content): (&IndexLayer, &dyn BlobSource),
-) -> Result<(), StageError> {
+) -> Result<(), ImageError> {
     let mut blobs: BTreeMap<&Digest, Blob<'_>> = BTreeMap::new();
     for image in images {
         for layer in &image.base_layers {
@@ -49,10 +49,10 @@ async fn push_blob(
     registry: &Arc<dyn Registry>,
     to: &Repository,
     blob: Blob<'_>,
-) -> Result<(), StageError> {
+) -> Result<(), ImageError> {
     provide(registry, to, &blob)
         .await
-        .map_err(|source| StageError::Registry {
+        .map_err(|source| ImageError::Registry {
             doing: format!("Failed to push blob {} to {to}", blob.descriptor().digest),
             source,
         })

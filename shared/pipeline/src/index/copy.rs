@@ -18,11 +18,11 @@ use tokio::io::AsyncReadExt as _;
 
 use super::database::{self, InputLayer};
 use super::{Base, Edit, IndexImage, IndexLayer, manifest_list, push_images, push_list};
-use crate::StageError;
 use crate::image;
 use crate::labels;
 use crate::steps::inputs::{Index, look_at_index};
 use crate::transfer::blocking;
+use crate::{IndexError, InputError, StageError, WorkError};
 
 /// The database of an index image, in a file of this machine.
 #[derive(Debug)]
@@ -179,7 +179,7 @@ impl NewIndex<'_> {
             .map(Arch::as_str)
             .collect();
         if !missing.is_empty() {
-            return Err(StageError::MissingArches(missing.join(", ")));
+            return Err(InputError::MissingArches(missing.join(", ")).into());
         }
         let mut bases = Vec::new();
         for (arch, image) in images {
@@ -202,8 +202,8 @@ impl NewIndex<'_> {
         let place = place.to_owned();
         // The copy of the layer is small beside the database, and stays with the original.
         let input = self.origin.and_then(|origin| origin.input.clone());
-        blocking(move || {
-            let scratch = |source| StageError::Scratch {
+        blocking(move || -> Result<_, WorkError> {
+            let scratch = |source| WorkError::Scratch {
                 action: "written",
                 source,
             };
@@ -234,14 +234,15 @@ impl NewIndex<'_> {
             return Ok(());
         };
         let now = image::resolve(registry, target).await?.resolved;
-        match now.digest() == origin.resolved().digest() {
-            true => Ok(()),
-            false => Err(StageError::Moved {
+        if now.digest() != origin.resolved().digest() {
+            return Err(IndexError::Moved {
                 image: target.to_string(),
                 read: origin.resolved().digest().to_string(),
                 now: now.digest().to_string(),
-            }),
+            }
+            .into());
         }
+        Ok(())
     }
 }
 
@@ -296,7 +297,7 @@ pub async fn read_catalog(
         let image = index.resolved().to_string();
         index_db
             .shape(index.database())
-            .map_err(|source| StageError::IndexDb { image, source })
+            .map_err(|source| IndexError::Database { image, source })
     })
     .await
 }

@@ -14,7 +14,7 @@ use iib_request::{Built, BuiltLayer, IndexForm, IndexPlan, IndexToRead, Unknown}
 use crate::job::Job;
 use crate::linked_file::CHAIN_LIMIT;
 use crate::transfer::{check_size, read_blob, write_artifact};
-use crate::{Deps, StageError, image};
+use crate::{Deps, ImageError, IndexError, StageError, WorkError, image};
 
 /// Where the database is in every index image made here, and what its label says.
 pub(crate) const PATH: &str = "/database/index.db";
@@ -41,11 +41,11 @@ pub(crate) async fn fetch(
 ) -> Result<Option<InputLayer>, StageError> {
     let name = index.resolved.to_string();
     let IndexForm::Database(path) = &index.form;
-    let missing = || StageError::NoDatabase {
+    let missing = || IndexError::NoDatabase {
         image: name.clone(),
         path: path.clone(),
     };
-    let mut wanted = EntryPath::parse(path.as_bytes()).map_err(|_| StageError::DatabasePath {
+    let mut wanted = EntryPath::parse(path.as_bytes()).map_err(|_| IndexError::DatabasePath {
         image: name.clone(),
         path: path.clone(),
     })?;
@@ -63,8 +63,8 @@ pub(crate) async fn fetch(
             index.image.repository(),
             layer,
             &doing,
-            move |reader| {
-                let scratch = |action| move |source| StageError::Scratch { action, source };
+            move |reader| -> Result<_, StageError> {
+                let scratch = |action| move |source| WorkError::Scratch { action, source };
                 let mut sink = File::create(&target).map_err(scratch("created"))?;
                 let mut copy = File::options()
                     .read(true)
@@ -74,8 +74,8 @@ pub(crate) async fn fetch(
                     .open(&copy_of_layer)
                     .map_err(scratch("created"))?;
                 let threads = Threads::available();
-                unpack(reader, &mut copy, &wanted_here, &mut sink, limit, threads)
-                    .map_err(|source| StageError::Layer { image, source })
+                let unpacked = unpack(reader, &mut copy, &wanted_here, &mut sink, limit, threads);
+                Ok(unpacked.map_err(|source| ImageError::Layer { image, source })?)
             },
         )
         .await?;
@@ -90,13 +90,13 @@ pub(crate) async fn fetch(
                 wanted = target;
                 followed += 1;
             }
-            Extracted::WhitedOut | Extracted::Linked { .. } => return Err(missing()),
+            Extracted::WhitedOut | Extracted::Linked { .. } => return Err(missing().into()),
             Extracted::Absent => {
                 layers.next();
             }
         }
     }
-    Err(missing())
+    Err(missing().into())
 }
 
 /// The database of a plan's index, if it starts from one.
@@ -118,14 +118,14 @@ pub(crate) async fn fetch_input(
 /// What did not change since `input` is taken over from there.
 ///
 /// # Errors
-/// [`StageError::Scratch`] for files on this machine; [`StageError::Pack`], also for those of `out`.
+/// [`WorkError::Scratch`] for files on this machine; [`WorkError::Pack`], also for those of `out`.
 pub(crate) fn pack(
     database: &Path,
     at: &str,
     input: Option<&InputLayer>,
     out: &mut impl Write,
-) -> Result<PackedLayer, StageError> {
-    let scratch = |source| StageError::Scratch {
+) -> Result<PackedLayer, WorkError> {
+    let scratch = |source| WorkError::Scratch {
         action: "read",
         source,
     };
@@ -139,19 +139,19 @@ pub(crate) fn pack(
         .as_ref()
         .map(|(layer, pieces)| Reuse { pieces, layer });
     let parse =
-        |path: &str| EntryPath::parse(path.as_bytes()).map_err(|_| StageError::Incomplete("pack"));
+        |path: &str| EntryPath::parse(path.as_bytes()).map_err(|_| WorkError::Incomplete("pack"));
     let mut entries = Vec::new();
     for (end, _) in at.match_indices('/') {
         entries.push(PackEntry::directory(parse(&at[..end])?));
     }
     entries.push(PackEntry::file(parse(at)?, size, &mut content));
-    layer::pack(&mut entries, reuse, Threads::available(), out).map_err(StageError::Pack)
+    layer::pack(&mut entries, reuse, Threads::available(), out).map_err(WorkError::Pack)
 }
 
 /// Packs the database into the index layer and stores it, in one pass.
 ///
 /// # Errors
-/// [`StageError::Pack`], [`StageError::Artifact`], and [`StageError::StoredOther`] for a store that
+/// [`WorkError::Pack`], [`StageError::Artifact`], and [`WorkError::StoredOther`] for a store that
 /// kept something else.
 pub(crate) async fn write_layer(
     job: &mut Job<'_>,
@@ -166,10 +166,8 @@ pub(crate) async fn write_layer(
     })
     .await?;
     if stored.digest != layer.digest {
-        return Err(StageError::StoredOther {
-            sent: layer.digest.to_string(),
-            got: stored.digest.to_string(),
-        });
+        let (sent, got) = (layer.digest.to_string(), stored.digest.to_string());
+        return Err(WorkError::StoredOther { sent, got }.into());
     }
     job.log(format!(
         "the index layer {} has {} bytes; {} of its {} pieces are those of the input",

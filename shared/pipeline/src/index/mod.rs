@@ -19,7 +19,7 @@ use iib_oci::{
 };
 use iib_ports::{BlobSource, Registry};
 
-use crate::{StageError, image};
+use crate::{ImageError, StageError, WorkError, image};
 
 /// Blobs and manifests moved at the same time: layers of a few architectures side by side,
 /// without flooding the registry.
@@ -108,14 +108,14 @@ impl IndexImage {
 /// Pushes blobs, and then the images under what `reference` says. `layer` comes with its content.
 ///
 /// # Errors
-/// [`StageError::Registry`].
+/// [`ImageError::Registry`].
 pub(crate) async fn push_images(
     registry: &Arc<dyn Registry>,
     to: &PullSpec,
     images: &[IndexImage],
     layer: (&IndexLayer, &dyn BlobSource),
     reference: impl Fn(&IndexImage) -> Reference,
-) -> Result<(), StageError> {
+) -> Result<(), ImageError> {
     blobs::push_blobs(registry, to.repository(), images, layer).await?;
     let pushes: Vec<_> = images
         .iter()
@@ -132,11 +132,11 @@ async fn push_image(
     to: &PullSpec,
     image: &IndexImage,
     reference: Reference,
-) -> Result<(), StageError> {
+) -> Result<(), ImageError> {
     let pushed = registry
         .push_manifest(to.repository(), &reference, &image.manifest)
         .await;
-    pushed.map_err(|source| StageError::Registry {
+    pushed.map_err(|source| ImageError::Registry {
         doing: format!(
             "Failed to push the container image to docker://{to}-{arch} for the arch {arch}",
             arch = image.arch
@@ -148,16 +148,16 @@ async fn push_image(
 /// Pushes the manifest list under a tag.
 ///
 /// # Errors
-/// [`StageError::Registry`].
+/// [`ImageError::Registry`].
 pub(crate) async fn push_list(
     registry: &dyn Registry,
     target: &PullSpec,
     list: &RawManifest,
-) -> Result<(), StageError> {
+) -> Result<(), ImageError> {
     registry
         .push_manifest(target.repository(), target.reference(), list)
         .await
-        .map_err(|source| StageError::Registry {
+        .map_err(|source| ImageError::Registry {
             doing: format!("Failed to push the manifest list to {target}"),
             source,
         })
@@ -166,8 +166,8 @@ pub(crate) async fn push_list(
 /// The list over the images.
 ///
 /// # Errors
-/// [`StageError::Write`], which does not happen.
-pub(crate) fn manifest_list(images: &[IndexImage]) -> Result<RawManifest, StageError> {
+/// [`WorkError::Write`], which does not happen.
+pub(crate) fn manifest_list(images: &[IndexImage]) -> Result<RawManifest, WorkError> {
     let entries = images.iter().map(|image| ManifestListEntry {
         descriptor: Descriptor {
             media_type: image.manifest.media_type.clone(),
@@ -182,5 +182,5 @@ pub(crate) fn manifest_list(images: &[IndexImage]) -> Result<RawManifest, StageE
     });
     ManifestList::docker(entries.collect())
         .to_raw()
-        .map_err(StageError::Write)
+        .map_err(WorkError::Write)
 }

@@ -15,7 +15,7 @@ use super::tags;
 use super::{Base, Edit, IndexImage, IndexLayer, manifest_list, push_images, push_list};
 use crate::job::Job;
 use crate::output::{arch_tag, output, shown_name};
-use crate::{StageError, labels};
+use crate::{StageError, WorkError, labels};
 
 /// What the kinds of index requests do differently when their result is pushed.
 pub(crate) struct Push<'a> {
@@ -41,12 +41,12 @@ impl Push<'_> {
     /// Pushes what was built. What comes back ends the request.
     ///
     /// # Errors
-    /// [`StageError::Registry`]; [`StageError::Incomplete`] for a record that lacks something.
+    /// [`ImageError::Registry`]; [`WorkError::Incomplete`] for a record that lacks something.
     pub(crate) async fn run(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
         let plan = job.index_plan()?;
         let built = job.record.built.as_ref();
         let built = built.and_then(|built| built.layers.first()).cloned();
-        let built = built.ok_or(StageError::Incomplete("mutate"))?;
+        let built = built.ok_or(WorkError::Incomplete("mutate"))?;
         let output = output(&job.deps.work, &job.record.id.to_string())?;
         let images = self.push_images(job, &plan, built, &output).await?;
         let list = manifest_list(&images)?;
@@ -90,7 +90,7 @@ impl Push<'_> {
         }
         let content = StoredLayer {
             artifacts: job.deps.artifacts.clone(),
-            key: (built.artifact.parse()).map_err(|_| StageError::Incomplete("mutate"))?,
+            key: (built.artifact.parse()).map_err(|_| WorkError::Incomplete("mutate"))?,
         };
         push_images(registry, output, &images, (&layer, &content), |image| {
             Reference::Tag(arch_tag(output, &image.arch))

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 use iib_oci::Digest;
 
-use crate::StageError;
 use crate::job::Job;
 use crate::output::output;
+use crate::{ImageError, StageError};
 
 /// What each tag names now; nothing for one that is not there.
 pub(super) async fn named(
@@ -36,8 +36,9 @@ pub(super) async fn was_moved(job: &Job<'_>, tag: &str, own: &Digest) -> Result<
 async fn now(job: &Job<'_>, tag: &str) -> Result<Option<Digest>, StageError> {
     let target = output(&job.deps.work, tag)?;
     let look = job.deps.registry.tagged(target.repository(), tag);
-    look.await.map_err(|source| StageError::Registry {
+    let found = look.await.map_err(|source| ImageError::Registry {
         doing: format!("Failed to look at the tag {target}"),
         source,
-    })
+    })?;
+    Ok(found)
 }

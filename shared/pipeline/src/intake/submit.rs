@@ -71,7 +71,8 @@ pub fn read(
 /// submitted before under the same [`Submission::once`] is given back as it stands.
 ///
 /// # Errors
-/// [`IntakeError::Secret`] and [`IntakeError::Store`] if nothing was stored;
+/// [`IntakeError::Secret`] if nothing was stored; [`IntakeError::Store`], after which the request may
+/// be there if the store could not be reached;
 /// [`IntakeError::Schedule`] if the request was stored and could not be handed over.
 pub async fn submit(
     deps: &IntakeDeps,
@@ -102,6 +103,9 @@ pub async fn submit(
             forget(deps, &secrets).await;
             send_again(deps, record).await
         }
+        // The answer may be lost and the request stored, and then it needs its secrets; those that
+        // nobody needs expire.
+        Err(error @ StoreError::Unavailable { .. }) => Err(error.into()),
         Err(error) => {
             forget(deps, &secrets).await;
             Err(error.into())

@@ -3,8 +3,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use iib_ports::{ArtifactKey, Delivery, SECRET_LIMIT, Secret};
 use iib_request::{AddRequest, Stage, State, Task};
+use iib_testkit::crash::{Crash, Death, LastCall, Ports};
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingNotifier,
+    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRequests, MemorySecrets,
+    RecordingNotifier,
 };
 use iib_testkit::time::ManualClock;
 use jiff::SignedDuration;
@@ -216,7 +218,7 @@ async fn pages_are_read_as_asked() {
         page: 2,
         per_page: 2,
     };
-    let page = list(&service.deps, query).await.unwrap();
+    let page = list(&*service.requests, query).await.unwrap();
     let ids: Vec<u64> = page
         .items
         .iter()
@@ -248,6 +250,31 @@ async fn a_token_is_kept_apart_from_the_request() {
     for text in [json, format!("{stored:?}"), format!("{:?}", service.told())] {
         assert!(!text.contains("hunter2"), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_token_stays_where_its_request_may_have_been_stored() {
+    let service = Service::new();
+    let ports = Ports {
+        requests: service.requests.clone(),
+        queue: service.queue.clone(),
+        logs: service.logs.clone(),
+        artifacts: service.deps.artifacts.clone(),
+        secrets: service.secrets.clone(),
+        registry: Arc::new(MemoryRegistry::default()),
+    };
+    let death = Death::At("requests.create", 0);
+    let (dying, _) = Crash::new(death, LastCall::Unanswered, ports);
+    let deps = IntakeDeps {
+        requests: dying.requests,
+        ..service.deps.clone()
+    };
+    let error = submit(&deps, None, with_token("a:b")).await.unwrap_err();
+    assert_eq!(error.class(), Class::Retry);
+    let stored = service.requests.get(RequestId(1)).await.unwrap().unwrap();
+    let reference = &stored.secrets["overwrite_from_index_token"];
+    let kept = service.deps.secrets.read(reference).await.unwrap();
+    assert_eq!(kept.unwrap().expose(), "a:b");
 }
 
 #[tokio::test]

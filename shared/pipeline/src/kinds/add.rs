@@ -16,7 +16,6 @@ use iib_oci::{Digest, Pinned};
 use iib_ports::{IndexDbError, PresentBundle};
 use iib_request::{AddRequest, Built, Facts, IndexPlan, PinnedBundle, Plan, Scope, Update};
 
-use crate::StageError;
 use crate::changes::Changes;
 use crate::flow::Flow;
 use crate::index::database;
@@ -25,6 +24,7 @@ use crate::job::Job;
 use crate::steps::bundles::{self, Contents};
 use crate::steps::inputs::{self, Asked};
 use crate::transfer::blocking;
+use crate::{ImageError, IndexError, StageError};
 
 #[async_trait]
 impl Flow for AddRequest {
@@ -132,7 +132,7 @@ async fn present_packages(
     let bundles: Vec<PresentBundle> = blocking(move || {
         index_db
             .bundles(&database)
-            .map_err(|source| StageError::IndexDb { image, source })
+            .map_err(|source| IndexError::Database { image, source })
     })
     .await?;
     let mut packages: BTreeMap<Digest, BTreeSet<String>> = BTreeMap::new();
@@ -145,9 +145,9 @@ async fn present_packages(
     Ok(packages)
 }
 
-fn read(pinned: &Pinned, files: &BundleFiles) -> Result<Bundle, StageError> {
+fn read(pinned: &Pinned, files: &BundleFiles) -> Result<Bundle, ImageError> {
     let image = pinned.to_string();
-    Bundle::read(&image, files).map_err(|source| StageError::Bundle { image, source })
+    Bundle::read(&image, files).map_err(|source| ImageError::Bundle { image, source })
 }
 
 /// The property that says up to which platform a bundle works (worker flows §11).
@@ -155,7 +155,7 @@ const MAX_VERSION: &str = "olm.maxOpenShiftVersion";
 /// The last platform with the APIs that 4.9 removed; a bare number, as the reference has it.
 const LAST_WITH_BETA_APIS: &str = "4.8";
 
-fn options(add: &AddRequest, plan: &IndexPlan) -> Result<AddOptions, StageError> {
+fn options(add: &AddRequest, plan: &IndexPlan) -> Result<AddOptions, IndexError> {
     // Below `prod`, an index may be changed where it is released already (worker flows §7.5).
     let overwrite = match plan.scope {
         Scope::Prod => Overwrite::Refuse,
@@ -165,7 +165,7 @@ fn options(add: &AddRequest, plan: &IndexPlan) -> Result<AddOptions, StageError>
         // The settings may allow a mode that nobody knows.
         Some(mode) => mode
             .parse()
-            .map_err(|mode| StageError::Add(IndexDbError::UnknownMode(mode)))?,
+            .map_err(|mode| IndexError::Add(IndexDbError::UnknownMode(mode)))?,
         None => Mode::Replaces,
     };
     Ok(AddOptions {
@@ -213,7 +213,7 @@ async fn add_to(
                 Ok((report.changes, index_db.pictures(&database, &packages)?))
             })
             .map_err(|source| not_added(source, image))?;
-        Changes::new(diff, pictures)
+        Changes::new(diff, pictures).map_err(StageError::from)
     })
     .await?;
     for line in changes.diff.to_string().lines() {
@@ -223,9 +223,9 @@ async fn add_to(
 }
 
 /// Bundles that do not fit are the bundles' fault; anything else is the database's.
-fn not_added(source: IndexDbError, image: Option<String>) -> StageError {
+fn not_added(source: IndexDbError, image: Option<String>) -> IndexError {
     match (source, image) {
-        (source @ IndexDbError::Refused(_), _) | (source, None) => StageError::Add(source),
-        (source, Some(image)) => StageError::IndexDb { image, source },
+        (source @ IndexDbError::Refused(_), _) | (source, None) => IndexError::Add(source),
+        (source, Some(image)) => IndexError::Database { image, source },
     }
 }

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use iib_request::{Built, CreateEmptyIndex, Plan, Update};
 
-use crate::StageError;
 use crate::changes::Changes;
 use crate::flow::Flow;
 use crate::index::database;
@@ -17,6 +16,7 @@ use crate::index::push::{Naming, Push};
 use crate::job::Job;
 use crate::steps::inputs::{self, Asked};
 use crate::transfer::blocking;
+use crate::{IndexError, InputError, StageError};
 
 #[async_trait]
 impl Flow for CreateEmptyIndex {
@@ -29,7 +29,7 @@ impl Flow for CreateEmptyIndex {
         };
         let prepared = inputs::prepare(job, &asked).await;
         let (plan, facts) = prepared.map_err(|error| match error {
-            StageError::FileBased(_) => StageError::DatabaseOfCatalog,
+            StageError::Input(InputError::FileBased(_)) => InputError::DatabaseOfCatalog.into(),
             other => other,
         })?;
         let update = inputs::building(&plan, facts);
@@ -49,7 +49,7 @@ impl Flow for CreateEmptyIndex {
         let image = plan.from.map(|index| index.resolved.to_string());
         let diff = blocking(move || {
             let emptied = index_db.remove_all(&file);
-            emptied.map_err(|source| StageError::IndexDb {
+            emptied.map_err(|source| IndexError::Database {
                 image: image.unwrap_or_default(),
                 source,
             })

@@ -40,7 +40,7 @@ pub(super) async fn expire(
     let until = time.before(kept_for(&deps.api));
     let mut removal = Removal::Possible;
     loop {
-        let page = deps.requests.ended_before(until, PAGE).await?;
+        let page = deps.sweeps.ended_before(until, PAGE).await?;
         let last = page.len() < PAGE as usize;
         let before = report.expired;
         for record in page {

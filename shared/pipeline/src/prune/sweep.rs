@@ -20,8 +20,8 @@ const NOTES: usize = 8;
 /// The shortest wait between two messages for a request, doubled from there.
 const SHORTEST: SignedDuration = SignedDuration::from_secs(30);
 
-/// Doublings at most: with twice the time of a stage to begin with, some five hours.
-const DOUBLINGS: u32 = 5;
+/// Doublings at most: with a minute to begin with, some four hours.
+const DOUBLINGS: u32 = 8;
 
 /// What the sweep saw and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub(super) async fn sweep_until(
     let mut swept = Swept::default();
     let mut after = None;
     while time.is_left() {
-        let page = deps.requests.live(after, PAGE).await?;
+        let page = deps.sweeps.live(after, PAGE).await?;
         page.iter().for_each(|listed| swept.saw(listed));
         let waiting = page.iter().flatten();
         let waiting = waiting.filter(|record| waits(record, now, idle));
@@ -185,10 +185,11 @@ mod tests {
     use std::sync::Arc;
 
     use async_trait::async_trait;
-    use iib_ports::{Clock as _, Created, NewRequest, Page, PageQuery, Requests, Unreadable};
+    use iib_ports::{Clock as _, NewRequest, Sweeps, Unreadable};
     use iib_request::{AddRequest, Claim, Lease, LeaseToken, Request, RequestId, Unknown};
 
     use super::*;
+    use crate::prune::IDLE;
     use crate::prune::tests::Service;
 
     #[tokio::test]
@@ -242,10 +243,9 @@ mod tests {
             service.submit().await;
         }
         service.queue.take(Stage::Pin);
-        let idle = SignedDuration::from_mins(10);
         let mut told_at = Vec::new();
         for minute in 0..180 {
-            let swept = sweep(&service.deps, idle).await.unwrap();
+            let swept = sweep(&service.deps, IDLE).await.unwrap();
             // Never more than one for each in a minute.
             assert!(swept.sent <= BACKLOG, "{}", swept.sent);
             assert_eq!(service.queue.take(Stage::Pin).len() as u64, swept.sent);
@@ -255,16 +255,15 @@ mod tests {
             }
             service.clock.advance(SignedDuration::from_mins(1));
         }
-        assert_eq!(told_at, [10, 30, 70, 150]);
+        assert_eq!(told_at, [1, 3, 7, 15, 31, 63, 127]);
     }
 
     #[tokio::test]
     async fn whoever_is_worked_on_again_is_told_as_at_first() {
         let service = Service::new();
         let id = service.submit().await.id;
-        let idle = SignedDuration::from_mins(10);
-        service.clock.advance(idle);
-        assert_eq!(sweep(&service.deps, idle).await.unwrap().sent, 1);
+        service.clock.advance(IDLE);
+        assert_eq!(sweep(&service.deps, IDLE).await.unwrap().sent, 1);
         let requests = &service.deps.requests;
         let record = requests.get(id).await.unwrap().unwrap();
         assert_eq!(record.work.nudged.as_ref().unwrap().times, 1);
@@ -275,31 +274,15 @@ mod tests {
         };
         requests.replace(*claimed).await.unwrap();
         service.clock.advance(SignedDuration::from_secs(90));
-        assert_eq!(sweep(&service.deps, idle).await.unwrap().sent, 1);
-        assert_eq!(sweep(&service.deps, idle).await.unwrap().sent, 0);
+        assert_eq!(sweep(&service.deps, IDLE).await.unwrap().sent, 1);
+        assert_eq!(sweep(&service.deps, IDLE).await.unwrap().sent, 0);
     }
 
     /// A store with a record that nobody can read, before all others.
-    struct WithUnreadable(Arc<dyn Requests>);
+    struct WithUnreadable(Arc<dyn Sweeps>);
 
     #[async_trait]
-    impl Requests for WithUnreadable {
-        async fn create(&self, new: NewRequest) -> Result<Created, StoreError> {
-            self.0.create(new).await
-        }
-
-        async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
-            self.0.get(id).await
-        }
-
-        async fn replace(&self, record: Record) -> Result<Record, StoreError> {
-            self.0.replace(record).await
-        }
-
-        async fn list(&self, query: PageQuery) -> Result<Page, StoreError> {
-            self.0.list(query).await
-        }
-
+    impl Sweeps for WithUnreadable {
         async fn live(
             &self,
             after: Option<RequestId>,
@@ -335,7 +318,7 @@ mod tests {
             service.submit().await;
         }
         let mut deps = service.deps.clone();
-        deps.requests = Arc::new(WithUnreadable(deps.requests));
+        deps.sweeps = Arc::new(WithUnreadable(deps.sweeps));
         let swept = sweep(&deps, SignedDuration::ZERO).await.unwrap();
         assert_eq!((swept.unreadable, swept.sent), (1, u64::from(PAGE)));
         assert_eq!(swept.live.values().sum::<u64>(), u64::from(PAGE));

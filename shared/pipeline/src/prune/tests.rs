@@ -66,8 +66,10 @@ impl Service {
         let artifacts = Arc::new(MemoryArtifacts::with_clock(clock.clone()));
         let (queue, secrets) = (Arc::default(), Arc::default());
         let (gauges, registry) = (Arc::default(), Arc::default());
+        let requests = Arc::new(MemoryRequests::default());
         let deps = PruneDeps {
-            requests: Arc::new(MemoryRequests::default()),
+            requests: requests.clone(),
+            sweeps: requests,
             queue: Arc::clone(&queue) as _,
             logs: Arc::new(MemoryLogs::default()),
             artifacts: artifacts.clone(),

@@ -7,7 +7,7 @@ use iib_ports::Registry;
 use iib_request::{BinaryImages, Scope};
 
 use super::inputs::pull_spec;
-use crate::{StageError, image};
+use crate::{ImageError, InputError, StageError, image};
 
 /// The word that stands for "no binary image".
 pub(crate) const SCRATCH: &str = "scratch";
@@ -83,7 +83,7 @@ pub(crate) async fn find(
         return Ok((SCRATCH.to_owned(), BTreeMap::from([(Arch::amd64(), None)])));
     }
     for arch in add_arches {
-        wanted.insert(arch.parse().map_err(|source| StageError::Arch {
+        wanted.insert(arch.parse().map_err(|source| ImageError::Arch {
             image: "\"add_arches\"".to_owned(),
             source,
         })?);
@@ -91,7 +91,7 @@ pub(crate) async fn find(
     let spec = pull_spec("binary_image", binary_image)?;
     let image = image::resolve(registry, &spec).await?;
     if wanted.is_empty() {
-        return Err(StageError::NoArches);
+        return Err(InputError::NoArches.into());
     }
     let mut available = image.by_arch(registry).await?;
     let missing: Vec<String> = wanted
@@ -100,7 +100,7 @@ pub(crate) async fn find(
         .map(ToString::to_string)
         .collect();
     if !missing.is_empty() {
-        return Err(StageError::MissingArches(missing.join(", ")));
+        return Err(InputError::MissingArches(missing.join(", ")).into());
     }
     available.retain(|arch, _| wanted.contains(arch));
     let images = available

@@ -11,7 +11,7 @@ use super::inputs::pull_spec;
 use crate::bundle_image::{read_bundle, read_layers};
 use crate::image::Variant;
 use crate::labels::{self, label};
-use crate::{Deps, StageError, image};
+use crate::{Deps, ImageError, InputError, StageError, image};
 
 /// Bundles looked up at the same time: enough to hide the round trips, few enough not to be
 /// throttled.
@@ -47,7 +47,7 @@ async fn resolve_one(registry: &dyn Registry, text: &str) -> Result<Resolved, St
     let first = image.variants.into_iter().next();
     Ok(Resolved {
         requested: text.to_owned(),
-        image: first.ok_or_else(|| StageError::EmptyList(text.to_owned()))?,
+        image: first.ok_or_else(|| ImageError::EmptyList(text.to_owned()))?,
     })
 }
 
@@ -123,7 +123,7 @@ pub(crate) async fn read(
         contents.push(read.and_then(|files| {
             held += size(&files);
             if held > limit {
-                Err(StageError::BundlesTooLarge { limit })
+                Err(InputError::BundlesTooLarge { limit }.into())
             } else {
                 Ok(files)
             }

@@ -11,10 +11,10 @@ use iib_request::{
 use jiff::Timestamp;
 
 use super::binary_image;
-use crate::StageError;
 use crate::image::{self, Image};
 use crate::job::Job;
 use crate::labels::{self, label};
+use crate::{IndexError, InputError, StageError};
 
 /// Version of an index without the label, and of none (worker flows §4.1).
 const DEFAULT_VERSION: &str = "v4.5";
@@ -54,7 +54,8 @@ pub(crate) async fn prepare(
         &job.deps.work.binary_images,
         scope,
         &version,
-    )?;
+    )
+    .map_err(InputError::from)?;
     let arches = index.as_ref().map(|index| index.arches.clone());
     let arches = arches.unwrap_or_default();
     let found = binary_image::find(&*registry, &binary_image, arches, asked.add_arches).await?;
@@ -94,11 +95,12 @@ pub(crate) fn building(plan: &IndexPlan, facts: Facts) -> Update {
 fn settle_scope(index: Option<&Index>, wanted: Option<Scope>) -> Result<Scope, StageError> {
     let label = index.and_then(|index| index.scope.as_deref());
     Scope::settle(label, wanted).map_err(|source| match index {
-        Some(index) if matches!(source, ScopeError::Unknown(_)) => StageError::ScopeLabel {
+        Some(index) if matches!(source, ScopeError::Unknown(_)) => IndexError::ScopeLabel {
             image: index.read.resolved.to_string(),
             source,
-        },
-        _ => StageError::Scope(source),
+        }
+        .into(),
+        _ => InputError::Scope(source).into(),
     })
 }
 
@@ -125,8 +127,8 @@ pub(crate) async fn look_at_index(
     let (_, config) = image::config(registry, &variant.pinned).await?;
     let Some(path) = label(&config, labels::DATABASE) else {
         return Err(match label(&config, labels::CONFIGS) {
-            Some(_) => StageError::FileBased(text.to_owned()),
-            None => StageError::NoDatabaseLabel(text.to_owned()),
+            Some(_) => InputError::FileBased(text.to_owned()).into(),
+            None => IndexError::NoDatabaseLabel(text.to_owned()).into(),
         });
     };
     let created = match images.values().next() {
@@ -152,13 +154,13 @@ pub(crate) async fn look_at_index(
 }
 
 /// The path of the database inside the image: absolute in the label, relative in layers.
-fn database_path(image: &str, path: &str) -> Result<String, StageError> {
+fn database_path(image: &str, path: &str) -> Result<String, IndexError> {
     let relative = path.trim_start_matches('/');
     let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
     if relative.split('/').all(plain) {
         return Ok(relative.to_owned());
     }
-    Err(StageError::DatabasePath {
+    Err(IndexError::DatabasePath {
         image: image.to_owned(),
         path: path.to_owned(),
     })
@@ -167,8 +169,8 @@ fn database_path(image: &str, path: &str) -> Result<String, StageError> {
 /// A pull spec in a parameter of the request.
 ///
 /// # Errors
-/// [`StageError::PullSpec`] naming the parameter.
-pub(crate) fn pull_spec(field: &'static str, text: &str) -> Result<PullSpec, StageError> {
+/// [`InputError::PullSpec`] naming the parameter.
+pub(crate) fn pull_spec(field: &'static str, text: &str) -> Result<PullSpec, InputError> {
     text.parse()
-        .map_err(|source| StageError::PullSpec { field, source })
+        .map_err(|source| InputError::PullSpec { field, source })
 }

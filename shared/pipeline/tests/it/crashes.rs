@@ -10,10 +10,11 @@ use iib_pipeline::intake::Submission;
 use iib_pipeline::prune::sweep;
 use iib_pipeline::{Deps, Verdict};
 use iib_ports::{
-    ArtifactKey, ArtifactRoot, Artifacts as _, Clock, Created, Listed, NewRequest, Page, PageQuery,
-    Queue as _, Requests, Secret, StoreError,
+    ArtifactKey, ArtifactRoot, Artifacts as _, Clock, Created, NewRequest, Queue as _, Requests,
+    Secret, StoreError,
 };
-use iib_request::{AddRequest, Record, RequestId, Stage, State, Task, Update};
+use iib_request::{AddRequest, CreateEmptyIndex, Record, RequestId, Stage, State, Task, Update};
+use iib_testkit::Pull as _;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::crash::{self, Death, LastCall};
@@ -23,7 +24,46 @@ use crate::world::{World, deliver};
 /// More calls than a request takes, so that a loop which never ends is noticed.
 const MANY: usize = 500;
 
-async fn world_and_request() -> (World, AddRequest) {
+/// What dies and is taken over.
+struct Victim {
+    submission: Submission,
+    /// Lines that its log has whatever happens.
+    log: &'static [&'static str],
+    /// Its tags beside its number.
+    tags: &'static [&'static str],
+}
+
+/// A bundle is added to an index, for two architectures and with a build tag.
+async fn an_add() -> (World, Victim) {
+    let (world, request) = world_and_request().await;
+    let victim = Victim {
+        submission: with_token(&request),
+        log: &[
+            " pin Resolving the bundles",
+            "+ bundle lantern/lantern.v0.2.0",
+        ],
+        tags: &["amd64", "arm64", "extra"],
+    };
+    (world, victim)
+}
+
+/// An index is emptied.
+async fn an_emptying() -> (World, Victim) {
+    let (world, request) = world_and_request().await;
+    let empty = CreateEmptyIndex {
+        from_index: request.from_index.unwrap(),
+        binary_image: request.binary_image,
+        ..CreateEmptyIndex::default()
+    };
+    let victim = Victim {
+        submission: empty.into(),
+        log: &[" pin Resolving the container", "- package lantern"],
+        tags: &["amd64"],
+    };
+    (world, victim)
+}
+
+pub(crate) async fn world_and_request() -> (World, AddRequest) {
     let mut world = World::new().await;
     world.deps.work.max_attempts = 1000;
     let first = world.push_bundle("lantern", "0.1.0").await;
@@ -48,7 +88,7 @@ async fn world_and_request() -> (World, AddRequest) {
 }
 
 /// Lets a process work on the request and die. Tells whether it died before its work was done.
-async fn dies(death: Death, last: LastCall, world: &World) -> bool {
+pub(crate) async fn dies(death: Death, last: LastCall, world: &World) -> bool {
     let (dying, crash) = crash::at(death, last, &world.deps);
     while let Some(task) = world.queue.take_next() {
         if deliver(&dying, &task).await != Verdict::Done {
@@ -62,20 +102,50 @@ async fn dies(death: Death, last: LastCall, world: &World) -> bool {
     !crash.is_alive()
 }
 
-/// Checks the end of a request, and gives the digests of its list and of its changes.
-async fn outcome(world: &World, id: RequestId, repository: &str) -> (String, Digest) {
-    let record = world.record(id).await;
-    assert_eq!(record.state(), State::Complete, "{}", record.state_reason());
-    world.assert_cleaned_up(id).await;
-    // Lines of the last stage may be lost with the process that was to write them.
-    let log = world.log(id).await;
-    for line in [
-        " pin Resolving the bundles",
-        "+ bundle lantern/lantern.v0.2.0",
-    ] {
-        assert!(log.contains(line), "{log}");
+impl Victim {
+    /// Checks its end, and gives the digests of its list and of its changes.
+    async fn outcome(&self, world: &World, id: RequestId, repository: &str) -> (String, Digest) {
+        let record = world.record(id).await;
+        assert_eq!(record.state(), State::Complete, "{}", record.state_reason());
+        world.assert_cleaned_up(id).await;
+        // Lines of the last stage may be lost with the process that was to write them.
+        let log = world.log(id).await;
+        for line in self.log {
+            assert!(log.contains(line), "{log}");
+        }
+        assert!(!log.contains("hunter2") && !format!("{record:?}").contains("hunter2"));
+        assert_told_once(&record);
+        let tags: Vec<String> = world.tags(repository).await.into_iter().collect();
+        let own = |arch: &&str| match *arch {
+            "extra" => "extra".to_owned(),
+            arch => format!("{id}-{arch}"),
+        };
+        let expected = self.tags.iter().map(own);
+        let expected: Vec<String> = [id.to_string()].into_iter().chain(expected).collect();
+        assert_eq!(tags, expected);
+        let resolved = record.facts.index_image_resolved.unwrap();
+        let lists = tags.iter().filter(|tag| !tag.contains('-'));
+        for tag in lists {
+            let spec = world.spec(&format!("{repository}:{tag}"));
+            let manifest = world.deps.registry.pull(&spec).await.unwrap();
+            assert!(resolved.ends_with(manifest.digest().as_str()), "{tag}");
+        }
+        let list = resolved.rsplit_once('@').unwrap().1.to_owned();
+        let changes = world.artifacts.get(&ArtifactKey::changes(id)).await;
+        let changes: Vec<_> = changes.unwrap().try_collect().await.unwrap();
+        (list, Digest::of(&changes.concat()))
     }
-    assert!(!log.contains("hunter2") && !format!("{record:?}").contains("hunter2"));
+
+    /// What it comes to when nobody disturbs it.
+    async fn undisturbed(&self, world: &mut World) -> (String, Digest) {
+        let to = repository(world, "reference");
+        let id = world.submit(self.submission.clone()).await;
+        world.run_queue().await;
+        self.outcome(world, id, &to).await
+    }
+}
+
+fn assert_told_once(record: &Record) {
     let completed = record.history.iter().filter(|e| e.state == State::Complete);
     assert_eq!(completed.count(), 1, "{:#?}", record.history);
     let mut reasons: Vec<_> = record.history.iter().map(|e| &e.state_reason).collect();
@@ -83,27 +153,10 @@ async fn outcome(world: &World, id: RequestId, repository: &str) -> (String, Dig
     reasons.sort();
     reasons.dedup();
     assert_eq!(reasons.len(), told, "told twice: {:#?}", record.history);
-    let tags: Vec<String> = world.tags(repository).await.into_iter().collect();
-    let own = |arch| format!("{id}-{arch}");
-    assert_eq!(
-        tags,
-        [id.to_string(), own("amd64"), own("arm64"), "extra".into()]
-    );
-    for tag in [id.to_string(), "extra".to_owned()] {
-        let spec = world.spec(&format!("{repository}:{tag}"));
-        let manifest = world.deps.registry.manifest(&spec).await.unwrap();
-        let resolved = record.facts.index_image_resolved.as_deref().unwrap();
-        assert!(resolved.ends_with(manifest.digest().as_str()), "{tag}");
-    }
-    let resolved = record.facts.index_image_resolved.unwrap();
-    let list = resolved.rsplit_once('@').unwrap().1.to_owned();
-    let changes = world.artifacts.get(&ArtifactKey::changes(id)).await;
-    let changes: Vec<_> = changes.unwrap().try_collect().await.unwrap();
-    (list, Digest::of(&changes.concat()))
 }
 
 /// The request, with a secret that is to be forgotten when it is done.
-fn with_token(request: &AddRequest) -> Submission {
+pub(crate) fn with_token(request: &AddRequest) -> Submission {
     Submission {
         overwrite_token: Some(Secret::new("ann:hunter2")),
         ..request.clone().into()
@@ -111,31 +164,28 @@ fn with_token(request: &AddRequest) -> Submission {
 }
 
 /// A repository of its own for each request, so that no request finds the blobs of another.
-fn repository(world: &mut World, name: &str) -> String {
+pub(crate) fn repository(world: &mut World, name: &str) -> String {
     let repository = format!("out/{name}");
     world.deps.work.image_push_template = format!("{{registry}}/{repository}:{{request_id}}");
     repository
 }
 
-fn lease_ends(world: &World) {
+pub(crate) fn lease_ends(world: &World) {
     world.clock.advance(SignedDuration::from_secs(61));
 }
 
 /// Dies after every number of calls there can be, and lets a good process take over each time.
-async fn crash_everywhere(last: LastCall) {
-    let (mut world, request) = world_and_request().await;
-    let to = repository(&mut world, "reference");
-    let id = world.submit(with_token(&request)).await;
-    world.run_queue().await;
-    let expected = outcome(&world, id, &to).await;
+async fn crash_everywhere((mut world, victim): (World, Victim), last: LastCall) {
+    let expected = victim.undisturbed(&mut world).await;
     let mut calls = 0;
     loop {
         let to = repository(&mut world, &format!("crash-{calls}"));
-        let id = world.submit(with_token(&request)).await;
+        let id = world.submit(victim.submission.clone()).await;
         let died = dies(Death::After(calls), last, &world).await;
         lease_ends(&world);
         world.run_queue().await;
-        assert_eq!(outcome(&world, id, &to).await, expected, "{calls} calls");
+        let now = victim.outcome(&world, id, &to).await;
+        assert_eq!(now, expected, "{calls} calls");
         if !died {
             break;
         }
@@ -148,26 +198,28 @@ async fn crash_everywhere(last: LastCall) {
 
 #[tokio::test]
 async fn a_crash_between_any_two_calls_changes_nothing_but_the_time_it_takes() {
-    crash_everywhere(LastCall::Lost).await;
+    crash_everywhere(an_add().await, LastCall::Lost).await;
 }
 
 #[tokio::test]
 async fn nor_does_a_crash_before_the_answer_to_a_call() {
-    crash_everywhere(LastCall::Unanswered).await;
+    crash_everywhere(an_add().await, LastCall::Unanswered).await;
+}
+
+#[tokio::test]
+async fn nor_does_a_crash_while_an_index_is_emptied() {
+    for last in [LastCall::Lost, LastCall::Unanswered] {
+        crash_everywhere(an_emptying().await, last).await;
+    }
 }
 
 /// A process stands still before every call there can be, for longer than its lease; another one
 /// does all that is left; then it wakes up and goes on as if nothing had been.
-#[tokio::test]
-async fn a_process_that_wakes_up_after_its_lease_changes_nothing() {
-    let (mut world, request) = world_and_request().await;
-    let to = repository(&mut world, "reference");
-    let id = world.submit(with_token(&request)).await;
-    world.run_queue().await;
-    let expected = outcome(&world, id, &to).await;
+async fn stand_still_everywhere((mut world, victim): (World, Victim)) {
+    let expected = victim.undisturbed(&mut world).await;
     for calls in 0..MANY {
         let to = repository(&mut world, &format!("paused-{calls}"));
-        let id = world.submit(with_token(&request)).await;
+        let id = world.submit(victim.submission.clone()).await;
         let (pausing, crash) = crash::at(Death::After(calls), LastCall::Paused, &world.deps);
         let queue = world.queue.clone();
         let mut sleeper = tokio::spawn(async move {
@@ -192,7 +244,8 @@ async fn a_process_that_wakes_up_after_its_lease_changes_nothing() {
         let again = Task::new(id, Stage::Push);
         world.queue.send(&again).await.unwrap();
         world.run_queue().await;
-        assert_eq!(outcome(&world, id, &to).await, expected, "{calls} calls");
+        let now = victim.outcome(&world, id, &to).await;
+        assert_eq!(now, expected, "{calls} calls");
 
         crash.wake();
         if let Some(task) = sleeper.await.unwrap() {
@@ -200,29 +253,35 @@ async fn a_process_that_wakes_up_after_its_lease_changes_nothing() {
         }
         // What it has left behind goes with its message.
         world.run_queue().await;
-        let now = outcome(&world, id, &to).await;
+        let now = victim.outcome(&world, id, &to).await;
         assert_eq!(now, expected, "{calls} calls, and then some");
     }
     panic!("the work never ends");
 }
 
+#[tokio::test]
+async fn a_process_that_wakes_up_after_its_lease_changes_nothing() {
+    stand_still_everywhere(an_add().await).await;
+}
+
+#[tokio::test]
+async fn nor_does_one_that_empties_an_index() {
+    stand_still_everywhere(an_emptying().await).await;
+}
+
 /// Changes the record of a request from outside before every write of a stage there can be: nothing
 /// of that is lost, and nothing of the work.
-#[tokio::test]
-async fn a_change_from_outside_throws_no_work_away_and_is_not_lost() {
-    let (mut world, request) = world_and_request().await;
-    let to = repository(&mut world, "reference");
-    let id = world.submit(with_token(&request)).await;
-    world.run_queue().await;
-    let expected = outcome(&world, id, &to).await;
+async fn meddle_everywhere((mut world, victim): (World, Victim)) {
+    let expected = victim.undisturbed(&mut world).await;
     for writes in 0..MANY {
         let to = repository(&mut world, &format!("meddled-{writes}"));
-        let id = world.submit(with_token(&request)).await;
+        let id = world.submit(victim.submission.clone()).await;
         let meddler = Meddler::before(writes, &world, |record, now| {
             record.apply(&Update::doing("seen from outside"), now);
         });
         meddler.clone().run_queue(&world).await;
-        assert_eq!(outcome(&world, id, &to).await, expected, "{writes} writes");
+        let now = victim.outcome(&world, id, &to).await;
+        assert_eq!(now, expected, "{writes} writes");
         let log = world.log(id).await;
         assert!(!log.contains("will be repeated"), "{writes} writes: {log}");
         if !meddler.has_meddled() {
@@ -237,14 +296,21 @@ async fn a_change_from_outside_throws_no_work_away_and_is_not_lost() {
     panic!("the work never ends");
 }
 
+#[tokio::test]
+async fn a_change_from_outside_throws_no_work_away_and_is_not_lost() {
+    for victim in [an_add().await, an_emptying().await] {
+        meddle_everywhere(victim).await;
+    }
+}
+
 /// Somebody ends the request from outside before every write of a stage: it stays ended, and what
 /// was in the making goes.
 #[tokio::test]
 async fn a_request_that_is_ended_from_outside_stays_ended() {
-    let (mut world, request) = world_and_request().await;
+    let (mut world, victim) = an_add().await;
     for writes in 0..MANY {
         repository(&mut world, &format!("ended-{writes}"));
-        let id = world.submit(with_token(&request)).await;
+        let id = world.submit(victim.submission.clone()).await;
         let meddler = Meddler::before(writes, &world, |record, now| {
             record.fail("it is not wanted any more", now);
         });
@@ -321,27 +387,15 @@ impl Requests for Meddler {
         }
         self.inner.replace(record).await
     }
-
-    async fn list(&self, query: PageQuery) -> Result<Page, StoreError> {
-        self.inner.list(query).await
-    }
-
-    async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Listed>, StoreError> {
-        self.inner.live(after, limit).await
-    }
-
-    async fn ended_before(&self, time: Timestamp, limit: u32) -> Result<Vec<Record>, StoreError> {
-        self.inner.ended_before(time, limit).await
-    }
 }
 
 #[tokio::test]
 async fn a_request_whose_message_is_lost_is_found_by_the_sweep() {
-    let (mut world, request) = world_and_request().await;
-    let idle = SignedDuration::from_mins(10);
+    let (mut world, victim) = an_add().await;
+    let idle = SignedDuration::from_mins(1);
     for calls in (0..MANY).step_by(5) {
         let to = repository(&mut world, &format!("lost-{calls}"));
-        let id = world.submit(with_token(&request)).await;
+        let id = world.submit(victim.submission.clone()).await;
         dies(Death::After(calls), LastCall::Lost, &world).await;
         while world.queue.take_next().is_some() {}
         if world.record(id).await.state() == State::Complete {
@@ -352,81 +406,7 @@ async fn a_request_whose_message_is_lost_is_found_by_the_sweep() {
         let swept = sweep(&world.prune(), idle).await.unwrap();
         assert_eq!(swept.sent, 1, "{calls} calls");
         world.run_queue().await;
-        outcome(&world, id, &to).await;
+        victim.outcome(&world, id, &to).await;
     }
     panic!("the work never ends");
-}
-
-#[tokio::test]
-async fn a_build_tag_that_a_newer_request_moved_does_not_go_back() {
-    const PUSH: &str = "registry.push_manifest";
-    let (mut world, older) = world_and_request().await;
-    let repository = repository(&mut world, "moved");
-    let newer = AddRequest {
-        bundles: vec![world.push_bundle("lantern", "0.3.0").await.to_string()],
-        ..older.clone()
-    };
-
-    // Two images and the list; then the list under the build tag, of which nobody hears.
-    let older = world.submit(with_token(&older)).await;
-    assert!(dies(Death::At(PUSH, 3), LastCall::Unanswered, &world).await);
-    let extra = world.spec(&format!("{repository}:extra"));
-    let first = world.deps.registry.manifest(&extra).await.unwrap();
-    let task = world.queue.take_next().unwrap();
-
-    let newer = world.submit(with_token(&newer)).await;
-    world.run_queue().await;
-    let moved = world.deps.registry.manifest(&extra).await.unwrap();
-    assert_ne!(moved.digest(), first.digest());
-
-    lease_ends(&world);
-    world.queue.send(&task).await.unwrap();
-    world.run_queue().await;
-    for id in [older, newer] {
-        assert_eq!(world.record(id).await.state(), State::Complete);
-    }
-    let now = world.deps.registry.manifest(&extra).await.unwrap();
-    assert_eq!(now.digest(), moved.digest());
-    let log = world.log(older).await;
-    assert!(log.contains("the tag extra was moved by"), "{log}");
-}
-
-/// The first attempt stands still before the list is under its number. Another one ends the request,
-/// and a newer request moves the build tag on; what wakes up then must not move it back.
-#[tokio::test]
-async fn a_process_that_wakes_up_leaves_a_build_tag_where_a_newer_request_put_it() {
-    const PUSH: &str = "registry.push_manifest";
-    let (mut world, older) = world_and_request().await;
-    let repository = repository(&mut world, "woken");
-    let newer = AddRequest {
-        bundles: vec![world.push_bundle("lantern", "0.3.0").await.to_string()],
-        ..older.clone()
-    };
-    let older = world.submit(with_token(&older)).await;
-    // The two images come before.
-    let (pausing, crash) = crash::at(Death::At(PUSH, 2), LastCall::Paused, &world.deps);
-    let queue = world.queue.clone();
-    let sleeper = tokio::spawn(async move {
-        while let Some(task) = queue.take_next() {
-            deliver(&pausing, &task).await;
-        }
-    });
-    crash.stands_still().await;
-    lease_ends(&world);
-    world
-        .queue
-        .send(&Task::new(older, Stage::Push))
-        .await
-        .unwrap();
-    world.run_queue().await;
-    assert_eq!(world.record(older).await.state(), State::Complete);
-
-    world.submit(with_token(&newer)).await;
-    world.run_queue().await;
-    let extra = world.spec(&format!("{repository}:extra"));
-    let moved = world.deps.registry.manifest(&extra).await.unwrap();
-    crash.wake();
-    sleeper.await.unwrap();
-    let now = world.deps.registry.manifest(&extra).await.unwrap();
-    assert_eq!(now.digest(), moved.digest());
 }

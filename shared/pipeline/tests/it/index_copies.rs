@@ -4,8 +4,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use iib_oci::{Pinned, PullSpec, Resolved};
-use iib_pipeline::{ContentLimits, ImageContent, IndexCopy, NewIndex, StageError, fetch_content};
+use iib_pipeline::{
+    ContentLimits, ImageContent, ImageError, IndexCopy, IndexError, InputError, NewIndex,
+    StageError, fetch_content,
+};
 use iib_ports::Registry;
+use iib_testkit::Pull as _;
 
 use crate::image::{Image, Layer};
 use crate::samples::{CONFIGS_LABEL, DATABASE, DATABASE_LABEL, database, index_image};
@@ -28,7 +32,7 @@ async fn push(world: &World, copy: &IndexCopy, to: &PullSpec) -> Result<Pinned, 
 /// Digests of the layers of the only image in a list.
 async fn layers(registry: &Arc<dyn Registry>, list: &Pinned) -> Vec<String> {
     let Resolved::List(list_of) = registry
-        .manifest(&list.to_pull_spec())
+        .pull(&list.to_pull_spec())
         .await
         .unwrap()
         .read()
@@ -40,7 +44,7 @@ async fn layers(registry: &Arc<dyn Registry>, list: &Pinned) -> Vec<String> {
         panic!("{list_of:?}")
     };
     let image = Pinned::new(list.repository().clone(), entry.descriptor.digest.clone());
-    let manifest = registry.manifest(&image.to_pull_spec()).await.unwrap();
+    let manifest = registry.pull(&image.to_pull_spec()).await.unwrap();
     let Resolved::Image(manifest) = manifest.read().unwrap() else {
         panic!("a list in a list")
     };
@@ -86,8 +90,11 @@ async fn a_tag_that_somebody_else_moved_is_left_alone() {
     let other = index_image(&database(&[])).label("other", "image");
     world.push("moved/index:v1", &other).await;
     let moved = push(&world, &copy, &index).await.unwrap_err();
-    assert!(matches!(moved, StageError::Moved { .. }), "{moved:?}");
-    let now = world.deps.registry.manifest(&index).await.unwrap();
+    assert!(
+        matches!(moved, StageError::Index(IndexError::Moved { .. })),
+        "{moved:?}"
+    );
+    let now = world.deps.registry.pull(&index).await.unwrap();
     assert_eq!(now.digest(), other.manifest().digest());
     // Another tag has nothing to do with it.
     let elsewhere = world.spec("moved/index:v2");
@@ -117,7 +124,10 @@ async fn the_binary_image_needs_the_architectures_of_the_index() {
                 layers(&world.deps.registry, &pushed.unwrap()).await.len(),
                 2
             ),
-            false => assert!(matches!(pushed.unwrap_err(), StageError::MissingArches(_))),
+            false => assert!(matches!(
+                pushed.unwrap_err(),
+                StageError::Input(InputError::MissingArches(_))
+            )),
         }
     }
 }
@@ -172,7 +182,7 @@ async fn a_catalog_is_read_from_all_layers_of_its_image() {
     let spec = world.push("catalogs/index:v2", &both).await;
     let refused = content(&world, &spec).await.1.unwrap_err();
     assert!(
-        matches!(refused, StageError::NoDatabase { .. }),
+        matches!(refused, StageError::Index(IndexError::NoDatabase { .. })),
         "{refused:?}"
     );
     for (label, wanted) in [("/nowhere", "no folder /nowhere"), ("/../x", "no folder")] {
@@ -191,7 +201,9 @@ async fn an_image_of_another_kind_is_named_with_the_labels_it_lacks() {
     let image = Image::new("amd64", vec![Layer::of([(DATABASE, &b""[..])])]);
     let spec = world.push("unlabelled/image:v1", &image).await;
     let refused = content(&world, &spec).await.1.unwrap_err();
-    assert!(matches!(&refused, StageError::UnknownKind(image) if *image == spec.to_string()));
+    assert!(
+        matches!(&refused, StageError::Image(ImageError::UnknownKind(image)) if *image == spec.to_string())
+    );
     let bundle = world.push_bundle("lantern", "0.1.0").await;
     let (_held, found) = content(&world, &bundle).await;
     assert!(matches!(found.unwrap(), ImageContent::Bundle(_)));

@@ -22,6 +22,7 @@ mod image;
 mod index_copies;
 mod indexes;
 mod links;
+mod moved_tags;
 mod outcome;
 mod panics;
 mod pull_specs;

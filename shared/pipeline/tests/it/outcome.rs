@@ -4,6 +4,7 @@
 use axum::http::Method;
 use iib_oci::{Digest, PullSpec};
 use iib_request::{AddRequest, Record, Scope, State};
+use iib_testkit::Pull as _;
 use iib_testkit::scripted_registry::Answer;
 
 use crate::samples::{self, SCOPE_LABEL, bundle_files, bundle_image, csv_path};
@@ -21,7 +22,7 @@ async fn image_digests(world: &World, record: &Record) -> Vec<(String, Digest)> 
         let image: PullSpec = format!("{}-{arch}", record.facts.index_image.as_ref().unwrap())
             .parse()
             .unwrap();
-        let manifest = world.deps.registry.manifest(&image).await.unwrap();
+        let manifest = world.deps.registry.pull(&image).await.unwrap();
         digests.push((arch.to_string(), manifest.digest()));
     }
     digests
@@ -231,7 +232,7 @@ async fn every_tag_names_the_same_list_and_the_record_says_which() {
     assert_eq!(record.state(), State::Complete);
     for tag in ["1", "a", "b"] {
         let spec = world.spec(&format!("iib-build:{tag}"));
-        let manifest = world.deps.registry.manifest(&spec).await.unwrap();
+        let manifest = world.deps.registry.pull(&spec).await.unwrap();
         assert_eq!(manifest.digest().as_str(), digest_of(&record), "{tag}");
     }
 }

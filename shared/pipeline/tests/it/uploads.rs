@@ -2,7 +2,7 @@
 
 use iib_oci::Digest;
 use iib_pipeline::artifact::{self, ArtifactDeps, ObjectCreated};
-use iib_ports::{ArtifactKey, ArtifactRoot, PageQuery, Requests as _};
+use iib_ports::{ArtifactKey, ArtifactRoot, Listing as _, PageQuery};
 use iib_request::{AddRequest, RequestId, UploadKind};
 
 use crate::crash::{self, Death, LastCall};
@@ -63,13 +63,13 @@ async fn a_file_whose_handling_ends_anywhere_is_handled_once_when_its_event_come
     let good = ArtifactDeps::from(world.deps.clone());
     for last in [LastCall::Lost, LastCall::Unanswered] {
         for calls in 0..100 {
-            let before = world.requests.list(FIRST).await.unwrap().total;
+            let before = world.requests.page(FIRST).await.unwrap().total;
             let document = file(&world, format!("inbox/{last:?}{calls}.json"), DOCUMENT).await;
             let (dying, crash) = crash::at(Death::After(calls), last, &world.deps);
             let ended = artifact::run(&dying.into(), &document).await;
             assert!(ended.is_ok() || !crash.is_alive(), "{ended:?}");
             artifact::run(&good, &document).await.unwrap();
-            let id = RequestId(world.requests.list(FIRST).await.unwrap().total);
+            let id = RequestId(world.requests.page(FIRST).await.unwrap().total);
             assert_eq!(id.0, before + 1, "{calls} calls");
             let log = file(&world, format!("uploads/{id}/logs/a"), "x").await;
             let (dying, uploading) = crash::at(Death::After(calls), last, &world.deps);

@@ -21,6 +21,7 @@ use iib_registry::{RegistryClient, RegistryConfig};
 use iib_request::{
     AddRequest, ApiSettings, Record, Request, RequestId, Stage, State, Task, WorkSettings,
 };
+use iib_testkit::Pull as _;
 use iib_testkit::memory::{
     MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingGauges,
     RecordingNotifier,
@@ -198,6 +199,7 @@ impl World {
     pub(crate) fn prune_over(&self, deps: Deps) -> PruneDeps {
         PruneDeps {
             requests: deps.requests,
+            sweeps: self.requests.clone(),
             queue: deps.queue,
             logs: deps.logs,
             artifacts: deps.artifacts,
@@ -411,12 +413,12 @@ impl World {
 
     /// The configuration of the first image behind a pull spec, which is that of a list.
     pub(crate) async fn config_of(&self, list: &PullSpec) -> ImageConfig {
-        let raw = self.registry().manifest(list).await.unwrap();
+        let raw = self.registry().pull(list).await.unwrap();
         let Resolved::List(found) = raw.read().unwrap() else {
             panic!("{list} is no list")
         };
         let image = list.pin(found.manifests[0].descriptor.digest.clone());
-        let raw = self.registry().manifest(&image.to_pull_spec()).await;
+        let raw = self.registry().pull(&image.to_pull_spec()).await;
         let Resolved::Image(manifest) = raw.unwrap().read().unwrap() else {
             panic!("a list in {list}")
         };

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use iib_oci::{Digest, MediaType, PullSpec, RawManifest, Reference, Repository};
 use iib_ports::{GivenLogin, Keyring, Login, Registries, Registry, RegistryError, Secret};
 
+use crate::Pull as _;
+
 /// Somebody with a login at the registry of the suite.
 #[derive(Debug, Clone)]
 pub struct Tenant {
@@ -86,7 +88,7 @@ async fn write(client: &dyn Registry, tenant: &Tenant, host: &str) -> Result<(),
 
 /// Reads and looks in a tenant's home.
 async fn read(client: &dyn Registry, tenant: &Tenant, host: &str) -> Result<(), RegistryError> {
-    let read = client.manifest(&tenant.image(host)).await?;
+    let read = client.pull(&tenant.image(host)).await?;
     assert_eq!(read, manifest());
     let none = Digest::of(b"none");
     let found = client.has_blob(&tenant.repository(host), &none).await?;

@@ -11,6 +11,8 @@ use iib_oci::{
 };
 use iib_ports::{BlobSource, BlobStream, Class, Classify, Registry, RegistryError};
 
+use crate::Pull as _;
+
 /// Runs the suite; `make` gives a client of an empty registry and the registry's host and port.
 /// The registry is to behave as distribution does: blobs are seen by repository, and a manifest
 /// is refused while something it refers to is missing.
@@ -190,7 +192,7 @@ async fn a_source_that_cannot_be_read_is_told_apart(client: &dyn Registry, host:
 async fn a_manifest_is_pulled_as_it_was_pushed(client: &dyn Registry, host: &str) {
     let here = repository(host, "a/b");
     let (spec, reference) = tagged(&here, "v1");
-    assert!(is_missing(&client.manifest(&spec).await));
+    assert!(is_missing(&client.pull(&spec).await));
     let manifest = image(client, &here, b"layer").await;
     client
         .push_manifest(&here, &reference, &manifest)
@@ -198,11 +200,11 @@ async fn a_manifest_is_pulled_as_it_was_pushed(client: &dyn Registry, host: &str
         .unwrap();
     let digest = manifest.digest();
     for spec in [spec, by_digest(&here, &digest)] {
-        let pulled = client.manifest(&spec).await.unwrap();
+        let pulled = client.pull(&spec).await.unwrap();
         assert_eq!(pulled, manifest, "{}", spec.as_str());
     }
     let other = by_digest(&here, &Digest::of(b"another manifest"));
-    assert!(is_missing(&client.manifest(&other).await));
+    assert!(is_missing(&client.pull(&other).await));
 
     let second = image(client, &here, b"second").await;
     let reference = Reference::Digest(second.digest());
@@ -210,7 +212,7 @@ async fn a_manifest_is_pulled_as_it_was_pushed(client: &dyn Registry, host: &str
         .push_manifest(&here, &reference, &second)
         .await
         .unwrap();
-    let pulled = client.manifest(&by_digest(&here, &second.digest())).await;
+    let pulled = client.pull(&by_digest(&here, &second.digest())).await;
     assert_eq!(pulled.unwrap(), second);
 }
 
@@ -221,7 +223,7 @@ async fn a_manifest_needs_its_blobs_in_its_repository(client: &dyn Registry, hos
     let refused = client.push_manifest(&here, &reference, &manifest).await;
     // A registry of several replicas may know them a moment later.
     assert_ne!(refused.unwrap_err().class(), Class::Bug);
-    assert!(is_missing(&client.manifest(&spec).await));
+    assert!(is_missing(&client.pull(&spec).await));
 }
 
 async fn a_list_is_pulled_as_it_was_pushed_and_a_tag_moves(client: &dyn Registry, host: &str) {
@@ -245,9 +247,9 @@ async fn a_list_is_pulled_as_it_was_pushed_and_a_tag_moves(client: &dyn Registry
         .push_manifest(&here, &reference, &list)
         .await
         .unwrap();
-    assert_eq!(client.manifest(&spec).await.unwrap(), list);
+    assert_eq!(client.pull(&spec).await.unwrap(), list);
     let named = client.tagged(&here, "v1").await.unwrap();
     assert_eq!(named, Some(list.digest()));
     let image = by_digest(&here, &manifest.digest());
-    assert_eq!(client.manifest(&image).await.unwrap(), manifest);
+    assert_eq!(client.pull(&image).await.unwrap(), manifest);
 }

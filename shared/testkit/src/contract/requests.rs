@@ -1,15 +1,18 @@
-//! The contract of [`iib_ports::Requests`].
+//! The contract of [`iib_ports::Requests`], [`iib_ports::Listing`] and [`iib_ports::Sweeps`], which
+//! are one store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::join_all;
-use iib_ports::{Created, NewRequest, ONCE_LIMIT, PageQuery, Requests, StoreError};
+use iib_ports::{
+    Created, Listing, NewRequest, ONCE_LIMIT, PageQuery, Requests, StoreError, Sweeps,
+};
 use iib_request::{AddRequest, BatchId, Outcome, Record, Request, RequestId, SecretRef, Update};
 use jiff::Timestamp;
 
 /// Runs the suite; `make` gives a store without requests.
-pub async fn requests<S: Requests + 'static>(make: impl AsyncFn() -> Arc<S>) {
+pub async fn requests<S: Requests + Listing + Sweeps + 'static>(make: impl AsyncFn() -> Arc<S>) {
     a_new_request_is_stored_as_it_is_returned(&*make().await).await;
     numbers_are_dense_whoever_asks_at_once(make().await).await;
     a_request_nobody_created_is_not_there(&*make().await).await;
@@ -156,9 +159,9 @@ async fn of_writers_at_once_one_wins(store: Arc<dyn Requests>) {
     assert_eq!(stored, winners.pop());
 }
 
-async fn the_listing_shows_the_newest_first(store: &dyn Requests) {
+async fn the_listing_shows_the_newest_first(store: &(impl Requests + Listing)) {
     let empty = store
-        .list(PageQuery {
+        .page(PageQuery {
             page: 1,
             per_page: 5,
         })
@@ -174,7 +177,7 @@ async fn the_listing_shows_the_newest_first(store: &dyn Requests) {
         (1, 20, vec![7, 6, 5, 4, 3, 2, 1]),
         (u64::MAX, u32::MAX, vec![]),
     ] {
-        let found = store.list(PageQuery { page, per_page }).await.unwrap();
+        let found = store.page(PageQuery { page, per_page }).await.unwrap();
         let ids: Vec<u64> = found
             .items
             .iter()
@@ -189,7 +192,7 @@ async fn the_listing_shows_the_newest_first(store: &dyn Requests) {
     }
 }
 
-async fn live_requests_come_oldest_first_until_they_are_done(store: &dyn Requests) {
+async fn live_requests_come_oldest_first_until_they_are_done(store: &(impl Requests + Sweeps)) {
     let records = created(store, 5).await;
     for index in [1, 3] {
         let mut record = records[index].clone();
@@ -250,7 +253,7 @@ async fn what_asks_twice_gets_one_request(store: Arc<dyn Requests>) {
     }
 }
 
-async fn ended_requests_are_found_until_their_data_is_removed(store: &dyn Requests) {
+async fn ended_requests_are_found_until_their_data_is_removed(store: &(impl Requests + Sweeps)) {
     let at = |second| Timestamp::from_second(second).unwrap();
     let found = async |before: i64, limit: u32| -> Vec<u64> {
         let found = store.ended_before(at(before), limit).await.unwrap();
@@ -285,7 +288,7 @@ async fn ended_requests_are_found_until_their_data_is_removed(store: &dyn Reques
 }
 
 /// The API takes documents of up to a MiB.
-async fn large_requests_are_stored_whole(store: &dyn Requests) {
+async fn large_requests_are_stored_whole(store: &(impl Requests + Listing + Sweeps)) {
     let bundles = (0..9_000)
         .map(|n| format!("registry.example.com/operators/a-bundle-with-a-long-name/bundle-{n}:v1"));
     let request = Request::Add(AddRequest {
@@ -311,7 +314,7 @@ async fn large_requests_are_stored_whole(store: &dyn Requests) {
         page: 1,
         per_page: 5,
     };
-    let listed = store.list(first).await.unwrap().items;
+    let listed = store.page(first).await.unwrap().items;
     assert_eq!(listed, [Ok(larger.clone())]);
     assert_eq!(store.live(None, 5).await.unwrap(), [Ok(larger)]);
 }

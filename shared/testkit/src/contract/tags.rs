@@ -9,6 +9,8 @@ use iib_oci::{
 };
 use iib_ports::{InMemory, Registry, RegistryError, Tags};
 
+use crate::Pull as _;
+
 /// Runs the suite; `make` gives a client of an empty registry and the registry's host and port.
 pub async fn tags<R: Registry + Tags + 'static>(make: impl AsyncFn() -> (Arc<R>, String)) {
     let (client, host) = make().await;
@@ -58,7 +60,7 @@ async fn named(
     name: &str,
 ) -> Result<RawManifest, RegistryError> {
     let spec: PullSpec = format!("{repository}:{name}").parse().unwrap();
-    client.manifest(&spec).await
+    client.pull(&spec).await
 }
 
 async fn is_missing(client: &dyn Registry, repository: &Repository, name: &str) -> bool {
@@ -85,7 +87,7 @@ async fn a_tag_goes_and_what_it_named_stays<R: Registry + Tags>(client: &R, host
     assert!(is_missing(client, &here, "1-amd64").await);
     assert_eq!(named(client, &here, "1").await.unwrap(), list);
     let by_digest: PullSpec = format!("{here}@{}", image.digest()).parse().unwrap();
-    assert_eq!(client.manifest(&by_digest).await.unwrap(), image);
+    assert_eq!(client.pull(&by_digest).await.unwrap(), image);
 }
 
 async fn other_tags_stay_also_those_of_the_same_image<R: Registry + Tags>(client: &R, host: &str) {

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use iib_oci::{Descriptor, Digest, PullSpec, RawManifest, Reference, Repository, Resolved};
+use iib_oci::{Descriptor, Digest, RawManifest, Reference, Repository, Resolved};
 use iib_ports::{BlobSource, BlobStream, Registry, RegistryError, Tags};
 
 use super::lock;
@@ -83,17 +83,21 @@ impl Held {
 
 #[async_trait]
 impl Registry for MemoryRegistry {
-    async fn manifest(&self, image: &PullSpec) -> Result<RawManifest, RegistryError> {
+    async fn manifest(
+        &self,
+        repository: &Repository,
+        reference: &Reference,
+    ) -> Result<RawManifest, RegistryError> {
         let repositories = lock(&self.repositories);
-        let found = repositories.get(image.repository()).and_then(|held| {
-            let digest = match image.reference() {
+        let found = repositories.get(repository).and_then(|held| {
+            let digest = match reference {
                 Reference::Digest(digest) => digest,
                 Reference::Tag(tag) => held.tags.get(tag)?,
             };
             held.manifests.get(digest).cloned()
         });
         found.ok_or_else(|| RegistryError::NotFound {
-            what: image.as_str().to_owned(),
+            what: format!("{reference} of {repository}"),
         })
     }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use iib_ports::{Created, Listed, NewRequest, Page, PageQuery, Requests, StoreError};
+use iib_ports::{
+    Created, Listed, Listing, NewRequest, Page, PageQuery, Requests, StoreError, Sweeps,
+};
 use iib_request::{BatchId, Record, RequestId, Stage};
 use jiff::Timestamp;
 
@@ -54,8 +56,11 @@ impl Requests for MemoryRequests {
         stored.clone_from(&record);
         Ok(record)
     }
+}
 
-    async fn list(&self, query: PageQuery) -> Result<Page, StoreError> {
+#[async_trait]
+impl Listing for MemoryRequests {
+    async fn page(&self, query: PageQuery) -> Result<Page, StoreError> {
         let records = lock(&self.records);
         let per_page = u64::from(query.per_page);
         let skipped = query.page.saturating_sub(1).saturating_mul(per_page);
@@ -71,7 +76,10 @@ impl Requests for MemoryRequests {
             total: records.len() as u64,
         })
     }
+}
 
+#[async_trait]
+impl Sweeps for MemoryRequests {
     async fn live(&self, after: Option<RequestId>, limit: u32) -> Result<Vec<Listed>, StoreError> {
         let records = lock(&self.records);
         let live = records

@@ -17,7 +17,7 @@ use iib_pipeline::artifact::ArtifactDeps;
 use iib_pipeline::dead_letter::DeadLetterDeps;
 use iib_pipeline::intake::IntakeDeps;
 use iib_pipeline::prune::PruneDeps;
-use iib_ports::{Artifacts, AuthDocument, Clock, Logs, Queue, Requests, Secrets, SystemClock};
+use iib_ports::{Artifacts, AuthDocument, Clock, Listing, Logs, Queue, Secrets, SystemClock};
 use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
 
 pub use serve::{serve, serve_stage};
@@ -137,8 +137,10 @@ impl Cloud {
     /// [`CloudError`].
     pub fn prune(&self) -> Result<PruneDeps, CloudError> {
         let (client, ecr) = self.registry()?;
+        let requests = self.requests();
         Ok(PruneDeps {
-            requests: self.requests(),
+            requests: requests.clone(),
+            sweeps: requests,
             queue: self.queue(),
             logs: self.logs(),
             artifacts: self.artifacts(),
@@ -180,7 +182,12 @@ impl Cloud {
             .then(|| Arc::new(AuthSecret::new(client(), id, self.clock.clone())) as Arc<_>)
     }
 
-    fn requests(&self) -> Arc<dyn Requests> {
+    /// What the API lists.
+    pub fn listing(&self) -> Arc<dyn Listing> {
+        self.requests()
+    }
+
+    fn requests(&self) -> Arc<DynamoRequests> {
         let (table, bucket) = (&self.config.aws.table, &self.config.aws.bucket);
         let (dynamodb, s3) = (self.clients.dynamodb(), self.clients.s3());
         Arc::new(DynamoRequests::new(dynamodb, table, s3, bucket))

@@ -12,7 +12,7 @@ use iib_oci::Digest;
 use iib_oci::hosts::{Addresses, HostNameError};
 use iib_pipeline::Deps;
 use iib_pipeline::prune::PruneDeps;
-use iib_ports::{Clock, Notifier, SystemClock};
+use iib_ports::{Clock, Listing, Notifier, SystemClock};
 use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
 
 pub use gauges::LogGauges;
@@ -30,6 +30,8 @@ pub struct Local {
     pub queue: SqliteQueue,
     /// What the use cases work with.
     pub deps: Deps,
+    /// What the API lists.
+    pub listing: Arc<dyn Listing>,
     /// What clearing up works with.
     pub prune: PruneDeps,
 }
@@ -101,8 +103,9 @@ impl Local {
             patience: config.work.call_patience(),
             ..RegistryConfig::default()
         })?);
+        let requests = Arc::new(folder.requests());
         let deps = Deps {
-            requests: Arc::new(folder.requests()),
+            requests: requests.clone(),
             queue: Arc::new(queue.clone()),
             logs: Arc::new(folder.logs()),
             artifacts: Arc::new(folder.artifacts()),
@@ -117,7 +120,8 @@ impl Local {
             scratch: scratch(config, &folder)?,
         };
         let prune = PruneDeps {
-            requests: deps.requests.clone(),
+            requests: requests.clone(),
+            sweeps: requests.clone(),
             queue: deps.queue.clone(),
             logs: deps.logs.clone(),
             artifacts: deps.artifacts.clone(),
@@ -132,6 +136,7 @@ impl Local {
             folder,
             queue,
             deps,
+            listing: requests,
             prune,
         })
     }
@@ -162,6 +167,7 @@ fn scratch(config: &Config, folder: &DataFolder) -> Result<PathBuf, LocalError> 
 #[cfg(test)]
 mod tests {
     use iib_ports::RegistryError;
+    use iib_testkit::Pull as _;
     use iib_testkit::scripted_registry::ScriptedRegistry;
 
     use super::*;
@@ -173,7 +179,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::load(None, &Default::default()).unwrap();
         config.data_folder = folder.path().to_owned();
-        let ask = async |local: Local| local.deps.registry.manifest(&image).await.unwrap_err();
+        let ask = async |local: Local| local.deps.registry.pull(&image).await.unwrap_err();
 
         let refused = ask(Local::for_others(&config).unwrap()).await;
         assert!(

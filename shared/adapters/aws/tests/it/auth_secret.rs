@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use iib_aws::AuthSecret;
-use iib_ports::{Class, Classify as _, Registry as _, RegistryError};
+use iib_ports::{Class, Classify as _, RegistryError};
 use iib_registry::{RegistryClient, RegistryConfig};
+use iib_testkit::Pull as _;
 use iib_testkit::docker_registry::{Access, DockerRegistry};
 use iib_testkit::time::ManualClock;
 use jiff::SignedDuration;
@@ -35,7 +36,7 @@ async fn a_secret_opens_a_registry_and_may_change() {
     let image = format!("{}/team/nothing:v1", registry.host())
         .parse()
         .unwrap();
-    let look = async || client.manifest(&image).await.unwrap_err();
+    let look = async || client.pull(&image).await.unwrap_err();
     let keep = async |text: &str| {
         let known = secrets.put_secret_value().secret_id("registries");
         if known.secret_string(text).send().await.is_err() {

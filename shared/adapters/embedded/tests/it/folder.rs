@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use iib_embedded::{DataFolder, EmbeddedError, Freed};
 use iib_ports::{
-    ArtifactKey, Artifacts, Class, Classify, Clock as _, Logs, NewRequest, PageQuery, Queue,
-    Requests, Secret, Secrets as _, StoreError,
+    ArtifactKey, Artifacts, Class, Classify, Clock as _, Listing as _, Logs, NewRequest, PageQuery,
+    Queue, Requests, Secret, Secrets as _, StoreError, Sweeps as _,
 };
 use iib_request::{AddRequest, Claim, LeaseToken, Request, RequestId, Stage, Task};
 use iib_testkit::time::ManualClock;
@@ -108,7 +108,7 @@ async fn a_record_that_cannot_be_read_hides_no_other_and_is_left_as_it_is() {
         page: 1,
         per_page: 10,
     };
-    let page = requests.list(first).await.unwrap();
+    let page = requests.page(first).await.unwrap();
     let ids: Vec<_> = (page.items.iter())
         .map(|listed| match listed {
             Ok(record) => (record.id.0, true),

@@ -174,6 +174,8 @@ fn life(expires_in: Option<u64>) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use iib_oci::Repository;
+
     use super::*;
 
     #[test]
@@ -205,8 +207,8 @@ mod tests {
             ("tls.example", "http://auth.example/token", false),
             ("tls.example", "/token", false),
         ] {
-            let image = format!("{registry}/a:v1").parse().unwrap();
-            let checked = checked_realm(&transport, &Target::image(&image), realm);
+            let target = Target::logins(&Repository::new(registry, "a").unwrap());
+            let checked = checked_realm(&transport, &target, realm);
             assert_eq!(checked.is_ok(), accepted, "{registry} {realm}");
         }
     }

@@ -9,6 +9,7 @@ use iib_ports::{
     RegistryError, Secret,
 };
 use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
+use iib_testkit::Pull as _;
 use iib_testkit::scripted_registry::{Answer, Login, ScriptedRegistry};
 use tempfile::TempDir;
 
@@ -47,10 +48,7 @@ async fn basic_credentials_are_shown_once_they_are_asked_for() {
     registry.put_manifest("a", "v1", &manifest());
     let (client, _path, _folder) = client_with(&registry.host(), &with_auth(ANN));
     for _ in 0..2 {
-        client
-            .manifest(&image(&registry.host(), "a:v1"))
-            .await
-            .unwrap();
+        client.pull(&image(&registry.host(), "a:v1")).await.unwrap();
     }
     let digest = registry.put_blob("a", "content");
     assert!(
@@ -74,7 +72,7 @@ async fn wrong_or_missing_credentials_are_denied_and_not_tried_again() {
         let registry = ScriptedRegistry::with_login(Login::Basic(ANN.to_owned())).await;
         let (client, _path, _folder) = client_with(&registry.host(), &entry);
         let error = client
-            .manifest(&image(&registry.host(), "a:v1"))
+            .pull(&image(&registry.host(), "a:v1"))
             .await
             .unwrap_err();
         assert!(
@@ -103,12 +101,8 @@ async fn an_image_hidden_from_strangers_is_asked_for_again_with_the_login_at_han
         registry.on(Method::GET, "/manifests/", [hidden]);
         let (client, _path, _folder) = client_with(&registry.host(), &with_auth(ANN));
         let spec = image(&registry.host(), "a:v1");
-        assert_eq!(
-            client.manifest(&spec).await.unwrap(),
-            manifest(),
-            "{status}"
-        );
-        let gone = client.manifest(&image(&registry.host(), "a:gone")).await;
+        assert_eq!(client.pull(&spec).await.unwrap(), manifest(), "{status}");
+        let gone = client.pull(&image(&registry.host(), "a:gone")).await;
         assert!(
             matches!(gone, Err(RegistryError::NotFound { .. })),
             "{gone:?}"
@@ -125,7 +119,7 @@ async fn a_registry_that_wants_no_login_is_asked_once_and_one_without_a_login_at
         let registry = ScriptedRegistry::start().await;
         let (client, _path, _folder) = client_with(&registry.host(), &entry);
         for _ in 0..3 {
-            let gone = client.manifest(&image(&registry.host(), "a:v1")).await;
+            let gone = client.pull(&image(&registry.host(), "a:v1")).await;
             assert!(
                 matches!(gone, Err(RegistryError::NotFound { .. })),
                 "{gone:?}"
@@ -190,7 +184,7 @@ async fn a_token_server_that_moved_is_followed_without_the_password() {
     config.insecure_registries.insert(front.host());
     config.auth_files = vec![path];
     let client = RegistryClient::new(config).unwrap();
-    let pulled = client.manifest(&image(&registry.host(), "a:v1")).await;
+    let pulled = client.pull(&image(&registry.host(), "a:v1")).await;
     assert_eq!(pulled.unwrap(), manifest());
     let shown = |registry: &ScriptedRegistry, at: &str| {
         let seen = registry.seen();
@@ -210,10 +204,7 @@ async fn a_token_is_fetched_once_per_repository_and_right() {
     registry.put_manifest("a", "v1", &manifest());
     let (client, _path, _folder) = client_with(&registry.host(), &with_auth(ANN));
     for _ in 0..3 {
-        client
-            .manifest(&image(&registry.host(), "a:v1"))
-            .await
-            .unwrap();
+        client.pull(&image(&registry.host(), "a:v1")).await.unwrap();
     }
     assert_eq!(registry.count(&Method::GET, "/token"), 1);
     let digest = registry.put_blob("a", "content");
@@ -254,10 +245,7 @@ async fn a_token_without_a_lifetime_is_kept_and_a_spent_one_replaced() {
         registry.put_manifest("a", "v1", &manifest());
         let client = client(&registry.host());
         for _ in 0..2 {
-            client
-                .manifest(&image(&registry.host(), "a:v1"))
-                .await
-                .unwrap();
+            client.pull(&image(&registry.host(), "a:v1")).await.unwrap();
         }
         assert_eq!(
             registry.count(&Method::GET, "/token"),
@@ -272,15 +260,9 @@ async fn a_revoked_token_is_replaced() {
     let registry = ScriptedRegistry::with_login(Login::anonymous_tokens()).await;
     registry.put_manifest("a", "v1", &manifest());
     let client = client(&registry.host());
-    client
-        .manifest(&image(&registry.host(), "a:v1"))
-        .await
-        .unwrap();
+    client.pull(&image(&registry.host(), "a:v1")).await.unwrap();
     registry.revoke_tokens();
-    client
-        .manifest(&image(&registry.host(), "a:v1"))
-        .await
-        .unwrap();
+    client.pull(&image(&registry.host(), "a:v1")).await.unwrap();
     assert_eq!(registry.count(&Method::GET, "/token"), 2);
 }
 
@@ -290,7 +272,7 @@ async fn a_401_after_a_fresh_token_is_denied() {
     registry.put_manifest("a", "v1", &manifest());
     registry.grant_nothing_for("a");
     let error = client(&registry.host())
-        .manifest(&image(&registry.host(), "a:v1"))
+        .pull(&image(&registry.host(), "a:v1"))
         .await
         .unwrap_err();
     assert!(
@@ -311,14 +293,11 @@ async fn an_identity_token_is_exchanged_and_not_shown_to_the_registry() {
     registry.put_manifest("a", "v1", &manifest());
     let entry = format!(r#"{{"auth":"{ANN}","identitytoken":"id/token="}}"#);
     let (client, _path, _folder) = client_with(&registry.host(), &entry);
-    client
-        .manifest(&image(&registry.host(), "a:v1"))
-        .await
-        .unwrap();
+    client.pull(&image(&registry.host(), "a:v1")).await.unwrap();
     assert_eq!(registry.count(&Method::POST, "/token"), 1);
     let (wrong, _path, _folder) = client_with(&registry.host(), r#"{"identitytoken":"old"}"#);
     let error = wrong
-        .manifest(&image(&registry.host(), "a:v1"))
+        .pull(&image(&registry.host(), "a:v1"))
         .await
         .unwrap_err();
     assert!(matches!(error, RegistryError::Denied { .. }), "{error}");
@@ -334,10 +313,7 @@ async fn a_token_server_that_stumbles_is_tried_again() {
         [Answer::Status(503), Answer::Disconnect],
     );
     let client = client(&registry.host());
-    client
-        .manifest(&image(&registry.host(), "a:v1"))
-        .await
-        .unwrap();
+    client.pull(&image(&registry.host(), "a:v1")).await.unwrap();
     assert_eq!(registry.count(&Method::GET, "/token"), 3);
 }
 
@@ -347,7 +323,7 @@ async fn a_token_server_that_is_not_there_does_not_mean_a_missing_image() {
     for status in [404, 410] {
         registry.on(Method::GET, "/token", [Answer::Status(status)]);
         let error = client(&registry.host())
-            .manifest(&image(&registry.host(), "a:v1"))
+            .pull(&image(&registry.host(), "a:v1"))
             .await
             .unwrap_err();
         assert!(
@@ -364,7 +340,7 @@ async fn an_answer_without_a_token_breaks_the_protocol() {
         let answer = Answer::Reply(200, Vec::new(), body.into());
         registry.on(Method::GET, "/token", [answer]);
         let error = client(&registry.host())
-            .manifest(&image(&registry.host(), "a:v1"))
+            .pull(&image(&registry.host(), "a:v1"))
             .await
             .unwrap_err();
         assert!(
@@ -381,7 +357,7 @@ async fn credentials_do_not_go_to_a_plain_token_server_that_is_not_named() {
     registry.set_realm(&format!("http://{}/token", thief.host()));
     let (client, _path, _folder) = client_with(&registry.host(), &with_auth(ANN));
     let error = client
-        .manifest(&image(&registry.host(), "a:v1"))
+        .pull(&image(&registry.host(), "a:v1"))
         .await
         .unwrap_err();
     let RegistryError::HostRefused { source, .. } = &error else {
@@ -407,7 +383,7 @@ async fn the_entry_of_the_repository_wins_over_that_of_the_registry() {
         ..config(&host)
     })
     .unwrap();
-    client.manifest(&image(&host, "team/app:v1")).await.unwrap();
+    client.pull(&image(&host, "team/app:v1")).await.unwrap();
 }
 
 #[tokio::test]
@@ -416,14 +392,14 @@ async fn a_new_password_in_the_file_counts_at_the_next_401() {
     registry.put_manifest("a", "v1", &manifest());
     let (client, path, _folder) = client_with(&registry.host(), &with_auth("eDp4"));
     let spec = image(&registry.host(), "a:v1");
-    client.manifest(&spec).await.unwrap_err();
+    client.pull(&spec).await.unwrap_err();
     let file = format!(
         r#"{{"auths":{{"{}":{}}}}}"#,
         registry.host(),
         with_auth(ANN)
     );
     std::fs::write(path, file).unwrap();
-    client.manifest(&spec).await.unwrap();
+    client.pull(&spec).await.unwrap();
 }
 
 #[tokio::test]
@@ -432,7 +408,7 @@ async fn a_broken_auth_file_is_named_at_the_start_and_later() {
     let (client, path, _folder) = client_with(&registry.host(), &with_auth(ANN));
     std::fs::write(&path, "{").unwrap();
     let later = client
-        .manifest(&image(&registry.host(), "a:v1"))
+        .pull(&image(&registry.host(), "a:v1"))
         .await
         .unwrap_err();
     assert!(
@@ -460,10 +436,7 @@ async fn a_client_does_not_show_secrets() {
     let registry = ScriptedRegistry::with_login(Login::Basic(ANN.to_owned())).await;
     registry.put_manifest("a", "v1", &manifest());
     let (client, _path, _folder) = client_with(&registry.host(), &with_auth(ANN));
-    client
-        .manifest(&image(&registry.host(), "a:v1"))
-        .await
-        .unwrap();
+    client.pull(&image(&registry.host(), "a:v1")).await.unwrap();
     let shown = format!("{client:?}");
     assert!(shown.contains("Sensitive"), "{shown}");
     assert!(!shown.contains("s3cret") && !shown.contains(ANN), "{shown}");
@@ -488,7 +461,7 @@ async fn what_a_registry_asks_for_is_shared_and_what_it_grants_is_not() {
     for rings in 1..=3 {
         let ring = client.with(ann_at(&registry.host()));
         for _ in 0..2 {
-            ring.manifest(&image).await.unwrap();
+            ring.pull(&image).await.unwrap();
         }
         assert_eq!(registry.count(&Method::GET, "/token"), rings);
     }
@@ -507,19 +480,19 @@ async fn logins_of_a_request_go_before_the_services_own_which_are_shown_elsewher
     let image = image(&registry.host(), "a:v1");
     let (wrong, _path, _folder) = client_with(&registry.host(), &with_auth("YW5uOndyb25n"));
     let given = wrong.with(ann_at(&registry.host()));
-    given.manifest(&image).await.unwrap();
-    assert!(wrong.manifest(&image).await.is_err());
+    given.pull(&image).await.unwrap();
+    assert!(wrong.pull(&image).await.is_err());
 
     let (right, _path, _folder) = client_with(&registry.host(), &with_auth(ANN));
     let elsewhere = right.with(ann_at("elsewhere.example"));
-    elsewhere.manifest(&image).await.unwrap();
+    elsewhere.pull(&image).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_refused_access_says_that_the_login_was_the_requests() {
     let registry = ScriptedRegistry::with_login(Login::Basic("eDp4".to_owned())).await;
     let client = client(&registry.host()).with(ann_at(&registry.host()));
-    let error = client.manifest(&image(&registry.host(), "a:v1")).await;
+    let error = client.pull(&image(&registry.host(), "a:v1")).await;
     let text = error.unwrap_err().to_string();
     assert!(text.contains("given with the request was shown"), "{text}");
     assert!(!text.contains("s3cret"), "{text}");

@@ -1,6 +1,7 @@
 use iib_oci::{Digest, MediaType, RawManifest, Reference};
 use iib_ports::{Class, Classify as _, Registry as _, RegistryError, Tags as _};
 use iib_registry::{RegistryClient, RegistryConfig};
+use iib_testkit::Pull as _;
 use iib_testkit::docker_registry::{Access, DockerRegistry};
 use iib_testkit::examples::example;
 
@@ -70,12 +71,12 @@ async fn exercise(host: &str, client: &RegistryClient) {
         let list = raw(list_type, &text);
         let by_tag = Reference::Tag("v1".to_owned());
         client.push_manifest(&b, &by_tag, &list).await.unwrap();
-        let pulled = client.manifest(&image(host, "team/b:v1")).await.unwrap();
+        let pulled = client.pull(&image(host, "team/b:v1")).await.unwrap();
         assert_eq!(pulled, list);
         let spec = image(host, &format!("team/b@{}", image_manifest.digest()));
-        assert_eq!(client.manifest(&spec).await.unwrap(), image_manifest);
+        assert_eq!(client.pull(&spec).await.unwrap(), image_manifest);
     }
-    let missing = client.manifest(&image(host, "team/b:v2")).await;
+    let missing = client.pull(&image(host, "team/b:v2")).await;
     assert!(
         matches!(missing, Err(RegistryError::NotFound { .. })),
         "{missing:?}"
@@ -120,9 +121,7 @@ async fn distribution_with_a_password_takes_and_gives_everything_to_those_who_ha
     .unwrap();
     exercise(registry.host(), &client).await;
     let stranger = RegistryClient::new(config(registry.host())).unwrap();
-    let denied = stranger
-        .manifest(&image(registry.host(), "team/b:v1"))
-        .await;
+    let denied = stranger.pull(&image(registry.host(), "team/b:v1")).await;
     assert!(
         matches!(denied, Err(RegistryError::Denied { status: 401, .. })),
         "{denied:?}"
@@ -180,6 +179,6 @@ async fn a_registry_that_removes_nothing_says_so_and_the_tag_stays() {
     );
     assert_eq!(error.class(), Class::Reject);
     let spec = image(registry.host(), "team/a:1-amd64");
-    assert_eq!(client.manifest(&spec).await.unwrap(), manifest);
+    assert_eq!(client.pull(&spec).await.unwrap(), manifest);
     client.remove_tag(&a, "never-there").await.unwrap();
 }

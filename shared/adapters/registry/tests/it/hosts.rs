@@ -11,6 +11,7 @@ use axum::http::Method;
 use iib_oci::hosts::{Addresses, HostRefusal, Inside};
 use iib_ports::{Class, Classify as _, Registry as _, RegistryError};
 use iib_registry::{Fault, Proxies, RegistryClient, RegistryConfig, Resolver};
+use iib_testkit::Pull as _;
 use iib_testkit::scripted_registry::{Answer, Login, ScriptedRegistry};
 
 use crate::setup::{Content, config, descriptor, image, repository};
@@ -89,10 +90,10 @@ async fn led(by: By, victim: &str, config: impl Fn(&str) -> RegistryConfig) -> R
     let here = repository(&host, "a");
     let content = Content::new("content");
     let ended = match by {
-        By::PullSpec => client.manifest(&image(victim, "a:v1")).await.map(drop),
+        By::PullSpec => client.pull(&image(victim, "a:v1")).await.map(drop),
         By::Realm => {
             registry.set_realm(&place);
-            client.manifest(&image(&host, "a:v1")).await.map(drop)
+            client.pull(&image(&host, "a:v1")).await.map(drop)
         }
         By::Upload => {
             registry.on(Method::POST, "/blobs/uploads/", location(202));

@@ -1,6 +1,7 @@
 use axum::http::Method;
 use iib_oci::{MANIFEST_LIMIT, MediaType, RawManifest};
-use iib_ports::{Registry as _, RegistryError};
+use iib_ports::RegistryError;
+use iib_testkit::Pull as _;
 use iib_testkit::scripted_registry::{Answer, Login, ScriptedRegistry};
 
 use crate::setup::{client, image, manifest};
@@ -18,9 +19,9 @@ async fn a_manifest_may_be_as_large_as_the_limit_and_no_larger() {
     registry.put_manifest("a", "most", &filled(MANIFEST_LIMIT));
     registry.put_manifest("a", "more", &filled(MANIFEST_LIMIT + 1));
     let client = client(&registry.host());
-    let most = client.manifest(&image(&registry.host(), "a:most")).await;
+    let most = client.pull(&image(&registry.host(), "a:most")).await;
     assert_eq!(most.unwrap().bytes.len(), MANIFEST_LIMIT);
-    let more = client.manifest(&image(&registry.host(), "a:more")).await;
+    let more = client.pull(&image(&registry.host(), "a:more")).await;
     assert!(matches!(more, Err(RegistryError::TooLarge { limit, .. }) if limit == 4_194_304));
 }
 
@@ -32,7 +33,7 @@ async fn a_manifest_without_length_is_read_no_further_than_the_limit() {
     registry.on(Method::GET, "/endless/manifests/", [Answer::Endless(200)]);
     let client = client(&registry.host());
     for rest in ["a:v1", "endless:v1"] {
-        let read = client.manifest(&image(&registry.host(), rest)).await;
+        let read = client.pull(&image(&registry.host(), rest)).await;
         assert!(
             matches!(read, Err(RegistryError::TooLarge { .. })),
             "{rest}: {read:?}"
@@ -47,7 +48,7 @@ async fn a_manifest_shorter_than_its_length_says_is_not_taken() {
     let cut = || Answer::CutAfter(10);
     registry.on(Method::GET, "/manifests/", [cut(), cut(), cut()]);
     let read = client(&registry.host())
-        .manifest(&image(&registry.host(), "a:v1"))
+        .pull(&image(&registry.host(), "a:v1"))
         .await;
     assert!(
         matches!(read, Err(RegistryError::Unavailable { attempts: 3, .. })),
@@ -60,7 +61,7 @@ async fn an_endless_error_document_is_cut_off() {
     let registry = ScriptedRegistry::start().await;
     registry.on(Method::GET, "/manifests/", [Answer::Endless(418)]);
     let read = client(&registry.host())
-        .manifest(&image(&registry.host(), "a:v1"))
+        .pull(&image(&registry.host(), "a:v1"))
         .await;
     let error = read.unwrap_err();
     assert!(
@@ -75,7 +76,7 @@ async fn an_endless_answer_of_a_token_server_is_refused() {
     let registry = ScriptedRegistry::with_login(Login::anonymous_tokens()).await;
     registry.on(Method::GET, "/token", [Answer::Endless(200)]);
     let read = client(&registry.host())
-        .manifest(&image(&registry.host(), "a:v1"))
+        .pull(&image(&registry.host(), "a:v1"))
         .await;
     let error = read.unwrap_err();
     assert!(

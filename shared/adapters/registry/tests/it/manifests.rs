@@ -1,6 +1,7 @@
 use axum::http::Method;
 use iib_oci::{Digest, MediaType, RawManifest, Reference};
 use iib_ports::{Class, Classify as _, Registry as _, RegistryError};
+use iib_testkit::Pull as _;
 use iib_testkit::scripted_registry::{Answer, ScriptedRegistry};
 
 use crate::setup::{client, image, manifest, repository};
@@ -27,7 +28,7 @@ async fn manifests_and_lists_of_both_families_come_back_as_they_were_pushed() {
             "team/app:v1".to_owned(),
             format!("team/app@{}", pushed.digest()),
         ] {
-            let pulled = client.manifest(&image(&registry.host(), &rest)).await;
+            let pulled = client.pull(&image(&registry.host(), &rest)).await;
             assert_eq!(pulled.unwrap(), pushed, "{rest}");
         }
     }
@@ -38,10 +39,7 @@ async fn every_manifest_type_is_asked_for() {
     let registry = ScriptedRegistry::start().await;
     registry.put_manifest("a", "v1", &manifest());
     let client = client(&registry.host());
-    client
-        .manifest(&image(&registry.host(), "a:v1"))
-        .await
-        .unwrap();
+    client.pull(&image(&registry.host(), "a:v1")).await.unwrap();
     let seen = registry.seen();
     let accepted: Vec<_> = seen[0].headers.get_all("accept").iter().collect();
     assert_eq!(accepted, MediaType::MANIFESTS);
@@ -54,7 +52,7 @@ async fn a_manifest_that_does_not_have_the_digest_it_was_asked_by_is_refused() {
     registry.on(Method::GET, "/manifests/", [Answer::Altered]);
     let client = client(&registry.host());
     let spec = image(&registry.host(), &format!("a@{}", manifest().digest()));
-    let error = client.manifest(&spec).await.unwrap_err();
+    let error = client.pull(&spec).await.unwrap_err();
     assert!(matches!(error, RegistryError::Mismatch { .. }), "{error}");
     assert!(error.to_string().contains(spec.as_str()), "{error}");
 }
@@ -64,7 +62,7 @@ async fn what_a_registry_does_not_have_is_not_found_by_its_pull_spec() {
     let registry = ScriptedRegistry::start().await;
     let client = client(&registry.host());
     let spec = image(&registry.host(), "no/such:v1");
-    let error = client.manifest(&spec).await.unwrap_err();
+    let error = client.pull(&spec).await.unwrap_err();
     assert_eq!(error.to_string(), format!("{spec} does not exist"));
     assert_eq!(error.class(), Class::Reject);
 }

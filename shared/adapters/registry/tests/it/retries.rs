@@ -5,6 +5,7 @@ use axum::http::Method;
 use iib_oci::{Digest, Reference};
 use iib_ports::{Class, Classify as _, Registry as _, RegistryError};
 use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
+use iib_testkit::Pull as _;
 use iib_testkit::scripted_registry::{Answer, ScriptedRegistry};
 
 use crate::setup::{client, config, image, impatient_client, manifest, repository};
@@ -28,7 +29,7 @@ async fn passing_faults_are_tried_again() {
         registry.put_manifest("a", "v1", &manifest());
         registry.on(Method::GET, "/manifests/", [fault.clone(), throttled()]);
         let pulled = client(&registry.host())
-            .manifest(&image(&registry.host(), "a:v1"))
+            .pull(&image(&registry.host(), "a:v1"))
             .await;
         assert_eq!(pulled.unwrap(), manifest(), "{fault:?}");
         assert_eq!(registry.count(&Method::GET, "/manifests/"), 3, "{fault:?}");
@@ -42,7 +43,7 @@ async fn a_registry_that_falls_silent_is_tried_again() {
         registry.put_manifest("a", "v1", &manifest());
         registry.on(Method::GET, "/manifests/", [fault.clone()]);
         let pulled = impatient_client(&registry.host())
-            .manifest(&image(&registry.host(), "a:v1"))
+            .pull(&image(&registry.host(), "a:v1"))
             .await;
         assert_eq!(pulled.unwrap(), manifest(), "{fault:?}");
     }
@@ -54,7 +55,7 @@ async fn what_will_not_pass_is_not_tried_again() {
         let registry = ScriptedRegistry::start().await;
         registry.on(Method::GET, "/manifests/", [Answer::Status(status)]);
         let pulled = client(&registry.host())
-            .manifest(&image(&registry.host(), "a:v1"))
+            .pull(&image(&registry.host(), "a:v1"))
             .await;
         assert_eq!(pulled.unwrap_err().class(), Class::Reject, "{status}");
         assert_eq!(registry.seen().len(), 1, "{status}");
@@ -90,7 +91,7 @@ async fn the_last_fault_is_told_after_as_many_tries_as_are_set() {
     let faults = [500, 502, 503].map(Answer::Status);
     registry.on(Method::GET, "/manifests/", faults);
     let error = client(&registry.host())
-        .manifest(&image(&registry.host(), "a:v1"))
+        .pull(&image(&registry.host(), "a:v1"))
         .await
         .unwrap_err();
     assert_eq!(error.class(), Class::Retry);
@@ -111,10 +112,7 @@ async fn a_registry_that_is_not_there_is_unavailable() {
         let registry = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         registry.local_addr().unwrap().to_string()
     };
-    let error = client(&host)
-        .manifest(&image(&host, "a:v1"))
-        .await
-        .unwrap_err();
+    let error = client(&host).pull(&image(&host, "a:v1")).await.unwrap_err();
     assert!(
         matches!(error, RegistryError::Unavailable { attempts: 3, .. }),
         "{error}"
@@ -175,7 +173,7 @@ async fn a_registry_that_is_not_named_as_insecure_is_spoken_to_over_tls() {
     })
     .unwrap();
     let spec = image(&registry.host(), "a:v1");
-    let error = client.manifest(&spec).await.unwrap_err();
+    let error = client.pull(&spec).await.unwrap_err();
     assert_eq!(error.class(), Class::Reject);
     let source = error.source().unwrap().to_string();
     assert!(source.contains("IIB_INSECURE_REGISTRIES"), "{source}");
@@ -191,9 +189,7 @@ async fn a_name_that_nobody_knows_is_not_tried_again() {
         ..config("127.0.0.1:1")
     })
     .unwrap();
-    let error = client
-        .manifest(&image("no-such-host.invalid", "a:v1"))
-        .await;
+    let error = client.pull(&image("no-such-host.invalid", "a:v1")).await;
     let error = error.unwrap_err();
     assert!(
         matches!(error, RegistryError::Unreachable { .. }),
@@ -213,7 +209,7 @@ async fn a_registry_that_stays_silent_is_given_up_when_the_patience_ends() {
         ..config(&registry.host())
     })
     .unwrap();
-    let error = client.manifest(&image(&registry.host(), "a:v1")).await;
+    let error = client.pull(&image(&registry.host(), "a:v1")).await;
     let error = error.unwrap_err();
     assert!(
         matches!(error, RegistryError::Unavailable { attempts: 1, .. }),

@@ -4,7 +4,7 @@ use super::*;
 
 const BUILDS: &str = "https://iib.example/api/v1/builds";
 
-fn read(query: &[(&str, &str)], max_per_page: u32) -> Result<Listing, Refusal> {
+fn read(query: &[(&str, &str)], max_per_page: u32) -> Result<ListingQuery, Refusal> {
     let query: Vec<(String, String)> = query
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -13,7 +13,7 @@ fn read(query: &[(&str, &str)], max_per_page: u32) -> Result<Listing, Refusal> {
         max_per_page,
         ..ApiSettings::default()
     };
-    Listing::read(&query, &settings)
+    ListingQuery::read(&query, &settings)
 }
 
 #[test]

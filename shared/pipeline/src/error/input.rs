@@ -1,0 +1,84 @@
+//! What a request says that cannot be done.
+
+use iib_oci::PullSpecError;
+use iib_ports::Class;
+use iib_request::ScopeError;
+
+use super::Meaning;
+use crate::steps::binary_image::BinaryImageError;
+
+/// What the request says cannot be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InputError {
+    /// The request asks for work this version does not do.
+    #[error("this version of the service does not support {0} yet: send the request without")]
+    NotBuilt(String),
+    /// An index without a database, which this version needs.
+    #[error(
+        "this version of the service does not support file-based catalogs yet, and {0} has one: name an index with a database"
+    )]
+    FileBased(String),
+    /// A database is asked for, and the index has a catalog (worker flows §10).
+    #[error("Cannot create SQLite index image from File-Based Catalog index image")]
+    DatabaseOfCatalog,
+    /// A text of the request is no pull spec.
+    #[error("a pull spec in the request's \"{field}\" cannot be used")]
+    PullSpec {
+        /// The parameter.
+        field: &'static str,
+        /// What is wrong.
+        source: PullSpecError,
+    },
+    /// Scope rules (worker flows §4.2).
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
+    /// Binary image rules (worker flows §4.3).
+    #[error(transparent)]
+    BinaryImage(#[from] BinaryImageError),
+    /// Nothing says what to build for (worker flows §4.4).
+    #[error("No arches were provided to build the index image")]
+    NoArches,
+    /// The binary image lacks architectures (worker flows §4.4); the list is sorted.
+    #[error("The binary image is not available for the following arches: {0}")]
+    MissingArches(String),
+    /// More bundle content than one request may hold in memory.
+    #[error(
+        "the bundles of the request have more than {limit} bytes together, the limit set for a request: add them in several requests"
+    )]
+    BundlesTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+}
+
+impl InputError {
+    /// The request asks for work, by these parameters, that this version does not do.
+    pub(crate) fn not_built(parameters: &[&str]) -> Self {
+        let names: Vec<String> = parameters
+            .iter()
+            .map(|name| format!("\"{name}\""))
+            .collect();
+        Self::NotBuilt(names.join(", "))
+    }
+
+    pub(super) fn means(&self) -> Meaning {
+        match self {
+            Self::PullSpec { source, .. } => (Class::Reject, for_pull_spec(source)),
+            // They say it, or have the reference's text and no other.
+            Self::NotBuilt(_)
+            | Self::FileBased(_)
+            | Self::DatabaseOfCatalog
+            | Self::Scope(_)
+            | Self::BinaryImage(_)
+            | Self::NoArches
+            | Self::MissingArches(_)
+            | Self::BundlesTooLarge { .. } => (Class::Reject, None),
+        }
+    }
+}
+
+fn for_pull_spec(error: &PullSpecError) -> Option<&'static str> {
+    matches!(error, PullSpecError::NoReference(_))
+        .then_some("write it as registry/repository:tag or registry/repository@digest")
+}
