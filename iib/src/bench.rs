@@ -94,7 +94,8 @@ impl SmallRegistry {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
-            registry::serve(listener, store, Auth::None, stopped).await?;
+            let router = registry::router(store, Auth::None);
+            registry::serve(listener, router, stopped).await?;
             Ok(())
         });
         Ok(Self {

@@ -90,7 +90,9 @@ impl IndexChange {
             {
                 Err(RegistryError::NotFound { .. }) => {}
                 Ok(_) => bail!("{index} is there already: name another tag"),
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("{index} cannot be looked up"));
+                }
             }
         }
         Ok(change)

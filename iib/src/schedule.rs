@@ -23,7 +23,8 @@ pub(crate) async fn clear_up(deps: PruneDeps, stop: CancellationToken) {
         loop {
             ticks.tick().await;
             let event = LambdaEvent::new(event(&deps), Context::default());
-            if let Err(error) = iib_prune::handle(&deps, event).await {
+            let run = Box::pin(iib_prune::handle(&deps, event));
+            if let Err(error) = run.await {
                 warn!(error = iib_ports::chain(&error), "to be cleared up again");
             }
         }

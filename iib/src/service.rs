@@ -20,7 +20,7 @@ use iib_embedded::registry::{self, Auth};
 use iib_embedded::{BatchFailures, Freed, StageSettings, run_stage};
 use iib_local::Local;
 use iib_pipeline::Deps;
-use iib_request::Stage;
+use iib_request::{ApiSettings, Stage};
 use jiff::SignedDuration;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Map, Value, json};
@@ -139,20 +139,18 @@ impl Service {
                 Some(Login { user, password }) => Auth::Basic { user, password },
                 None => Auth::None,
             };
-            let store = local.folder.registry()?;
+            let router = registry::router(local.folder.registry()?, auth);
+            let router = under_its_names(router, listener.local_addr()?, &config.api);
             let stopped = servers.stop.clone();
             servers.tasks.spawn(async move {
-                registry::serve(listener, store, auth, stopped).await?;
+                registry::serve(listener, router, stopped).await?;
                 Ok(())
             });
         }
         let bound = bind(listen).await?;
         let api = bound.local_addr()?;
         let router = iib_intake::router(local.deps.clone(), local.listing.clone());
-        let router = match api.ip().to_canonical().is_loopback() {
-            true => iib_intake::on_loopback(router, &config.api),
-            false => router,
-        };
+        let router = under_its_names(router, api, &config.api);
         let stopped = servers.stop.clone();
         servers.tasks.spawn(serve_api(bound, router, stopped));
         start_stages(&local, &mut work);
@@ -249,6 +247,14 @@ fn write_login(path: &Path, hosts: &[String], login: &Login) -> std::io::Result<
     let mut file = OpenOptions::new();
     file.write(true).create(true).truncate(true).mode(0o600);
     file.open(path)?.write_all(document.to_string().as_bytes())
+}
+
+/// On loopback, a call under a foreign name comes from a page in somebody's browser.
+fn under_its_names(router: Router, listens_on: SocketAddr, api: &ApiSettings) -> Router {
+    match listens_on.ip().to_canonical().is_loopback() {
+        true => iib_intake::on_loopback(router, api),
+        false => router,
+    }
 }
 
 /// Feeds each stage's queue to its function's handler, with the batch sizes of the template.

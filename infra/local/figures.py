@@ -14,7 +14,7 @@ from pathlib import Path
 
 from check import ROOT, read_template
 
-DOCUMENTS = [ROOT / "docs" / name for name in ("RUNBOOK.md", "SCALE.md")]
+DOCUMENTS = [ROOT / "docs" / name for name in ("DEPLOY.md", "RUNBOOK.md", "SCALE.md")]
 MARKED = re.compile(r"<!--=([\w-]+)-->(.*?)<!--/-->", re.DOTALL)
 # A number that goes on is one with a unit or a part of its own.
 PARAMETER = re.compile(r"(`([A-Z]\w+)` \(?)(\d+)(?![\d.])")
@@ -119,9 +119,11 @@ NUMBERS = {
     "artifact-retries": lambda: retries("ArtifactFunction"),
     "artifact-tries": lambda: retries("ArtifactFunction") + 1,
     "lease": lambda: code("shared/pipeline", "LEASE"),
-    "idle": lambda: code("shared/pipeline/src/prune.rs", "IDLE"),
+    "idle": lambda: code("shared/pipeline", "LEASE"),
+    "nudge-minutes": lambda: nudge_minutes(),
     "lookups": lambda: code("shared/pipeline", "LOOKUPS"),
     "pin-batch": lambda: resource("PinFunction", "Events", "Queue", "Properties", "BatchSize"),
+    "parameters": lambda: len(TEMPLATE["Parameters"]),
     # Functions, alarms.
     "all-concurrency": lambda: sum(parameter(f"{name}MaximumConcurrency") for name in (*STAGES, "DeadLetter")),
     "mutate-concurrency": lambda: parameter("MutateMaximumConcurrency"),
@@ -167,6 +169,12 @@ NUMBERS = {
 
 def retries(function: str) -> int:
     return resource(function, "EventInvokeConfig", "MaximumRetryAttempts")
+
+
+def nudge_minutes() -> int:
+    """Between two messages of the sweep for a request that stands in a queue for long."""
+    doublings = code("shared/pipeline/src/prune", "DOUBLINGS")
+    return code("shared/pipeline", "LEASE") * 2**doublings // 60
 
 
 # Seconds that a request takes whose data goes (measured).

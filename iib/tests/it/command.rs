@@ -194,6 +194,23 @@ fn the_small_registry_asks_for_its_login_and_the_service_has_it() {
 }
 
 #[test]
+fn neither_port_answers_to_a_name_that_is_not_this_machines() {
+    let folder = demo_folder();
+    let server = Server::start(folder.path(), "127.0.0.1:0", "127.0.0.1:0");
+    let registry = format!("http://{}/v2/", server.registry);
+    for url in [format!("{}/api/v1/builds", server.api), registry] {
+        let ask = async |name: &'static str| {
+            let call = reqwest::Client::new().get(&url).header("host", name);
+            call.send().await.unwrap().status().as_u16()
+        };
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            assert_eq!(ask("localhost").await, 200, "{url}");
+            assert_eq!(ask("page.example").await, 421, "{url}");
+        });
+    }
+}
+
+#[test]
 fn a_token_is_shown_to_the_service_and_to_nobody_else() {
     use std::io::{BufRead as _, BufReader, Write as _};
     let gateway = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,5 +1,7 @@
 //! A request in the hands of a stage.
 
+use std::time::Duration;
+
 use iib_ports::StoreError;
 use iib_request::{IndexPlan, LeaseToken, Plan, Record, Update};
 use jiff::Timestamp;
@@ -151,8 +153,13 @@ impl Job<'_> {
         }
     }
 
-    /// Gives the lease back, so that the next delivery can begin at once.
-    pub(crate) async fn give_back(&mut self) -> Result<(), StageError> {
-        self.save(|record| record.work.lease = None).await
+    /// Gives the lease back after an attempt that failed; the message comes again after `wait`.
+    pub(crate) async fn give_back(&mut self, wait: Duration) -> Result<(), StageError> {
+        let due = self.deps.clock.now().saturating_add(wait).ok();
+        self.save(|record| {
+            record.work.lease = None;
+            record.work.due = due;
+        })
+        .await
     }
 }

@@ -30,11 +30,11 @@ const RESERVE: SignedDuration = SignedDuration::from_secs(10);
 /// run side by side.
 const LONGEST_RUN: SignedDuration = SignedDuration::from_secs(60);
 
-/// How long nobody touches a request until its message may be lost: as long as a lease lasts, so that
-/// a crash costs two minutes wherever it comes, and no less than the longest wait between attempts.
-/// A message too many costs a read, and where requests stand in a long queue each gets fewer and
-/// fewer of them.
-const IDLE: SignedDuration = SignedDuration::from_secs(60);
+/// How long a request is due until its message may be lost: as long as a lease lasts, so that a process
+/// that dies between its write and its message costs no more time than one that dies at work. A message
+/// too many costs a write of the record and some reads, and where requests stand in a long queue each
+/// gets fewer and fewer of them.
+const IDLE: SignedDuration = crate::stage::LEASE;
 
 /// What clearing up works with. It alone may take tags away, and it reads no images.
 #[derive(Clone)]
@@ -139,11 +139,13 @@ impl Time<'_> {
     /// The first half of what is left of it.
     fn half(self) -> Self {
         let now = self.now();
-        let half = |deadline: Timestamp| now.saturating_add(deadline.duration_since(now) / 2);
+        let end = |deadline: Timestamp| {
+            let left = deadline.duration_since(now).saturating_sub(RESERVE);
+            let end = now.saturating_add(left / 2 + RESERVE);
+            end.unwrap_or(deadline).min(deadline)
+        };
         Self {
-            deadline: self
-                .deadline
-                .map(|deadline| half(deadline).unwrap_or(deadline)),
+            deadline: self.deadline.map(end),
             ..self
         }
     }

@@ -42,7 +42,7 @@ const ATTEMPTS: Backoff =
     Backoff::new(Duration::from_secs(5), Duration::from_secs(60)).growing_by(4.0);
 
 /// How long a lease lasts: so long after a crash somebody else may begin.
-const LEASE: SignedDuration = SignedDuration::from_secs(60);
+pub(crate) const LEASE: SignedDuration = SignedDuration::from_secs(60);
 /// How often it is renewed while the work goes on. Two renewals may fail before it is over.
 const RENEWAL: Duration = Duration::from_secs(20);
 /// Wait before a renewal that failed is tried again.
@@ -289,7 +289,7 @@ async fn conclude(
             ));
             let wait = ATTEMPTS.after(job.record.work.attempts);
             job.flush_log().await;
-            job.give_back().await?;
+            job.give_back(wait).await?;
             Ok(Verdict::Again(wait))
         }
         Class::Retry | Class::Bug => {
@@ -323,6 +323,7 @@ async fn finish(mut job: Job<'_>, finished: Finished) -> Result<Verdict, StageEr
         built,
     } = finished;
     let transition = job.record.work.stage.next(Outcome::Completed);
+    let now = job.deps.clock.now();
     job.update_and(update, |record| {
         if plan.is_some() {
             record.plan.clone_from(&plan);
@@ -331,6 +332,7 @@ async fn finish(mut job: Job<'_>, finished: Finished) -> Result<Verdict, StageEr
             record.built.clone_from(&built);
         }
         record.conclude(Outcome::Completed);
+        record.work.due = Some(now);
     })
     .await?;
     match transition {

@@ -6,7 +6,7 @@ use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use iib_bundle::Bundle;
 use iib_catalog::AddOptions;
 use iib_edge::Config;
-use iib_embedded::registry::{Auth, RegistryStore, serve};
+use iib_embedded::registry::{Auth, RegistryStore, router, serve};
 use iib_local::Local;
 use iib_oci::{Arch, PullSpec};
 use iib_pipeline::intake::{LogContent, LogPart};
@@ -69,7 +69,11 @@ impl Machine {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let store = RegistryStore::open(registry_folder.path()).unwrap();
-        tokio::spawn(serve(listener, store, Auth::None, CancellationToken::new()));
+        tokio::spawn(serve(
+            listener,
+            router(store, Auth::None),
+            CancellationToken::new(),
+        ));
         Self {
             data_folder: TempDir::new().unwrap(),
             host,

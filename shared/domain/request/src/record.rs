@@ -117,6 +117,12 @@ impl Record {
             .map_or(Timestamp::UNIX_EPOCH, |entry| entry.updated)
     }
 
+    /// Since when, or from when on, somebody should work on it, if nobody does. An older version notes
+    /// no more than the states.
+    pub fn due(&self) -> Timestamp {
+        self.work.due.unwrap_or_default().max(self.updated())
+    }
+
     /// Takes in a change. A final state stays (spec rest-api §6), and a state that came in this round
     /// of work with the same reason is not recorded twice, so that a stage which runs again leaves
     /// the same history.

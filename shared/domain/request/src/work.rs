@@ -79,6 +79,10 @@ pub struct Work {
     /// How many states the history had when the present round of work began.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub round_from: usize,
+    /// Since when, or from when on, a message of it has to be on its way while nobody works on it: when
+    /// it was handed on to its stage, or when an attempt that failed is to be repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Timestamp>,
     /// The last message that the sweep sent for it, since somebody last worked on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nudged: Option<Nudged>,
@@ -100,6 +104,7 @@ impl Work {
             repeats: 0,
             rebases: 0,
             round_from: 0,
+            due: None,
             nudged: None,
             lease: None,
             unknown: Unknown::default(),

@@ -79,6 +79,11 @@ async fn read(deps: &ArtifactDeps, key: &ArtifactKey) -> Result<BytesMut, Artifa
     Ok(bytes)
 }
 
+/// Whether a parameter that may be `true` asks for nothing.
+fn says_no(value: &Value) -> bool {
+    matches!(value, Value::Bool(false) | Value::Null)
+}
+
 async fn submit(
     deps: &ArtifactDeps,
     created: &ObjectCreated,
@@ -88,7 +93,10 @@ async fn submit(
         Ok(read) => read,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    if let Some(name) = payload.keys().find(|name| name.starts_with("overwrite_"))
+    let overwriting = payload
+        .iter()
+        .find(|(name, value)| name.starts_with("overwrite_") && !says_no(value));
+    if let Some((name, _)) = overwriting
         && !deps.intake.api.inbox_overwrites
     {
         return Ok(Err(DocumentRefusal::Overwrites(name.clone())));

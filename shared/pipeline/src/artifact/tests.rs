@@ -206,6 +206,18 @@ async fn a_request_that_cannot_be_handed_over_is_told_at_the_next_delivery() {
 }
 
 #[tokio::test]
+async fn a_document_may_say_that_nothing_is_to_be_overwritten() {
+    let service = Service::new();
+    let mut document = document();
+    document["overwrite_from_index"] = json!(false);
+    document["overwrite_from_index_token"] = json!(null);
+    service
+        .appears("inbox/a.json", document.to_string().as_bytes())
+        .await;
+    assert_eq!(service.result("a.json").await["state"], "in_progress");
+}
+
+#[tokio::test]
 async fn a_token_in_a_document_is_kept_as_a_secret() {
     let mut service = Service::new();
     service.deps.intake.api.inbox_overwrites = true;

@@ -54,7 +54,7 @@ pub enum ImageError {
     /// An architecture that cannot be part of a tag.
     #[error("the architecture in {image} cannot be built for")]
     Arch {
-        /// The image, or the parameter, that names it.
+        /// The image.
         image: String,
         /// What is wrong.
         source: ArchError,

@@ -17,6 +17,14 @@ pub enum IndexError {
         /// What is wrong.
         source: ScopeError,
     },
+    /// An index without a database, which this version needs.
+    #[error(
+        "this version of the service does not support file-based catalogs yet, and {0} has one: name an index with a database"
+    )]
+    FileBased(String),
+    /// A database is asked for, and the index has a catalog (worker flows §10).
+    #[error("Cannot create SQLite index image from File-Based Catalog index image")]
+    DatabaseOfCatalog,
     /// `from_index` is no index image.
     #[error(
         "Index image doesn't have the label specifying its database location: {0} has no label `operators.operatorframework.io.index.database.v1`; name an index image with a database"
@@ -81,7 +89,9 @@ impl IndexError {
     pub(super) fn means(&self) -> Meaning {
         match self {
             Self::ScopeLabel { .. } => (Class::Reject, Some("fix the image's label")),
-            Self::NoDatabaseLabel(_)
+            Self::FileBased(_)
+            | Self::DatabaseOfCatalog
+            | Self::NoDatabaseLabel(_)
             | Self::DatabasePath { .. }
             | Self::NoDatabase { .. }
             | Self::NoCatalog { .. } => (Class::Reject, None),

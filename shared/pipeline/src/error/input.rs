@@ -1,6 +1,6 @@
 //! What a request says that cannot be done.
 
-use iib_oci::PullSpecError;
+use iib_oci::{ArchError, PullSpecError};
 use iib_ports::Class;
 use iib_request::ScopeError;
 
@@ -14,14 +14,6 @@ pub enum InputError {
     /// The request asks for work this version does not do.
     #[error("this version of the service does not support {0} yet: send the request without")]
     NotBuilt(String),
-    /// An index without a database, which this version needs.
-    #[error(
-        "this version of the service does not support file-based catalogs yet, and {0} has one: name an index with a database"
-    )]
-    FileBased(String),
-    /// A database is asked for, and the index has a catalog (worker flows §10).
-    #[error("Cannot create SQLite index image from File-Based Catalog index image")]
-    DatabaseOfCatalog,
     /// A text of the request is no pull spec.
     #[error("a pull spec in the request's \"{field}\" cannot be used")]
     PullSpec {
@@ -30,6 +22,9 @@ pub enum InputError {
         /// What is wrong.
         source: PullSpecError,
     },
+    /// An architecture in `add_arches` that cannot be part of a tag.
+    #[error("the architecture in \"add_arches\" cannot be built for")]
+    Arch(#[source] ArchError),
     /// Scope rules (worker flows §4.2).
     #[error(transparent)]
     Scope(#[from] ScopeError),
@@ -67,8 +62,7 @@ impl InputError {
             Self::PullSpec { source, .. } => (Class::Reject, for_pull_spec(source)),
             // They say it, or have the reference's text and no other.
             Self::NotBuilt(_)
-            | Self::FileBased(_)
-            | Self::DatabaseOfCatalog
+            | Self::Arch(_)
             | Self::Scope(_)
             | Self::BinaryImage(_)
             | Self::NoArches

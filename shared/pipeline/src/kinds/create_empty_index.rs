@@ -16,7 +16,7 @@ use crate::index::push::{Naming, Push};
 use crate::job::Job;
 use crate::steps::inputs::{self, Asked};
 use crate::transfer::blocking;
-use crate::{IndexError, InputError, StageError};
+use crate::{IndexError, StageError};
 
 #[async_trait]
 impl Flow for CreateEmptyIndex {
@@ -29,7 +29,7 @@ impl Flow for CreateEmptyIndex {
         };
         let prepared = inputs::prepare(job, &asked).await;
         let (plan, facts) = prepared.map_err(|error| match error {
-            StageError::Input(InputError::FileBased(_)) => InputError::DatabaseOfCatalog.into(),
+            StageError::Index(IndexError::FileBased(_)) => IndexError::DatabaseOfCatalog.into(),
             other => other,
         })?;
         let update = inputs::building(&plan, facts);

@@ -20,8 +20,8 @@ const NOTES: usize = 8;
 /// The shortest wait between two messages for a request, doubled from there.
 const SHORTEST: SignedDuration = SignedDuration::from_secs(30);
 
-/// Doublings at most: with a minute to begin with, some four hours.
-const DOUBLINGS: u32 = 8;
+/// Doublings at most: with a minute to begin with, half an hour.
+const DOUBLINGS: u32 = 5;
 
 /// What the sweep saw and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Swept {
 }
 
 /// Sends a message for every request that is not done and that nobody works on: because an attempt
-/// broke off, or because it was not touched for `idle`. A message too many does no harm: the stage
+/// broke off, or because nobody has begun with it for `idle`. A message too many does no harm: the stage
 /// sees that it is past.
 ///
 /// # Errors
@@ -151,13 +151,13 @@ async fn note(deps: &PruneDeps, record: &Record, now: Timestamp) {
 
 /// Whether a live request waits for a message. One with a lease that is over does: it is renewed
 /// while the work goes on, so whoever had it is gone, and so is the message until its queue gives it
-/// out again. One without does when nobody has touched it for `idle`. After each message the wait is
+/// out again. One without does when it has been due for `idle`. After each message the wait is
 /// twice as long: mostly it is not lost, but stands in a queue behind many others.
 fn waits(record: &Record, now: Timestamp, idle: SignedDuration) -> bool {
     let since = |then: Timestamp| now.duration_since(then);
     match (&record.work.nudged, &record.work.lease) {
         (None, Some(lease)) => lease.until <= now,
-        (None, None) => since(record.updated()) >= idle,
+        (None, None) => since(record.due()) >= idle,
         (Some(nudged), lease) => {
             // Of a lease that is over it is known that nobody is at work; else it is a guess.
             let (free, first) = match lease {
@@ -255,7 +255,7 @@ mod tests {
             }
             service.clock.advance(SignedDuration::from_mins(1));
         }
-        assert_eq!(told_at, [1, 3, 7, 15, 31, 63, 127]);
+        assert_eq!(told_at, [1, 3, 7, 15, 31, 63, 95, 127, 159]);
     }
 
     #[tokio::test]

@@ -1,8 +1,8 @@
 //! How the frame keeps its lease, with work of our own.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use iib_indexdb::SqliteIndex;
@@ -13,15 +13,18 @@ use iib_request::{
 };
 use iib_testkit::memory::{
     MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRequests, MemorySecrets,
-    RecordingNotifier,
+    RecordingGauges, RecordingNotifier,
 };
 use iib_testkit::time::ManualClock;
 
 use super::*;
+use crate::WorkError;
+use crate::prune::{self, PruneDeps};
 
 struct Service {
     deps: Deps,
     requests: Arc<MemoryRequests>,
+    queue: Arc<MemoryQueue>,
     clock: Arc<ManualClock>,
 }
 
@@ -29,9 +32,10 @@ impl Service {
     fn new() -> Self {
         let requests = Arc::new(MemoryRequests::default());
         let clock = Arc::new(ManualClock::default());
+        let queue = Arc::new(MemoryQueue::default());
         let deps = Deps {
             requests: requests.clone(),
-            queue: Arc::new(MemoryQueue::default()),
+            queue: queue.clone(),
             logs: Arc::new(MemoryLogs::default()),
             artifacts: Arc::new(MemoryArtifacts::default()),
             secrets: Arc::new(MemorySecrets::default()),
@@ -50,7 +54,25 @@ impl Service {
         Self {
             deps,
             requests,
+            queue,
             clock,
+        }
+    }
+
+    fn prune(&self) -> PruneDeps {
+        let deps = self.deps.clone();
+        PruneDeps {
+            requests: deps.requests,
+            sweeps: self.requests.clone(),
+            queue: deps.queue,
+            logs: deps.logs,
+            artifacts: deps.artifacts,
+            secrets: deps.secrets,
+            tags: Arc::new(MemoryRegistry::default()),
+            gauges: Arc::new(RecordingGauges::default()),
+            clock: deps.clock,
+            api: deps.api,
+            work: deps.work,
         }
     }
 
@@ -182,4 +204,69 @@ async fn work_that_takes_too_long_is_an_attempt_that_failed() {
     assert_eq!(verdict, Verdict::Again(ATTEMPTS.after(1)));
     let record = service.record(&task).await;
     assert_eq!((record.work.attempts, record.work.lease), (1, None));
+}
+
+/// Fails for a reason that may pass, and notes when it was asked.
+#[derive(Default)]
+struct Failing {
+    asked: Mutex<Vec<Timestamp>>,
+}
+
+#[async_trait]
+impl Flow for Failing {
+    async fn pin(&self, job: &mut Job<'_>) -> Result<(Plan, Update), StageError> {
+        self.asked.lock().unwrap().push(job.deps.clock.now());
+        Err(WorkError::Timeout(1).into())
+    }
+
+    async fn mutate(&self, _job: &mut Job<'_>) -> Result<Built, StageError> {
+        unreachable!("only pin is asked for")
+    }
+
+    async fn push(&self, _job: &mut Job<'_>) -> Result<Update, StageError> {
+        unreachable!("only pin is asked for")
+    }
+}
+
+/// Whenever in its minute prune runs: the waits between attempts are what they are.
+#[tokio::test(start_paused = true)]
+async fn prune_sends_no_message_before_an_attempt_is_due() {
+    for first_run in [1, 20, 40, 59] {
+        let mut service = Service::new();
+        service.deps.work.max_attempts = 5;
+        let (failing, prune) = (Failing::default(), service.prune());
+        let began = service.clock.now();
+        // It waited in the queue before.
+        let task = service.task().await;
+        service.clock.advance(SignedDuration::from_secs(50));
+        let mut messages = vec![(0, task.clone())];
+        for second in 0..300 {
+            if second % 60 == first_run {
+                prune::run(&prune, None).await.unwrap();
+                messages.extend(
+                    service
+                        .queue
+                        .take(Stage::Pin)
+                        .into_iter()
+                        .map(|task| (second, task)),
+                );
+            }
+            let (come, later): (Vec<_>, Vec<_>) =
+                messages.into_iter().partition(|(at, _)| *at <= second);
+            messages = later;
+            for (_, task) in come {
+                let verdict = run_as(&service.deps, Stage::Pin, &task, Some(&failing)).await;
+                if let Verdict::Again(wait) = verdict {
+                    messages.push((second + wait.as_secs(), task));
+                }
+            }
+            service.clock.advance(SignedDuration::from_secs(1));
+        }
+        let asked = failing.asked.lock().unwrap().clone();
+        let after = asked
+            .iter()
+            .map(|at| at.duration_since(began).as_secs() - 50);
+        assert_eq!(Vec::from_iter(after), [0, 5, 25, 85, 145], "{first_run}");
+        assert_eq!(service.record(&task).await.state(), State::Failed);
+    }
 }

@@ -7,7 +7,7 @@ use iib_ports::Registry;
 use iib_request::{BinaryImages, Scope};
 
 use super::inputs::pull_spec;
-use crate::{ImageError, InputError, StageError, image};
+use crate::{InputError, StageError, image};
 
 /// The word that stands for "no binary image".
 pub(crate) const SCRATCH: &str = "scratch";
@@ -83,10 +83,7 @@ pub(crate) async fn find(
         return Ok((SCRATCH.to_owned(), BTreeMap::from([(Arch::amd64(), None)])));
     }
     for arch in add_arches {
-        wanted.insert(arch.parse().map_err(|source| ImageError::Arch {
-            image: "\"add_arches\"".to_owned(),
-            source,
-        })?);
+        wanted.insert(arch.parse().map_err(InputError::Arch)?);
     }
     let spec = pull_spec("binary_image", binary_image)?;
     let image = image::resolve(registry, &spec).await?;

@@ -126,10 +126,11 @@ pub(crate) async fn look_at_index(
     let variant = image.any()?;
     let (_, config) = image::config(registry, &variant.pinned).await?;
     let Some(path) = label(&config, labels::DATABASE) else {
-        return Err(match label(&config, labels::CONFIGS) {
-            Some(_) => InputError::FileBased(text.to_owned()).into(),
-            None => IndexError::NoDatabaseLabel(text.to_owned()).into(),
-        });
+        let error = match label(&config, labels::CONFIGS) {
+            Some(_) => IndexError::FileBased(text.to_owned()),
+            None => IndexError::NoDatabaseLabel(text.to_owned()),
+        };
+        return Err(error.into());
     };
     let created = match images.values().next() {
         Some(first) if *first != variant.pinned => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use iib_catalog::CatalogShape;
-use iib_embedded::registry::{Auth, RegistryStore, serve};
+use iib_embedded::registry::{Auth, RegistryStore, router, serve};
 use iib_indexdb::SqliteIndex;
 use iib_oci::hosts::HostRules;
 use iib_oci::{
@@ -108,7 +108,11 @@ impl World {
         let store = RegistryStore::open(folder.path()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
-        let serving = tokio::spawn(serve(listener, store, Auth::None, CancellationToken::new()));
+        let serving = tokio::spawn(serve(
+            listener,
+            router(store, Auth::None),
+            CancellationToken::new(),
+        ));
         let server = EmbeddedServer {
             host: host.clone(),
             serving,

@@ -49,6 +49,13 @@ impl MemoryRegistry {
     }
 }
 
+fn image_name(repository: &Repository, reference: &Reference) -> String {
+    match reference {
+        Reference::Tag(tag) => format!("{repository}:{tag}"),
+        Reference::Digest(digest) => format!("{repository}@{digest}"),
+    }
+}
+
 fn blob_name(repository: &Repository, digest: &Digest) -> String {
     format!("blob {digest} of {repository}")
 }
@@ -97,7 +104,7 @@ impl Registry for MemoryRegistry {
             held.manifests.get(digest).cloned()
         });
         found.ok_or_else(|| RegistryError::NotFound {
-            what: format!("{reference} of {repository}"),
+            what: image_name(repository, reference),
         })
     }
 

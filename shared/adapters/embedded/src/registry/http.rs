@@ -44,14 +44,13 @@ pub fn router(store: RegistryStore, auth: Auth) -> Router {
         .with_state(store)
 }
 
-/// Serves the registry on a socket until `stop`.
+/// Serves the registry, or what was put in front of it, on a socket until `stop`.
 ///
 /// # Errors
 /// What the socket reports; not the failures of single calls.
 pub async fn serve(
     listener: TcpListener,
-    store: RegistryStore,
-    auth: Auth,
+    router: Router,
     stop: CancellationToken,
 ) -> io::Result<()> {
     // Small answers are not to wait for more to send.
@@ -60,8 +59,8 @@ pub async fn serve(
             tracing::debug!(%error, "a connection stays with delayed sending");
         }
     });
-    let serving = axum::serve(listener, router(store, auth))
-        .with_graceful_shutdown(stop.clone().cancelled_owned());
+    let serving =
+        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let grace_is_over = async {
         stop.cancelled().await;
         tokio::time::sleep(GRACE).await;

@@ -1,6 +1,6 @@
 //! The registry on a socket.
 
-use iib_embedded::registry::{Auth, RegistryStore, serve};
+use iib_embedded::registry::{Auth, RegistryStore, router, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,7 @@ async fn the_registry_answers_on_its_socket_until_it_is_stopped() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let server = tokio::spawn(serve(listener, store, Auth::None, stop.clone()));
+    let server = tokio::spawn(serve(listener, router(store, Auth::None), stop.clone()));
 
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = "GET /v2/ HTTP/1.1\r\nhost: registry\r\nconnection: close\r\n\r\n";
