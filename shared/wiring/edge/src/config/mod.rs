@@ -4,7 +4,8 @@
 //! - `variables`: the one table of variables and settings; `unknown`: names that are in none;
 //! - `layers`: how they are put over one another; `origin`: where each comes from, and what is wrong;
 //! - `folders`, `api`, `work`, `results`, `registries`, `aws`: what each group may hold;
-//! - `auth_files`, `environment`: what podman, docker and the process say.
+//! - `auth_files`, `environment`: what podman, docker and the process say;
+//! - `reference`: `docs/SETTINGS.md`, the page for people.
 
 mod api;
 mod auth_files;
@@ -13,6 +14,7 @@ mod environment;
 mod folders;
 mod layers;
 mod origin;
+mod reference;
 mod registries;
 mod results;
 mod unknown;
@@ -27,6 +29,7 @@ use serde::Deserialize;
 pub use self::aws::Aws;
 pub use self::environment::{Environment, environment};
 pub use self::origin::ConfigError;
+pub use self::reference::reference_page;
 pub use self::registries::Registries;
 pub use self::unknown::unknown_variables;
 

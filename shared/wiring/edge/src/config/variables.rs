@@ -110,6 +110,18 @@ impl Form {
             },
         })
     }
+
+    /// What the text of a variable is, for people.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Text => "text",
+            Number => "a whole number",
+            Flag => "`true` or `false`",
+            List => "comma-separated",
+            File => "one file",
+            Json => "JSON",
+        }
+    }
 }
 
 #[cfg(test)]
