@@ -16,7 +16,8 @@ Begin with `iib demo`: it needs nothing and shows everything once.
 
 Where things come from:
   Settings     `iib serve --print-settings` names all of them with their variables (IIB_…); a file
-               named by IIB_CONFIG overrides the defaults, the environment overrides both
+               named by IIB_CONFIG overrides the defaults, the environment overrides both; a
+               variable that is empty is not set
   Logins       the auth files of podman and docker, or IIB_AUTH_FILE; `iib auth explain` tells
   Registries   IIB_ALLOWED_REGISTRIES names those that may be used, also by where they lead
   Plain HTTP   only to hosts in IIB_INSECURE_REGISTRIES

@@ -5,6 +5,7 @@ mod bench;
 mod catalog;
 pub mod cli;
 mod client;
+mod command_line;
 mod dead_letters;
 mod demo;
 mod exit;
@@ -21,6 +22,7 @@ mod submit;
 mod wait;
 mod watch;
 
+pub use command_line::command_line;
 pub use exit::Exit;
 
 use cli::Command;

@@ -1,5 +1,6 @@
 //! What the surroundings of a process do to it: variables, logins, files for logs.
 
+use std::process::Command;
 use std::{fs, io};
 
 use serde_json::Value;
@@ -11,6 +12,17 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
+/// The service on free ports.
+fn service() -> Command {
+    iib(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--registry-listen",
+        "127.0.0.1:0",
+    ])
+}
+
 /// A proxy that nobody listens at: what is asked of it fails.
 const DEAD_PROXY: &str = "http://127.0.0.1:9";
 
@@ -18,13 +30,7 @@ const DEAD_PROXY: &str = "http://127.0.0.1:9";
 fn a_proxy_is_not_asked_about_this_machine_by_any_command() {
     let folder = demo_folder();
     for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
-        let mut serve = iib(&[
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--registry-listen",
-            "127.0.0.1:0",
-        ]);
+        let mut serve = service();
         serve.env(variable, DEAD_PROXY);
         let server = Server::spawn(serve, folder.path());
         // By its other name, too.
@@ -156,16 +162,55 @@ fn a_variable_that_means_nothing_is_named() {
 }
 
 #[test]
+fn a_variable_that_is_empty_is_not_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut serve = service();
+    for name in [
+        "IIB_CONFIG",
+        "IIB_REGISTRY_LOGIN",
+        "IIB_MAX_ATTEMPTS",
+        "IIB_PUBLIC_URL",
+    ] {
+        serve.env(name, "");
+    }
+    let server = Server::spawn(serve, &folder.path().join("data"));
+    let wait = iib(&["wait", "1", "--url", &server.api])
+        .env("IIB_TOKEN", "")
+        .output()
+        .unwrap();
+    let said = text(&wait.stderr);
+    assert!(said.contains("404") || said.contains("not found"), "{said}");
+}
+
+#[test]
+fn faults_of_settings_are_told_at_once_with_where_they_come_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.toml");
+    fs::write(
+        &file,
+        "[api]\nhosts = [\"http://devbox\"]\nmax_per_pages = 1\n",
+    )
+    .unwrap();
+    let ended = iib(&["serve", "--config", file.to_str().unwrap()])
+        .env("IIB_MAX_ATTEMPTS", "many")
+        .output()
+        .unwrap();
+    let said = text(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    for part in [
+        "settings.toml: api.hosts: `http://devbox` is not a host",
+        "settings.toml: api.max_per_pages: there is no such setting: is api.max_per_page meant?",
+        "IIB_MAX_ATTEMPTS (work.max_attempts): `many` is not a whole number",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+}
+
+#[test]
 fn a_log_in_a_file_has_no_colours() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
-    let serve = iib(&[
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--registry-listen",
-        "127.0.0.1:0",
-    ]);
+    let serve = service();
     let log = fs::File::create(&path).unwrap();
     let server = Server::logging_to(serve, &folder.path().join("data"), log.into());
     // One that is rejected, which is logged.

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::is_host;
+
 /// The absolute address of the service without its API's path: scheme, host, perhaps a port and a
 /// path, such as `https://iib.example.com/prod`. What URLs in answers begin with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,11 +15,20 @@ pub struct BaseUrl(String);
 
 /// A text is no [`BaseUrl`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is no address of a service: write it as https://host, https://host:port or with a path behind, and nothing more"
-)]
-pub struct NoBaseUrl(String);
+#[non_exhaustive]
+pub enum NoBaseUrl {
+    /// Another form.
+    #[error(
+        "`{0}` is no address of a service: write it as https://host, https://host:port or with a path behind, and nothing more"
+    )]
+    Form(String),
+    /// The path of the API stands in it, which is put behind it.
+    #[error("`{0}` has {API} in it, which is put behind it: leave that away, and what follows")]
+    ApiPath(String),
+}
 
+/// The path of the API on a service.
+const API: &str = "/api/v1";
 /// Longest address, bytes: what is longer was not meant to be read.
 const LONGEST: usize = 512;
 
@@ -25,7 +36,7 @@ impl FromStr for BaseUrl {
     type Err = NoBaseUrl;
 
     fn from_str(text: &str) -> Result<Self, NoBaseUrl> {
-        let refused = || NoBaseUrl(text.to_owned());
+        let refused = || NoBaseUrl::Form(text.to_owned());
         let rest = text
             .strip_prefix("https://")
             .or_else(|| text.strip_prefix("http://"))
@@ -35,11 +46,16 @@ impl FromStr for BaseUrl {
             Some(at) => rest.split_at(at),
             None => (rest, ""),
         };
-        let of_host = |b: u8| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b);
         let of_path = |b: u8| b.is_ascii_alphanumeric() || b"-_.~/".contains(&b);
-        let fits = !host.is_empty() && host.bytes().all(of_host) && path.bytes().all(of_path);
-        if !fits || path.contains("//") || text.len() > LONGEST {
+        if !is_host(host)
+            || !path.bytes().all(of_path)
+            || path.contains("//")
+            || text.len() > LONGEST
+        {
             return Err(refused());
+        }
+        if format!("{path}/").contains(&format!("{API}/")) {
+            return Err(NoBaseUrl::ApiPath(text.to_owned()));
         }
         Ok(Self(text.strip_suffix('/').unwrap_or(text).to_owned()))
     }
@@ -102,8 +118,32 @@ mod tests {
             "https://iib.example/?a",
             "https://iib.example/a b",
             "https://iib.example//a",
+            "https://iib.example#a",
+            "https://iib.example?a",
+            "https://iib..example",
+            "https://iib.example:0",
+            "https://[::1",
+            "https://1.2.3",
+            "HTTPS://iib.example",
         ] {
-            assert!(text.parse::<BaseUrl>().is_err(), "{text}");
+            let refused = text.parse::<BaseUrl>().unwrap_err();
+            assert_eq!(refused, NoBaseUrl::Form(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn the_path_of_the_api_is_not_part_of_an_address() {
+        for text in [
+            "https://iib.example/api/v1",
+            "https://iib.example/api/v1/",
+            "https://iib.example/prod/api/v1/builds",
+        ] {
+            let refused = text.parse::<BaseUrl>().unwrap_err();
+            assert_eq!(refused, NoBaseUrl::ApiPath(text.to_owned()));
+            assert!(refused.to_string().contains("leave that away"), "{refused}");
+        }
+        for text in ["https://iib.example/api/v12", "https://iib.example/api"] {
+            assert!(text.parse::<BaseUrl>().is_ok(), "{text}");
         }
     }
 }

@@ -33,7 +33,7 @@ mod tests {
     #[test]
     fn a_person_can_read_why_a_function_does_not_start() {
         let failure =
-            StartFailure::from(ConfigError::Faults(vec!["IIB_X: is not a number".into()]));
+            StartFailure::from(ConfigError::from(vec!["IIB_X: is not a number".to_owned()]));
         let text = format!("{failure:?}");
         assert_eq!(
             text,

@@ -1,0 +1,120 @@
+//! Settings: defaults, overridden by a file, overridden by the environment.
+//!
+//! - `defaults.toml` (beside this folder): every setting with its default and what it does;
+//! - `variables`: the one table of variables and settings; `unknown`: names that are in none;
+//! - `layers`: how they are put over one another; `origin`: where each comes from, and what is wrong;
+//! - `folders`, `api`, `work`, `results`, `registries`, `aws`: what each group may hold;
+//! - `auth_files`, `environment`: what podman, docker and the process say;
+//! - `reference`: `docs/SETTINGS.md`, the page for people.
+
+mod api;
+mod auth_files;
+mod aws;
+mod environment;
+mod folders;
+mod layers;
+mod origin;
+mod reference;
+mod registries;
+mod results;
+mod unknown;
+mod variables;
+mod work;
+
+use std::path::{Path, PathBuf};
+
+use iib_request::{ApiSettings, WorkSettings};
+use serde::Deserialize;
+
+pub use self::aws::Aws;
+pub use self::environment::{Environment, environment};
+pub use self::origin::ConfigError;
+pub use self::reference::reference_page;
+pub use self::registries::Registries;
+pub use self::unknown::unknown_variables;
+
+use self::environment::set;
+use self::origin::Faults;
+
+/// The defaults, commented; also the reference of all settings.
+pub const DEFAULTS: &str = include_str!("../defaults.toml");
+
+/// Every setting of a process.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Folder of the local stores.
+    pub data_folder: PathBuf,
+    /// Folder for files of a running stage; empty: `scratch` in the data folder.
+    pub scratch: PathBuf,
+    /// Settings of the API.
+    pub api: ApiSettings,
+    /// Settings of the work.
+    pub work: WorkSettings,
+    /// How registries are spoken to.
+    pub registries: Registries,
+    /// Names of what the functions use on AWS.
+    pub aws: Aws,
+}
+
+impl Config {
+    /// Settings of this process: defaults, the file named by `IIB_CONFIG`, the environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every fault at once; the process should end.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let environment = environment();
+        Self::load(named_file(&environment), &environment)
+    }
+
+    /// Settings of a function on AWS: what local mode has defaults for must be set there.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every fault at once.
+    pub fn for_aws() -> Result<Self, ConfigError> {
+        let environment = environment();
+        for told in unknown_variables(&environment) {
+            tracing::warn!("{told}");
+        }
+        Self::load_for_aws(&environment)
+    }
+
+    fn load_for_aws(environment: &Environment) -> Result<Self, ConfigError> {
+        let (config, mut faults) = Self::checked(named_file(environment), environment)?;
+        aws::check_required(&config, &mut faults);
+        faults.or(config)
+    }
+
+    /// Settings from a file and an environment. Of the environment, `IIB_CONFIG` does not count here.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every fault at once.
+    pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        let (config, faults) = Self::checked(file, environment)?;
+        faults.or(config)
+    }
+
+    fn checked(
+        file: Option<&Path>,
+        environment: &Environment,
+    ) -> Result<(Self, Faults), ConfigError> {
+        let (mut config, mut faults) = layers::read(file, environment)?;
+        folders::check(&config, &mut faults);
+        api::check(&config.api, &mut faults);
+        work::check(&config.work, &mut faults);
+        registries::check(&config.registries, &mut faults);
+        aws::check(&config.aws, &mut faults);
+        if config.registries.auth_files.is_empty() {
+            config.registries.auth_files = auth_files::usual(environment, auth_files::user());
+        }
+        Ok((config, faults))
+    }
+}
+
+/// The settings file that the environment names.
+fn named_file(environment: &Environment) -> Option<&Path> {
+    set(environment, "IIB_CONFIG").map(Path::new)
+}
+
+#[cfg(test)]
+mod tests;

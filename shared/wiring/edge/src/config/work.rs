@@ -1,0 +1,158 @@
+//! Settings of the work. What they are stands with the rules that depend on them ([`WorkSettings`]).
+
+use iib_oci::{PullSpec, Repository};
+use iib_request::{BinaryImages, Scope, WorkSettings};
+
+use super::origin::Faults;
+use super::results;
+
+/// The word for an index that is built on no image (worker flows §4.3).
+const SCRATCH: &str = "scratch";
+
+pub(super) fn check(work: &WorkSettings, faults: &mut Faults) {
+    faults.of_zero("work.max_attempts", work.max_attempts);
+    faults.of_zero("work.stage_timeout_seconds", work.stage_timeout_seconds);
+    faults.of_zero("work.max_index_bytes", work.max_index_bytes);
+    faults.of_zero("work.max_bundle_bytes", work.max_bundle_bytes);
+    results::check(work, faults);
+    if let Some(shown) = &work.index_image_output_registry
+        && !is_place_of_repositories(shown)
+    {
+        let text = format!(
+            "`{shown}` cannot stand in front of a repository: write a host or host:port, perhaps with a path, as it stands in pull specs"
+        );
+        faults.of_value("work.index_image_output_registry", text);
+    }
+    check_binary_images(&work.binary_images, faults);
+}
+
+/// Whether repositories can be named below a text: a registry, or a registry and a path. It takes the
+/// place of `registry` in the names of results.
+fn is_place_of_repositories(text: &str) -> bool {
+    match text.split_once('/') {
+        Some((registry, path)) => Repository::new(registry, path).is_ok(),
+        // The path of a repository is immaterial here; the type checks the host.
+        None => Repository::new(text, "x").is_ok(),
+    }
+}
+
+/// Each scope and version as the work looks them up, and pull specs that can be read.
+fn check_binary_images(images: &BinaryImages, faults: &mut Faults) {
+    const PLACE: &str = "work.binary_images";
+    for (scope, versions) in images {
+        if Scope::parse(scope).is_none_or(|known| known.as_str() != scope) {
+            let text = format!("there is no scope `{scope}`: write prod, stage or dev");
+            faults.of_value(PLACE, text);
+        }
+        for (version, image) in versions {
+            if !is_version(version) {
+                let text = format!(
+                    "`{scope}` has the version `{version}`: write it as indexes have it in their label, such as v4.6"
+                );
+                faults.of_value(PLACE, text);
+            }
+            if image != SCRATCH
+                && let Err(error) = image.parse::<PullSpec>()
+            {
+                let text = format!("the image of `{scope}` and `{version}`: {error}");
+                faults.of_value(PLACE, text);
+            }
+        }
+    }
+}
+
+/// Whether a text is a version of the platform as indexes have it: `v4.6`.
+fn is_version(text: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let parts = text.strip_prefix('v').and_then(|rest| rest.split_once('.'));
+    parts.is_some_and(|(major, minor)| is_number(major) && is_number(minor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::assert_checked;
+
+    #[test]
+    fn numbers_that_cannot_be_zero_are_not() {
+        assert_checked(&[
+            ("IIB_MAX_ATTEMPTS", "0", Some("must be at least 1")),
+            ("IIB_STAGE_TIMEOUT_SECONDS", "0", Some("must be at least 1")),
+            ("IIB_MAX_INDEX_BYTES", "0", Some("must be at least 1")),
+            ("IIB_MAX_BUNDLE_BYTES", "0", Some("must be at least 1")),
+            ("IIB_MAX_BUNDLE_BYTES", "1", None),
+        ]);
+    }
+
+    #[test]
+    fn another_name_of_the_registry_can_stand_in_front_of_a_repository() {
+        const NAME: &str = "IIB_INDEX_IMAGE_OUTPUT_REGISTRY";
+        let refused = Some("cannot stand in front of a repository");
+        assert_checked(&[
+            (NAME, "proxy.example", None),
+            (NAME, "proxy.example:5000", None),
+            (NAME, "localhost", None),
+            (NAME, "proxy.example/team/mirror", None),
+            (NAME, "proxy", refused),
+            (NAME, "https://proxy.example", refused),
+            (NAME, "proxy.example/", refused),
+            (NAME, "proxy.example/Team", refused),
+            (NAME, "proxy.example/team:v1", refused),
+            (NAME, "proxy example", refused),
+        ]);
+    }
+
+    #[test]
+    fn binary_images_have_scopes_versions_and_pull_specs() {
+        const NAME: &str = "IIB_BINARY_IMAGE_CONFIG";
+        assert_checked(&[
+            (
+                NAME,
+                r#"{"prod": {"v4.6": "r.example/b:1", "v4.16": "scratch"}, "dev": {}}"#,
+                None,
+            ),
+            (
+                NAME,
+                r#"{"all": {}}"#,
+                Some("no scope `all`: write prod, stage or dev"),
+            ),
+            // It would be looked up in lower case.
+            (NAME, r#"{"PROD": {}}"#, Some("no scope `PROD`")),
+            (
+                NAME,
+                r#"{"prod": {"4.6": "r.example/b:1"}}"#,
+                Some("the version `4.6`: write"),
+            ),
+            (
+                NAME,
+                r#"{"prod": {"v4": "r.example/b:1"}}"#,
+                Some("the version `v4`"),
+            ),
+            (
+                NAME,
+                r#"{"prod": {"v4.x": "r.example/b:1"}}"#,
+                Some("the version `v4.x`"),
+            ),
+            (
+                NAME,
+                r#"{"prod": {"v4.6": "b:1"}}"#,
+                Some("the image of `prod` and `v4.6`: `b:1` names no registry"),
+            ),
+            (
+                NAME,
+                r#"{"prod": {"v4.6": "r.example/b"}}"#,
+                Some("neither a tag nor a digest"),
+            ),
+            (
+                NAME,
+                r#"{"prod": {"v4.6": ""}}"#,
+                Some("the image of `prod` and `v4.6`"),
+            ),
+            (
+                NAME,
+                r#"{"prod": {"v4.6": 3}}"#,
+                Some("must be a text in quotes"),
+            ),
+            (NAME, "{", Some("this is not an object in JSON")),
+        ]);
+    }
+}
