@@ -572,7 +572,7 @@ pub struct Following {
     #[arg(long)]
     pub wait: bool,
     /// With --wait: how long at most, such as 90s or 10m
-    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = duration)]
+    #[arg(long, requires = "wait", value_name = "DURATION", default_value = "30m", value_parser = duration)]
     pub timeout: Duration,
     /// Print JSON: every change on a line of its own, the finished request last
     #[arg(long)]

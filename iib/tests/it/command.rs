@@ -119,6 +119,13 @@ fn wrong_use_is_told_apart_from_a_failed_request() {
     ] {
         assert_eq!(run(words).status.code(), Some(2), "{words:?}");
     }
+    let idle = run(&["add", "--bundle", "r.example/a:1", "--timeout", "9m"]);
+    assert_eq!(idle.status.code(), Some(2));
+    assert!(
+        text(&idle.stderr).contains("--wait"),
+        "{}",
+        text(&idle.stderr)
+    );
     let nobody = run(&[
         "add",
         "--url",
