@@ -40,6 +40,11 @@ impl Client {
     /// A client of the service at `url`, with or without `/api/v1`, which shows the token with
     /// every call.
     pub(crate) fn new(url: &str, token: Option<&Token>) -> anyhow::Result<Self> {
+        if url.contains('@') {
+            bail!(
+                "the address of the service has a login in it: leave it away, and put a token into IIB_TOKEN"
+            );
+        }
         let text = url.trim_end_matches('/');
         let text = text.strip_suffix("/api/v1").unwrap_or(text);
         let base = Url::parse(&format!("{text}/api/v1/")).with_context(|| {

@@ -6,7 +6,7 @@ use iib_edge::config::{Config, DEFAULTS, environment};
 use iib_edge::telemetry::{self, Detail, LogFormat};
 
 use crate::Exit;
-use crate::cli::ServeOptions;
+use crate::cli::{Login, ServeOptions};
 use crate::say;
 use crate::service::{Service, ServiceOptions};
 
@@ -32,6 +32,8 @@ pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
         LogFormat::Text
     };
     telemetry::init(format, Detail::Steps);
+    let registry_login = options.registry_login.as_ref();
+    let registry_login = registry_login.map(Login::read).transpose()?;
     let mut config = Config::load(options.config.as_deref(), &environment())?;
     if let Some(folder) = &options.data_folder {
         config.data_folder.clone_from(folder);
@@ -42,7 +44,7 @@ pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
         config,
         listen: options.listen,
         registry_listen: options.registry_listen,
-        registry_login: options.registry_login.clone(),
+        registry_login,
     })
     .await?;
     say::line(format_args!("api       http://{}/api/v1", service.api))?;

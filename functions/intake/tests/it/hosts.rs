@@ -1,7 +1,7 @@
 //! Under which names a service answers, and which it gives in its answers.
 
 use axum::body::Body;
-use http::{Request, StatusCode, header};
+use http::{HeaderName, Request, StatusCode, header};
 use iib_intake::on_loopback;
 use iib_request::ApiSettings;
 use serde_json::json;
@@ -10,11 +10,18 @@ use tower::ServiceExt as _;
 use crate::service::{Service, good};
 
 async fn called_as(host: Option<&str>, api: &ApiSettings) -> StatusCode {
+    called_with(host.map(|host| (header::HOST, host)), api).await
+}
+
+async fn called_with(
+    headers: impl IntoIterator<Item = (HeaderName, &str)>,
+    api: &ApiSettings,
+) -> StatusCode {
     let service = Service::new();
     let router = on_loopback(service.router(), api);
     let mut request = Request::get("/api/v1/builds");
-    if let Some(host) = host {
-        request = request.header(header::HOST, host);
+    for (name, value) in headers {
+        request = request.header(name, value);
     }
     let request = request.body(Body::empty()).unwrap();
     router.oneshot(request).await.unwrap().status()
@@ -30,6 +37,7 @@ async fn a_foreign_name_that_leads_to_loopback_is_refused() {
         "127.1.2.3",
         "[::1]:8080",
         "[::1]",
+        "localhost.",
     ] {
         assert_eq!(called_as(Some(host), &plain).await, 200, "{host}");
     }
@@ -47,19 +55,42 @@ async fn a_foreign_name_that_leads_to_loopback_is_refused() {
         assert_eq!(called_as(Some(host), &plain).await, 421, "{host}");
     }
     let named = ApiSettings {
-        public_url: Some("https://iib.example/prod".parse().unwrap()),
-        hosts: vec!["devbox".to_owned(), "other.example:81".to_owned()],
+        public_url: Some("https://iib.example:443/prod".parse().unwrap()),
+        hosts: ["devbox", "other.example:81", "whole.example."]
+            .map(Into::into)
+            .into(),
         ..plain
     };
     for (host, status) in [
         ("iib.example", 200),
         ("IIB.example:8080", 200),
         ("devbox:8080", 200),
+        ("whole.example", 200),
+        ("devbox.", 200),
         ("other.example:81", 200),
         ("other.example:82", 421),
         ("evil.example", 421),
     ] {
         assert_eq!(called_as(Some(host), &named).await, status, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_page_is_refused_whatever_name_it_calls() {
+    let api = ApiSettings {
+        public_url: Some("https://iib.example".parse().unwrap()),
+        ..ApiSettings::default()
+    };
+    for (page, status) in [
+        ("http://localhost:3000", 200),
+        ("https://iib.example", 200),
+        ("https://evil.example", 421),
+        ("http://localhost.evil.example", 421),
+        ("null", 421),
+        ("", 421),
+    ] {
+        let headers = [(header::HOST, "localhost"), (header::ORIGIN, page)];
+        assert_eq!(called_with(headers, &api).await, status, "{page}");
     }
 }
 

@@ -49,7 +49,7 @@ impl FromStr for BaseUrl {
         let of_path = |b: u8| b.is_ascii_alphanumeric() || b"-_.~/".contains(&b);
         if !is_host(host)
             || !path.bytes().all(of_path)
-            || path.contains("//")
+            || !path.split('/').skip(1).all(is_segment)
             || text.len() > LONGEST
         {
             return Err(refused());
@@ -59,6 +59,11 @@ impl FromStr for BaseUrl {
         }
         Ok(Self(text.strip_suffix('/').unwrap_or(text).to_owned()))
     }
+}
+
+/// Whether a part of a path is there, and leads nowhere else.
+fn is_segment(part: &str) -> bool {
+    !matches!(part, "" | "." | "..")
 }
 
 impl TryFrom<String> for BaseUrl {
@@ -118,6 +123,9 @@ mod tests {
             "https://iib.example/?a",
             "https://iib.example/a b",
             "https://iib.example//a",
+            "https://iib.example//",
+            "https://iib.example/../a",
+            "https://iib.example/a/.",
             "https://iib.example#a",
             "https://iib.example?a",
             "https://iib..example",

@@ -120,7 +120,12 @@ fn take_file(
             group => format!("{group}.{key}"),
         };
         // A key in quotes may have dots, and would be taken for another place.
-        let setting = variables::at(&place).filter(|_| !key.contains('.'));
+        if key.contains('.') {
+            let text = format!("\"{key}\" in quotes is one key, and there is no such setting");
+            faults.of_setting(&place, origin, text);
+            continue;
+        }
+        let setting = variables::at(&place);
         match (setting, value) {
             (Some(setting), value) => given.push(Given {
                 setting,
@@ -149,6 +154,10 @@ fn take_variables(environment: &Environment, given: &mut Vec<Given>, faults: &mu
             continue;
         };
         let origin = Origin::Variable(setting.name);
+        if text.contains(char::REPLACEMENT_CHARACTER) {
+            faults.of_setting(setting.place, &origin, "its text is not UTF-8");
+            continue;
+        }
         match setting.form.read(text) {
             Ok(value) => given.push(Given {
                 setting,
@@ -188,6 +197,11 @@ fn said(error: &toml::de::Error, place: &str) -> String {
     };
     let inside = text.lines().find_map(|line| line.strip_prefix("in `"));
     let inside = inside.map(|inside| inside.trim_end_matches('`'));
+    // A key is cut at its dots.
+    let message = match message.starts_with("invalid type: map") {
+        true => format!("{message}; a key with a dot, such as \"v4.6\", has to be in quotes"),
+        false => message,
+    };
     match inside.filter(|inside| *inside != place) {
         Some(inside) => format!("{message} (in {inside})"),
         None => message,

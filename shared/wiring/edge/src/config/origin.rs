@@ -50,13 +50,13 @@ impl Faults {
 
     /// A fault of a file as a whole.
     pub(super) fn of_file(&mut self, path: &Path, text: impl fmt::Display) {
-        self.texts.push(format!("{}: {text}", path.display()));
+        self.push(&format!("{}: {text}", path.display()));
     }
 
     /// A fault of a setting where it comes from there. Its value is not looked at any more.
     pub(super) fn of_setting(&mut self, place: &str, origin: &Origin, text: impl fmt::Display) {
         let told = Told(place, Some(origin));
-        self.texts.push(format!("{told}: {text}"));
+        self.push(&format!("{told}: {text}"));
         self.unusable.insert(place.to_owned());
     }
 
@@ -64,8 +64,25 @@ impl Faults {
     pub(super) fn of_value(&mut self, place: &str, text: impl fmt::Display) {
         if !self.unusable.contains(place) {
             let told = Told(place, self.origins.get(place));
-            self.texts.push(format!("{told}: {text}"));
+            self.push(&format!("{told}: {text}"));
         }
+    }
+
+    /// Faults have a line each, which can be read and given to others.
+    fn push(&mut self, text: &str) {
+        let mut line = String::with_capacity(text.len());
+        for c in text.chars() {
+            match c.is_control() {
+                true => line.extend(c.escape_default()),
+                false => line.push(c),
+            }
+        }
+        let mut line = without_logins(&line);
+        if let Some((end, _)) = line.char_indices().nth(LONGEST) {
+            line.truncate(end);
+            line.push('…');
+        }
+        self.texts.push(line);
     }
 
     /// A fault of a number that is zero, where zero cannot work.
@@ -82,6 +99,28 @@ impl Faults {
             false => Err(self.texts.into()),
         }
     }
+}
+
+/// Longest fault, characters.
+const LONGEST: usize = 500;
+
+/// The same text where `…` stands for what is a user and a password in front of a host. People take them over
+/// from addresses of other programs.
+fn without_logins(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for part in text.split_inclusive([' ', '`', '"', ',']) {
+        let begin = part.find("://").map_or(0, |scheme| scheme + "://".len());
+        let login = part[begin..].rfind('@').map(|at| begin + at);
+        match login {
+            Some(at) if part[begin..at].contains(':') && !part[at..].starts_with("@sha256:") => {
+                shown.push_str(&part[..begin]);
+                shown.push('…');
+                shown.push_str(&part[at..]);
+            }
+            _ => shown.push_str(part),
+        }
+    }
+    shown
 }
 
 impl fmt::Display for Told<'_> {

@@ -7,6 +7,7 @@ use iib_request::WorkSettings;
 
 use super::Config;
 use super::origin::Faults;
+use super::work::is_place_of_repositories;
 
 /// Stands for the small registry of local mode, which is used where the settings name none.
 const SMALL_REGISTRY: &str = "localhost:1";
@@ -18,6 +19,11 @@ pub(super) fn check(work: &WorkSettings, faults: &mut Faults) {
     let template = &work.image_push_template;
     let registry = match work.registry.as_str() {
         "" => SMALL_REGISTRY,
+        registry if template.contains("{registry}") && !is_place_of_repositories(registry) => {
+            let text = format!("`{registry}` is not a host or host:port");
+            faults.of_value("work.registry", text);
+            SMALL_REGISTRY
+        }
         registry => registry,
     };
     match (result(template, registry, "1"), result(template, registry, "2")) {
@@ -139,5 +145,11 @@ mod tests {
             assert!(text.contains(&format!("\n  {wrong} (work.")), "{text}");
             assert_eq!(text.lines().count(), 2, "{text}");
         }
+        let both = vars(&[
+            ("IIB_REGISTRY", "not a registry"),
+            ("IIB_IMAGE_PUSH_TEMPLATE", "{registry}/iib-build"),
+        ]);
+        let text = Config::load(None, &both).unwrap_err().to_string();
+        assert_eq!(text.lines().count(), 3, "{text}");
     }
 }

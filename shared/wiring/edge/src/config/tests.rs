@@ -165,9 +165,65 @@ fn a_file_that_cannot_be_used_at_all_is_told_with_the_rest() {
 fn keys_in_quotes_are_no_places() {
     let found = faults("\"work.registry\" = \"a.example\"\n", &[]);
     assert!(
-        found[0].starts_with("FILE: work.registry: there is no such setting"),
+        found[0].starts_with("FILE: work.registry: \"work.registry\" in quotes is one key"),
         "{found:?}"
     );
+    // And those without are cut at their dots.
+    let found = faults("[work.binary_images.prod]\nv4.6 = \"r.example/b:1\"\n", &[]);
+    assert!(found[0].contains("has to be in quotes"), "{found:?}");
+}
+
+#[test]
+fn logins_that_came_along_are_not_shown() {
+    for (name, text) in [
+        ("IIB_REGISTRY", "user:hunter2@quay.io"),
+        ("IIB_PUBLIC_URL", "https://user:hunter2@iib.example"),
+        (
+            "IIB_PUBLIC_URL",
+            "https://user:hun/ter2:hunter2@iib.example",
+        ),
+        ("IIB_ALLOWED_REGISTRIES", "a.example,user:hunter2@quay.io"),
+        ("IIB_PIN_QUEUE_URL", "https://user:hunter2@sqs.example/x"),
+        (
+            "IIB_BINARY_IMAGE_CONFIG",
+            r#"{"prod": {"v4.6": "user:hunter2@quay.io/b:1"}}"#,
+        ),
+    ] {
+        let error = Config::load(None, &vars(&[(name, text)])).unwrap_err();
+        let told = error.to_string();
+        assert!(!told.contains("hunter2"), "{told}");
+        assert!(told.contains("…@") && told.contains(name), "{told}");
+    }
+    // A digest is no login.
+    let image = format!(
+        r#"{{"all": {{"v4.6": "r.example/b:1@sha256:{}"}}}}"#,
+        "0".repeat(64)
+    );
+    let error = Config::load(None, &vars(&[("IIB_BINARY_IMAGE_CONFIG", &image)])).unwrap_err();
+    assert!(!error.to_string().contains('…'), "{error}");
+    let error = Config::load(None, &vars(&[("IIB_REGISTRY", "r.example/b:1@sha256:0")]));
+    assert!(error.unwrap_err().to_string().contains("b:1@sha256"));
+}
+
+#[test]
+fn each_fault_has_one_line_of_a_length_that_can_be_read() {
+    let long = "9".repeat(100_000);
+    let found = faults(
+        "",
+        &[
+            ("IIB_MAX_ATTEMPTS", &long),
+            ("IIB_MAX_BUNDLES", "a\nb"),
+            ("IIB_HOSTS", "r\u{fffd}.example"),
+        ],
+    );
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found.iter().all(|fault| fault.len() < 1000), "{found:?}");
+    assert!(
+        found.iter().any(|fault| fault.contains(r"`a\nb`")),
+        "{found:?}"
+    );
+    let text = "IIB_HOSTS (api.hosts): its text is not UTF-8";
+    assert!(found.iter().any(|fault| fault == text), "{found:?}");
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(super) fn check(work: &WorkSettings, faults: &mut Faults) {
 
 /// Whether repositories can be named below a text: a registry, or a registry and a path. It takes the
 /// place of `registry` in the names of results.
-fn is_place_of_repositories(text: &str) -> bool {
+pub(super) fn is_place_of_repositories(text: &str) -> bool {
     match text.split_once('/') {
         Some((registry, path)) => Repository::new(registry, path).is_ok(),
         // The path of a repository is immaterial here; the type checks the host.
