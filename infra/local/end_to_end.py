@@ -141,8 +141,10 @@ class Stack:
         record = json.loads(item["record"]["S"])
         for entry in record["history"]:
             entry["updated"] = before(entry["updated"], seconds)
-        if lease := record["work"]["lease"]:
-            lease["until"] = before(lease["until"], seconds)
+        work = record["work"]
+        for name, holder in (("until", work["lease"]), ("at", work.get("nudged")), ("due", work)):
+            if holder and holder.get(name):
+                holder[name] = before(holder[name], seconds)
         known, item["record"]["S"] = item["record"]["S"], json.dumps(record)
         if item["phase"]["S"] == "kept":
             item["rank"]["N"] = str(int(item["rank"]["N"]) - seconds * 1_000_000)
