@@ -1,9 +1,10 @@
 //! Under which address the client knows the service.
 
+use std::convert::Infallible;
+
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{HeaderName, header};
-use std::convert::Infallible;
 
 use crate::api::Api;
 

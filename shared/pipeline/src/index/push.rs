@@ -41,7 +41,7 @@ impl Push<'_> {
     /// Pushes what was built. What comes back ends the request.
     ///
     /// # Errors
-    /// [`ImageError::Registry`]; [`WorkError::Incomplete`] for a record that lacks something.
+    /// [`crate::ImageError::Registry`]; [`WorkError::Incomplete`] for a record that lacks something.
     pub(crate) async fn run(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
         let plan = job.index_plan()?;
         let built = job.record.built.as_ref();
