@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod api;
 mod catalog;
 mod images;
 mod op;
@@ -59,6 +60,27 @@ enum Command {
         #[arg(long)]
         newest: bool,
     },
+    /// The API with its stores, and nobody who works on requests
+    Serve {
+        /// Settings of the reference, as JSON
+        #[arg(long)]
+        config: PathBuf,
+        /// Where to listen on loopback
+        #[arg(long)]
+        port: u16,
+    },
+    /// Put an object into the artifact bucket of such a service
+    PutObject {
+        /// Its settings
+        #[arg(long)]
+        config: PathBuf,
+        /// The name of the object, as in the reference's bucket
+        #[arg(long)]
+        key: String,
+        /// Its content
+        #[arg(long)]
+        file: PathBuf,
+    },
     /// One whole request
     Request {
         /// The request and the settings of the service
@@ -89,6 +111,8 @@ fn main() -> ExitCode {
                 Err(error) => complain(&iib_ports::chain(&error), 1),
             }
         }
+        Command::Serve { config, port } => told(api::serve(&config, port)),
+        Command::PutObject { config, key, file } => told(api::put_object(&config, &key, &file)),
         Command::Request { file } => told(request::run(&file)),
     }
 }

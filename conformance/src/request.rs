@@ -14,7 +14,7 @@ use aws_lambda_events::event::sqs::SqsEvent;
 use iib_edge::Config;
 use iib_local::Local;
 use iib_pipeline::intake::{read, submit};
-use iib_ports::{Created, Delivery, NewRequest, Notifier, Queue, QueueError, Requests, StoreError};
+use iib_ports::{Created, Delivery, NewBatch, Notifier, Queue, QueueError, Requests, StoreError};
 use iib_request::{BatchId, BinaryImages, KINDS, Record, RequestId, Stage, State, Task, Update};
 use lambda_runtime::{Context, LambdaEvent};
 use serde::Deserialize;
@@ -176,10 +176,11 @@ impl OneRequest {
 
 #[async_trait]
 impl Requests for OneRequest {
-    async fn create(&self, new: NewRequest) -> Result<Created, StoreError> {
-        let record = new.into_record(self.id, BatchId(self.id.0));
-        *self.record.lock().unwrap_or_else(PoisonError::into_inner) = Some(record.clone());
-        Ok(Created::New(record))
+    async fn create(&self, new: NewBatch) -> Result<Created, StoreError> {
+        let records = new.into_records(self.id, BatchId(self.id.0));
+        let first = records.first().cloned();
+        *self.record.lock().unwrap_or_else(PoisonError::into_inner) = first;
+        Ok(Created::New(records))
     }
 
     async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {

@@ -10,7 +10,12 @@ use iib_fbc::{Catalog, Picture, ServeFault, ServeForm, ServePlan, check, read_te
 use iib_indexdb::{ExportError, SqliteIndex};
 use iib_oci::hosts::HostRules;
 use iib_ports::IndexDb as _;
-use iib_request::{ApiSettings, BinaryImages, KINDS, ReadContext, Request};
+use iib_request::{
+    ApiSettings, BATCHES, BatchId, BinaryImages, KINDS, KindRow, Members, Patch, ReadContext,
+    Record, Request, RequestId,
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 /// Files of a bundle, parted by null bytes: annotations, dependencies, then manifests. It is read or
 /// refused.
@@ -101,16 +106,29 @@ pub fn database(data: &[u8]) {
 
 /// The body of a call, read as each kind of request. What is taken is kept and read again as the same.
 pub fn payload(data: &[u8]) {
-    let Ok(payload) = serde_json::from_slice(data) else {
+    let Ok(Value::Object(payload)) = serde_json::from_slice(data) else {
         return;
     };
+    let members: Members = serde_json::from_slice(data).expect("it is an object");
     let context = ReadContext {
         api: &ApiSettings::default(),
         binary_images: &BinaryImages::default(),
         hosts: &HostRules::default(),
         user: None,
     };
+    let body = Value::Object(payload.clone());
+    for batch in &BATCHES {
+        let read = |kind: &KindRow, payload: &_| (kind.read)(payload, &context);
+        let _ = batch.read(&body, context.api, |kind, payload| read(kind, payload));
+    }
     for kind in &KINDS {
+        let request = json!({"request_type": kind.name});
+        let request: Request = serde_json::from_value(request).expect("all has a default");
+        let (id, now) = (RequestId(1), Timestamp::UNIX_EPOCH);
+        let mut record = Record::new(id, BatchId(1), None, request, now);
+        if let Ok(patch) = Patch::read(&members, &record) {
+            patch.apply(&mut record, now).expect("it goes on");
+        }
         match (kind.read)(&payload, &context) {
             Ok(request) => {
                 let kept = serde_json::to_string(&request).expect("a request can be kept");

@@ -4,6 +4,7 @@
 //! this one. Beside each size stands the same job with bytes only moved: download, unpack, pack,
 //! upload. Times are printed as ratios to that, because they hold on any machine.
 
+mod api;
 mod images;
 mod report;
 mod stages;
@@ -18,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::Exit;
-use crate::cli::{BenchOptions, BenchStageOptions};
+use crate::cli::{BenchOptions, BenchOther, BenchStageOptions};
 use crate::say;
 use images::{Images, Input};
 use report::Row;
@@ -26,6 +27,9 @@ use stages::{Measured, Stages};
 
 /// Runs the benchmark and prints its table.
 pub(crate) async fn run(options: &BenchOptions) -> anyhow::Result<Exit> {
+    if let Some(BenchOther::Api(options)) = &options.other {
+        return api::run(options).await;
+    }
     let folder = tempfile::Builder::new().prefix("iib-bench-").tempdir()?;
     let registry = SmallRegistry::start(&folder.path().join("registry")).await?;
     let images = Images::push_common(&registry.host).await?;

@@ -333,13 +333,38 @@ pub enum GraphFormat {
 
 /// Options of `iib bench`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct BenchOptions {
+    /// Something else than adding a bundle to indexes of growing size
+    #[command(subcommand)]
+    pub other: Option<BenchOther>,
     /// Sizes of the indexes, in bundles
     #[arg(long, value_delimiter = ',', default_value = "0,100,1000,7000")]
     pub bundles: Vec<usize>,
     /// Runs of each; the shortest times are shown
     #[arg(long, default_value_t = 3)]
     pub runs: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What else `iib bench` measures.
+#[derive(Debug, Subcommand)]
+pub enum BenchOther {
+    /// The API over the embedded stores, full and empty
+    Api(BenchApiOptions),
+}
+
+/// Options of `iib bench api`.
+#[derive(Debug, Args)]
+pub struct BenchApiOptions {
+    /// Requests in the full stores
+    #[arg(long, default_value_t = 100_000)]
+    pub stored: u64,
+    /// How long each kind of call is made
+    #[arg(long, default_value_t = 3.0)]
+    pub seconds: f64,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

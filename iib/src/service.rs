@@ -225,8 +225,11 @@ async fn serve_api(
         stop.cancelled().await;
         tokio::time::sleep(CALL_GRACE).await;
     };
-    let serving =
-        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let serving = axum::serve(
+        listener,
+        router.into_make_service_with_connect_info::<SocketAddr>(),
+    )
+    .with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::select! {
         served = serving.into_future() => Ok(served?),
         () = cut_off => Ok(()),

@@ -176,6 +176,7 @@ mod tests {
             let queue = Arc::new(MemoryQueue::default());
             let intake = IntakeDeps {
                 requests: requests.clone(),
+                operators: requests.clone(),
                 queue: queue.clone(),
                 logs: Arc::new(MemoryLogs::default()),
                 artifacts: artifacts.clone(),

@@ -1,7 +1,10 @@
 //! Who calls.
 
-use axum::extract::FromRequestParts;
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
 use http::request::Parts;
+use iib_request::ApiSettings;
 use lambda_http::request::RequestContext;
 use serde_json::Value;
 
@@ -18,20 +21,72 @@ pub struct User(pub String);
 #[derive(Debug)]
 pub(crate) struct Caller(pub(crate) Option<String>);
 
+/// A caller who may change requests from outside: a user whom the settings name, or, without login,
+/// somebody who gives no name (spec rest-api §2).
+#[derive(Debug)]
+pub(crate) struct Worker;
+
 impl FromRequestParts<Api> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let settings = &api.intake.api;
         let user = match parts.extensions.get::<User>() {
             Some(User(name)) => Some(name.clone()),
-            None => parts.extensions.get().and_then(authorized),
+            None => match named_by_proxy(parts, settings)? {
+                Some(name) => Some(name),
+                None => parts.extensions.get().and_then(authorized),
+            },
         };
         let user = user.filter(|name| !name.is_empty());
-        if user.is_none() && !api.intake.api.login_disabled {
+        if user.is_none() && !settings.login_disabled {
             return Err(Problem::unauthorized());
         }
         Ok(Self(user))
     }
+}
+
+impl FromRequestParts<Api> for Worker {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let Caller(user) = Caller::from_request_parts(parts, api).await?;
+        let workers = &api.intake.api.worker_usernames;
+        match user {
+            Some(user) if !workers.contains(&user) => Err(Problem::not_a_worker()),
+            Some(_) | None => Ok(Self),
+        }
+    }
+}
+
+/// Longest name of a user, bytes: it is stored with every request.
+const LONGEST: usize = 512;
+
+/// Whom the proxy has authenticated that the settings trust: the value of its header, where the call
+/// comes from one of its addresses. From anywhere else the header says nothing.
+fn named_by_proxy(parts: &Parts, settings: &ApiSettings) -> Result<Option<String>, Problem> {
+    let Some(header) = &settings.trusted_user_header else {
+        return Ok(None);
+    };
+    let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>() else {
+        return Ok(None);
+    };
+    let mut trusted = settings.trusted_proxies.iter();
+    if !trusted.any(|proxies| proxies.contain(peer.ip())) {
+        return Ok(None);
+    }
+    let mut values = parts.headers.get_all(header.as_str()).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        // Two of them are one of the client's beside the proxy's.
+        return match parts.headers.contains_key(header.as_str()) {
+            true => Err(Problem::unauthorized()),
+            false => Ok(None),
+        };
+    };
+    let name = std::str::from_utf8(value.as_bytes()).ok();
+    let name = name.filter(|name| name.len() <= LONGEST && !name.contains(char::is_control));
+    let name = name.ok_or_else(Problem::unauthorized)?;
+    Ok(Some(name.to_owned()))
 }
 
 /// Whom the API Gateway has authorized: by a token (`username` or, as Cognito's identity tokens

@@ -4,11 +4,13 @@ mod answer;
 mod api;
 mod caller;
 mod changes;
+mod documents;
 mod frame;
 mod gateway;
 mod health;
 mod hosts;
 mod logs;
+mod patch;
 mod payload;
 mod problem;
 mod public_url;
@@ -24,7 +26,7 @@ use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use iib_pipeline::intake::IntakeDeps;
 use iib_ports::Listing;
-use iib_request::{KINDS, RequestId};
+use iib_request::{BATCHES, KINDS, RequestId};
 
 pub use caller::User;
 pub use gateway::{Gateway, gateway};
@@ -46,11 +48,30 @@ pub fn router(intake: impl Into<IntakeDeps>, listing: Arc<dyn Listing>) -> Route
         };
         router.route(&path, post(submit))
     });
+    let kinds = BATCHES.iter().fold(kinds, |router, batch| {
+        let path = format!("/api/v1/builds/{}", batch.name);
+        let submit = move |deps: _, caller: _, builds: _, body: _| {
+            submit::submit_batch(batch, deps, caller, builds, body)
+        };
+        router.route(&path, post(submit))
+    });
     kinds
         .route("/api/v1/healthcheck", get(health::check))
         .route("/api/v1/builds", get(show::list))
-        .route("/api/v1/builds/{id}", get(show::one))
+        .route("/api/v1/builds/{id}", get(show::one).patch(patch::patch))
         .route("/api/v1/builds/{id}/logs", get(logs::read))
+        .route(
+            "/api/v1/builds/{id}/related_bundles",
+            get(documents::related_bundles),
+        )
+        .route(
+            "/api/v1/builds/{id}/nested-bundles",
+            get(documents::nested_bundles),
+        )
+        .route(
+            "/api/v1/builds/{id}/deprecation-schema",
+            get(documents::deprecation_schema),
+        )
         .route("/api/v1/builds/{id}/diff", get(changes::diff))
         .route("/api/v1/builds/{id}/graph", get(changes::graph))
         .route("/api/v1/builds/{id}/uploads", get(uploads::list))

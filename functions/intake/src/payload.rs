@@ -3,47 +3,79 @@
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, StatusCode, header};
+use iib_request::Members;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::BODY_LIMIT;
 use crate::problem::Problem;
 
-/// A body that is a JSON object. Checked in the order of spec rest-api §1: media type, JSON,
-/// object. Not `Debug`, because tokens are in it.
+/// A body that is JSON. Checked in the order of spec rest-api §1: media type, JSON. Not `Debug`,
+/// because tokens are in it.
+pub(crate) struct Body(pub(crate) Value);
+
+/// A body that is a JSON object, which is checked after that.
 pub(crate) struct Payload(pub(crate) Map<String, Value>);
+
+/// The same, with its members in the order in which they were sent.
+pub(crate) struct Ordered(pub(crate) Members);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let bytes = read(request, state).await?;
+        let value = serde_json::from_slice(&bytes);
+        value.map(Self).map_err(|_| Problem::malformed())
+    }
+}
 
 impl<S: Send + Sync> FromRequest<S> for Payload {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            return Err(Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "Did not attempt to load JSON data because the request Content-Type was not 'application/json'.",
-            ));
-        }
-        let body = match Bytes::from_request(request, state).await {
-            Ok(body) => body,
-            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                return Err(Problem::new(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    format!(
-                        "The body is larger than {BODY_LIMIT} bytes, which is the most that is read: split it into several requests."
-                    ),
-                ));
-            }
-            // The client went away or broke the protocol while it sent.
-            Err(_) => return Err(Problem::malformed()),
-        };
-        match serde_json::from_slice(&body) {
-            Ok(Value::Object(members)) => Ok(Self(members)),
-            Ok(_) => Err(Problem::new(
-                StatusCode::BAD_REQUEST,
-                "The input data must be a JSON object",
-            )),
-            Err(_) => Err(Problem::malformed()),
+        match Body::from_request(request, state).await? {
+            Body(Value::Object(members)) => Ok(Self(members)),
+            Body(_) => Err(Problem::not_an_object()),
         }
     }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Ordered {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let bytes = read(request, state).await?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|_| {
+            let is_json = serde_json::from_slice::<IgnoredAny>(&bytes).is_ok();
+            match is_json {
+                true => Problem::not_an_object(),
+                false => Problem::malformed(),
+            }
+        })
+    }
+}
+
+/// The bytes of a body that says it is JSON.
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    if !is_json(request.headers()) {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Did not attempt to load JSON data because the request Content-Type was not 'application/json'.",
+        ));
+    }
+    Bytes::from_request(request, state)
+        .await
+        .map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!(
+                    "The body is larger than {BODY_LIMIT} bytes, which is the most that is read: split it into several requests."
+                ),
+            ),
+            // The client went away or broke the protocol while it sent.
+            _ => Problem::malformed(),
+        })
 }
 
 /// Whether the media type is `application/json` or `application/*+json`, with any parameters.

@@ -47,6 +47,20 @@ impl Problem {
         )
     }
 
+    pub(crate) fn not_an_object() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "The input data must be a JSON object",
+        )
+    }
+
+    pub(crate) fn not_a_worker() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "This API endpoint is restricted to IIB workers",
+        )
+    }
+
     pub(crate) fn unauthorized() -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
@@ -101,11 +115,12 @@ impl From<Refusal> for Problem {
 impl From<IntakeError> for Problem {
     fn from(error: IntakeError) -> Self {
         match &error {
-            IntakeError::NotFound(_) | IntakeError::NoLog(_) => Self::not_found(),
+            IntakeError::NotFound(_) | IntakeError::NoDocument(_) => Self::not_found(),
             IntakeError::Failed(..) | IntakeError::NeverKept(..) => {
                 Self::new(StatusCode::NOT_FOUND, error.to_string())
             }
             IntakeError::NotFinished(..)
+            | IntakeError::OtherKind { .. }
             | IntakeError::NoPackages(_)
             | IntakeError::SeveralPackages { .. }
             | IntakeError::OtherPackages { .. } => {
@@ -114,15 +129,22 @@ impl From<IntakeError> for Problem {
             IntakeError::GraphTooLarge { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
             }
-            IntakeError::Expired(_) => Self::new(StatusCode::GONE, error.to_string()),
-            IntakeError::Schedule { .. } => {
+            IntakeError::Expired(_) | IntakeError::ExpiredInFolder(..) => {
+                Self::new(StatusCode::GONE, error.to_string())
+            }
+            IntakeError::NotInFolder(..)
+            | IntakeError::NotCustomized(..)
+            | IntakeError::Schedule { .. } => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).caused_by(error)
             }
-            IntakeError::Secret(SecretError::TooLarge { .. }) => {
-                Self::new(StatusCode::BAD_REQUEST, error.to_string())
-            }
+            IntakeError::Refused(refusal) => refusal.clone().into(),
+            IntakeError::Secret {
+                source: SecretError::TooLarge { .. },
+                ..
+            } => Self::new(StatusCode::BAD_REQUEST, error.to_string()),
             IntakeError::Store(_)
-            | IntakeError::Secret(_)
+            | IntakeError::Secret { .. }
+            | IntakeError::Nothing
             | IntakeError::Artifact(_)
             | IntakeError::Unreadable { .. } => Self::internal().caused_by(error),
         }

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{HeaderName, header};
+use iib_request::BaseUrl;
 
 use crate::api::Api;
 
@@ -24,6 +25,16 @@ const LONGEST: usize = 255;
 #[derive(Debug)]
 pub(crate) struct BuildsUrl(pub(crate) String);
 
+impl BuildsUrl {
+    /// The address of the service; nothing if it was called under one that cannot be written down.
+    pub(crate) fn base(&self) -> Option<BaseUrl> {
+        self.0.strip_suffix(BUILDS)?.parse().ok()
+    }
+}
+
+/// The path of the listing.
+const BUILDS: &str = "/api/v1/builds";
+
 impl FromRequestParts<Api> for BuildsUrl {
     type Rejection = Infallible;
 
@@ -32,7 +43,7 @@ impl FromRequestParts<Api> for BuildsUrl {
             Some(url) => url.to_string(),
             None => as_called(parts),
         };
-        Ok(Self(format!("{base}/api/v1/builds")))
+        Ok(Self(format!("{base}{BUILDS}")))
     }
 }
 

@@ -7,9 +7,9 @@ use axum::Json;
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use iib_pipeline::intake::{self, IntakeDeps};
-use iib_ports::{Listing, PageQuery};
-use iib_request::{Form, ListingQuery, Meta, RequestId, Stub, View};
+use iib_pipeline::intake::{self, IntakeDeps, IntakeError};
+use iib_ports::Listing;
+use iib_request::{Filters, Form, Meta, Operators, Record, RequestId, Shown, Stub, View, Window};
 use serde::Serialize;
 use tracing::error;
 
@@ -34,15 +34,49 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
+/// What requests are shown with.
+pub(crate) struct Shower<'a> {
+    deps: &'a IntakeDeps,
+    operators: Operators,
+    builds: String,
+}
+
+impl<'a> Shower<'a> {
+    /// For these requests.
+    pub(crate) async fn new(
+        deps: &'a IntakeDeps,
+        records: impl IntoIterator<Item = &Record>,
+        BuildsUrl(builds): BuildsUrl,
+    ) -> Result<Self, Problem> {
+        let operators = intake::operators_of(deps, records).await;
+        Ok(Self {
+            deps,
+            operators: operators.map_err(IntakeError::from)?,
+            builds,
+        })
+    }
+
+    /// Shows one of them.
+    pub(crate) fn show<'b>(&'b self, record: &'b Record, form: Form) -> View<'b> {
+        let shown = Shown {
+            record,
+            operators: &self.operators,
+            builds: &self.builds,
+            settings: &self.deps.api,
+        };
+        View::new(shown, form)
+    }
+}
+
 /// `GET /builds/<id>` (spec rest-api §5).
 pub(crate) async fn one(
     State(deps): State<Arc<IntakeDeps>>,
     Id(id): Id,
-    BuildsUrl(builds): BuildsUrl,
+    builds: BuildsUrl,
 ) -> Result<Response, Problem> {
     let record = intake::get(&deps, id).await?;
-    let view = View::new(&record, Form::Verbose, &builds, &deps.api);
-    Ok(Json(view).into_response())
+    let shower = Shower::new(&deps, [&record], builds).await?;
+    Ok(Json(shower.show(&record, Form::Verbose)).into_response())
 }
 
 #[derive(Serialize)]
@@ -62,23 +96,18 @@ enum Item<'a> {
 pub(crate) async fn list(
     State(deps): State<Arc<IntakeDeps>>,
     State(listing): State<Arc<dyn Listing>>,
-    BuildsUrl(builds): BuildsUrl,
+    builds: BuildsUrl,
     query: Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
-    let asked = ListingQuery::read(&query, &deps.api)?;
-    let page = PageQuery {
-        page: asked.page.into(),
-        per_page: asked.per_page,
-    };
-    let page = intake::list(&*listing, page).await?;
-    let meta = asked.meta(page.total, &builds)?;
+    let filters = Filters::read(&query)?;
+    let window = Window::read(&query, &deps.api);
+    let (window, page) = intake::list(&*listing, filters.clone(), window).await?;
+    let meta = window.meta(page.total, &builds.0, &filters)?;
+    let shower = Shower::new(&deps, page.items.iter().flatten(), builds).await?;
     let mut items = Vec::with_capacity(page.items.len());
     for listed in &page.items {
         items.push(match listed {
-            Ok(record) => {
-                let view = View::new(record, asked.form, &builds, &deps.api);
-                Item::Request(Box::new(view))
-            }
+            Ok(record) => Item::Request(Box::new(shower.show(record, window.form))),
             Err(unreadable) => {
                 let id = unreadable.id.0;
                 error!(event = "record_unreadable", request.id = id, error = %unreadable);

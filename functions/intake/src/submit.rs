@@ -6,24 +6,60 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use iib_pipeline::intake::{self, IntakeDeps};
-use iib_request::{Form, KindRow, View};
+use iib_pipeline::intake::{self, Asker, IntakeDeps};
+use iib_request::{BatchRow, Form, KindRow};
 
+use crate::answer;
 use crate::caller::Caller;
-use crate::payload::Payload;
+use crate::payload::{Body, Payload};
 use crate::problem::Problem;
 use crate::public_url::BuildsUrl;
+use crate::show::Shower;
 
 /// `POST /builds/<kind>` (spec rest-api §4).
 pub(crate) async fn submit(
     kind: &'static KindRow,
     State(deps): State<Arc<IntakeDeps>>,
     Caller(user): Caller,
-    BuildsUrl(builds): BuildsUrl,
+    builds: BuildsUrl,
     Payload(payload): Payload,
 ) -> Result<Response, Problem> {
     let submission = intake::read(&deps, kind, &payload, user.as_deref())?;
-    let record = intake::submit(&deps, user, submission).await?;
-    let view = View::new(&record, Form::Verbose, &builds, &deps.api);
+    let record = intake::submit(&deps, asker(user, &builds), submission).await?;
+    let shower = Shower::new(&deps, [&record], builds).await?;
+    let view = shower.show(&record, Form::Verbose);
     Ok((StatusCode::CREATED, Json(view)).into_response())
+}
+
+/// What a client can do whose batch was stored and is too large to be shown.
+const LISTED: &str = "the requests are stored; list them by their batch, in pages";
+
+/// `POST /builds/<batch>` (spec rest-api §4.8).
+pub(crate) async fn submit_batch(
+    batch: &'static BatchRow,
+    State(deps): State<Arc<IntakeDeps>>,
+    Caller(user): Caller,
+    builds: BuildsUrl,
+    Body(body): Body,
+) -> Result<Response, Problem> {
+    let read =
+        |kind: &'static KindRow, payload: &_| intake::read(&deps, kind, payload, user.as_deref());
+    let (annotations, submissions) = batch.read(&body, &deps.api, read)?;
+    let asker = asker(user, &builds);
+    let records = intake::submit_batch(&deps, asker, annotations, submissions).await?;
+    let shower = Shower::new(&deps, &records, builds).await?;
+    let views = records.iter();
+    let views: Vec<_> = views
+        .map(|record| shower.show(record, Form::Verbose))
+        .collect();
+    let answer = answer::within_limit(&views, LISTED)?;
+    Ok((StatusCode::CREATED, answer).into_response())
+}
+
+fn asker(user: Option<String>, builds: &BuildsUrl) -> Asker {
+    Asker {
+        user,
+        asked_at: builds.base(),
+        once: None,
+    }
 }

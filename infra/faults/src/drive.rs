@@ -9,7 +9,7 @@ use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use iib_pipeline::Deps;
 use iib_pipeline::intake::{self, IntakeDeps, Submission};
 use iib_ports::PageQuery;
-use iib_request::{Record, RequestId, Stage};
+use iib_request::{Filters, Record, RequestId, Stage};
 use iib_testkit::crash::{Crash, Death, LastCall, Ports};
 use jiff::SignedDuration;
 use lambda_runtime::{Context, LambdaEvent};
@@ -83,10 +83,11 @@ pub(crate) async fn submit(deps: &Deps, submission: &Submission) -> Option<Reque
 /// How many requests there are.
 pub(crate) async fn total(process: &Process) -> anyhow::Result<u64> {
     let first = PageQuery {
+        filters: Filters::default(),
         page: 1,
         per_page: 1,
     };
-    Ok(process.listing.page(first).await?.total)
+    Ok(process.listing.page(&first).await?.total)
 }
 
 /// The record of a request.

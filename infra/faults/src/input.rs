@@ -48,7 +48,7 @@ impl Input {
         let lantern = images::push_bundle(&client, host, "lantern", "0.1.0").await;
         let kettle = images::push_bundle(&client, host, "kettle", "1.0.0").await;
         let add = |bundle: PullSpec, from_index: Option<String>| Submission {
-            overwrite_token: Some(Secret::new(TOKEN)),
+            secrets: [("overwrite_from_index_token", Secret::new(TOKEN))].into(),
             ..AddRequest {
                 bundles: vec![bundle.to_string()],
                 from_index,

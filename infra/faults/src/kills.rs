@@ -54,11 +54,7 @@ impl Victim<'_> {
     }
 
     fn expected_calls(&self) -> Vec<&'static str> {
-        let secrets = self
-            .submission
-            .overwrite_token
-            .iter()
-            .flat_map(|_| WITH_SECRET);
+        let secrets = self.submission.secrets.iter().flat_map(|_| WITH_SECRET);
         EXPECTED.into_iter().chain(secrets).collect()
     }
 }

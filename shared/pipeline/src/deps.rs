@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use iib_oci::hosts::HostRules;
-use iib_ports::{Artifacts, Clock, IndexDb, Logs, Notifier, Queue, Registry, Requests, Secrets};
+use iib_ports::{
+    Artifacts, Clock, IndexDb, Logs, Notifier, OperatorStore, Queue, Registry, Requests, Secrets,
+};
 use iib_request::{ApiSettings, WorkSettings};
 
 use crate::ending::Ending;
@@ -15,6 +17,8 @@ use crate::ending::Ending;
 pub struct Deps {
     /// The store of requests.
     pub requests: Arc<dyn Requests>,
+    /// The operators of bundles.
+    pub operators: Arc<dyn OperatorStore>,
     /// The queues in front of the stages.
     pub queue: Arc<dyn Queue>,
     /// The build logs.

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use iib_request::{Built, Plan, Request, Update};
 
-use crate::StageError;
 use crate::job::Job;
+use crate::{InputError, StageError, WorkError};
 
 /// The work of a kind of request, stage by stage. Each may run twice, after a crash even while the
 /// record says that it has not run; what it hands on goes into the record.
@@ -34,5 +34,29 @@ pub(crate) fn of(request: &Request) -> &dyn Flow {
     match request {
         Request::Add(add) => add,
         Request::CreateEmptyIndex(empty) => empty,
+        Request::Rm(_)
+        | Request::RegenerateBundle(_)
+        | Request::MergeIndexImage(_)
+        | Request::RecursiveRelatedBundles(_)
+        | Request::FbcOperations(_)
+        | Request::AddDeprecations(_) => &NotBuilt,
+    }
+}
+
+/// The work of kinds that this version takes in and cannot do.
+struct NotBuilt;
+
+#[async_trait]
+impl Flow for NotBuilt {
+    async fn pin(&self, job: &mut Job<'_>) -> Result<(Plan, Update), StageError> {
+        Err(InputError::KindNotBuilt(job.record.request.name()).into())
+    }
+
+    async fn mutate(&self, _: &mut Job<'_>) -> Result<Built, StageError> {
+        Err(WorkError::Incomplete("pin").into())
+    }
+
+    async fn push(&self, _: &mut Job<'_>) -> Result<Update, StageError> {
+        Err(WorkError::Incomplete("pin").into())
     }
 }

@@ -5,21 +5,27 @@ use std::sync::Arc;
 
 use iib_oci::hosts::HostRules;
 use iib_ports::{
-    ArtifactError, ArtifactKey, Artifacts, Class, Classify, Clock, Listing, Logs, Notifier, Page,
-    PageQuery, Queue, QueueError, Requests, SecretError, Secrets, StoreError,
+    ArtifactError, ArtifactKey, Artifacts, Class, Classify, Clock, Logs, Notifier, OperatorStore,
+    Queue, QueueError, Requests, SecretError, Secrets, StoreError,
 };
-use iib_request::{ApiSettings, BinaryImages, Record, RequestId};
+use iib_request::{ApiSettings, BinaryImages, Record, Refusal, RequestId};
 
 use crate::Deps;
 
 mod changes;
+mod documents;
+mod listing;
 mod log;
+mod patch;
 mod submit;
 mod uploads;
 
 pub use changes::{diff, graph};
+pub use documents::{Document, deprecation_schema, document};
+pub use listing::{list, operators_of};
 pub use log::{LogContent, LogPart, logs};
-pub use submit::{Submission, read, submit};
+pub use patch::patch;
+pub use submit::{Asker, Schedule, Submission, read, submit, submit_batch};
 pub use uploads::{Upload, UploadContent, upload, uploads};
 
 /// What intake works with: fewer ports than [`Deps`] has. Taking a request in needs neither a
@@ -29,6 +35,8 @@ pub use uploads::{Upload, UploadContent, upload, uploads};
 pub struct IntakeDeps {
     /// The store of requests.
     pub requests: Arc<dyn Requests>,
+    /// The operators of bundles.
+    pub operators: Arc<dyn OperatorStore>,
     /// The queues in front of the stages.
     pub queue: Arc<dyn Queue>,
     /// The build logs of requests that go on.
@@ -53,6 +61,7 @@ impl From<Deps> for IntakeDeps {
     fn from(deps: Deps) -> Self {
         Self {
             requests: deps.requests,
+            operators: deps.operators,
             queue: deps.queue,
             logs: deps.logs,
             artifacts: deps.artifacts,
@@ -71,6 +80,10 @@ impl From<Deps> for IntakeDeps {
 pub enum Offer {
     /// Its whole log.
     Logs,
+    /// The bundles that its bundle refers to.
+    RelatedBundles,
+    /// The bundles behind its bundle.
+    NestedBundles,
     /// What it changed.
     Diff,
     /// The graph of a package.
@@ -81,6 +94,8 @@ impl fmt::Display for Offer {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Logs => "logs",
+            Self::RelatedBundles => "related_bundles",
+            Self::NestedBundles => "nested_bundles",
             Self::Diff => "diff",
             Self::Graph => "graph",
         })
@@ -156,14 +171,48 @@ pub enum IntakeError {
     /// What was asked for, or all that belongs to the request, is gone, as announced.
     #[error("The data for the build request {0} no longer exist")]
     Expired(RequestId),
-    /// The request has no log.
+    /// There is no such document, or the settings do not offer it.
     #[error("The requested resource was not found")]
-    NoLog(RequestId),
-    /// The request is stored, but its work could not be handed over.
-    #[error("The scheduling of the build request with ID {id} failed")]
-    Schedule {
-        /// The request; it is marked as failed.
+    NoDocument(RequestId),
+    /// There is no such document in the folder of the settings.
+    #[error("IIB is done processing the request and could not find {1}.")]
+    NotInFolder(RequestId, Offer),
+    /// The same of related bundles that an organization may have.
+    #[error(
+        "IIB is done processing the request and cannot find related_bundles. Please make sure the \
+         iib_organization_customizations for organization {1} has related_bundles customization \
+         type set"
+    )]
+    NotCustomized(RequestId, String),
+    /// The same, and the request ended longer ago than documents are kept.
+    #[error("The {1} for the build request {0} no longer exist")]
+    ExpiredInFolder(RequestId, Offer),
+    /// Requests of another kind have such a document.
+    #[error(
+        "The request {id} is of type {kind}. This endpoint is only valid for requests of type \
+         {wanted}."
+    )]
+    OtherKind {
+        /// The request.
         id: RequestId,
+        /// Its kind.
+        kind: &'static str,
+        /// The kind that has it.
+        wanted: &'static str,
+    },
+    /// What is asked for is refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Nothing was asked for.
+    #[error("no request was stored")]
+    Nothing,
+    /// Requests are stored, but their work could not be handed over.
+    #[error("{}", not_handed_over(ids, *schedule))]
+    Schedule {
+        /// The requests; they are marked as failed.
+        ids: Vec<RequestId>,
+        /// Whether they came in a batch.
+        schedule: Schedule,
         /// Why.
         source: QueueError,
     },
@@ -171,8 +220,13 @@ pub enum IntakeError {
     #[error("the store of requests failed")]
     Store(#[from] StoreError),
     /// What came with the request as a secret cannot be kept.
-    #[error("The \"overwrite_from_index_token\" cannot be kept: {0}")]
-    Secret(SecretError),
+    #[error("The \"{name}\" cannot be kept: {source}")]
+    Secret {
+        /// The parameter.
+        name: &'static str,
+        /// Why not.
+        source: SecretError,
+    },
     /// The store of artifacts failed.
     #[error("the store of artifacts failed")]
     Artifact(#[from] ArtifactError),
@@ -190,11 +244,16 @@ impl Classify for IntakeError {
             | Self::OtherPackages { .. }
             | Self::GraphTooLarge { .. }
             | Self::Expired(_)
-            | Self::NoLog(_) => Class::Reject,
-            Self::Unreadable { .. } => Class::Bug,
+            | Self::NotInFolder(..)
+            | Self::NotCustomized(..)
+            | Self::ExpiredInFolder(..)
+            | Self::OtherKind { .. }
+            | Self::Refused(_)
+            | Self::NoDocument(_) => Class::Reject,
+            Self::Unreadable { .. } | Self::Nothing => Class::Bug,
             Self::Schedule { source, .. } => source.class(),
             Self::Store(source) => source.class(),
-            Self::Secret(source) => source.class(),
+            Self::Secret { source, .. } => source.class(),
             Self::Artifact(source) => source.class(),
         }
     }
@@ -209,12 +268,14 @@ pub async fn get(deps: &IntakeDeps, id: RequestId) -> Result<Record, IntakeError
     record.ok_or(IntakeError::NotFound(id))
 }
 
-/// Reads a page of requests, newest first. A page past the end is empty.
-///
-/// # Errors
-/// [`IntakeError::Store`].
-pub async fn list(listing: &dyn Listing, query: PageQuery) -> Result<Page, IntakeError> {
-    Ok(listing.page(query).await?)
+/// The reference's words (spec rest-api §11).
+fn not_handed_over(ids: &[RequestId], schedule: Schedule) -> String {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let ids = ids.join(", ");
+    match schedule {
+        Schedule::One => format!("The scheduling of the build request with ID {ids} failed"),
+        Schedule::Several => format!("The scheduling of the build requests with IDs {ids} failed"),
+    }
 }
 
 /// Asks the store for something that cannot be there, to see whether it answers.

@@ -100,7 +100,8 @@ pub async fn run(deps: &Deps, stage: Stage, task: &Task) -> Verdict {
 
 /// The same with work of the caller's in place of that of the request's kind.
 async fn run_as(deps: &Deps, stage: Stage, task: &Task, other: Option<&dyn Flow>) -> Verdict {
-    match attempt(deps, task, stage, other).await {
+    // Records are large, and an attempt holds several.
+    match Box::pin(attempt(deps, task, stage, other)).await {
         Ok(verdict) => verdict,
         Err(StageError::Lost) => {
             info!(request.id = task.request_id.0, %stage, "it has ended, or somebody else took it over");

@@ -91,6 +91,16 @@ impl ArtifactKey {
         Self(format!("kept/{request}/build.log"))
     }
 
+    /// The bundles that a regenerated bundle refers to.
+    pub fn related_bundles(request: RequestId) -> Self {
+        Self(format!("kept/{request}/related-bundles.json"))
+    }
+
+    /// The bundles behind a bundle.
+    pub fn nested_bundles(request: RequestId) -> Self {
+        Self(format!("kept/{request}/nested-bundles.json"))
+    }
+
     /// What a request changed in the catalog of its index: the diff, and the upgrade graphs of its
     /// packages. A stage that runs again writes the same bytes.
     pub fn changes(request: RequestId) -> Self {

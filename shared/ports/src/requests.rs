@@ -1,74 +1,96 @@
 //! The store of requests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use iib_request::{BatchId, Record, RecordError, Request, RequestId, SecretRef};
+use iib_request::{
+    Annotations, BaseUrl, BatchId, Filters, Operators, Record, RecordError, Request, RequestId,
+    SecretRef, Sought,
+};
 use jiff::Timestamp;
 
 use crate::{Class, Classify, chain};
 
-/// A request to be stored.
+/// Requests to be stored together, under one batch.
 #[derive(Debug, Clone)]
-pub struct NewRequest {
+pub struct NewBatch {
     /// Who asks.
     pub user: Option<String>,
-    /// What is asked for.
-    pub request: Request,
     /// When.
     pub now: Timestamp,
-    /// References to secrets that came with it, by what they are for.
-    pub secrets: BTreeMap<String, SecretRef>,
-    /// What asked for it, if that may ask twice: an event that is delivered again must not make a
-    /// second request. At most [`ONCE_LIMIT`] bytes.
+    /// The address under which it is asked, if there is one.
+    pub asked_at: Option<BaseUrl>,
+    /// What was noted on the batch.
+    pub annotations: Option<Annotations>,
+    /// What is asked for, in this order; not nothing.
+    pub requests: Vec<NewRequest>,
+    /// What asked for it, if that may ask twice: an event that is delivered again must not make
+    /// other requests. At most [`ONCE_LIMIT`] bytes.
     pub once: Option<String>,
 }
 
-impl NewRequest {
-    /// A request without secrets, asked for once.
-    pub fn new(user: Option<String>, request: Request, now: Timestamp) -> Self {
+/// A request to be stored.
+#[derive(Debug, Clone)]
+pub struct NewRequest {
+    /// What is asked for.
+    pub request: Request,
+    /// References to secrets that came with it, by what they are for.
+    pub secrets: BTreeMap<String, SecretRef>,
+}
+
+impl NewBatch {
+    /// One request without secrets, asked for once.
+    pub fn of(user: Option<String>, request: Request, now: Timestamp) -> Self {
+        let secrets = BTreeMap::new();
         Self {
             user,
-            request,
             now,
-            secrets: BTreeMap::new(),
+            asked_at: None,
+            annotations: None,
+            requests: vec![NewRequest { request, secrets }],
             once: None,
         }
     }
 
-    /// The record of this request under its numbers.
-    pub fn into_record(self, id: RequestId, batch: BatchId) -> Record {
-        Record {
-            secrets: self.secrets,
-            ..Record::new(id, batch, self.user, self.request, self.now)
-        }
+    /// The records of these requests, under numbers from `first` on.
+    pub fn into_records(self, first: RequestId, batch: BatchId) -> Vec<Record> {
+        let numbered = (first.0..).map(RequestId).zip(self.requests);
+        let record = |(id, new): (RequestId, NewRequest)| Record {
+            secrets: new.secrets,
+            asked_at: self.asked_at.clone(),
+            annotations: self.annotations.clone(),
+            ..Record::new(id, batch, self.user.clone(), new.request, self.now)
+        };
+        numbered.map(record).collect()
     }
 }
 
-/// Longest [`NewRequest::once`], bytes: an object's key (1024) and what tells its versions apart.
+/// Longest [`NewBatch::once`], bytes: an object's key (1024) and what tells its versions apart.
 pub const ONCE_LIMIT: usize = 1536;
 
 /// What [`Requests::create`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Created {
-    /// The request is new.
-    New(Record),
-    /// It was made by an earlier call with the same [`NewRequest::once`]; as it stands now.
-    Before(Record),
+    /// The requests are new.
+    New(Vec<Record>),
+    /// They were made by an earlier call with the same [`NewBatch::once`]; as they stand now.
+    Before(Vec<Record>),
 }
 
 impl Created {
-    /// The request, new or not.
-    pub fn into_record(self) -> Record {
+    /// The requests, new or not.
+    pub fn into_records(self) -> Vec<Record> {
         match self {
-            Self::New(record) | Self::Before(record) => record,
+            Self::New(records) | Self::Before(records) => records,
         }
     }
 }
 
-/// A page of the listing, counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A page of the listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageQuery {
+    /// Which requests.
+    pub filters: Filters,
     /// Number of the page, from 1.
     pub page: u64,
     /// Requests on a page.
@@ -114,13 +136,14 @@ pub struct Page {
 /// no other way to change a request.
 #[async_trait]
 pub trait Requests: Send + Sync {
-    /// Stores a new request under the next id, together with a batch of its own. Ids are dense:
-    /// a refused creation uses none up. A second call with the same `once` within fourteen days
-    /// stores nothing, also when both run at the same time.
+    /// Stores new requests under the next ids and the next batch: all of them become visible at
+    /// once, or none does. Ids leave no gaps, but where a creation broke off or was one of several for
+    /// the same at once. A second call with the same `once` within fourteen days stores nothing,
+    /// also when both run at the same time.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn create(&self, new: NewRequest) -> Result<Created, StoreError>;
+    async fn create(&self, new: NewBatch) -> Result<Created, StoreError>;
 
     /// Reads a request, as it was last written (never an older version).
     ///
@@ -139,11 +162,35 @@ pub trait Requests: Send + Sync {
 /// The requests as the API lists them. Apart from [`Requests`] because no stage may ask for it.
 #[async_trait]
 pub trait Listing: Send + Sync {
-    /// A page of the requests by id, newest first.
+    /// A page of the requests that the filters hold for, by id, newest first, and how many there
+    /// are.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn page(&self, query: PageQuery) -> Result<Page, StoreError>;
+    async fn page(&self, query: &PageQuery) -> Result<Page, StoreError>;
+
+    /// Whether any request uses an image like this, in any role ([`Record::images`]).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn is_seen(&self, sought: Sought<'_>) -> Result<bool, StoreError>;
+}
+
+/// Which operator a bundle is of, as somebody found out once, for all requests that name the bundle
+/// (spec rest-api §5).
+#[async_trait]
+pub trait OperatorStore: Send + Sync {
+    /// Records operators; the last one that is recorded for a bundle counts.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn remember(&self, operators: &Operators) -> Result<(), StoreError>;
+
+    /// Those of these bundles, as far as they are recorded.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn of(&self, bundles: &BTreeSet<&str>) -> Result<Operators, StoreError>;
 }
 
 /// The requests that somebody has to come back to. Apart from [`Requests`] because only clearing

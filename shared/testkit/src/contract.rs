@@ -10,6 +10,7 @@
 )]
 
 mod artifacts;
+mod listing;
 mod logs;
 mod queue;
 mod registries;
@@ -19,6 +20,7 @@ mod secrets;
 mod tags;
 
 pub use artifacts::artifacts;
+pub use listing::listing;
 pub use logs::logs;
 pub use queue::{Inbox, queue};
 pub use registries::{Tenant, registries};

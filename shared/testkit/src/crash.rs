@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use iib_oci::{Descriptor, Digest, RawManifest, Reference, Repository};
 use iib_ports::{
     Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, BlobSource, BlobStream,
-    Bytestream, Created, Delivery, Logs, NewRequest, Queue, QueueError, Registry, RegistryError,
+    Bytestream, Created, Delivery, Logs, NewBatch, Queue, QueueError, Registry, RegistryError,
     Requests, Secret, SecretError, Secrets, StoreError, Stored,
 };
 use iib_request::{Record, RequestId, SecretRef, Task};
@@ -244,7 +244,7 @@ fn no_registry(what: &impl ToString) -> RegistryError {
 
 #[async_trait]
 impl Requests for Crash {
-    async fn create(&self, new: NewRequest) -> Result<Created, StoreError> {
+    async fn create(&self, new: NewBatch) -> Result<Created, StoreError> {
         self.call("requests.create", self.ports.requests.create(new), no_store)
             .await
     }

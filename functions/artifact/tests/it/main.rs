@@ -39,6 +39,7 @@ impl Service {
         let artifacts = Arc::new(MemoryArtifacts::default());
         let intake = IntakeDeps {
             requests: requests.clone(),
+            operators: requests.clone(),
             queue: queue.clone(),
             logs: Arc::new(MemoryLogs::default()),
             artifacts: artifacts.clone(),

@@ -8,7 +8,7 @@ mod binary;
 use std::sync::Arc;
 
 use iib_pipeline::dead_letter::DeadLetterDeps;
-use iib_ports::{Clock, NewRequest};
+use iib_ports::{Clock, NewBatch};
 use iib_request::{
     AddRequest, Lease, LeaseToken, Outcome, Record, Request, RequestId, Stage, State, Unknown,
 };
@@ -38,8 +38,14 @@ impl Service {
             notifier: Arc::new(RecordingNotifier::default()),
         };
         let kind = Request::Add(AddRequest::default());
-        let new = NewRequest::new(None, kind, clock.now());
-        let mut record = deps.requests.create(new).await.unwrap().into_record();
+        let new = NewBatch::of(None, kind, clock.now());
+        let mut record = deps
+            .requests
+            .create(new)
+            .await
+            .unwrap()
+            .into_records()
+            .remove(0);
         for _ in 0..2 {
             record.conclude(Outcome::Completed);
         }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use iib_ports::{Created, Listing, NewRequest, Page, PageQuery, Requests, StoreError, Unreadable};
-use iib_request::{Record, RequestId};
+use iib_ports::{Created, Listing, NewBatch, Page, PageQuery, Requests, StoreError, Unreadable};
+use iib_request::{Record, RequestId, Sought};
 use serde_json::json;
 
 use crate::service::{Service, good};
@@ -37,7 +37,7 @@ impl Broken {
 
 #[async_trait]
 impl Requests for Broken {
-    async fn create(&self, _: NewRequest) -> Result<Created, StoreError> {
+    async fn create(&self, _: NewBatch) -> Result<Created, StoreError> {
         self.fail()
     }
 
@@ -52,7 +52,7 @@ impl Requests for Broken {
 
 #[async_trait]
 impl Listing for Broken {
-    async fn page(&self, _: PageQuery) -> Result<Page, StoreError> {
+    async fn page(&self, _: &PageQuery) -> Result<Page, StoreError> {
         let Self::Newer = self else {
             return self.fail();
         };
@@ -64,6 +64,10 @@ impl Listing for Broken {
             items: vec![Err(unreadable)],
             total: 1,
         })
+    }
+
+    async fn is_seen(&self, _: Sought<'_>) -> Result<bool, StoreError> {
+        self.fail()
     }
 }
 

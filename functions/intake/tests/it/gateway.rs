@@ -1,6 +1,7 @@
 //! Calls as the API Gateway hands them over: the documents of `events/`.
 
 use iib_intake::gateway;
+use iib_request::{BATCHES, KINDS};
 use lambda_http::{Context, LambdaEvent};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -9,7 +10,7 @@ use crate::changes::service_with_alpha;
 use crate::service::{Service, good};
 
 const ADD: &str = include_str!("../../../../events/api-add.json");
-const CREATE_EMPTY_INDEX: &str = include_str!("../../../../events/api-create-empty-index.json");
+const PATCH: &str = include_str!("../../../../events/api-patch.json");
 const GET: &str = include_str!("../../../../events/api-get.json");
 const GRAPH: &str = include_str!("../../../../events/api-graph.json");
 const LIST: &str = include_str!("../../../../events/api-list.json");
@@ -53,21 +54,52 @@ async fn an_add_request_comes_in_with_its_user() {
     );
 }
 
+/// The document of a kind, or of a batch.
+fn document_of(endpoint: &str) -> Value {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events");
+    let text = std::fs::read_to_string(format!("{folder}/api-{endpoint}.json"));
+    event(&text.unwrap_or_else(|error| panic!("{endpoint}: {error}")))
+}
+
 #[tokio::test]
-async fn a_request_for_an_empty_index_comes_in() {
-    let service = Service::new();
-    let response = hand_over(&service, &event(CREATE_EMPTY_INDEX)).await;
-    assert_eq!(response["statusCode"], 201);
-    let shown = body(&response);
-    assert_eq!(shown["request_type"], "create-empty-index");
-    assert_eq!(shown["labels"], json!({"com.example.team": "catalogs"}));
-    // It has what it can have, and no more.
-    assert_eq!(shown["distribution_scope"], json!(null));
-    for name in ["bundles", "build_tags", "internal_index_image_copy"] {
-        assert_eq!(shown.get(name), None, "{name}");
+async fn a_request_of_each_kind_comes_in() {
+    for kind in &KINDS {
+        let response = hand_over(&Service::new(), &document_of(kind.name)).await;
+        assert_eq!(response["statusCode"], 201, "{response}");
+        let shown = body(&response);
+        assert_eq!(
+            (&shown["id"], &shown["request_type"]),
+            (&json!(1), &json!(kind.name))
+        );
+        assert_eq!(shown["user"], "ann@example.com");
     }
-    let found = body(&hand_over(&service, &event(GET)).await);
-    assert_eq!(found["from_index"], shown["from_index"]);
+}
+
+#[tokio::test]
+async fn a_batch_of_each_endpoint_comes_in() {
+    for batch in &BATCHES {
+        let response = hand_over(&Service::new(), &document_of(batch.name)).await;
+        assert_eq!(response["statusCode"], 201, "{response}");
+        let shown = body(&response);
+        let batches = shown
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|request| &request["batch"]);
+        assert_eq!(batches.collect::<Vec<_>>(), [1, 1]);
+    }
+}
+
+#[tokio::test]
+async fn a_worker_changes_a_request() {
+    let mut service = Service::new();
+    service.add(good()).await;
+    let response = hand_over(&service, &event(PATCH)).await;
+    assert_eq!(response["statusCode"], 403);
+    service.deps.api.worker_usernames = vec!["worker@example.com".to_owned()];
+    let response = hand_over(&service, &event(PATCH)).await;
+    assert_eq!(response["statusCode"], 200, "{response}");
+    assert_eq!(body(&response)["arches"], json!(["amd64", "s390x"]));
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! The router with stores in memory, asked as clients and the API Gateway ask it; and the built
 //! binary.
 
+#[cfg(test)]
+mod batches;
 #[cfg(all(test, feature = "aws"))]
 mod binary;
 #[cfg(test)]

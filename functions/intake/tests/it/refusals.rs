@@ -129,10 +129,53 @@ async fn a_payload_is_refused_with_the_status_of_its_fault_and_nothing_is_left()
 }
 
 #[tokio::test]
-async fn a_filter_that_is_not_there_is_refused() {
-    let answer = Service::new().get("/api/v1/builds?state=failed").await;
-    answer.assert_error(
-        400,
-        "The filter \"state\" is not supported by this version: leave it out",
-    );
+async fn a_filter_finds_what_it_says_or_is_refused() {
+    let service = Service::new();
+    service.add(good()).await;
+    service.add_as("ann", good()).await;
+    service.end(2).await;
+    let ids = async |query: &str| -> Vec<u64> {
+        let answer = service.get(&format!("/api/v1/builds?{query}")).await.json();
+        let items = answer["items"].as_array().unwrap().clone();
+        assert_eq!(answer["meta"]["total"], items.len());
+        items
+            .iter()
+            .map(|item| item["id"].as_u64().unwrap())
+            .collect()
+    };
+    for (query, found) in [
+        ("state=failed", vec![2]),
+        ("state=in_progress&state=failed", vec![1]),
+        ("user=ann", vec![2]),
+        ("user=ann&state=in_progress", vec![]),
+        ("batch=1", vec![1]),
+        ("batch=1&state=in_progress", vec![1]),
+        ("from_index=r.example/index:v4.6", vec![2, 1]),
+        ("from_index_startswith=r.example/index", vec![2, 1]),
+        ("request_type=rm", vec![]),
+        ("color=red", vec![2, 1]),
+    ] {
+        assert_eq!(ids(query).await, found, "{query}");
+    }
+    for (query, status, text) in [
+        (
+            "state=done&page=0",
+            400,
+            "done is not a valid build request state. Valid states are: complete, failed, in_progress",
+        ),
+        ("batch=", 400, "The batch must be a positive integer"),
+        (
+            "index_image=r.example/x:1&page=0",
+            400,
+            "r.example/x:1 is not a valid index image",
+        ),
+        (
+            "state=failed&page=2",
+            404,
+            "The requested resource was not found",
+        ),
+    ] {
+        let answer = service.get(&format!("/api/v1/builds?{query}")).await;
+        answer.assert_error(status, text);
+    }
 }

@@ -39,9 +39,9 @@ async fn unknown_paths_and_requests_are_not_found() {
 async fn known_paths_refuse_other_methods() {
     let service = Service::new();
     let cases = [
-        ("DELETE", "/api/v1/builds/1", "GET,HEAD"),
-        ("PUT", "/api/v1/builds/1", "GET,HEAD"),
-        ("POST", "/api/v1/builds/1", "GET,HEAD"),
+        ("DELETE", "/api/v1/builds/1", "GET,HEAD,PATCH"),
+        ("PUT", "/api/v1/builds/1", "GET,HEAD,PATCH"),
+        ("POST", "/api/v1/builds/1", "GET,HEAD,PATCH"),
         ("POST", "/api/v1/builds", "GET,HEAD"),
         ("PATCH", "/api/v1/builds", "GET,HEAD"),
         ("POST", "/api/v1/healthcheck", "GET,HEAD"),

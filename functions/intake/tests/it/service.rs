@@ -61,6 +61,7 @@ impl Service {
         let clock = Arc::new(ManualClock::default());
         let deps = IntakeDeps {
             requests: requests.clone(),
+            operators: requests.clone(),
             queue: queue.clone(),
             logs: logs.clone(),
             artifacts: Arc::new(MemoryArtifacts::default()),

@@ -38,6 +38,7 @@ fn service() -> Service {
     let gauges = Arc::new(RecordingGauges::default());
     let intake = IntakeDeps {
         requests: requests.clone(),
+        operators: requests.clone(),
         queue: Arc::new(MemoryQueue::default()),
         logs: Arc::new(MemoryLogs::default()),
         artifacts: Arc::new(MemoryArtifacts::with_clock(clock.clone())),

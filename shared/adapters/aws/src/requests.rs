@@ -1,25 +1,29 @@
 //! The store of requests in DynamoDB.
 
 mod create;
+mod facets;
 mod item;
+mod known;
+mod listing;
 mod overflow;
 mod read;
+mod save;
+mod transactions;
+
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use iib_ports::{
-    Created, Listed, Listing, NewRequest, Page, PageQuery, Requests, StoreError, Sweeps,
+    Created, Listed, Listing, NewBatch, OperatorStore, Page, PageQuery, Requests, StoreError,
+    Sweeps,
 };
-use iib_request::{Record, RequestId};
+use iib_request::{Operators, Record, RequestId, Sought};
 use jiff::Timestamp;
 
-use self::item::{OVERFLOW, WRITTEN};
 use self::overflow::Overflow;
 use crate::failure::source;
-use crate::table::{as_text, number};
 
 /// Requests as items of a table; what an item cannot hold is in a bucket.
 #[derive(Debug, Clone)]
@@ -59,10 +63,11 @@ where
 
 #[async_trait]
 impl Requests for DynamoRequests {
-    /// Needs `dynamodb:GetItem`, `dynamodb:PutItem`, `dynamodb:UpdateItem`; `s3:PutObject` on
-    /// `records/` for large requests.
-    async fn create(&self, new: NewRequest) -> Result<Created, StoreError> {
-        self.create_dense(new).await
+    /// Needs `dynamodb:GetItem`, `dynamodb:PutItem`, `dynamodb:UpdateItem` and
+    /// `dynamodb:BatchWriteItem`; `s3:PutObject` on `records/` for large requests. For batches, too,
+    /// `dynamodb:DeleteItem`.
+    async fn create(&self, new: NewBatch) -> Result<Created, StoreError> {
+        self.create_all(new).await
     }
 
     /// Needs `dynamodb:GetItem`; `s3:GetObject` on `records/`.
@@ -70,55 +75,38 @@ impl Requests for DynamoRequests {
         self.read_one(id).await
     }
 
-    /// Needs `dynamodb:PutItem`; `s3:PutObject` and `s3:DeleteObject` on `records/`.
+    /// Needs `dynamodb:GetItem`, `dynamodb:PutItem`, `dynamodb:UpdateItem` and
+    /// `dynamodb:BatchWriteItem`; `s3:PutObject` and `s3:DeleteObject` on `records/`.
     async fn replace(&self, record: Record) -> Result<Record, StoreError> {
-        let before = record.version;
-        let record = Record {
-            version: before + 1,
-            ..record
-        };
-        let id = record.id;
-        let item = self.item(&record).await?;
-        let mark = as_text(&item, WRITTEN).unwrap_or_default().to_owned();
-        let mine = as_text(&item, OVERFLOW).map(ToOwned::to_owned);
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("version = :before")
-            .expression_attribute_values(":before", number(before))
-            .return_values(ReturnValue::AllOld)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        let replaced = match put {
-            Ok(answer) => answer.attributes.unwrap_or_default(),
-            Err(error) => {
-                return match error.as_service_error() {
-                    Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                        // An attempt whose answer was lost may have written it.
-                        let stored = failed.item.as_ref();
-                        if stored.and_then(|item| as_text(item, WRITTEN)) == Some(&mark) {
-                            return Ok(record);
-                        }
-                        self.overflow.remove(mine.as_deref()).await;
-                        Err(StoreError::Conflict(id))
-                    }
-                    _ => Err(unavailable("save the request")(error)),
-                };
-            }
-        };
-        self.overflow.remove(as_text(&replaced, OVERFLOW)).await;
-        Ok(record)
+        self.save(record).await
     }
 }
 
 #[async_trait]
 impl Listing for DynamoRequests {
-    /// Needs `dynamodb:GetItem` and `dynamodb:BatchGetItem`; `s3:GetObject` on `records/`.
-    async fn page(&self, query: PageQuery) -> Result<Page, StoreError> {
+    /// Needs `dynamodb:Query` on the indexes, `dynamodb:GetItem` and `dynamodb:BatchGetItem`;
+    /// `s3:GetObject` on `records/`. The indexes lag behind by some moments: a request may be missing
+    /// that is a second old.
+    async fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
         self.read_page(query).await
+    }
+
+    /// Needs `dynamodb:GetItem` and `dynamodb:Query`.
+    async fn is_seen(&self, sought: Sought<'_>) -> Result<bool, StoreError> {
+        self.look_for(sought).await
+    }
+}
+
+#[async_trait]
+impl OperatorStore for DynamoRequests {
+    /// Needs `dynamodb:BatchWriteItem` and `dynamodb:PutItem`.
+    async fn remember(&self, operators: &Operators) -> Result<(), StoreError> {
+        self.write_operators(operators).await
+    }
+
+    /// Needs `dynamodb:BatchGetItem`.
+    async fn of(&self, bundles: &BTreeSet<&str>) -> Result<Operators, StoreError> {
+        self.read_operators(bundles).await
     }
 }
 

@@ -14,7 +14,7 @@ use iib_request::RequestId;
 use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
 
-use crate::durable::place;
+use crate::durable::{create_folder, place};
 use crate::file_stream::{HashedFile, HashingWriter, read_stream};
 use crate::folder::FolderLock;
 
@@ -26,15 +26,70 @@ use crate::folder::FolderLock;
 #[derive(Debug, Clone)]
 pub struct FileArtifacts {
     folder: PathBuf,
+    documents: DocumentFolders,
     _lock: Arc<FolderLock>,
+}
+
+/// Folders of people's own for documents of requests, each under its number, as today's service names
+/// them. What has no folder stays with the other artifacts.
+#[derive(Debug, Clone, Default)]
+pub struct DocumentFolders {
+    /// `<id>.log`: the logs of requests that have ended.
+    pub logs: Option<PathBuf>,
+    /// `<id>_related_bundles.json`.
+    pub related_bundles: Option<PathBuf>,
+    /// `<id>_recursive_related_bundles.json`.
+    pub nested_bundles: Option<PathBuf>,
+}
+
+impl DocumentFolders {
+    /// The documents of a request that stand in such folders.
+    fn of(&self, id: RequestId) -> impl Iterator<Item = (ArtifactKey, PathBuf)> {
+        let documents = [
+            (&self.logs, ArtifactKey::log(id), format!("{id}.log")),
+            (
+                &self.related_bundles,
+                ArtifactKey::related_bundles(id),
+                format!("{id}_related_bundles.json"),
+            ),
+            (
+                &self.nested_bundles,
+                ArtifactKey::nested_bundles(id),
+                format!("{id}_recursive_related_bundles.json"),
+            ),
+        ];
+        let placed = documents.map(|(folder, key, name)| {
+            let folder = folder.as_ref()?;
+            Some((key, folder.join(name)))
+        });
+        placed.into_iter().flatten()
+    }
+
+    /// Where this document stands, if it is one of those.
+    fn place(&self, key: &ArtifactKey) -> Option<PathBuf> {
+        let mut documents = self.of(key.request()?);
+        documents.find_map(|(document, path)| (document == *key).then_some(path))
+    }
 }
 
 impl FileArtifacts {
     pub(crate) fn new(folder: PathBuf, lock: Arc<FolderLock>) -> Self {
         Self {
             folder,
+            documents: DocumentFolders::default(),
             _lock: lock,
         }
+    }
+
+    /// The same with documents in folders of their own.
+    #[must_use]
+    pub fn with_documents_in(self, documents: DocumentFolders) -> Self {
+        Self { documents, ..self }
+    }
+
+    fn path(&self, key: &ArtifactKey) -> PathBuf {
+        let own = self.documents.place(key);
+        own.unwrap_or_else(|| self.folder.join(key.as_str()))
     }
 
     /// Where files are while they are written. What a former owner left there is of no use.
@@ -43,9 +98,22 @@ impl FileArtifacts {
         folder.join(".incoming")
     }
 
-    async fn write(&self, path: PathBuf, mut content: Bytestream) -> Result<Stored, WriteFault> {
-        let incoming = Self::incoming(&self.folder);
-        let temporary = blocking(move || NamedTempFile::new_in(incoming)).await?;
+    async fn write(
+        &self,
+        key: &ArtifactKey,
+        mut content: Bytestream,
+    ) -> Result<Stored, WriteFault> {
+        let path = self.path(key);
+        // A name cannot be given across file systems.
+        let incoming = match self.documents.place(key) {
+            Some(own) => own.parent().map(Path::to_owned).unwrap_or_default(),
+            None => Self::incoming(&self.folder),
+        };
+        let temporary = blocking(move || {
+            create_folder(&incoming)?;
+            NamedTempFile::new_in(incoming)
+        })
+        .await?;
         let (file, temporary) = temporary.into_parts();
         let mut writer = HashingWriter::new(Box::new(HashedFile::new(file)));
         while let Some(bytes) = content.next().await {
@@ -78,17 +146,14 @@ impl From<io::Error> for WriteFault {
 #[async_trait]
 impl Artifacts for FileArtifacts {
     async fn put(&self, key: &ArtifactKey, content: Bytestream) -> Result<Stored, ArtifactError> {
-        let path = self.folder.join(key.as_str());
-        self.write(path, content)
-            .await
-            .map_err(|fault| match fault {
-                WriteFault::Content(error) => error,
-                WriteFault::File(error) => unavailable(key, "written", error),
-            })
+        self.write(key, content).await.map_err(|fault| match fault {
+            WriteFault::Content(error) => error,
+            WriteFault::File(error) => unavailable(key, "written", error),
+        })
     }
 
     async fn get(&self, key: &ArtifactKey) -> Result<Bytestream, ArtifactError> {
-        let path = self.folder.join(key.as_str());
+        let path = self.path(key);
         let opened = blocking(move || {
             let file = File::open(path)?;
             let length = file.metadata()?.len();
@@ -106,7 +171,7 @@ impl Artifacts for FileArtifacts {
     }
 
     async fn delete(&self, key: &ArtifactKey) -> Result<(), ArtifactError> {
-        let (folder, path) = (self.folder.clone(), self.folder.join(key.as_str()));
+        let (folder, path) = (self.folder.clone(), self.path(key));
         let removed = blocking(move || {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -114,7 +179,7 @@ impl Artifacts for FileArtifacts {
             }
             // Empty folders of old requests would pile up; one that is still in use stays, and so
             // do those right below, into which people put files.
-            let mut parent = path.parent();
+            let mut parent = path.parent().filter(|_| path.starts_with(&folder));
             while let Some(empty) = parent.filter(|parent| parent.parent() != Some(&*folder)) {
                 if fs::remove_dir(empty).is_err() {
                     break;
@@ -140,9 +205,17 @@ impl Artifacts for FileArtifacts {
             None => root.prefix().to_owned(),
         };
         let (folder, after) = (self.folder.clone(), after.cloned());
+        let of_request = request.filter(|_| root == ArtifactRoot::Kept);
+        let documents: Vec<_> = of_request
+            .iter()
+            .flat_map(|id| self.documents.of(*id))
+            .collect();
         let listed = blocking(move || {
             let mut found = Vec::new();
             walk(&folder.join(&prefix), &prefix, &mut found)?;
+            for (key, path) in documents {
+                found.extend(artifact(key, fs::metadata(path))?);
+            }
             found.retain(|artifact| after.as_ref().is_none_or(|after| artifact.key > *after));
             found.sort_by(|a, b| a.key.cmp(&b.key));
             found.truncate(limit as usize);
@@ -180,14 +253,23 @@ fn walk(folder: &Path, prefix: &str, found: &mut Vec<Artifact>) -> io::Result<()
         if facts.is_dir() {
             walk(&entry.path(), &format!("{name}/"), found)?;
         } else if let (true, Ok(key)) = (facts.is_file(), name.parse()) {
-            found.push(Artifact {
-                key,
-                size: facts.len(),
-                stored: facts.modified()?.try_into().map_err(io::Error::other)?,
-            });
+            found.extend(artifact(key, Ok(facts))?);
         }
     }
     Ok(())
+}
+
+/// An artifact as it is listed; `None` if there is no such file.
+fn artifact(key: ArtifactKey, facts: io::Result<fs::Metadata>) -> io::Result<Option<Artifact>> {
+    let facts = match facts {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        facts => facts?,
+    };
+    Ok(Some(Artifact {
+        key,
+        size: facts.len(),
+        stored: facts.modified()?.try_into().map_err(io::Error::other)?,
+    }))
 }
 
 fn unavailable(key: &ArtifactKey, action: &'static str, source: io::Error) -> ArtifactError {

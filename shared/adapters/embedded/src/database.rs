@@ -1,11 +1,11 @@
 //! One SQLite file, used off the async threads.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use iib_ports::{Class, Classify};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::EmbeddedError;
 
@@ -37,12 +37,23 @@ impl Classify for DatabaseError {
     }
 }
 
-/// A database file. One connection is enough: every call takes microseconds, and with one
-/// writer no call ever meets a locked database.
+/// A database file. One connection writes, so no call ever meets a locked database; others read
+/// beside it, each for one call at a time, so that whoever reads much holds up nobody who writes.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
     connection: Arc<Mutex<Connection>>,
+    readers: Arc<Readers>,
 }
+
+/// Connections that only read and that nobody uses at the moment.
+#[derive(Debug)]
+struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+/// Reading connections that are kept for later calls. More calls at once than that open their own.
+const KEPT_READERS: usize = 8;
 
 impl Database {
     /// Opens or creates the file. `layout` are the steps that led to the present layout, each a
@@ -73,7 +84,22 @@ impl Database {
         }
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
+            readers: Arc::new(Readers {
+                path: path.to_owned(),
+                idle: Mutex::new(Vec::new()),
+            }),
         })
+    }
+
+    /// Runs `work`, which only reads, on a thread made for blocking, beside whoever writes. It sees
+    /// everything that was written before it began.
+    pub(crate) async fn read<T, W>(&self, work: W) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let readers = self.readers.clone();
+        tokio::task::spawn_blocking(move || readers.run(work)).await?
     }
 
     /// Runs `work` with the connection on a thread made for blocking. It runs to its end even
@@ -101,7 +127,35 @@ impl Database {
     }
 }
 
-/// Settings of a connection.
+impl Readers {
+    fn run<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, DatabaseError> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = idle().pop();
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => open_reader(&self.path)?,
+        };
+        let done = work(&mut connection)?;
+        let mut idle = idle();
+        if idle.len() < KEPT_READERS {
+            idle.push(connection);
+        }
+        Ok(done)
+    }
+}
+
+fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+/// Settings of the connection that writes.
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // With a write-ahead log, NORMAL leaves a confirmed transaction in the system's page cache,

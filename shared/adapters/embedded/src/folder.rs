@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use crate::database::Database;
 use crate::durable;
 use crate::registry::RegistryStore;
+use crate::requests::Facets;
 use crate::{EmbeddedError, FileArtifacts, FileLogs, SqliteQueue, SqliteRequests, SqliteSecrets};
 pub(crate) use lock::FolderLock;
 
@@ -21,10 +22,11 @@ pub use recovery::Freed;
 
 /// Layout of `state.db`, see [`Database::open`]. Steps are never edited once released; a change
 /// is a further step.
-const LAYOUT: [&str; 3] = [
+const LAYOUT: [&str; 4] = [
     include_str!("folder/state.sql"),
     include_str!("folder/waiting.sql"),
     include_str!("folder/once.sql"),
+    include_str!("folder/facets.sql"),
 ];
 
 /// A data folder that this process owns. The lock is held until the folder and every store that
@@ -41,6 +43,7 @@ const LAYOUT: [&str; 3] = [
 pub struct DataFolder {
     path: PathBuf,
     database: Database,
+    facets: Arc<Facets>,
     lock: Arc<FolderLock>,
     arrivals: Arc<Notify>,
     freed: Freed,
@@ -63,9 +66,16 @@ impl DataFolder {
         let file = path.join("state.db");
         let database = Database::open(&file, &LAYOUT)?;
         let freed = recovery::free_former_work(&database, &file)?;
+        let facets = Facets::read_all(&database);
+        let facets = facets.map_err(|source| EmbeddedError::Database {
+            path: file,
+            action: "read",
+            source,
+        })?;
         let folder = Self {
             path: path.to_owned(),
             database,
+            facets: Arc::new(facets),
             lock: Arc::new(lock),
             arrivals: Arc::new(Notify::new()),
             freed,
@@ -92,7 +102,11 @@ impl DataFolder {
 
     /// The store of requests.
     pub fn requests(&self) -> SqliteRequests {
-        SqliteRequests::new(self.database.clone(), self.lock.clone())
+        SqliteRequests::new(
+            self.database.clone(),
+            self.facets.clone(),
+            self.lock.clone(),
+        )
     }
 
     /// The queues. A message that was received `max_receive_count` times without being deleted

@@ -12,7 +12,7 @@ pub mod registry;
 mod requests;
 mod secrets;
 
-pub use artifacts::FileArtifacts;
+pub use artifacts::{DocumentFolders, FileArtifacts};
 pub use database::DatabaseError;
 pub use error::EmbeddedError;
 pub use folder::{DataFolder, Freed};

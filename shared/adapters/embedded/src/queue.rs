@@ -108,7 +108,7 @@ impl SqliteQueue {
         let max_receive_count = self.max_receive_count;
         self.run("take a message in", move |db| {
             let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let number = count_up(&transaction, "message")?;
+            let number = count_up(&transaction, "message", 1)?;
             let stored = transaction
                 .prepare_cached(
                     "INSERT INTO messages (number, stage, body, sent_at, visible_at)

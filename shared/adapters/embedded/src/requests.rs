@@ -1,34 +1,96 @@
 //! The store of requests in SQLite.
 
-use std::sync::Arc;
+mod facets;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use async_trait::async_trait;
 use iib_ports::{
-    Created, Listed, Listing, NewRequest, Page, PageQuery, Requests, StoreError, Sweeps, Unreadable,
+    Created, Listed, Listing, NewBatch, OperatorStore, Page, PageQuery, Requests, StoreError,
+    Sweeps, Unreadable,
 };
-use iib_request::{BatchId, Record, RequestId, Stage};
+use iib_request::{BatchId, Operators, Record, RequestId, Sought, Stage};
 use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use self::facets::{FacetIndex, Row};
 use crate::database::{Database, DatabaseError};
 use crate::folder::FolderLock;
 
-/// Requests as JSON documents in a table.
+/// Requests as JSON documents in a table, and the operators of their bundles.
 #[derive(Debug, Clone)]
 pub struct SqliteRequests {
     database: Database,
+    facets: Arc<Facets>,
     /// Whoever can write must own the folder.
     _lock: Arc<FolderLock>,
 }
 
-/// A row as it is stored.
-type Row = (u64, String);
+/// The sets that listings are answered from. It is held while a write is confirmed, so that whoever
+/// holds it while he begins to read sees the same state in both.
+#[derive(Debug, Default)]
+pub(crate) struct Facets(RwLock<FacetIndex>);
+
+impl Facets {
+    /// Those of the requests that are stored.
+    pub(crate) fn read_all(database: &Database) -> Result<Self, DatabaseError> {
+        let index = database.run_here(|db| {
+            let mut index = FacetIndex::default();
+            let mut statement = db.prepare(
+                "SELECT id, batch, state, kind, user, from_index, index_image FROM requests",
+            )?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                index.insert(RequestId(row.get(0)?), &facets_of(row)?);
+            }
+            Ok(index)
+        })?;
+        Ok(Self(RwLock::new(index)))
+    }
+
+    // It is changed by nothing that can panic halfway.
+    fn look(&self) -> RwLockReadGuard<'_, FacetIndex> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self) -> RwLockWriteGuard<'_, FacetIndex> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// From the second column on, those of [`Row`].
+fn facets_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    Ok(Row {
+        batch: row.get(1)?,
+        state: row.get(2)?,
+        kind: row.get(3)?,
+        user: row.get(4)?,
+        from_index: row.get(5)?,
+        index_image: row.get(6)?,
+    })
+}
+
+impl Row {
+    fn of(record: &Record) -> Self {
+        let facets = record.facets();
+        Self {
+            batch: Some(facets.batch.0),
+            state: Some(facets.state.to_string()),
+            kind: Some(facets.kind.to_owned()),
+            user: facets.user.map(str::to_owned),
+            from_index: facets.from_index.map(str::to_owned),
+            index_image: facets.index_image.map(str::to_owned),
+        }
+    }
+}
 
 impl SqliteRequests {
-    pub(crate) fn new(database: Database, lock: Arc<FolderLock>) -> Self {
+    pub(crate) fn new(database: Database, facets: Arc<Facets>, lock: Arc<FolderLock>) -> Self {
         Self {
             database,
+            facets,
             _lock: lock,
         }
     }
@@ -38,25 +100,44 @@ impl SqliteRequests {
         T: Send + 'static,
         W: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let failed = |source: DatabaseError| StoreError::Unavailable {
-            action,
-            source: source.into(),
-        };
-        self.database.run(work).await.map_err(failed)
+        self.database.run(work).await.map_err(failed(action))
+    }
+
+    async fn read<T, W>(&self, action: &'static str, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.database.read(work).await.map_err(failed(action))
+    }
+
+    /// The requests with these numbers, as they are now.
+    async fn get_all(&self, ids: Vec<u64>) -> Result<Vec<Record>, StoreError> {
+        let mut records = Vec::with_capacity(ids.len());
+        for id in ids.into_iter().map(RequestId) {
+            // Requests are never deleted.
+            records.push(self.get(id).await?.ok_or(StoreError::Conflict(id))?);
+        }
+        Ok(records)
+    }
+}
+
+/// A record as it is stored, and its number.
+type Stored = (u64, String);
+
+fn failed(action: &'static str) -> impl FnOnce(DatabaseError) -> StoreError {
+    move |source| StoreError::Unavailable {
+        action,
+        source: source.into(),
     }
 }
 
 #[async_trait]
 impl Requests for SqliteRequests {
-    async fn create(&self, new: NewRequest) -> Result<Created, StoreError> {
-        let id = self.create_once(new).await?;
-        match id {
-            Made::New(record) => Ok(Created::New(*record)),
-            Made::Before(id) => {
-                // Requests are never deleted.
-                let record = self.get(id).await?.ok_or(StoreError::Conflict(id))?;
-                Ok(Created::Before(record))
-            }
+    async fn create(&self, new: NewBatch) -> Result<Created, StoreError> {
+        match self.create_once(new).await? {
+            Made::New(records) => Ok(Created::New(records)),
+            Made::Before(ids) => Ok(Created::Before(self.get_all(ids).await?)),
         }
     }
 
@@ -66,7 +147,7 @@ impl Requests for SqliteRequests {
             return Ok(None);
         };
         let text: Option<String> = self
-            .run("read the request", move |db| {
+            .read("read the request", move |db| {
                 db.prepare_cached("SELECT record FROM requests WHERE id = ?1")?
                     .query_row([key], |row| Ok(stored_text(row.get_ref(0)?).to_owned()))
                     .optional()
@@ -84,50 +165,148 @@ impl Requests for SqliteRequests {
         let text = record
             .to_stored()
             .map_err(|source| StoreError::Malformed { id, source })?;
+        let row = Row::of(&record);
         let (version, done) = (record.version, record.work.stage == Stage::Done);
         let ended_at = ended_at(&record);
+        let images: Vec<String> = record.facts.images().map(str::to_owned).collect();
+        let facets = self.facets.clone();
         let changed = self
             .run("save the request", move |db| {
-                db.prepare_cached(
-                    "UPDATE requests SET version = ?3, done = ?4, record = ?5, ended_at = ?6
-                     WHERE id = ?1 AND version = ?2",
-                )?
-                .execute(params![id.0, before, version, done, text, ended_at])
+                let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                let former = transaction
+                    .prepare_cached(
+                        "SELECT id, batch, state, kind, user, from_index, index_image
+                         FROM requests WHERE id = ?1 AND version = ?2",
+                    )?
+                    .query_row(params![id.0, before], facets_of)
+                    .optional()?;
+                let Some(former) = former else {
+                    return Ok(false);
+                };
+                transaction
+                    .prepare_cached(
+                        "UPDATE requests SET version = ?2, done = ?3, record = ?4, ended_at = ?5,
+                         state = ?6, index_image = ?7 WHERE id = ?1",
+                    )?
+                    .execute(params![
+                        id.0,
+                        version,
+                        done,
+                        text,
+                        ended_at,
+                        row.state,
+                        row.index_image
+                    ])?;
+                see(&transaction, &images)?;
+                let mut facets = facets.change();
+                transaction.commit()?;
+                facets.change(id, &former, &row);
+                Ok(true)
             })
             .await?;
-        if changed == 0 {
-            return Err(StoreError::Conflict(id));
+        match changed {
+            true => Ok(record),
+            false => Err(StoreError::Conflict(id)),
         }
-        Ok(record)
     }
 }
 
 #[async_trait]
 impl Listing for SqliteRequests {
-    async fn page(&self, query: PageQuery) -> Result<Page, StoreError> {
-        let skipped = query
-            .page
-            .saturating_sub(1)
-            .saturating_mul(query.per_page.into());
-        // An offset SQLite cannot hold is past every row.
-        let skipped = i64::try_from(skipped).unwrap_or(i64::MAX);
+    async fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
+        let (query, facets) = (query.clone(), self.facets.clone());
         let (rows, total) = self
-            .run("list the requests", move |db| {
+            .read("list the requests", move |db| {
+                let index = facets.look();
                 let transaction = db.transaction()?;
-                let total = transaction
-                    .prepare_cached("SELECT count(*) FROM requests")?
-                    .query_row([], |row| row.get(0))?;
-                let rows = rows(
-                    &transaction,
-                    "SELECT id, record FROM requests ORDER BY id DESC LIMIT ?1 OFFSET ?2",
-                    params![query.per_page, skipped],
-                )?;
+                // A transaction sees what is there at its first look.
+                let _: Option<i64> = transaction
+                    .prepare_cached("SELECT 1 FROM counters LIMIT 1")?
+                    .query_row([], |row| row.get(0))
+                    .optional()?;
+                let (ids, total) = index.page(&query.filters, query.page, query.per_page);
+                drop(index);
+                let mut statement =
+                    transaction.prepare_cached("SELECT record FROM requests WHERE id = ?1")?;
+                let mut rows = Vec::with_capacity(ids.len());
+                for id in ids {
+                    let text =
+                        |row: &rusqlite::Row<'_>| Ok(stored_text(row.get_ref(0)?).to_owned());
+                    rows.push((id, statement.query_row([id], text)?));
+                }
                 Ok((rows, total))
             })
             .await?;
         let items = rows.into_iter().map(listed).collect();
         Ok(Page { items, total })
     }
+
+    async fn is_seen(&self, sought: Sought<'_>) -> Result<bool, StoreError> {
+        let (text, is_prefix) = match sought {
+            Sought::Image(image) => (image.to_owned(), false),
+            Sought::Prefix(prefix) => (prefix.to_owned(), true),
+        };
+        self.read("look for an image", move |db| {
+            let found: Option<String> = db
+                .prepare_cached("SELECT name FROM images WHERE name >= ?1 ORDER BY name LIMIT 1")?
+                .query_row([&text], |row| row.get(0))
+                .optional()?;
+            Ok(found.is_some_and(|name| match is_prefix {
+                true => name.starts_with(&text),
+                false => name == text,
+            }))
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl OperatorStore for SqliteRequests {
+    async fn remember(&self, operators: &Operators) -> Result<(), StoreError> {
+        let operators = operators.clone();
+        self.run("record operators", move |db| {
+            let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for pair in &operators {
+                transaction
+                    .prepare_cached(
+                        "INSERT OR REPLACE INTO operators (bundle, operator) VALUES (?1, ?2)",
+                    )?
+                    .execute(pair)?;
+            }
+            transaction.commit()
+        })
+        .await
+    }
+
+    async fn of(&self, bundles: &BTreeSet<&str>) -> Result<Operators, StoreError> {
+        if bundles.is_empty() {
+            return Ok(Operators::new());
+        }
+        let bundles: Vec<String> = bundles.iter().map(|bundle| (*bundle).to_owned()).collect();
+        self.read("look for operators", move |db| {
+            let mut statement =
+                db.prepare_cached("SELECT operator FROM operators WHERE bundle = ?1")?;
+            let mut found = Operators::new();
+            for bundle in bundles {
+                let operator = statement.query_row([&bundle], |row| row.get(0));
+                if let Some(operator) = operator.optional()? {
+                    found.insert(bundle, operator);
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+}
+
+/// Notes that images are used.
+fn see(transaction: &Transaction<'_>, images: &[String]) -> rusqlite::Result<()> {
+    let mut statement =
+        transaction.prepare_cached("INSERT OR IGNORE INTO images (name) VALUES (?1)")?;
+    for image in images {
+        statement.execute([image])?;
+    }
+    Ok(())
 }
 
 #[async_trait]
@@ -170,8 +349,8 @@ impl Sweeps for SqliteRequests {
 
 /// What a creation came to.
 enum Made {
-    New(Box<Record>),
-    Before(RequestId),
+    New(Vec<Record>),
+    Before(Vec<u64>),
 }
 
 /// How long a key made a second creation none, microseconds: fourteen days, as long as a queue of
@@ -179,48 +358,84 @@ enum Made {
 const ONCE_LIFE: i64 = 14 * 24 * 60 * 60 * 1_000_000;
 
 impl SqliteRequests {
-    async fn create_once(&self, new: NewRequest) -> Result<Made, StoreError> {
-        self.run("store the new request", move |db| {
+    async fn create_once(&self, new: NewBatch) -> Result<Made, StoreError> {
+        let facets = self.facets.clone();
+        self.run("store the new requests", move |db| {
             let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let now = new.now.as_microsecond();
             if let Some(key) = &new.once {
                 transaction
                     .prepare_cached("DELETE FROM once WHERE used_at < ?1")?
                     .execute([now.saturating_sub(ONCE_LIFE)])?;
-                let before = transaction
-                    .prepare_cached("SELECT request FROM once WHERE key = ?1")?
-                    .query_row([key], |row| row.get(0))
-                    .optional()?;
-                if let Some(id) = before {
-                    return Ok(Made::Before(RequestId(id)));
+                let before = made_before(&transaction, key)?;
+                if !before.is_empty() {
+                    return Ok(Made::Before(before));
                 }
             }
             // The counters roll back with the rest, so a failed creation uses no number up.
-            let id = RequestId(count_up(&transaction, "request")?);
-            let batch = BatchId(count_up(&transaction, "batch")?);
+            let count = new.requests.len() as u64;
+            let last = count_up(&transaction, "request", count)?;
+            let first = RequestId(last - count + 1);
+            let batch = BatchId(count_up(&transaction, "batch", 1)?);
             if let Some(key) = &new.once {
                 transaction
                     .prepare_cached("INSERT INTO once (key, request, used_at) VALUES (?1, ?2, ?3)")?
-                    .execute(params![key, id.0, now])?;
+                    .execute(params![key, first.0, now])?;
             }
-            let record = new.into_record(id, batch);
-            transaction
-                .prepare_cached(
-                    "INSERT INTO requests (id, version, done, record) VALUES (?1, ?2, ?3, ?4)",
-                )?
-                .execute(params![
-                    record.id.0,
-                    record.version,
-                    record.work.stage == Stage::Done,
-                    record
-                        .to_stored()
-                        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?
-                ])?;
+            let records = new.into_records(first, batch);
+            let rows: Vec<Row> = records.iter().map(Row::of).collect();
+            for (record, row) in records.iter().zip(&rows) {
+                insert(&transaction, record, row)?;
+                let images: Vec<String> = record.images().into_iter().map(str::to_owned).collect();
+                see(&transaction, &images)?;
+            }
+            let mut facets = facets.change();
             transaction.commit()?;
-            Ok(Made::New(Box::new(record)))
+            for (record, row) in records.iter().zip(&rows) {
+                facets.insert(record.id, row);
+            }
+            Ok(Made::New(records))
         })
         .await
     }
+}
+
+/// The requests of the batch whose first one was made under this key.
+fn made_before(transaction: &Transaction<'_>, key: &str) -> rusqlite::Result<Vec<u64>> {
+    transaction
+        .prepare_cached(
+            "SELECT other.id FROM once
+             JOIN requests AS first ON first.id = once.request
+             JOIN requests AS other ON other.id >= first.id AND other.batch IS first.batch
+             WHERE once.key = ?1 ORDER BY other.id",
+        )?
+        .query_map([key], |row| row.get(0))?
+        .collect()
+}
+
+fn insert(transaction: &Transaction<'_>, record: &Record, row: &Row) -> rusqlite::Result<()> {
+    let text = record
+        .to_stored()
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    transaction
+        .prepare_cached(
+            "INSERT INTO requests
+             (id, version, done, record, batch, state, kind, user, from_index, index_image)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            record.id.0,
+            record.version,
+            record.work.stage == Stage::Done,
+            text,
+            row.batch,
+            row.state,
+            row.kind,
+            row.user,
+            row.from_index,
+            row.index_image
+        ])?;
+    Ok(())
 }
 
 /// When a request ended whose temporary data is still there; nothing for others.
@@ -229,18 +444,22 @@ fn ended_at(record: &Record) -> Option<i64> {
     kept.then(|| record.updated().as_microsecond())
 }
 
-/// The next number of a sequence.
-pub(crate) fn count_up(transaction: &Transaction<'_>, name: &str) -> rusqlite::Result<u64> {
+/// Takes the next `count` numbers of a sequence, and gives the last.
+pub(crate) fn count_up(
+    transaction: &Transaction<'_>,
+    name: &str,
+    count: u64,
+) -> rusqlite::Result<u64> {
     transaction
-        .prepare_cached("UPDATE counters SET value = value + 1 WHERE name = ?1 RETURNING value")?
-        .query_row([name], |row| row.get(0))
+        .prepare_cached("UPDATE counters SET value = value + ?2 WHERE name = ?1 RETURNING value")?
+        .query_row(params![name, count], |row| row.get(0))
 }
 
 fn rows(
     transaction: &Transaction<'_>,
     sql: &str,
     parameters: impl rusqlite::Params,
-) -> rusqlite::Result<Vec<Row>> {
+) -> rusqlite::Result<Vec<Stored>> {
     transaction
         .prepare_cached(sql)?
         .query_map(parameters, |row| {
@@ -259,6 +478,6 @@ pub(crate) fn stored_text(value: ValueRef<'_>) -> &str {
     }
 }
 
-fn listed((id, text): Row) -> Listed {
+fn listed((id, text): Stored) -> Listed {
     Unreadable::listed(RequestId(id), Record::from_stored(&text))
 }

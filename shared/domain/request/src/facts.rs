@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use iib_oci::Arch;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::{Scope, Unknown};
 
@@ -16,7 +16,7 @@ use crate::{Scope, Unknown};
 pub struct Facts {
     /// Architectures of the result, sorted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub arches: Option<Vec<Arch>>,
+    pub arches: Option<Vec<String>>,
     /// The binary image used, as written by the user or the settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binary_image: Option<String>,
@@ -29,9 +29,9 @@ pub struct Facts {
     /// Bundles of the request by package.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle_mapping: Option<BTreeMap<String, Vec<String>>>,
-    /// The settled scope.
+    /// The settled scope; a worker elsewhere may send any text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub distribution_scope: Option<Scope>,
+    pub distribution_scope: Option<String>,
     /// The result, for users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index_image: Option<String>,
@@ -44,12 +44,83 @@ pub struct Facts {
     /// The same, pinned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub internal_index_image_copy_resolved: Option<String>,
+    /// The bundle that was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle_image: Option<String>,
+    /// `from_bundle_image`, pinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_bundle_image_resolved: Option<String>,
+    /// `parent_bundle_image`, pinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_bundle_image_resolved: Option<String>,
+    /// `source_from_index`, pinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_from_index_resolved: Option<String>,
+    /// `target_index`, pinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_index_resolved: Option<String>,
+    /// A fragment that a worker named, in the older form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fbc_fragment: Option<String>,
+    /// The same, pinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fbc_fragment_resolved: Option<String>,
+    /// The fragments of the request, pinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fbc_fragments_resolved: Option<Vec<String>>,
+    /// A JSON text that only workers of old send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub omps_operator_version: Option<String>,
     /// What a newer version noted.
     #[serde(flatten)]
     pub unknown: Unknown,
 }
 
 impl Facts {
+    /// What is known from the beginning: what was asked for, where that is shown in the place of what
+    /// will be settled.
+    pub(crate) fn of_inputs(binary_image: Option<&str>, scope: Option<Scope>) -> Self {
+        Self {
+            binary_image: binary_image.map(str::to_owned),
+            distribution_scope: scope.map(|scope| scope.to_string()),
+            ..Self::default()
+        }
+    }
+
+    /// The value of [`Facts::omps_operator_version`]; nothing is `{}`.
+    pub(crate) fn omps_operator_version(&self) -> Value {
+        let text = self.omps_operator_version.as_deref();
+        let value = text.and_then(|text| serde_json::from_str(text).ok());
+        value.unwrap_or(Value::Object(Map::new()))
+    }
+
+    /// The images in them.
+    pub fn images(&self) -> impl Iterator<Item = &str> {
+        let single = [
+            &self.binary_image,
+            &self.binary_image_resolved,
+            &self.from_index_resolved,
+            &self.index_image,
+            &self.index_image_resolved,
+            &self.internal_index_image_copy,
+            &self.internal_index_image_copy_resolved,
+            &self.bundle_image,
+            &self.from_bundle_image_resolved,
+            &self.parent_bundle_image_resolved,
+            &self.source_from_index_resolved,
+            &self.target_index_resolved,
+            &self.fbc_fragment,
+            &self.fbc_fragment_resolved,
+        ];
+        let lists = self.fbc_fragments_resolved.iter().flatten();
+        let mapped = self.bundle_mapping.iter().flat_map(BTreeMap::values);
+        let single = single.into_iter().flatten();
+        single
+            .chain(lists)
+            .chain(mapped.flatten())
+            .map(String::as_str)
+    }
+
     /// Takes over what is known in `newer`.
     pub fn merge(&mut self, newer: &Self) {
         fn take<T: Clone>(known: &mut Option<T>, newer: &Option<T>) {
@@ -69,6 +140,15 @@ impl Facts {
             index_image_resolved,
             internal_index_image_copy,
             internal_index_image_copy_resolved,
+            bundle_image,
+            from_bundle_image_resolved,
+            parent_bundle_image_resolved,
+            source_from_index_resolved,
+            target_index_resolved,
+            fbc_fragment,
+            fbc_fragment_resolved,
+            fbc_fragments_resolved,
+            omps_operator_version,
             // A change is made by this version, which knows all it says.
             unknown: _,
         } = newer;
@@ -89,5 +169,23 @@ impl Facts {
             &mut self.internal_index_image_copy_resolved,
             internal_index_image_copy_resolved,
         );
+        take(&mut self.bundle_image, bundle_image);
+        take(
+            &mut self.from_bundle_image_resolved,
+            from_bundle_image_resolved,
+        );
+        take(
+            &mut self.parent_bundle_image_resolved,
+            parent_bundle_image_resolved,
+        );
+        take(
+            &mut self.source_from_index_resolved,
+            source_from_index_resolved,
+        );
+        take(&mut self.target_index_resolved, target_index_resolved);
+        take(&mut self.fbc_fragment, fbc_fragment);
+        take(&mut self.fbc_fragment_resolved, fbc_fragment_resolved);
+        take(&mut self.fbc_fragments_resolved, fbc_fragments_resolved);
+        take(&mut self.omps_operator_version, omps_operator_version);
     }
 }

@@ -8,8 +8,10 @@ mod host;
 mod ids;
 mod kinds;
 mod listing;
+mod patch;
 mod payload;
 mod plan;
+mod proxies;
 mod record;
 mod refusal;
 mod scope;
@@ -29,10 +31,15 @@ pub use created::created_after;
 pub use facts::Facts;
 pub use host::is_host;
 pub use ids::{BatchId, RequestId};
-pub use kinds::{AddRequest, CreateEmptyIndex, KINDS, KindRow, Request};
-pub use listing::{ListingQuery, Meta};
-pub use payload::{OVERWRITE_TOKEN, Payload, ReadContext};
+pub use kinds::{
+    AddDeprecations, AddRequest, Annotations, BATCHES, BatchRow, CreateEmptyIndex, FbcOperations,
+    KINDS, KindRow, MergeIndexImage, RecursiveRelatedBundles, RegenerateBundle, Request, RmRequest,
+};
+pub use listing::{Facets, Filters, Meta, Sought, Window};
+pub use patch::{Members, Patch};
+pub use payload::{Payload, ReadContext};
 pub use plan::{Built, BuiltLayer, IndexForm, IndexPlan, IndexToRead, PinnedBundle, Plan};
+pub use proxies::{NoNetwork, TrustedProxies};
 pub use record::{Record, RecordError};
 pub use refusal::{Refusal, Rule};
 pub use scope::{Scope, ScopeError};
@@ -43,5 +50,5 @@ pub use task::Task;
 pub use unknown::Unknown;
 pub use update::{NewState, Update};
 pub use upload::{NoUploadKind, SecretRef, UploadKind};
-pub use view::{Form, Stub, View, log_expiration};
+pub use view::{Form, Operators, Shown, Stub, View, log_expiration};
 pub use work::{Lease, LeaseToken, Nudged, Work};

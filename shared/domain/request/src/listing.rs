@@ -1,26 +1,191 @@
-//! Pages of requests: what is asked for and where the other pages are (spec rest-api §7).
+//! Pages of requests: which are asked for, and where the other pages are (spec rest-api §7).
 
 use serde::Serialize;
 
-use crate::{ApiSettings, Form, Refusal, Rule};
+use crate::{ApiSettings, BatchId, Form, KINDS, Record, Refusal, Rule, State};
 
 /// Requests on a page if nobody says how many.
 const DEFAULT_PER_PAGE: u32 = 20;
 
-/// Filters of the reference. An empty value means no filter, but for `batch`.
-const FILTERS: [&str; 7] = [
-    "state",
-    "batch",
-    "request_type",
-    "user",
-    "from_index",
-    "from_index_startswith",
-    "index_image",
-];
+/// A type that the reference lists among the others; no request is of it.
+const GENERIC: &str = "generic";
 
-/// What `GET /builds` asks for.
+/// What a listing may look for in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ListingQuery {
+pub struct Facets<'a> {
+    /// Its state.
+    pub state: State,
+    /// Its batch.
+    pub batch: BatchId,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Who asked.
+    pub user: Option<&'a str>,
+    /// The index it starts from, if its kind is found by that.
+    pub from_index: Option<&'a str>,
+    /// Its result, if its kind is found by that.
+    pub index_image: Option<&'a str>,
+}
+
+impl Record {
+    /// What a listing may look for in this request: indexes are looked for in requests of some kinds
+    /// only.
+    pub fn facets(&self) -> Facets<'_> {
+        let kind = self.request.name();
+        let result = self.facts.index_image.as_deref();
+        Facets {
+            state: self.state(),
+            batch: self.batch,
+            kind,
+            user: self.user.as_deref(),
+            from_index: self.request.listed_index(),
+            index_image: result.filter(|_| self.request.is_found_by_result()),
+        }
+    }
+}
+
+/// Which requests are asked for: those that all of it holds for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Filters {
+    /// In this state.
+    pub state: Option<State>,
+    /// In this batch.
+    pub batch: Option<BatchId>,
+    /// Of this kind.
+    pub kind: Option<&'static str>,
+    /// Asked for by this user.
+    pub user: Option<String>,
+    /// Starting from this index.
+    pub from_index: Option<String>,
+    /// Starting from an index whose pull spec begins so.
+    pub from_index_prefix: Option<String>,
+    /// With this result.
+    pub index_image: Option<String>,
+}
+
+/// An image that a filter names. That nobody has used it is a fault of the call; otherwise a call
+/// with a slip in it would find nothing, and look right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sought<'a> {
+    /// This image.
+    Image(&'a str),
+    /// One whose pull spec begins so.
+    Prefix(&'a str),
+}
+
+impl Filters {
+    /// Reads the filters of a query. Of repeated names the first counts; unknown names are ignored,
+    /// and so are empty values but for that of `batch`.
+    ///
+    /// # Errors
+    /// [`Refusal`], in the order of the reference.
+    pub fn read(query: &[(String, String)]) -> Result<Self, Refusal> {
+        let text = |name| value(query, name).filter(|text| !text.is_empty());
+        let owned = |name| text(name).map(str::to_owned);
+        Ok(Self {
+            state: text("state").map(State::read).transpose()?,
+            batch: value(query, "batch").map(batch).transpose()?,
+            kind: text("request_type").map(kind).transpose()?,
+            user: owned("user"),
+            from_index: owned("from_index"),
+            from_index_prefix: owned("from_index_startswith"),
+            index_image: owned("index_image"),
+        })
+    }
+
+    /// The images that they name, in the order in which they are looked at, each with what is said
+    /// where nobody has used it.
+    pub fn sought(&self) -> Vec<(Sought<'_>, Refusal)> {
+        let unseen = |field, text: String| Refusal::new(Rule::Choice, field, text);
+        let mut sought = Vec::new();
+        if let Some(image) = &self.from_index {
+            let text = format!("from_index {image} is not a valid index image");
+            sought.push((Sought::Image(image), unseen("from_index", text)));
+        }
+        if let Some(prefix) = &self.from_index_prefix {
+            let text = format!("Can't find any from_index starting with {prefix}");
+            sought.push((
+                Sought::Prefix(prefix),
+                unseen("from_index_startswith", text),
+            ));
+        }
+        if let Some(image) = &self.index_image {
+            let text = format!("{image} is not a valid index image");
+            sought.push((Sought::Image(image), unseen("index_image", text)));
+        }
+        sought
+    }
+
+    /// Whether a request is among those asked for.
+    pub fn hold_for(&self, facets: &Facets<'_>) -> bool {
+        fn same<T: PartialEq + ?Sized>(wanted: Option<&T>, found: Option<&T>) -> bool {
+            wanted.is_none() || wanted == found
+        }
+        let begins = |prefix: &String| {
+            let index = facets.from_index;
+            index.is_some_and(|index| index.starts_with(prefix.as_str()))
+        };
+        same(self.state.as_ref(), Some(&facets.state))
+            && same(self.batch.as_ref(), Some(&facets.batch))
+            && same(self.kind, Some(facets.kind))
+            && same(self.user.as_deref(), facets.user)
+            && same(self.from_index.as_deref(), facets.from_index)
+            && self.from_index_prefix.as_ref().is_none_or(begins)
+            && same(self.index_image.as_deref(), facets.index_image)
+    }
+
+    /// The filters as a query has them, in the order of the reference.
+    fn query(&self) -> Vec<(&'static str, String)> {
+        let pairs = [
+            ("state", self.state.map(|state| state.to_string())),
+            ("batch", self.batch.map(|batch| batch.to_string())),
+            ("request_type", self.kind.map(str::to_owned)),
+            ("user", self.user.clone()),
+            ("from_index", self.from_index.clone()),
+            ("from_index_startswith", self.from_index_prefix.clone()),
+            ("index_image", self.index_image.clone()),
+        ];
+        let given = pairs.into_iter();
+        given
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
+    }
+}
+
+/// The value of a parameter; of repeated ones the first.
+fn value<'a>(query: &'a [(String, String)], wanted: &str) -> Option<&'a str> {
+    let mut pairs = query.iter();
+    pairs.find_map(|(name, value)| (name == wanted).then_some(value.as_str()))
+}
+
+fn batch(text: &str) -> Result<BatchId, Refusal> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    let number = text.parse().ok().filter(|number| digits && *number > 0);
+    number.map(BatchId).ok_or_else(|| {
+        let text = "The batch must be a positive integer";
+        Refusal::new(Rule::Choice, "batch", text)
+    })
+}
+
+fn kind(text: &str) -> Result<&'static str, Refusal> {
+    let names = || {
+        [GENERIC]
+            .into_iter()
+            .chain(KINDS.iter().map(|kind| kind.name))
+    };
+    names().find(|name| *name == text).ok_or_else(|| {
+        let names: Vec<&str> = names().collect();
+        let text = format!(
+            "{text} is not a valid build request type. Valid request_types are: {}",
+            names.join(", ")
+        );
+        Refusal::new(Rule::Choice, "request_type", text)
+    })
+}
+
+/// Which page is asked for, and how much is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
     /// Number of the page, from 1.
     pub page: u32,
     /// Requests on a page, from 1.
@@ -42,49 +207,45 @@ pub struct Meta {
     total: u64,
 }
 
-impl ListingQuery {
-    /// Reads a query. Of repeated names the first counts; unknown names are ignored.
+impl Window {
+    /// Reads a query.
     ///
     /// # Errors
-    /// [`Rule::NoSuchPage`] for a page or page size that is no number from 1, and
-    /// [`Rule::NoSuchFilter`].
+    /// [`Rule::NoSuchPage`] for a page or page size that is no number from 1.
     pub fn read(query: &[(String, String)], settings: &ApiSettings) -> Result<Self, Refusal> {
-        let value = |wanted: &str| {
-            let mut pairs = query.iter();
-            pairs.find_map(|(name, value)| (name == wanted).then_some(value.as_str()))
-        };
-        for filter in FILTERS {
-            if value(filter).is_some_and(|value| !value.is_empty() || filter == "batch") {
-                // To pass over it would show requests that were not asked for.
-                let text = format!(
-                    "The filter \"{filter}\" is not supported by this version: leave it out"
-                );
-                return Err(Refusal::new(Rule::NoSuchFilter, filter, text));
-            }
-        }
-        let form = match value("verbose") {
+        let form = match value(query, "verbose") {
             Some(text) if text == "1" || text.eq_ignore_ascii_case("true") => Form::Verbose,
             Some(_) | None => Form::Short,
         };
-        let per_page = number(value("per_page"), DEFAULT_PER_PAGE)?;
+        let per_page = number(value(query, "per_page"), DEFAULT_PER_PAGE)?;
         Ok(Self {
-            page: number(value("page"), 1)?,
+            page: number(value(query, "page"), 1)?,
             per_page: per_page.min(settings.max_per_page).max(1),
             form,
         })
     }
 
-    /// Places the page among all pages; `builds` is the absolute URL of the listing.
+    /// Places the page among all pages that the filters find; `builds` is the absolute URL of the
+    /// listing.
     ///
     /// # Errors
     /// [`Rule::NoSuchPage`] past the end. The first page is always there.
-    pub fn meta(&self, total: u64, builds: &str) -> Result<Meta, Refusal> {
+    pub fn meta(&self, total: u64, builds: &str, filters: &Filters) -> Result<Meta, Refusal> {
         let pages = total.div_ceil(u64::from(self.per_page));
         let page = u64::from(self.page);
         if page > pages.max(1) {
             return Err(Refusal::no_such_page());
         }
-        let url = |page: u64| format!("{builds}?page={page}&per_page={}", self.per_page);
+        let filters = filters.query();
+        let url = |page: u64| {
+            let base = format!("{builds}?");
+            let at = base.len();
+            form_urlencoded::Serializer::for_suffix(base, at)
+                .append_pair("page", &page.to_string())
+                .append_pair("per_page", &self.per_page.to_string())
+                .extend_pairs(&filters)
+                .finish()
+        };
         Ok(Meta {
             first: url(1),
             last: url(pages),

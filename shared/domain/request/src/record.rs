@@ -2,15 +2,15 @@
 
 pub(crate) mod format;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use iib_oci::Digest;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BatchId, Built, Facts, LeaseToken, Outcome, Plan, Request, RequestId, SecretRef, Stage, State,
-    StateEntry, Transition, Unknown, Update, Work,
+    Annotations, BaseUrl, BatchId, Built, Facts, LeaseToken, Outcome, Plan, Request, RequestId,
+    SecretRef, Stage, State, StateEntry, Transition, Unknown, Update, Work,
 };
 
 pub use format::RecordError;
@@ -31,6 +31,12 @@ pub struct Record {
     /// Who asked, if known.
     #[serde(default)]
     pub user: Option<String>,
+    /// The address under which it was asked for; URLs that are not in an answer begin with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<BaseUrl>,
+    /// What was noted on its batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<Annotations>,
     /// What is asked for.
     pub request: Request,
     /// Where the work stands.
@@ -79,6 +85,8 @@ impl Record {
             id,
             batch,
             user,
+            asked_at: None,
+            annotations: None,
             request,
             work: Work::queued(),
             version: 1,
@@ -121,6 +129,12 @@ impl Record {
     /// no more than the states.
     pub fn due(&self) -> Timestamp {
         self.work.due.unwrap_or_default().max(self.updated())
+    }
+
+    /// The images that it uses in any role, which is what a listing calls seen (spec rest-api §7).
+    pub fn images(&self) -> BTreeSet<&str> {
+        let named = self.request.images().into_iter().map(|(_, image)| image);
+        named.chain(self.facts.images()).collect()
     }
 
     /// Takes in a change. A final state stays (spec rest-api §6), and a state that came in this round

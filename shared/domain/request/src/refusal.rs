@@ -42,10 +42,10 @@ pub enum Rule {
     NotAllowed,
     /// A known user may overwrite with a token only (§2).
     TokenNeeded,
+    /// A request that has ended stays in its state (§6, §8).
+    FinalState,
     /// There is no such page (§7).
     NoSuchPage,
-    /// A filter that this version does not have.
-    NoSuchFilter,
 }
 
 impl Rule {
@@ -63,7 +63,7 @@ impl Rule {
             | Self::Tag
             | Self::TooMany
             | Self::Host
-            | Self::NoSuchFilter => 400,
+            | Self::FinalState => 400,
         }
     }
 }
@@ -113,6 +113,29 @@ impl Refusal {
     pub(crate) fn parameter_is_not(field: &'static str, wanted: &str) -> Self {
         let text = format!("The \"{field}\" parameter must be {wanted}");
         Self::new(Rule::Type, field, text)
+    }
+
+    /// A parameter of another type than it has: `a string`, `a boolean` (§4.9).
+    pub(crate) fn value_is_not(field: &'static str, wanted: &str) -> Self {
+        let text = format!("The \"{field}\" value must be {wanted}");
+        Self::new(Rule::Type, field, text)
+    }
+
+    /// A parameter that has to be an object (§4.6, §4.8, §4.10).
+    pub(crate) fn not_an_object(field: &'static str) -> Self {
+        let text = format!("The value of \"{field}\" must be a JSON object");
+        Self::new(Rule::Type, field, text)
+    }
+
+    /// The same refusal for the build request of a batch with this index; one that is about rights says
+    /// it of the whole call (§4.8).
+    pub(crate) fn in_batch(self, index: usize) -> Self {
+        if self.status() != 400 {
+            return self;
+        }
+        let text = self.text.strip_suffix('.').unwrap_or(&self.text);
+        let text = format!("{text}. This occurred on the build request in index {index}.");
+        Self { text, ..self }
     }
 
     /// An image at a host that this service does not speak to.

@@ -1,11 +1,12 @@
 //! Settings that rules depend on. Where they come from is the edge's business.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::BaseUrl;
+use crate::{BaseUrl, TrustedProxies};
 
 /// Binary images by scope (`prod`, `stage`, `dev`) and index version (`v4.6`).
 pub type BinaryImages = BTreeMap<String, BTreeMap<String, String>>;
@@ -22,6 +23,25 @@ pub struct ApiSettings {
     pub data_days_to_live: u32,
     /// Most bundles of one request: more would not fit into a stage's time.
     pub max_bundles: u32,
+    /// Most build requests of one batch.
+    pub max_batch: u32,
+    /// Users who may change requests from outside.
+    pub worker_usernames: Vec<String>,
+    /// Whether build logs are offered to those who read.
+    pub offer_logs: bool,
+    /// Whether the bundles that a regenerated bundle refers to are.
+    pub offer_related_bundles: bool,
+    /// Folder of the logs of requests that have ended, as `<id>.log`; none: they are with the other
+    /// artifacts.
+    pub logs_folder: Option<PathBuf>,
+    /// Folder of related bundles, as `<id>_related_bundles.json`; likewise.
+    pub related_bundles_folder: Option<PathBuf>,
+    /// Folder of nested bundles, as `<id>_recursive_related_bundles.json`; likewise.
+    pub nested_bundles_folder: Option<PathBuf>,
+    /// Proxies in front of the service whose word for who calls is taken.
+    pub trusted_proxies: Vec<TrustedProxies>,
+    /// The header in which they say it.
+    pub trusted_user_header: Option<String>,
     /// Values `graph_update_mode` may have.
     pub graph_mode_options: Vec<String>,
     /// Indexes that may be changed with a `graph_update_mode`.
@@ -43,6 +63,15 @@ impl Default for ApiSettings {
             max_per_page: 20,
             data_days_to_live: 3,
             max_bundles: 500,
+            max_batch: 500,
+            worker_usernames: Vec::new(),
+            offer_logs: true,
+            offer_related_bundles: true,
+            logs_folder: None,
+            related_bundles_folder: None,
+            nested_bundles_folder: None,
+            trusted_proxies: Vec::new(),
+            trusted_user_header: None,
             graph_mode_options: ["replaces", "semver", "semver-skippatch"]
                 .map(Into::into)
                 .into(),

@@ -5,7 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::Unknown;
+use crate::refusal::Rule;
+use crate::{Refusal, Unknown};
 
 /// The state of a request as the API shows it (spec rest-api §6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -30,6 +31,17 @@ impl State {
             Self::Complete => "complete",
             Self::Failed => "failed",
         }
+    }
+
+    /// Reads the name that the API uses (spec rest-api §7).
+    pub(crate) fn read(text: &str) -> Result<Self, Refusal> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|state| state.as_str() == text).ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str).join(", ");
+            let text =
+                format!("{text} is not a valid build request state. Valid states are: {names}");
+            Refusal::new(Rule::Choice, "state", text)
+        })
     }
 
     /// Nothing follows this state.

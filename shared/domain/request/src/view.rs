@@ -1,12 +1,12 @@
 //! A request as the API shows it (spec rest-api §5).
 
-use iib_oci::Arch;
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::kinds::OfKind;
-use crate::{ApiSettings, BatchId, Facts, Record, RequestId, Scope, State, StateEntry};
+use crate::{Annotations, ApiSettings, BatchId, Facts, Record, RequestId, State, StateEntry};
 
 /// How much of a request is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,14 +17,80 @@ pub enum Form {
     Verbose,
 }
 
+/// The operators of bundles, as they are recorded for all requests.
+pub type Operators = BTreeMap<String, String>;
+
+/// A request that is shown, and what its documents depend on.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// The request.
+    pub record: &'a Record,
+    /// The operators of its bundles, as far as they are recorded.
+    pub operators: &'a Operators,
+    /// The absolute URL of the listing, without a trailing slash.
+    pub builds: &'a str,
+    /// Settings of the API.
+    pub settings: &'a ApiSettings,
+}
+
+impl<'a> Shown<'a> {
+    pub(crate) fn facts(&self) -> &'a Facts {
+        &self.record.facts
+    }
+
+    /// The URL of a document of this request.
+    pub(crate) fn url(&self, document: &str) -> String {
+        format!("{}/{}/{document}", self.builds, self.record.id)
+    }
+
+    /// Its related bundles, where they are kept.
+    pub(crate) fn related_bundles(&self) -> Option<Document> {
+        let kept = self.settings.offer_related_bundles;
+        kept.then(|| self.document("related_bundles"))
+    }
+
+    /// Its nested bundles.
+    pub(crate) fn nested_bundles(&self) -> Document {
+        self.document("nested-bundles")
+    }
+
+    fn document(&self, name: &str) -> Document {
+        Document {
+            url: self.url(name),
+            expiration: time(log_expiration(self.record, self.settings)),
+        }
+    }
+
+    /// Bundles by their operators: as they are recorded, else as the work of this request found out.
+    /// Those without one are left out.
+    pub(crate) fn operators_of(&self, bundles: &'a [String]) -> BTreeMap<&'a str, Vec<&'a str>> {
+        let found = self.facts().bundle_mapping.iter().flatten();
+        let found = found.flat_map(|(operator, bundles)| {
+            bundles
+                .iter()
+                .map(move |bundle| (bundle.as_str(), operator.as_str()))
+        });
+        let found: BTreeMap<&str, &str> = found.collect();
+        let mut mapping: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for bundle in bundles {
+            let recorded = self.operators.get(bundle).map(String::as_str);
+            if let Some(operator) = recorded.or_else(|| found.get(bundle.as_str()).copied()) {
+                mapping.entry(operator).or_default().push(bundle);
+            }
+        }
+        mapping
+    }
+}
+
 /// A request as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
+#[expect(missing_debug_implementations, reason = "it is only written")]
 pub struct View<'a> {
     id: RequestId,
     batch: BatchId,
     request_type: &'static str,
     user: Option<&'a str>,
-    arches: &'a [Arch],
+    arches: &'a [String],
     #[serde(flatten)]
     latest: Entry<'a>,
     #[serde(flatten)]
@@ -40,28 +106,38 @@ struct Entry<'a> {
     updated: String,
 }
 
-/// What index requests show (spec rest-api §5).
+/// What every request shows whose result is an index (spec rest-api §5).
 #[derive(Debug, Serialize)]
-pub(crate) struct Index<'a> {
+pub(crate) struct Base<'a> {
     binary_image: Option<&'a str>,
     binary_image_resolved: Option<&'a str>,
-    from_index: Option<&'a str>,
-    from_index_resolved: Option<&'a str>,
     index_image: Option<&'a str>,
-    index_image_resolved: Option<&'a str>,
-    distribution_scope: Option<Scope>,
 }
 
-impl<'a> Index<'a> {
-    pub(crate) fn new(from_index: Option<&'a str>, facts: &'a Facts) -> Self {
+impl<'a> Base<'a> {
+    pub(crate) fn new(facts: &'a Facts) -> Self {
         Self {
             binary_image: facts.binary_image.as_deref(),
             binary_image_resolved: facts.binary_image_resolved.as_deref(),
+            index_image: facts.index_image.as_deref(),
+        }
+    }
+}
+
+/// What those show besides that are made from one index.
+#[derive(Debug, Serialize)]
+pub(crate) struct From<'a> {
+    from_index: Option<&'a str>,
+    from_index_resolved: Option<&'a str>,
+    index_image_resolved: Option<&'a str>,
+}
+
+impl<'a> From<'a> {
+    pub(crate) fn new(from_index: Option<&'a str>, facts: &'a Facts) -> Self {
+        Self {
             from_index,
             from_index_resolved: facts.from_index_resolved.as_deref(),
-            index_image: facts.index_image.as_deref(),
             index_image_resolved: facts.index_image_resolved.as_deref(),
-            distribution_scope: facts.distribution_scope,
         }
     }
 }
@@ -84,31 +160,29 @@ impl<'a> Copies<'a> {
 
 #[derive(Debug, Serialize)]
 struct Verbose<'a> {
-    /// Only batch calls can set them.
-    batch_annotations: Option<Map<String, Value>>,
+    batch_annotations: Option<&'a Annotations>,
     state_history: Vec<Entry<'a>>,
-    logs: Document,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logs: Option<Document>,
 }
 
 /// A document and how long it is kept.
 #[derive(Debug, Serialize)]
-struct Document {
+pub(crate) struct Document {
     url: String,
     expiration: String,
 }
 
 impl<'a> View<'a> {
-    /// Shows a request. `builds` is the absolute URL of the listing, without a trailing slash.
-    pub fn new(record: &'a Record, form: Form, builds: &str, settings: &ApiSettings) -> Self {
+    /// Shows a request.
+    pub fn new(shown: Shown<'a>, form: Form) -> Self {
+        let record = shown.record;
         let verbose = match form {
             Form::Short => None,
             Form::Verbose => Some(Verbose {
-                batch_annotations: None,
+                batch_annotations: record.annotations.as_ref(),
                 state_history: record.history.iter().rev().map(entry).collect(),
-                logs: Document {
-                    url: format!("{builds}/{}/logs", record.id),
-                    expiration: time(log_expiration(record, settings)),
-                },
+                logs: shown.settings.offer_logs.then(|| shown.document("logs")),
             }),
         };
         Self {
@@ -122,7 +196,7 @@ impl<'a> View<'a> {
                 state_reason: record.state_reason(),
                 updated: time(record.updated()),
             },
-            of_kind: OfKind(record),
+            of_kind: OfKind(shown),
             verbose,
         }
     }

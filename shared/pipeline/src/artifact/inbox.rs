@@ -3,12 +3,12 @@
 use bytes::BytesMut;
 use futures::TryStreamExt;
 use iib_ports::{ArtifactError, ArtifactKey, Class, Classify};
-use iib_request::{Form, KINDS, KindRow, Payload, Record, Refusal, View};
+use iib_request::{Form, KINDS, KindRow, Payload, Record, Refusal, Shown, View};
 use serde_json::{Value, json};
 use tracing::info;
 
 use super::{ArtifactDeps, ArtifactFault, ObjectCreated, answer};
-use crate::intake::{self, IntakeError};
+use crate::intake::{self, Asker, IntakeDeps, IntakeError};
 
 /// Largest document that is read, bytes; the same as of a call.
 const DOCUMENT_LIMIT: usize = 1024 * 1024;
@@ -56,7 +56,15 @@ pub(super) async fn handle(
     let document = match outcome {
         Ok(record) => {
             info!(request.id = record.id.0, %key, "a document was taken in");
-            let view = View::new(&record, Form::Short, "", &deps.intake.api);
+            let operators = intake::operators_of(&deps.intake, [&record]).await;
+            let operators = operators.map_err(|error| ArtifactFault::Intake(error.into()))?;
+            let shown = Shown {
+                record: &record,
+                operators: &operators,
+                builds: &builds(&deps.intake),
+                settings: &deps.intake.api,
+            };
+            let view = View::new(shown, Form::Short);
             serde_json::to_value(view).map_err(ArtifactFault::Write)?
         }
         Err(refusal) => {
@@ -65,6 +73,12 @@ pub(super) async fn handle(
         }
     };
     answer(deps, key, ArtifactKey::result(key), &document).await
+}
+
+/// The URL of the listing. Nobody has called, so only the settings can say what it begins with.
+fn builds(intake: &IntakeDeps) -> String {
+    let base = intake.api.public_url.as_ref().map(ToString::to_string);
+    format!("{}/api/v1/builds", base.unwrap_or_default())
 }
 
 /// The document; of a larger one somewhat more than the limit.
@@ -101,7 +115,7 @@ async fn submit(
     {
         return Ok(Err(DocumentRefusal::Overwrites(name.clone())));
     }
-    let mut submission = match intake::read(&deps.intake, kind, &payload, None) {
+    let submission = match intake::read(&deps.intake, kind, &payload, None) {
         Ok(submission) => submission,
         Err(refusal) => return Ok(Err(refusal.into())),
     };
@@ -111,8 +125,11 @@ async fn submit(
         version,
         ..
     } = created;
-    submission.once = Some(format!("{bucket}/{key}#{version}"));
-    match intake::submit(&deps.intake, None, submission).await {
+    let asker = Asker {
+        once: Some(format!("{bucket}/{key}#{version}")),
+        ..Asker::default()
+    };
+    match intake::submit(&deps.intake, asker, submission).await {
         Ok(record) => Ok(Ok(record)),
         Err(error) if error.class() == Class::Reject => Ok(Err(DocumentRefusal::Intake(error))),
         Err(error) => Err(ArtifactFault::Intake(error)),

@@ -28,6 +28,7 @@ impl Service {
         let (queue, secrets) = (Arc::default(), Arc::default());
         let intake = IntakeDeps {
             requests: requests.clone(),
+            operators: requests.clone(),
             queue: Arc::clone(&queue) as _,
             logs: Arc::new(MemoryLogs::default()),
             artifacts: artifacts.clone(),
@@ -163,8 +164,8 @@ async fn a_document_that_makes_no_request_is_told_why() {
         ),
         (
             "rm.json",
-            r#"{"request_type": "rm", "operators": ["a"]}"#,
-            "\"request_type\" is \"rm\", and this version takes documents for: add, create-empty-index",
+            r#"{"request_type": "rebuild", "operators": ["a"]}"#,
+            "\"request_type\" is \"rebuild\", and this version takes documents for: add, rm, regenerate-bundle, merge-index-image, create-empty-index, recursive-related-bundles, fbc-operations, add-deprecations",
         ),
         (
             "overwrite.json",

@@ -1,4 +1,4 @@
-use iib_ports::{ArtifactKey, NewRequest, Secret};
+use iib_ports::{ArtifactKey, NewBatch, Secret};
 use iib_request::{AddRequest, Lease, LeaseToken, Outcome, Request, State, Unknown};
 use iib_testkit::memory::{
     MemoryArtifacts, MemoryLogs, MemoryRequests, MemorySecrets, RecordingNotifier,
@@ -41,11 +41,20 @@ impl Service {
     /// A request that waits for a stage.
     async fn at(&self, stage: Stage) -> Record {
         let kind = Request::Add(AddRequest::default());
-        let mut new = NewRequest::new(None, kind, self.clock.now());
+        let mut new = NewBatch::of(None, kind, self.clock.now());
         let token = Secret::new("a:b");
         let kept = self.deps.secrets.keep(&token, self.clock.now()).await;
-        new.secrets.insert("token".to_owned(), kept.unwrap());
-        let mut record = self.deps.requests.create(new).await.unwrap().into_record();
+        new.requests[0]
+            .secrets
+            .insert("token".to_owned(), kept.unwrap());
+        let mut record = self
+            .deps
+            .requests
+            .create(new)
+            .await
+            .unwrap()
+            .into_records()
+            .remove(0);
         while record.work.stage < stage {
             record.conclude(Outcome::Completed);
         }

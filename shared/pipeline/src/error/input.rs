@@ -14,6 +14,11 @@ pub enum InputError {
     /// The request asks for work this version does not do.
     #[error("this version of the service does not support {0} yet: send the request without")]
     NotBuilt(String),
+    /// This version takes requests of this kind in, and does not do their work.
+    #[error(
+        "this version of the service cannot do the work of {0} requests yet: nothing was changed; send it to a service that can"
+    )]
+    KindNotBuilt(&'static str),
     /// A text of the request is no pull spec.
     #[error("a pull spec in the request's \"{field}\" cannot be used")]
     PullSpec {
@@ -62,6 +67,7 @@ impl InputError {
             Self::PullSpec { source, .. } => (Class::Reject, for_pull_spec(source)),
             // They say it, or have the reference's text and no other.
             Self::NotBuilt(_)
+            | Self::KindNotBuilt(_)
             | Self::Arch(_)
             | Self::Scope(_)
             | Self::BinaryImage(_)

@@ -155,7 +155,7 @@ impl Push<'_> {
             ..Facts::default()
         };
         let told = Facts {
-            arches: Some(images.iter().map(|image| image.arch.clone()).collect()),
+            arches: Some(images.iter().map(|image| image.arch.to_string()).collect()),
             index_image: Some(shown),
             ..Facts::default()
         };

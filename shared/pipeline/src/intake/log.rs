@@ -3,8 +3,9 @@
 use bytes::BytesMut;
 use futures::TryStreamExt;
 use iib_ports::{ArtifactError, ArtifactKey};
-use iib_request::{RequestId, log_expiration};
+use iib_request::RequestId;
 
+use super::documents::missing;
 use super::{IntakeDeps, IntakeError, Offer, get};
 
 /// Largest log that is part of an answer where there is another way, bytes: the answer of a
@@ -44,6 +45,9 @@ pub async fn logs(
     id: RequestId,
     part: LogPart,
 ) -> Result<LogContent, IntakeError> {
+    if !deps.api.offer_logs {
+        return Err(IntakeError::NoDocument(id));
+    }
     let record = get(deps, id).await?;
     let ended = record.state().is_final();
     if !ended && part == LogPart::Whole {
@@ -64,10 +68,7 @@ pub async fn logs(
     if let Some(log) = sealed(deps, &key).await? {
         return Ok(log);
     }
-    if record.data_removed || deps.clock.now() > log_expiration(&record, &deps.api) {
-        return Err(IntakeError::Expired(id));
-    }
-    Err(IntakeError::NoLog(id))
+    Err(missing(deps, &record, Offer::Logs))
 }
 
 /// The log in the store of artifacts; `None` if there is none.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use iib_ports::{Created, NewRequest, QueueError, Secret, StoreError, chain};
+use iib_ports::{Created, NewBatch, NewRequest, QueueError, Secret, StoreError, chain};
 use iib_request::{
-    KindRow, OVERWRITE_TOKEN, Payload, ReadContext, Record, Refusal, Request, SecretRef, Stage,
-    State, Task, Update,
+    Annotations, BaseUrl, KindRow, Payload, ReadContext, Record, Refusal, Request, SecretRef,
+    Stage, State, Task, Update,
 };
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -25,18 +25,35 @@ const SECRETS_LIVE: SignedDuration = SignedDuration::from_hours(14 * 24);
 pub struct Submission {
     /// What is asked for.
     pub request: Request,
-    /// Lets the service overwrite `from_index`; never part of the record.
-    pub overwrite_token: Option<Secret>,
-    /// What asks for it, if that may ask twice, see [`NewRequest::once`].
-    pub once: Option<String>,
+    /// Logins that came with it, by parameter; never part of the record.
+    pub secrets: BTreeMap<&'static str, Secret>,
 }
 
 impl<R: Into<Request>> From<R> for Submission {
     fn from(request: R) -> Self {
         Self {
             request: request.into(),
-            overwrite_token: None,
-            once: None,
+            secrets: BTreeMap::new(),
+        }
+    }
+}
+
+/// Who asks, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asker {
+    /// The user, if known.
+    pub user: Option<String>,
+    /// The address of the service that was called.
+    pub asked_at: Option<BaseUrl>,
+    /// What asks, if that may ask twice, see [`NewBatch::once`].
+    pub once: Option<String>,
+}
+
+impl From<Option<String>> for Asker {
+    fn from(user: Option<String>) -> Self {
+        Self {
+            user,
+            ..Self::default()
         }
     }
 }
@@ -58,17 +75,26 @@ pub fn read(
         user,
     };
     let request = (kind.read)(payload, &context)?;
-    // Kinds that take none have refused it by now.
-    let token = payload.get(OVERWRITE_TOKEN).and_then(Value::as_str);
+    let secret = |name: &&'static str| Some((*name, secret(payload.get(*name)?)?));
     Ok(Submission {
-        overwrite_token: token.filter(|token| !token.is_empty()).map(Secret::new),
-        ..request.into()
+        request,
+        secrets: kind.secrets.iter().filter_map(secret).collect(),
     })
+}
+
+/// The value of a parameter that is a secret: a text, or a document, whose text it is.
+fn secret(value: &Value) -> Option<Secret> {
+    match value {
+        Value::String(text) => (!text.is_empty()).then(|| Secret::new(text)),
+        Value::Object(members) => (!members.is_empty()).then(|| Secret::new(value.to_string())),
+        // Of any other type it is refused, or counts as not given.
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
+    }
 }
 
 /// Stores a request and sends its first message, in this order: a message that is lost is
 /// sent again by the sweep, a request that was not stored is lost for good. One that was
-/// submitted before under the same [`Submission::once`] is given back as it stands.
+/// submitted before under the same [`Asker::once`] is given back as it stands.
 ///
 /// # Errors
 /// [`IntakeError::Secret`] if nothing was stored; [`IntakeError::Store`], after which the request may
@@ -76,60 +102,156 @@ pub fn read(
 /// [`IntakeError::Schedule`] if the request was stored and could not be handed over.
 pub async fn submit(
     deps: &IntakeDeps,
-    user: Option<String>,
+    asker: impl Into<Asker>,
     submission: impl Into<Submission>,
 ) -> Result<Record, IntakeError> {
-    let submission = submission.into();
+    let batch = keep(deps, asker.into(), None, vec![submission.into()]).await?;
+    let records = store(deps, batch, Schedule::One).await?;
+    // As many come back as were given.
+    records.into_iter().next().ok_or(IntakeError::Nothing)
+}
+
+/// The same for several requests that share a batch. All are stored, or none.
+///
+/// # Errors
+/// As [`submit`]; those that were handed over before one could not be go on.
+pub async fn submit_batch(
+    deps: &IntakeDeps,
+    asker: impl Into<Asker>,
+    annotations: Option<Annotations>,
+    submissions: Vec<Submission>,
+) -> Result<Vec<Record>, IntakeError> {
+    let batch = keep(deps, asker.into(), annotations, submissions).await?;
+    store(deps, batch, Schedule::Several).await
+}
+
+/// Whether a call was for one request or for several, which its failures say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schedule {
+    /// One.
+    One,
+    /// A batch.
+    Several,
+}
+
+/// Puts the secrets away.
+async fn keep(
+    deps: &IntakeDeps,
+    asker: Asker,
+    annotations: Option<Annotations>,
+    submissions: Vec<Submission>,
+) -> Result<NewBatch, IntakeError> {
     let now = deps.clock.now();
-    let mut new = NewRequest::new(user, submission.request, now);
-    new.once = submission.once;
-    if let Some(token) = submission.overwrite_token {
-        let expires = now.saturating_add(SECRETS_LIVE).unwrap_or(now);
-        let kept = deps.secrets.keep(&token, expires).await;
-        let reference = kept.map_err(IntakeError::Secret)?;
-        new.secrets.insert(OVERWRITE_TOKEN.to_owned(), reference);
-    }
-    let secrets = new.secrets.clone();
-    match deps.requests.create(new).await {
-        Ok(Created::New(record)) => {
-            let first = Update::state(record.state(), record.state_reason());
-            deps.notifier.updated(&record, &first).await;
-            match deps.queue.send(&Task::new(record.id, Stage::Pin)).await {
-                Ok(()) => Ok(record),
-                Err(source) => not_scheduled(deps, record, source).await,
+    let mut batch = NewBatch {
+        user: asker.user,
+        now,
+        asked_at: asker.asked_at,
+        annotations,
+        requests: Vec::with_capacity(submissions.len()),
+        once: asker.once,
+    };
+    let expires = now.saturating_add(SECRETS_LIVE).unwrap_or(now);
+    for submission in submissions {
+        let mut secrets = BTreeMap::new();
+        for (name, secret) in submission.secrets {
+            match deps.secrets.keep(&secret, expires).await {
+                Ok(reference) => drop(secrets.insert(name.to_owned(), reference)),
+                Err(source) => {
+                    forget(deps, &secrets).await;
+                    forget_all(deps, &batch).await;
+                    return Err(IntakeError::Secret { name, source });
+                }
             }
         }
-        Ok(Created::Before(record)) => {
-            forget(deps, &secrets).await;
-            send_again(deps, record).await
+        batch.requests.push(NewRequest {
+            request: submission.request,
+            secrets,
+        });
+    }
+    Ok(batch)
+}
+
+async fn store(
+    deps: &IntakeDeps,
+    batch: NewBatch,
+    schedule: Schedule,
+) -> Result<Vec<Record>, IntakeError> {
+    match deps.requests.create(batch.clone()).await {
+        Ok(Created::New(records)) => {
+            for record in &records {
+                let first = Update::state(record.state(), record.state_reason());
+                deps.notifier.updated(record, &first).await;
+            }
+            hand_over(deps, records, schedule).await
+        }
+        Ok(Created::Before(records)) => {
+            forget_all(deps, &batch).await;
+            for record in &records {
+                send_again(deps, record, schedule).await?;
+            }
+            Ok(records)
         }
         // The answer may be lost and the request stored, and then it needs its secrets; those that
         // nobody needs expire.
         Err(error @ StoreError::Unavailable { .. }) => Err(error.into()),
         Err(error) => {
-            forget(deps, &secrets).await;
+            forget_all(deps, &batch).await;
             Err(error.into())
         }
     }
 }
 
-/// The first call may have ended between the record and its message.
-async fn send_again(deps: &IntakeDeps, record: Record) -> Result<Record, IntakeError> {
-    let id = record.id;
-    if record.work.stage == Stage::Queued {
-        let sent = deps.queue.send(&Task::new(id, Stage::Pin)).await;
-        sent.map_err(|source| IntakeError::Schedule { id, source })?;
+/// Sends the first messages. From the first that cannot be sent, the requests fail.
+async fn hand_over(
+    deps: &IntakeDeps,
+    records: Vec<Record>,
+    schedule: Schedule,
+) -> Result<Vec<Record>, IntakeError> {
+    for (place, record) in records.iter().enumerate() {
+        if let Err(source) = deps.queue.send(&Task::new(record.id, Stage::Pin)).await {
+            let (handed_over, rest) = records.split_at(place);
+            let mut stored = handed_over.to_vec();
+            let mut failed = Vec::new();
+            for record in rest {
+                match not_scheduled(deps, record.clone()).await? {
+                    // Its message was sent all the same, and all is well.
+                    Some(record) => stored.push(record),
+                    None => failed.push(record.id),
+                }
+            }
+            return match failed.is_empty() {
+                true => Ok(stored),
+                false => Err(IntakeError::Schedule {
+                    ids: failed,
+                    schedule,
+                    source,
+                }),
+            };
+        }
     }
-    Ok(record)
+    Ok(records)
 }
 
-/// Fails a request whose first message could not be sent. If somebody works on it by now, the
-/// message was sent all the same, and all is well.
-async fn not_scheduled(
+/// The first call may have ended between the record and its message.
+async fn send_again(
     deps: &IntakeDeps,
-    record: Record,
-    source: QueueError,
-) -> Result<Record, IntakeError> {
+    record: &Record,
+    schedule: Schedule,
+) -> Result<(), IntakeError> {
+    if record.work.stage == Stage::Queued {
+        let sent = deps.queue.send(&Task::new(record.id, Stage::Pin)).await;
+        sent.map_err(|source: QueueError| IntakeError::Schedule {
+            ids: vec![record.id],
+            schedule,
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+/// Fails a request whose first message could not be sent. If somebody works on it by now it is given
+/// back, because the message was sent all the same.
+async fn not_scheduled(deps: &IntakeDeps, record: Record) -> Result<Option<Record>, IntakeError> {
     let id = record.id;
     let update = Update::state(State::Failed, NOT_SCHEDULED);
     let mut failed = record;
@@ -139,7 +261,7 @@ async fn not_scheduled(
             forget(deps, &record.secrets).await;
             deps.notifier.updated(&record, &update).await;
         }
-        Err(StoreError::Conflict(_)) => return get(deps, id).await,
+        Err(StoreError::Conflict(_)) => return get(deps, id).await.map(Some),
         // The client is told the truth anyway; the sweep will send the message again.
         Err(error) => warn!(
             request.id = id.0,
@@ -147,7 +269,13 @@ async fn not_scheduled(
             "request could not be marked as failed"
         ),
     }
-    Err(IntakeError::Schedule { id, source })
+    Ok(None)
+}
+
+async fn forget_all(deps: &IntakeDeps, batch: &NewBatch) {
+    for request in &batch.requests {
+        forget(deps, &request.secrets).await;
+    }
 }
 
 /// Forgets secrets that no request needs; one that stays expires by itself.

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use iib_ports::{ArtifactKey, Delivery, SECRET_LIMIT, Secret};
-use iib_request::{AddRequest, Stage, State, Task};
+use iib_ports::{ArtifactKey, Created, Delivery, SECRET_LIMIT, Secret};
+use iib_request::{AddRequest, Filters, Form, Stage, State, Task, Update, Window};
 use iib_testkit::crash::{Crash, Death, LastCall, Ports};
 use iib_testkit::memory::{
     MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRequests, MemorySecrets,
@@ -33,6 +33,7 @@ impl Service {
         let notifier = Arc::new(RecordingNotifier::default());
         let deps = IntakeDeps {
             requests: requests.clone(),
+            operators: requests.clone(),
             queue: queue.clone(),
             logs: logs.clone(),
             artifacts: Arc::new(MemoryArtifacts::default()),
@@ -198,7 +199,7 @@ async fn a_log_that_is_gone_is_told_from_one_that_never_was() {
     service.end(record).await;
     let log = || logs(&service.deps, id, LogPart::Whole);
     service.clock.advance(SignedDuration::from_hours(72));
-    assert!(matches!(log().await, Err(IntakeError::NoLog(_))));
+    assert!(matches!(log().await, Err(IntakeError::NoDocument(_))));
     service.clock.advance(SignedDuration::from_secs(1));
     let gone = log().await.unwrap_err();
     assert_eq!(
@@ -214,11 +215,17 @@ async fn pages_are_read_as_asked() {
     for _ in 0..3 {
         service.submit().await.unwrap();
     }
-    let query = PageQuery {
-        page: 2,
-        per_page: 2,
+    let window = |page| {
+        Ok(Window {
+            page,
+            per_page: 2,
+            form: Form::Short,
+        })
     };
-    let page = list(&*service.requests, query).await.unwrap();
+    let none = Filters::default();
+    let (_, page) = list(&*service.requests, none.clone(), window(2))
+        .await
+        .unwrap();
     let ids: Vec<u64> = page
         .items
         .iter()
@@ -226,11 +233,187 @@ async fn pages_are_read_as_asked() {
         .map(|record| record.id.0)
         .collect();
     assert_eq!((ids, page.total), (vec![1], 3));
+    // What is wrong with the page is told after what is wrong with the filters.
+    let unseen = Filters {
+        from_index: Some("r.example/never:1".to_owned()),
+        ..none.clone()
+    };
+    let no_page = || Window::read(&[("page".to_owned(), "0".to_owned())], &service.deps.api);
+    for (filters, told) in [
+        (
+            unseen,
+            "from_index r.example/never:1 is not a valid index image",
+        ),
+        (none, "The requested resource was not found"),
+    ] {
+        let refused = list(&*service.requests, filters, no_page())
+            .await
+            .unwrap_err();
+        assert_eq!(refused.to_string(), told);
+    }
+}
+
+async fn change(service: &Service, id: u64, body: &str) -> Result<Record, IntakeError> {
+    let members = serde_json::from_str(body).unwrap();
+    patch(&service.deps, RequestId(id), &members).await
+}
+
+#[tokio::test]
+async fn a_change_from_outside_is_stored_told_and_put_away_when_it_is_final() {
+    let service = Service::new();
+    service.submit().await.unwrap();
+    assert_eq!(service.queue.waiting().len(), 1);
+    let body = r#"{"bundle_mapping": {"op": ["r.example/b:1"]}, "arches": ["amd64"]}"#;
+    let changed = change(&service, 1, body).await.unwrap();
+    assert_eq!(changed.facts.arches.as_deref().unwrap(), ["amd64"]);
+    let operators = service
+        .requests
+        .of(&["r.example/b:1"].into())
+        .await
+        .unwrap();
+    assert_eq!(operators["r.example/b:1"], "op");
+    assert_eq!(
+        (service.queue.waiting().len(), service.told().len()),
+        (1, 1)
+    );
+
+    let failed = change(&service, 1, r#"{"state": "failed", "state_reason": "no"}"#)
+        .await
+        .unwrap();
+    assert_eq!(
+        (failed.state(), failed.work.stage),
+        (State::Failed, Stage::Done)
+    );
+    let told = service.told().pop().unwrap();
+    assert_eq!(told, (State::Failed, "no".to_owned()));
+    // Whoever gets this finds that it has ended, and puts its things away.
+    assert_eq!(service.queue.waiting().len(), 2);
+    let refused = change(
+        &service,
+        1,
+        r#"{"state": "complete", "state_reason": "no"}"#,
+    )
+    .await;
+    assert!(
+        matches!(refused, Err(IntakeError::Refused(_))),
+        "{refused:?}"
+    );
+    let refused = change(&service, 2, r#"{"arches": []}"#).await;
+    assert!(
+        matches!(refused, Err(IntakeError::NotFound(_))),
+        "{refused:?}"
+    );
+    // That there is nothing to change comes before that.
+    let refused = change(&service, 2, "{}").await;
+    assert!(
+        matches!(refused, Err(IntakeError::Refused(_))),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_change_is_made_in_what_the_request_has_become() {
+    /// Saves a change of its own before each of the first ones that it is asked for.
+    struct Racing(Arc<MemoryRequests>, std::sync::atomic::AtomicUsize);
+
+    #[async_trait]
+    impl Requests for Racing {
+        async fn create(&self, new: iib_ports::NewBatch) -> Result<Created, StoreError> {
+            self.0.create(new).await
+        }
+
+        async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
+            self.0.get(id).await
+        }
+
+        async fn replace(&self, record: Record) -> Result<Record, StoreError> {
+            let left = self.1.load(std::sync::atomic::Ordering::SeqCst);
+            if left > 0 {
+                self.1.store(left - 1, std::sync::atomic::Ordering::SeqCst);
+                let mut other = self.0.get(record.id).await?.unwrap();
+                other.apply(&Update::doing(format!("step {left}")), record.updated());
+                self.0.replace(other).await?;
+            }
+            self.0.replace(record).await
+        }
+    }
+
+    let mut service = Service::new();
+    service.submit().await.unwrap();
+    service.deps.requests = Arc::new(Racing(service.requests.clone(), 3.into()));
+    let changed = change(&service, 1, r#"{"index_image": "r.example/a:1"}"#)
+        .await
+        .unwrap();
+    assert_eq!(changed.facts.index_image.as_deref(), Some("r.example/a:1"));
+    assert_eq!(changed.history.len(), 4);
+}
+
+fn three() -> Vec<Submission> {
+    let named = |name: &str| {
+        let mut submission = with_token(name);
+        if let iib_request::Request::Add(add) = &mut submission.request {
+            add.bundles = vec![format!("r.example/{name}:1")];
+        }
+        submission
+    };
+    ["a", "b", "c"].map(named).into()
+}
+
+#[tokio::test]
+async fn a_batch_is_stored_as_a_whole_and_handed_over_in_order() {
+    let service = Service::new();
+    let records = submit_batch(&service.deps, None, None, three())
+        .await
+        .unwrap();
+    let ids: Vec<u64> = records.iter().map(|record| record.id.0).collect();
+    assert_eq!((ids, service.secrets.count()), (vec![1, 2, 3], 3));
+    assert!(
+        records
+            .iter()
+            .all(|record| record.batch == records[0].batch)
+    );
+    let waiting = service.queue.waiting();
+    let expected = [1, 2, 3].map(|id| Task::new(RequestId(id), Stage::Pin));
+    assert_eq!(waiting, expected);
+}
+
+#[tokio::test]
+async fn of_a_batch_those_fail_that_are_not_handed_over() {
+    let service = Service::new();
+    service.queue.refuse_after(1);
+    let error = submit_batch(&service.deps, None, None, three())
+        .await
+        .unwrap_err();
+    let told = "The scheduling of the build requests with IDs 2, 3 failed";
+    assert_eq!(error.to_string(), told);
+    let mut states = Vec::new();
+    for id in 1..=3 {
+        states.push(get(&service.deps, RequestId(id)).await.unwrap().state());
+    }
+    assert_eq!(states, [State::InProgress, State::Failed, State::Failed]);
+    // Theirs are forgotten.
+    assert_eq!((service.secrets.count(), service.told().len()), (1, 5));
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_kept_keeps_the_whole_batch_out() {
+    let service = Service::new();
+    let mut batch = three();
+    batch[1] = with_token(&"x".repeat(SECRET_LIMIT + 1));
+    let error = submit_batch(&service.deps, None, None, batch)
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("\"overwrite_from_index_token\""),
+        "{error}"
+    );
+    assert_eq!(service.secrets.count(), 0);
+    assert!(get(&service.deps, RequestId(1)).await.is_err());
 }
 
 fn with_token(token: &str) -> Submission {
     Submission {
-        overwrite_token: Some(Secret::new(token)),
+        secrets: [("overwrite_from_index_token", Secret::new(token))].into(),
         ..AddRequest::default().into()
     }
 }
@@ -267,6 +450,7 @@ async fn a_token_stays_where_its_request_may_have_been_stored() {
     let (dying, _) = Crash::new(death, LastCall::Unanswered, ports);
     let deps = IntakeDeps {
         requests: dying.requests,
+        operators: service.requests.clone(),
         ..service.deps.clone()
     };
     let error = submit(&deps, None, with_token("a:b")).await.unwrap_err();
@@ -298,11 +482,13 @@ async fn a_token_is_forgotten_where_no_request_needs_it() {
 async fn what_asks_twice_makes_one_request() {
     let service = Service::new();
     let submit = async || {
-        let submission = Submission {
+        let asker = Asker {
             once: Some("bucket/inbox/a.json#1".to_owned()),
-            ..with_token("a:b")
+            ..Asker::default()
         };
-        submit(&service.deps, None, submission).await.unwrap()
+        submit(&service.deps, asker, with_token("a:b"))
+            .await
+            .unwrap()
     };
     let first = submit().await;
     assert_eq!(service.queue.take(Stage::Pin).len(), 1);

@@ -14,7 +14,9 @@ use iib_bundle::{Bundle, BundleFiles, Typed};
 use iib_catalog::{AddOptions, AlphaFeatures, Mode, Overwrite};
 use iib_oci::{Digest, Pinned};
 use iib_ports::{IndexDbError, PresentBundle};
-use iib_request::{AddRequest, Built, Facts, IndexPlan, PinnedBundle, Plan, Scope, Update};
+use iib_request::{
+    AddRequest, Built, Facts, IndexPlan, Operators, PinnedBundle, Plan, Scope, Update,
+};
 
 use crate::changes::Changes;
 use crate::flow::Flow;
@@ -41,8 +43,10 @@ impl Flow for AddRequest {
         };
         let (mut plan, facts) = inputs::prepare(job, &asked).await?;
         let bundles = bundles::label_with_packages(&*registry, bundles).await?;
+        let mapping = bundles::mapping(&bundles);
+        job.deps.operators.remember(&operators(&mapping)).await?;
         let facts = Facts {
-            bundle_mapping: Some(bundles::mapping(&bundles)).filter(|mapping| !mapping.is_empty()),
+            bundle_mapping: Some(mapping).filter(|mapping| !mapping.is_empty()),
             ..facts
         };
         plan.bundles = bundles;
@@ -79,6 +83,15 @@ impl Flow for AddRequest {
         };
         push.run(job).await
     }
+}
+
+/// The operator of each bundle, which other requests show, too.
+fn operators(mapping: &BTreeMap<String, Vec<String>>) -> Operators {
+    let pairs = mapping.iter().flat_map(|(operator, bundles)| {
+        let of_operator = |bundle: &String| (bundle.clone(), operator.clone());
+        bundles.iter().map(of_operator)
+    });
+    pairs.collect()
 }
 
 /// The bundles that the index does not have, read; and the packages of all that were asked for.

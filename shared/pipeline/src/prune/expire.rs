@@ -156,5 +156,7 @@ fn arches(record: &Record) -> BTreeSet<Arch> {
         Plan::Index(plan) => plan.bases.keys(),
     });
     let made = record.facts.arches.iter().flatten();
-    planned.chain(made).cloned().collect()
+    // A worker elsewhere may have named others, which are those of no image here.
+    let made = made.filter_map(|arch| arch.parse().ok());
+    planned.cloned().chain(made).collect()
 }

@@ -185,7 +185,7 @@ mod tests {
     use std::sync::Arc;
 
     use async_trait::async_trait;
-    use iib_ports::{Clock as _, NewRequest, Sweeps, Unreadable};
+    use iib_ports::{Clock as _, NewBatch, Sweeps, Unreadable};
     use iib_request::{AddRequest, Claim, Lease, LeaseToken, Request, RequestId, Unknown};
 
     use super::*;
@@ -200,9 +200,9 @@ mod tests {
         for until in [3, 2 * PAGE as usize, 2 * PAGE as usize + 1] {
             while ids.len() < until {
                 let request = Request::Add(AddRequest::default());
-                let new = NewRequest::new(None, request, service.deps.clock.now());
+                let new = NewBatch::of(None, request, service.deps.clock.now());
                 let created = service.deps.requests.create(new).await.unwrap();
-                ids.insert(created.into_record().id);
+                ids.insert(created.into_records().remove(0).id);
             }
             // Long enough that each is due, however often it was told.
             service.clock.advance(SignedDuration::from_hours(1));

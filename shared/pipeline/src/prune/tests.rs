@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use iib_oci::{Arch, Repository};
-use iib_ports::{ArtifactKey, NewRequest, Secret};
+use iib_ports::{ArtifactKey, NewBatch, Secret};
 use iib_request::{AddRequest, LeaseToken, Outcome, Record, Request, RequestId, UploadKind};
 use iib_testkit::memory::{
     MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingGauges,
@@ -96,11 +96,19 @@ impl Service {
 
     pub(super) async fn submit(&self) -> Record {
         let kind = Request::Add(AddRequest::default());
-        let mut new = NewRequest::new(None, kind, self.clock.now());
+        let mut new = NewBatch::of(None, kind, self.clock.now());
         let token = Secret::new("a:b");
         let kept = self.deps.secrets.keep(&token, self.clock.now()).await;
-        new.secrets.insert("token".to_owned(), kept.unwrap());
-        self.deps.requests.create(new).await.unwrap().into_record()
+        new.requests[0]
+            .secrets
+            .insert("token".to_owned(), kept.unwrap());
+        self.deps
+            .requests
+            .create(new)
+            .await
+            .unwrap()
+            .into_records()
+            .remove(0)
     }
 
     /// A request that is done, with everything one can leave behind.
@@ -108,7 +116,7 @@ impl Service {
         let mut record = self.submit().await;
         let id = record.id;
         let arches = ["amd64", "s390x"].map(|arch| arch.parse::<Arch>().unwrap());
-        record.facts.arches = Some(arches.into());
+        record.facts.arches = Some(arches.map(|arch| arch.to_string()).into());
         record.fail("no such bundle", self.clock.now());
         self.deps.requests.replace(record).await.unwrap();
         let digest = iib_oci::Digest::of(b"x");

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use iib_indexdb::SqliteIndex;
 use iib_oci::hosts::HostRules;
-use iib_ports::{Clock as _, NewRequest, Requests as _};
+use iib_ports::{Clock as _, NewBatch, Requests as _};
 use iib_request::{
     AddRequest, ApiSettings, IndexPlan, Lease, Request, Scope, Unknown, WorkSettings,
 };
@@ -35,6 +35,7 @@ impl Service {
         let queue = Arc::new(MemoryQueue::default());
         let deps = Deps {
             requests: requests.clone(),
+            operators: requests.clone(),
             queue: queue.clone(),
             logs: Arc::new(MemoryLogs::default()),
             artifacts: Arc::new(MemoryArtifacts::default()),
@@ -78,9 +79,9 @@ impl Service {
 
     async fn task(&self) -> Task {
         let request = Request::Add(AddRequest::default());
-        let new = NewRequest::new(None, request, self.clock.now());
+        let new = NewBatch::of(None, request, self.clock.now());
         let made = self.requests.create(new).await.unwrap();
-        Task::new(made.into_record().id, Stage::Pin)
+        Task::new(made.into_records().remove(0).id, Stage::Pin)
     }
 
     async fn record(&self, task: &Task) -> Record {

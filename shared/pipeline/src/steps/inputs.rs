@@ -63,7 +63,7 @@ pub(crate) async fn prepare(
     let facts = Facts {
         binary_image: Some(binary_image),
         binary_image_resolved: Some(binary_image_resolved),
-        distribution_scope: Some(scope),
+        distribution_scope: Some(scope.to_string()),
         from_index_resolved: index.as_ref().map(|index| index.read.resolved.to_string()),
         ..Facts::default()
     };

@@ -10,7 +10,7 @@ use iib_pipeline::intake::Submission;
 use iib_pipeline::prune::sweep;
 use iib_pipeline::{Deps, Verdict};
 use iib_ports::{
-    ArtifactKey, ArtifactRoot, Artifacts as _, Clock, Created, NewRequest, Queue as _, Requests,
+    ArtifactKey, ArtifactRoot, Artifacts as _, Clock, Created, NewBatch, Queue as _, Requests,
     Secret, StoreError,
 };
 use iib_request::{AddRequest, CreateEmptyIndex, Record, RequestId, Stage, State, Task, Update};
@@ -158,7 +158,7 @@ fn assert_told_once(record: &Record) {
 /// The request, with a secret that is to be forgotten when it is done.
 pub(crate) fn with_token(request: &AddRequest) -> Submission {
     Submission {
-        overwrite_token: Some(Secret::new("ann:hunter2")),
+        secrets: [("overwrite_from_index_token", Secret::new("ann:hunter2"))].into(),
         ..request.clone().into()
     }
 }
@@ -371,7 +371,7 @@ impl Meddler {
 
 #[async_trait]
 impl Requests for Meddler {
-    async fn create(&self, new: NewRequest) -> Result<Created, StoreError> {
+    async fn create(&self, new: NewBatch) -> Result<Created, StoreError> {
         self.inner.create(new).await
     }
 

@@ -50,7 +50,7 @@ async fn nothing_is_left_but_what_the_index_was_made_for() {
     assert_eq!(world.bundles(&record).await, Vec::<String>::new());
     let facts = &record.facts;
     assert_eq!(facts.from_index_resolved, full.facts.index_image_resolved);
-    assert_eq!(facts.distribution_scope, Some(Scope::Stage));
+    assert_eq!(facts.distribution_scope.as_deref(), Some("stage"));
     let (image, resolved) = (&facts.index_image, &facts.index_image_resolved);
     assert!(image.as_ref().unwrap().ends_with("/iib-build:2"));
     assert!(resolved.as_ref().unwrap().contains("/iib-build@sha256:"));

@@ -315,7 +315,7 @@ async fn version_and_architectures_come_from_the_index() {
         .arches
         .iter()
         .flatten()
-        .map(iib_oci::Arch::as_str)
+        .map(String::as_str)
         .collect();
     assert_eq!(arches, ["amd64", "arm64"]);
     // A lone image says in its configuration what it is for.
@@ -326,7 +326,7 @@ async fn version_and_architectures_come_from_the_index() {
         .arches
         .iter()
         .flatten()
-        .map(iib_oci::Arch::as_str)
+        .map(String::as_str)
         .collect();
     assert_eq!(arches, ["arm64"]);
     let Plan::Index(plan) = record.plan.unwrap();

@@ -203,7 +203,11 @@ async fn the_head_of_a_package_is_replaced_below_prod_and_never_in_prod() {
             ..request.clone()
         };
         let again = world.completes(again).await;
-        assert_eq!(again.facts.distribution_scope, Some(scope), "{SCOPE_LABEL}");
+        assert_eq!(
+            again.facts.distribution_scope,
+            Some(scope.to_string()),
+            "{SCOPE_LABEL}"
+        );
         let log = world.log(again.id).await;
         assert!(log.contains("is in the index already"), "{log}");
     }

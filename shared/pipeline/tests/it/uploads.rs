@@ -3,17 +3,20 @@
 use iib_oci::Digest;
 use iib_pipeline::artifact::{self, ArtifactDeps, ObjectCreated};
 use iib_ports::{ArtifactKey, ArtifactRoot, Listing as _, PageQuery};
-use iib_request::{AddRequest, RequestId, UploadKind};
+use iib_request::{AddRequest, Filters, RequestId, UploadKind};
 
 use crate::crash::{self, Death, LastCall};
 use crate::samples::bundle_files;
 use crate::tar_file::{TarFile, gzip};
 use crate::world::World;
 
-const FIRST: PageQuery = PageQuery {
-    page: 1,
-    per_page: 1,
-};
+fn first() -> PageQuery {
+    PageQuery {
+        filters: Filters::default(),
+        page: 1,
+        per_page: 1,
+    }
+}
 
 #[tokio::test]
 async fn a_bundles_archive_is_registered_packed_or_not() {
@@ -63,13 +66,13 @@ async fn a_file_whose_handling_ends_anywhere_is_handled_once_when_its_event_come
     let good = ArtifactDeps::from(world.deps.clone());
     for last in [LastCall::Lost, LastCall::Unanswered] {
         for calls in 0..100 {
-            let before = world.requests.page(FIRST).await.unwrap().total;
+            let before = world.requests.page(&first()).await.unwrap().total;
             let document = file(&world, format!("inbox/{last:?}{calls}.json"), DOCUMENT).await;
             let (dying, crash) = crash::at(Death::After(calls), last, &world.deps);
             let ended = artifact::run(&dying.into(), &document).await;
             assert!(ended.is_ok() || !crash.is_alive(), "{ended:?}");
             artifact::run(&good, &document).await.unwrap();
-            let id = RequestId(world.requests.page(FIRST).await.unwrap().total);
+            let id = RequestId(world.requests.page(&first()).await.unwrap().total);
             assert_eq!(id.0, before + 1, "{calls} calls");
             let log = file(&world, format!("uploads/{id}/logs/a"), "x").await;
             let (dying, uploading) = crash::at(Death::After(calls), last, &world.deps);

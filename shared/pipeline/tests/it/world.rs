@@ -154,6 +154,7 @@ impl World {
         let scratch = tempfile::tempdir().unwrap();
         let deps = Deps {
             requests: requests.clone(),
+            operators: requests.clone(),
             queue: queue.clone(),
             logs: Arc::new(MemoryLogs::default()),
             artifacts: artifacts.clone(),

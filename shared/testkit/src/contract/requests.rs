@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use iib_ports::{
-    Created, Listing, NewRequest, ONCE_LIMIT, PageQuery, Requests, StoreError, Sweeps,
+    Created, Listing, NewBatch, NewRequest, ONCE_LIMIT, PageQuery, Requests, StoreError, Sweeps,
 };
-use iib_request::{AddRequest, BatchId, Outcome, Record, Request, RequestId, SecretRef, Update};
+use iib_request::{
+    AddRequest, Annotations, BatchId, Filters, Outcome, Record, Request, RequestId, SecretRef,
+    Update,
+};
 use jiff::Timestamp;
 
 /// Runs the suite; `make` gives a store without requests.
@@ -16,29 +19,39 @@ pub async fn requests<S: Requests + Listing + Sweeps + 'static>(make: impl Async
     a_new_request_is_stored_as_it_is_returned(&*make().await).await;
     numbers_are_dense_whoever_asks_at_once(make().await).await;
     a_request_nobody_created_is_not_there(&*make().await).await;
+    a_batch_is_stored_as_a_whole(make().await).await;
     a_write_counts_the_version_up(&*make().await).await;
     an_older_version_is_not_written(&*make().await).await;
     of_writers_at_once_one_wins(make().await).await;
     the_listing_shows_the_newest_first(&*make().await).await;
     live_requests_come_oldest_first_until_they_are_done(&*make().await).await;
     what_asks_twice_gets_one_request(make().await).await;
+    a_batch_that_is_asked_for_twice_is_given_whole(&*make().await).await;
     ended_requests_are_found_until_their_data_is_removed(&*make().await).await;
     large_requests_are_stored_whole(&*make().await).await;
 }
 
-fn new(user: &str) -> NewRequest {
+fn new(user: &str) -> NewBatch {
     let now = Timestamp::from_microsecond(1_700_000_000_123_456).unwrap();
-    NewRequest::new(
+    NewBatch::of(
         Some(user.to_owned()),
         Request::Add(AddRequest::default()),
         now,
     )
 }
 
-async fn create(store: &dyn Requests, new: NewRequest) -> Record {
+async fn create(store: &dyn Requests, new: NewBatch) -> Record {
     match store.create(new).await.unwrap() {
-        Created::New(record) => record,
-        Created::Before(record) => panic!("known: {record:?}"),
+        Created::New(mut records) if records.len() == 1 => records.remove(0),
+        other => panic!("not one new request: {other:?}"),
+    }
+}
+
+fn first_page(per_page: u32) -> PageQuery {
+    PageQuery {
+        filters: Filters::default(),
+        page: 1,
+        per_page,
     }
 }
 
@@ -53,15 +66,15 @@ async fn created(store: &dyn Requests, count: usize) -> Vec<Record> {
 async fn a_new_request_is_stored_as_it_is_returned(store: &dyn Requests) {
     let user = "ü\u{1F980}\"'; DROP TABLE requests; --";
     let secrets = BTreeMap::from([("token".to_owned(), SecretRef("s".to_owned()))]);
-    let asked = NewRequest {
-        secrets: secrets.clone(),
-        ..new(user)
-    };
+    let mut asked = new(user);
+    asked.requests[0].secrets.clone_from(&secrets);
+    asked.asked_at = Some("https://iib.example".parse().unwrap());
     let record = create(store, asked).await;
     let now = new(user).now;
     let kind = Request::Add(AddRequest::default());
     let expected = Record {
         secrets,
+        asked_at: Some("https://iib.example".parse().unwrap()),
         ..Record::new(RequestId(1), BatchId(1), Some(user.to_owned()), kind, now)
     };
     assert_eq!(record, expected);
@@ -95,6 +108,88 @@ async fn a_request_nobody_created_is_not_there(store: &dyn Requests) {
     for id in [0, 2, u64::MAX] {
         assert_eq!(store.get(RequestId(id)).await.unwrap(), None, "{id}");
     }
+}
+
+/// As many as the service has to take, which is more than a store may write at once.
+const LARGE: u64 = 210;
+
+async fn a_batch_is_stored_as_a_whole<S: Requests + Listing + 'static>(store: Arc<S>) {
+    let before = create(&*store, new("a")).await;
+    let annotations = Annotations::from_iter([("k".to_owned(), vec!["v"].into())]);
+    let asked = |count: u64| NewBatch {
+        annotations: Some(annotations.clone()),
+        requests: (0..count)
+            .map(|n| NewRequest {
+                request: AddRequest {
+                    bundles: vec![format!("r.example/b:{n}")],
+                    ..AddRequest::default()
+                }
+                .into(),
+                secrets: BTreeMap::from([("token".to_owned(), SecretRef(n.to_string()))]),
+            })
+            .collect(),
+        ..new("b")
+    };
+    // Whoever looks meanwhile sees nothing of it, or all.
+    let batch = BatchId(before.batch.0 + 1);
+    let looking = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            loop {
+                let query = PageQuery {
+                    filters: Filters {
+                        batch: Some(batch),
+                        ..Filters::default()
+                    },
+                    page: 1,
+                    per_page: 5,
+                };
+                // The other order would show one that came in between.
+                let last = store.get(RequestId(LARGE + 1)).await.unwrap();
+                let found = store.page(&query).await.unwrap();
+                assert!(
+                    found.items.is_empty() || found.items.len() == 5,
+                    "{found:?}"
+                );
+                if last.is_some() {
+                    assert_eq!(found.total, LARGE);
+                    assert!(store.get(RequestId(2)).await.unwrap().is_some());
+                    return;
+                }
+            }
+        })
+    };
+    let Created::New(records) = store.create(asked(LARGE)).await.unwrap() else {
+        panic!("it was there");
+    };
+    looking.await.unwrap();
+    assert_eq!(records.len() as u64, LARGE);
+    let expected = asked(LARGE).into_records(RequestId(2), batch);
+    assert_eq!(records, expected);
+    for record in records {
+        assert_eq!(store.get(record.id).await.unwrap().as_ref(), Some(&record));
+    }
+    let after = create(&*store, new("c")).await;
+    assert_eq!(after.id, RequestId(LARGE + 2));
+    assert_eq!(after.batch.0, batch.0 + 1);
+    assert_eq!(store.page(&first_page(1)).await.unwrap().total, LARGE + 2);
+}
+
+async fn a_batch_that_is_asked_for_twice_is_given_whole(store: &dyn Requests) {
+    create(store, new("a")).await;
+    let asked = || {
+        let mut asked = new("a");
+        let one = asked.requests[0].clone();
+        asked.requests = vec![one.clone(), one.clone(), one];
+        asked.once = Some("twice".to_owned());
+        asked
+    };
+    let Created::New(records) = store.create(asked()).await.unwrap() else {
+        panic!("it was there");
+    };
+    create(store, new("b")).await;
+    let again = store.create(asked()).await.unwrap();
+    assert_eq!(again, Created::Before(records));
 }
 
 async fn a_write_counts_the_version_up(store: &dyn Requests) {
@@ -160,13 +255,7 @@ async fn of_writers_at_once_one_wins(store: Arc<dyn Requests>) {
 }
 
 async fn the_listing_shows_the_newest_first(store: &(impl Requests + Listing)) {
-    let empty = store
-        .page(PageQuery {
-            page: 1,
-            per_page: 5,
-        })
-        .await
-        .unwrap();
+    let empty = store.page(&first_page(5)).await.unwrap();
     assert_eq!((empty.items.len(), empty.total), (0, 0));
     created(store, 7).await;
     for (page, per_page, expected) in [
@@ -177,7 +266,11 @@ async fn the_listing_shows_the_newest_first(store: &(impl Requests + Listing)) {
         (1, 20, vec![7, 6, 5, 4, 3, 2, 1]),
         (u64::MAX, u32::MAX, vec![]),
     ] {
-        let found = store.page(PageQuery { page, per_page }).await.unwrap();
+        let query = PageQuery {
+            page,
+            ..first_page(per_page)
+        };
+        let found = store.page(&query).await.unwrap();
         let ids: Vec<u64> = found
             .items
             .iter()
@@ -219,7 +312,7 @@ async fn live_requests_come_oldest_first_until_they_are_done(store: &(impl Reque
 
 async fn what_asks_twice_gets_one_request(store: Arc<dyn Requests>) {
     const MANY: usize = 20;
-    let asks = |key: &str| NewRequest {
+    let asks = |key: &str| NewBatch {
         once: Some(key.to_owned()),
         ..new("a")
     };
@@ -227,30 +320,31 @@ async fn what_asks_twice_gets_one_request(store: Arc<dyn Requests>) {
         let (store, new) = (store.clone(), asks("inbox/a.json#1"));
         tokio::spawn(async move { store.create(new).await.unwrap() })
     });
-    let mut made = 0;
+    let (mut made, mut ids) = (0, BTreeSet::new());
     for created in join_all(tasks).await {
-        match created.unwrap() {
-            Created::New(record) => {
-                made += 1;
-                assert_eq!(record.id, RequestId(1));
-            }
-            Created::Before(record) => assert_eq!(record.id, RequestId(1)),
-        }
+        let created = created.unwrap();
+        made += usize::from(matches!(created, Created::New(_)));
+        ids.extend(created.into_records().iter().map(|record| record.id));
     }
-    assert_eq!(made, 1);
-    // What was known is given as it stands now, and no number was used up.
-    let mut record = store.get(RequestId(1)).await.unwrap().unwrap();
+    assert_eq!((made, ids.len()), (1, 1));
+    let id = ids.pop_first().unwrap();
+    // What was known is given as it stands now.
+    let mut record = store.get(id).await.unwrap().unwrap();
     record.apply(&Update::doing("on the way"), new("a").now);
     let record = store.replace(record).await.unwrap();
     let again = store.create(asks("inbox/a.json#1")).await.unwrap();
-    assert_eq!(again, Created::Before(record));
+    assert_eq!(again, Created::Before(vec![record]));
     let long = "\u{1F980}".repeat(ONCE_LIMIT / 4);
-    for (key, id) in [("inbox/a.json#2", 2), (&long, 3)] {
+    // Those at once may have used numbers up; one that comes later uses none.
+    let mut numbers = Vec::new();
+    for key in ["inbox/a.json#2", &long] {
         let other = create(&*store, asks(key)).await;
-        assert_eq!((other.id, other.batch), (RequestId(id), BatchId(id)));
+        numbers.push((other.id.0, other.batch.0));
         let again = store.create(asks(key)).await.unwrap();
-        assert_eq!(again, Created::Before(other));
+        assert_eq!(again, Created::Before(vec![other]));
     }
+    let next = (numbers[0].0 + 1, numbers[0].1 + 1);
+    assert_eq!(numbers[1], next);
 }
 
 async fn ended_requests_are_found_until_their_data_is_removed(store: &(impl Requests + Sweeps)) {
@@ -295,10 +389,8 @@ async fn large_requests_are_stored_whole(store: &(impl Requests + Listing + Swee
         bundles: bundles.collect(),
         ..AddRequest::default()
     });
-    let asked = NewRequest {
-        request,
-        ..new("a")
-    };
+    let mut asked = new("a");
+    asked.requests[0].request = request;
     let record = create(store, asked).await;
     assert_eq!(store.get(record.id).await.unwrap().as_ref(), Some(&record));
     let mut larger = record;
@@ -310,11 +402,7 @@ async fn large_requests_are_stored_whole(store: &(impl Requests + Listing + Swee
     }
     let larger = store.replace(larger).await.unwrap();
     assert_eq!(store.get(larger.id).await.unwrap().as_ref(), Some(&larger));
-    let first = PageQuery {
-        page: 1,
-        per_page: 5,
-    };
-    let listed = store.page(first).await.unwrap().items;
+    let listed = store.page(&first_page(5)).await.unwrap().items;
     assert_eq!(listed, [Ok(larger.clone())]);
     assert_eq!(store.live(None, 5).await.unwrap(), [Ok(larger)]);
 }

@@ -21,6 +21,8 @@ pub struct MemoryQueue {
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<Task>,
+    /// Sends that are taken before some are refused.
+    to_take: usize,
     to_refuse: usize,
     put_off: Vec<(Delivery, Duration)>,
 }
@@ -56,6 +58,12 @@ impl MemoryQueue {
     pub fn refuse_next(&self, count: usize) {
         lock(&self.state).to_refuse = count;
     }
+
+    /// Lets all sends fail after the next `count`.
+    pub fn refuse_after(&self, count: usize) {
+        let mut state = lock(&self.state);
+        (state.to_take, state.to_refuse) = (count, usize::MAX);
+    }
 }
 
 #[async_trait]
@@ -71,7 +79,9 @@ impl Queue for MemoryQueue {
             Stage::Queued | Stage::Done => return Err(refused("the stage has no queue")),
         }
         let mut state = lock(&self.state);
-        if state.to_refuse > 0 {
+        if state.to_take > 0 {
+            state.to_take -= 1;
+        } else if state.to_refuse > 0 {
             state.to_refuse -= 1;
             return Err(refused("the test asked for this failure"));
         }

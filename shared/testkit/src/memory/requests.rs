@@ -1,13 +1,14 @@
 //! Requests in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
 use iib_ports::{
-    Created, Listed, Listing, NewRequest, Page, PageQuery, Requests, StoreError, Sweeps,
+    Created, Listed, Listing, NewBatch, OperatorStore, Page, PageQuery, Requests, StoreError,
+    Sweeps,
 };
-use iib_request::{BatchId, Record, RequestId, Stage};
+use iib_request::{BatchId, Operators, Record, RequestId, Sought, Stage};
 use jiff::Timestamp;
 
 use super::lock;
@@ -16,7 +17,8 @@ use super::lock;
 #[derive(Debug, Default)]
 pub struct MemoryRequests {
     records: Mutex<Vec<Record>>,
-    once: Mutex<BTreeMap<String, RequestId>>,
+    once: Mutex<BTreeMap<String, BatchId>>,
+    operators: Mutex<Operators>,
 }
 
 fn place(id: RequestId) -> Option<usize> {
@@ -25,20 +27,20 @@ fn place(id: RequestId) -> Option<usize> {
 
 #[async_trait]
 impl Requests for MemoryRequests {
-    async fn create(&self, new: NewRequest) -> Result<Created, StoreError> {
+    async fn create(&self, new: NewBatch) -> Result<Created, StoreError> {
         let (mut records, mut once) = (lock(&self.records), lock(&self.once));
-        let number = records.len() as u64 + 1;
-        let (id, batch) = (RequestId(number), BatchId(number));
+        let first = RequestId(records.len() as u64 + 1);
+        let batch = BatchId(records.last().map_or(0, |record| record.batch.0) + 1);
         if let Some(key) = &new.once {
-            let before = once.get(key).copied().and_then(place);
-            if let Some(record) = before.and_then(|place| records.get(place)) {
-                return Ok(Created::Before(record.clone()));
+            if let Some(before) = once.get(key) {
+                let of_batch = records.iter().filter(|record| record.batch == *before);
+                return Ok(Created::Before(of_batch.cloned().collect()));
             }
-            once.insert(key.clone(), id);
+            once.insert(key.clone(), batch);
         }
-        let record = new.into_record(id, batch);
-        records.push(record.clone());
-        Ok(Created::New(record))
+        let made = new.into_records(first, batch);
+        records.extend(made.iter().cloned());
+        Ok(Created::New(made))
     }
 
     async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
@@ -60,21 +62,41 @@ impl Requests for MemoryRequests {
 
 #[async_trait]
 impl Listing for MemoryRequests {
-    async fn page(&self, query: PageQuery) -> Result<Page, StoreError> {
+    async fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
         let records = lock(&self.records);
+        let wanted = |record: &&Record| query.filters.hold_for(&record.facets());
+        let found: Vec<&Record> = records.iter().rev().filter(wanted).collect();
         let per_page = u64::from(query.per_page);
         let skipped = query.page.saturating_sub(1).saturating_mul(per_page);
+        let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
+        let on_page = found.iter().skip(skipped).take(query.per_page as usize);
         Ok(Page {
-            items: records
-                .iter()
-                .rev()
-                .skip(usize::try_from(skipped).unwrap_or(usize::MAX))
-                .take(query.per_page as usize)
-                .cloned()
-                .map(Ok)
-                .collect(),
-            total: records.len() as u64,
+            items: on_page.map(|record| Ok((*record).clone())).collect(),
+            total: found.len() as u64,
         })
+    }
+
+    async fn is_seen(&self, sought: Sought<'_>) -> Result<bool, StoreError> {
+        let records = lock(&self.records);
+        let mut images = records.iter().flat_map(Record::images);
+        Ok(images.any(|image| match sought {
+            Sought::Image(wanted) => image == wanted,
+            Sought::Prefix(prefix) => image.starts_with(prefix),
+        }))
+    }
+}
+
+#[async_trait]
+impl OperatorStore for MemoryRequests {
+    async fn remember(&self, operators: &Operators) -> Result<(), StoreError> {
+        lock(&self.operators).extend(operators.clone());
+        Ok(())
+    }
+
+    async fn of(&self, bundles: &BTreeSet<&str>) -> Result<Operators, StoreError> {
+        let mut found = lock(&self.operators).clone();
+        found.retain(|bundle, _| bundles.contains(bundle.as_str()));
+        Ok(found)
     }
 }
 

@@ -10,6 +10,7 @@ use iib_testkit::memory::{
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_in_memory_fulfil_the_contract() {
     contract::requests(async || Arc::new(MemoryRequests::default())).await;
+    contract::listing(async || Arc::new(MemoryRequests::default())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

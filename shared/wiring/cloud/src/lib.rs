@@ -73,6 +73,7 @@ impl Cloud {
     pub fn intake(&self) -> Result<IntakeDeps, CloudError> {
         Ok(IntakeDeps {
             requests: self.requests(),
+            operators: self.requests(),
             queue: self.queue(),
             logs: self.logs(),
             artifacts: self.artifacts(),
@@ -93,6 +94,7 @@ impl Cloud {
         let (client, ecr) = self.registry()?;
         Ok(Deps {
             requests: self.requests(),
+            operators: self.requests(),
             queue: self.queue(),
             logs: self.logs(),
             artifacts: self.artifacts(),

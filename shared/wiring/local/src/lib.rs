@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use iib_edge::{Config, LogNotifier};
-use iib_embedded::{DataFolder, EmbeddedError, SqliteQueue};
+use iib_embedded::{DataFolder, DocumentFolders, EmbeddedError, SqliteQueue};
 use iib_indexdb::SqliteIndex;
 use iib_oci::Digest;
 use iib_oci::hosts::{Addresses, HostNameError};
@@ -104,11 +104,17 @@ impl Local {
             ..RegistryConfig::default()
         })?);
         let requests = Arc::new(folder.requests());
+        let documents = DocumentFolders {
+            logs: config.api.logs_folder.clone(),
+            related_bundles: config.api.related_bundles_folder.clone(),
+            nested_bundles: config.api.nested_bundles_folder.clone(),
+        };
         let deps = Deps {
             requests: requests.clone(),
+            operators: requests.clone(),
             queue: Arc::new(queue.clone()),
             logs: Arc::new(folder.logs()),
-            artifacts: Arc::new(folder.artifacts()),
+            artifacts: Arc::new(folder.artifacts().with_documents_in(documents)),
             secrets: Arc::new(folder.secrets(clock.clone())),
             registry: registry.clone(),
             index_db: Arc::new(SqliteIndex),

@@ -1,185 +1,225 @@
-//! New requests under dense numbers.
+//! New requests.
+//!
+//! Numbers are handed out first, so that creations do not wait for each other; one that is lost between
+//! this and the record leaves a gap, as in the reference. A single request is one transaction with its
+//! counters. Those of a batch, which may be more than a transaction takes, are written hidden, and shown
+//! by one last transaction that says that the batch is there.
 
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{
-    CancellationReason, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
-};
+use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 use iib_oci::Digest;
-use iib_ports::{Created, NewRequest, StoreError};
-use iib_request::{BatchId, RequestId};
-use jiff::SignedDuration;
+use iib_ports::{Created, NewBatch, StoreError};
+use iib_request::{BatchId, Record, RequestId};
+use jiff::{SignedDuration, Timestamp};
 
-use super::item::{Counter, OVERFLOW};
+use super::facets::{COUNTED, Counts, count};
+use super::item::{OVERFLOW, WRITTEN, hide, place};
 use super::{DynamoRequests, unavailable};
 use crate::table::{
-    EXPIRES, Item, TEMPORARY_DAYS, as_number, as_text, back_off, key, number, unique,
+    EXPIRES, Item, TEMPORARY_DAYS, as_number, as_text, back_off, key, number, text, unique,
 };
 
-/// How often a creation is tried. Of those that run at the same time one succeeds in each round, so
-/// this is for a hundred callers at once. The waits between make some 15 seconds, which is within
-/// the 29 that intake has.
-const TRIES: u32 = 100;
+/// How often a creation is tried that others got into the way of.
+const TRIES: u32 = 50;
+/// Most counters that change in one transaction, which has at most a hundred writes.
+const COUNTERS: usize = 90;
 
-const ACTION: &str = "store the new request";
-
-/// How often a transaction is sent again of which nobody knows whether it took effect. Each time the
-/// SDK tries it three times; all of that is within the time that intake has.
-const DOUBTS: u32 = 2;
-
-/// How one try ended, other than well.
-enum Miss {
-    /// Somebody else took the number; what the counter was then, if the answer told.
-    Taken(Option<Counter>),
-    /// The same was asked for before.
-    Asked,
-    /// Another transaction was under way, and this one did nothing.
-    Busy,
-}
+const ACTION: &str = "store the new requests";
 
 impl DynamoRequests {
-    /// Counter, record and the mark of who asked are written in one transaction, conditional on
-    /// the counter: so a number is used exactly if its record is there.
-    pub(super) async fn create_dense(&self, new: NewRequest) -> Result<Created, StoreError> {
+    pub(super) async fn create_all(&self, new: NewBatch) -> Result<Created, StoreError> {
         let asked = new.once.as_deref().map(asked_by);
-        let mut counter = None;
-        for tried in 0..TRIES {
-            if let Some(before) = self.made_before(asked.as_ref()).await? {
-                return Ok(Created::Before(before));
-            }
-            let now = match counter.take() {
-                Some(counter) => counter,
-                None => self.counter().await?,
-            };
-            match self.create_after(now, &new, asked.as_ref()).await? {
-                Ok(record) => return Ok(Created::New(record)),
-                Err(Miss::Taken(newer)) => counter = newer,
-                Err(Miss::Asked | Miss::Busy) => {}
-            }
-            back_off(tried.min(3)).await;
+        if let Some(before) = self.made_before(asked.as_ref()).await? {
+            return Ok(Created::Before(before));
         }
-        Err(StoreError::Unavailable {
-            action: ACTION,
-            source: "too many requests are made at the same time".into(),
-        })
+        let (first, batch) = self.next_numbers(new.requests.len()).await?;
+        let now = new.now;
+        let records = new.into_records(first, batch);
+        let images = records.iter().flat_map(Record::images).collect();
+        self.see(&images).await?;
+        let mark = asked.map(|place| mark(place, first, records.len(), now));
+        let shown = match records.as_slice() {
+            [record] => self.create_one(record, mark.as_ref()).await?,
+            _ => self.create_several(&records, batch, mark.as_ref()).await?,
+        };
+        match shown {
+            true => Ok(Created::New(records)),
+            // Somebody else was first, and there is no other reason.
+            false => match self.made_before(mark.as_ref()).await? {
+                Some(before) => Ok(Created::Before(before)),
+                None => Err(too_busy()),
+            },
+        }
     }
 
-    pub(super) async fn counter(&self) -> Result<Counter, StoreError> {
-        let stored = self
+    /// Hands out numbers. Whoever does not hear of them has used them up.
+    async fn next_numbers(&self, count: usize) -> Result<(RequestId, BatchId), StoreError> {
+        let counted = self
             .client
-            .get_item()
+            .update_item()
             .table_name(&self.table)
-            .set_key(Some(Counter::place()))
-            .consistent_read(true)
+            .set_key(Some(key("COUNTER", "COUNTER")))
+            .update_expression("ADD requests :count, batches :one")
+            .expression_attribute_values(":count", number(count))
+            .expression_attribute_values(":one", number(1))
+            .return_values(ReturnValue::UpdatedNew)
             .send()
             .await
             .map_err(unavailable("count the requests"))?;
-        Ok(Counter::of(stored.item.as_ref()))
-    }
-
-    /// The request that was made when the same was asked for.
-    async fn made_before(
-        &self,
-        asked: Option<&Item>,
-    ) -> Result<Option<iib_request::Record>, StoreError> {
-        let Some(place) = asked else { return Ok(None) };
-        let stored = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(place.clone()))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(unavailable(ACTION))?;
-        match stored.item.and_then(|item| as_number(&item, "request")) {
-            Some(id) => self.read_one(RequestId(id)).await,
-            None => Ok(None),
+        let numbers = counted.attributes.unwrap_or_default();
+        let last: u64 = as_number(&numbers, "requests").unwrap_or_default();
+        let first = (last + 1)
+            .checked_sub(count as u64)
+            .filter(|first| *first > 0);
+        let batch = as_number(&numbers, "batches");
+        match (first, batch) {
+            (Some(first), Some(batch)) => Ok((RequestId(first), BatchId(batch))),
+            _ => Err(StoreError::Unavailable {
+                action: "count the requests",
+                source: "the counter gave no number".into(),
+            }),
         }
     }
 
-    async fn create_after(
-        &self,
-        now: Counter,
-        new: &NewRequest,
-        asked: Option<&Item>,
-    ) -> Result<Result<iib_request::Record, Miss>, StoreError> {
-        let id = RequestId(now.requests + 1);
-        let record = new.clone().into_record(id, BatchId(now.batches + 1));
-        let item = self.item(&record).await?;
-        let overflow = as_text(&item, OVERFLOW).map(ToOwned::to_owned);
-        let mut writes = vec![self.count_up(now)?, self.put_new(item)?];
-        if let Some(place) = asked {
-            let life = SignedDuration::from_hours(24 * TEMPORARY_DAYS);
-            let expires = new.now.saturating_add(life).unwrap_or(new.now);
-            let mut mark = place.clone();
-            mark.insert("request".to_owned(), number(id));
-            mark.insert(EXPIRES.to_owned(), number(expires.as_second()));
-            writes.push(self.put_new(mark)?);
-        }
-        let Err(error) = self.write(&writes).await else {
-            return Ok(Ok(record));
+    /// The requests that were made when the same was asked for.
+    async fn made_before(&self, asked: Option<&Item>) -> Result<Option<Vec<Record>>, StoreError> {
+        let Some(mark) = asked else { return Ok(None) };
+        let place = mark
+            .iter()
+            .filter(|(name, _)| matches!(name.as_str(), "pk" | "sk"));
+        let place = place
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let Some(item) = self.get_item(place, ACTION).await? else {
+            return Ok(None);
         };
-        let miss = miss(&error).ok_or_else(|| unavailable(ACTION)(error))?;
-        self.overflow.remove(overflow.as_deref()).await;
-        Ok(Err(miss))
+        let Some(first) = as_number::<u64>(&item, "request") else {
+            return Ok(None);
+        };
+        let count: u64 = as_number(&item, "requests").unwrap_or(1);
+        let mut records = Vec::new();
+        for id in (first..first.saturating_add(count)).map(RequestId) {
+            // Requests are never deleted.
+            records.extend(self.read_one(id).await?);
+        }
+        Ok(Some(records))
     }
 
-    /// Sends a transaction until it is known what became of it: always with the same token, so that
-    /// one whose answer was lost counts once. A new one could take effect beside it.
-    async fn write(
+    /// Whether it was created; if not, the same was asked for before.
+    async fn create_one(&self, record: &Record, mark: Option<&Item>) -> Result<bool, StoreError> {
+        let item = self.item(record).await?;
+        let mut counts = Counts::new();
+        count(&mut counts, record, record.state(), 1);
+        let shown = self.show(item.clone(), mark, &counts).await;
+        // Of one that may have been stored, what it refers to has to stay.
+        if matches!(shown, Ok(false)) {
+            self.overflow.remove(as_text(&item, OVERFLOW)).await;
+        }
+        shown
+    }
+
+    async fn create_several(
         &self,
-        writes: &[TransactWriteItem],
-    ) -> Result<(), SdkError<TransactWriteItemsError>> {
-        let token = unique();
-        let mut doubts = 0;
-        loop {
-            let call = self.client.transact_write_items();
-            let call = call.client_request_token(&token);
-            let written = call.set_transact_items(Some(writes.to_vec())).send().await;
-            match written {
-                Ok(_) => return Ok(()),
-                Err(error) if doubts < DOUBTS && is_in_doubt(&error) => {
-                    back_off(doubts).await;
-                    doubts += 1;
-                }
-                Err(error) => return Err(error),
+        records: &[Record],
+        batch: BatchId,
+        mark: Option<&Item>,
+    ) -> Result<bool, StoreError> {
+        let (mut counts, mut items) = (Counts::new(), Vec::with_capacity(records.len()));
+        for record in records {
+            let mut item = self.item(record).await?;
+            let mut with_this = counts.clone();
+            count(&mut with_this, record, record.state(), 1);
+            match with_this.len() <= COUNTERS {
+                true => counts = with_this,
+                // It is counted when it is saved the next time.
+                false => drop(item.remove(COUNTED)),
+            }
+            hide(&mut item, record);
+            items.push(item);
+        }
+        let large = items.iter().filter_map(|item| as_text(item, OVERFLOW));
+        let large: Vec<String> = large.map(ToOwned::to_owned).collect();
+        self.put_items(items, ACTION).await?;
+        let mut item = batch_place(batch);
+        item.insert(WRITTEN.to_owned(), text(unique()));
+        let shown = self.show(item, mark, &counts).await?;
+        if !shown {
+            self.discard(records).await?;
+            for name in &large {
+                self.overflow.remove(Some(name)).await;
             }
         }
+        Ok(shown)
     }
 
-    fn count_up(&self, now: Counter) -> Result<TransactWriteItem, StoreError> {
-        let update = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(Counter::place()))
-            .update_expression("SET requests = :r1, batches = :b1")
-            .expression_attribute_values(":r1", number(now.requests + 1))
-            .expression_attribute_values(":b1", number(now.batches + 1))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let update = if now == Counter::default() {
-            update.condition_expression("attribute_not_exists(pk)")
-        } else {
-            update
-                .condition_expression("requests = :r0 AND batches = :b0")
-                .expression_attribute_values(":r0", number(now.requests))
-                .expression_attribute_values(":b0", number(now.batches))
-        };
-        let update = update.build().map_err(incomplete)?;
-        Ok(TransactWriteItem::builder().update(update).build())
+    /// Writes what makes requests visible, with counters and the mark of who asked. `false` if the same
+    /// was asked for before.
+    async fn show(
+        &self,
+        item: Item,
+        mark: Option<&Item>,
+        counts: &Counts,
+    ) -> Result<bool, StoreError> {
+        for tried in 0..TRIES {
+            let mut writes: Vec<TransactWriteItem> = vec![self.put_new(item.clone())?];
+            if let Some(mark) = mark {
+                writes.push(self.put_new(mark.clone())?);
+            }
+            writes.extend(self.change_counters(counts)?);
+            let missed = match self.transact(&writes, ACTION).await? {
+                Ok(()) => return Ok(true),
+                Err(missed) => missed,
+            };
+            if missed.failed(0) || missed.failed(1) {
+                // An attempt whose answer was lost may have written it.
+                let place = [crate::table::PK, crate::table::SK];
+                let place = place.map(|name| (name.to_owned(), item[name].clone()));
+                let stored = self.get_item(place.into(), ACTION).await?;
+                let stored = stored.as_ref().and_then(|item| as_text(item, WRITTEN));
+                return Ok(stored == as_text(&item, WRITTEN));
+            }
+            back_off(tried.min(3)).await;
+        }
+        Err(too_busy())
     }
 
-    fn put_new(&self, item: Item) -> Result<TransactWriteItem, StoreError> {
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)")
-            .build()
-            .map_err(incomplete)?;
-        Ok(TransactWriteItem::builder().put(put).build())
+    /// Whether the batch of hidden requests is there.
+    pub(super) async fn is_batch_there(&self, batch: BatchId) -> Result<bool, StoreError> {
+        let item = self
+            .get_item(batch_place(batch), "look for a batch")
+            .await?;
+        Ok(item.is_some())
+    }
+
+    /// Removes requests that nobody has ever seen.
+    pub(super) async fn discard(&self, records: &[Record]) -> Result<(), StoreError> {
+        for record in records {
+            self.client
+                .delete_item()
+                .table_name(&self.table)
+                .set_key(Some(place(record.id)))
+                .condition_expression("attribute_exists(#hidden)")
+                .expression_attribute_names("#hidden", super::item::HIDDEN)
+                .send()
+                .await
+                .map_err(unavailable("remove a request that was never there"))?;
+        }
+        Ok(())
     }
 }
 
-/// Where it is noted that a request was asked for. Keys are hashed: what asks may be longer than
+fn too_busy() -> StoreError {
+    StoreError::Unavailable {
+        action: ACTION,
+        source: "too many requests are made at the same time".into(),
+    }
+}
+
+/// Where it is noted that a batch is there.
+fn batch_place(batch: BatchId) -> Item {
+    key(format!("BATCH#{batch}"), "BATCH")
+}
+
+/// Where it is noted that requests were asked for. Keys are hashed: what asks may be longer than
 /// a key of DynamoDB.
 fn asked_by(once: &str) -> Item {
     key(
@@ -188,53 +228,11 @@ fn asked_by(once: &str) -> Item {
     )
 }
 
-fn incomplete(error: aws_sdk_dynamodb::error::BuildError) -> StoreError {
-    StoreError::Unavailable {
-        action: ACTION,
-        source: error.into(),
-    }
-}
-
-/// Whether a transaction may have taken effect although its call failed.
-fn is_in_doubt<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
-    match error {
-        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => {
-            true
-        }
-        SdkError::ServiceError(error) => matches!(
-            error.err(),
-            TransactWriteItemsError::TransactionInProgressException(_)
-                | TransactWriteItemsError::InternalServerError(_)
-        ),
-        _ => false,
-    }
-}
-
-/// What a cancelled transaction means; `None` for any other failure.
-fn miss<R>(error: &SdkError<TransactWriteItemsError, R>) -> Option<Miss> {
-    let reasons = match error.as_service_error()? {
-        TransactWriteItemsError::TransactionCanceledException(cancelled) => {
-            cancelled.cancellation_reasons()
-        }
-        _ => return None,
-    };
-    let failed = |place: usize| {
-        let code = reasons.get(place).and_then(CancellationReason::code);
-        code == Some("ConditionalCheckFailed")
-    };
-    if failed(2) {
-        return Some(Miss::Asked);
-    }
-    if failed(0) || failed(1) {
-        let stored = reasons.first().and_then(|reason| reason.item.as_ref());
-        let known = stored.filter(|item| !item.is_empty());
-        return Some(Miss::Taken(known.map(|item| Counter::of(Some(item)))));
-    }
-    let busy = |reason: &CancellationReason| {
-        matches!(
-            reason.code(),
-            Some("TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded")
-        )
-    };
-    reasons.iter().any(busy).then_some(Miss::Busy)
+fn mark(mut place: Item, first: RequestId, count: usize, now: Timestamp) -> Item {
+    let life = SignedDuration::from_hours(24 * TEMPORARY_DAYS);
+    let expires = now.saturating_add(life).unwrap_or(now);
+    place.insert("request".to_owned(), number(first));
+    place.insert("requests".to_owned(), number(count));
+    place.insert(EXPIRES.to_owned(), number(expires.as_second()));
+    place
 }

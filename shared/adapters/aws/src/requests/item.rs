@@ -1,10 +1,13 @@
 //! A record as an item of the table, and back.
 
+use aws_sdk_dynamodb::types::AttributeValue;
+use iib_oci::Digest;
 use iib_ports::StoreError;
 use iib_request::{Record, RecordError, RequestId, Stage};
 
 use super::DynamoRequests;
-use crate::table::{Item, PHASE, RANK, as_number, as_text, key, number, text, unique};
+use super::facets::{COUNTED, attributes};
+use crate::table::{Item, PHASE, RANK, as_text, key, number, text, unique};
 
 /// The record as JSON.
 pub(super) const RECORD: &str = "record";
@@ -12,6 +15,11 @@ pub(super) const RECORD: &str = "record";
 pub(super) const OVERFLOW: &str = "overflow";
 /// Names the write, so that a writer whose answer was lost knows its own.
 pub(super) const WRITTEN: &str = "written";
+
+/// Names the set of images that its record had come to know, all of which are noted as used.
+pub(super) const IMAGES: &str = "images";
+/// Of a request of a batch that may not be there yet.
+pub(super) const HIDDEN: &str = "hidden";
 
 /// Largest record that is part of its item, bytes. DynamoDB's limit is 400 KB for an item with
 /// all its names; what is left is far more than they take.
@@ -21,6 +29,8 @@ const INLINE: usize = 360 * 1024;
 pub(super) const LIVE: &str = "live";
 /// The phase of requests that ended and whose data is kept, ranked by when they ended.
 pub(super) const KEPT: &str = "kept";
+/// The phase of requests whose batch may not be there, ranked by when they were made.
+pub(super) const HELD: &str = "held";
 
 pub(super) fn place(id: RequestId) -> Item {
     key(format!("REQUEST#{id}"), "RECORD")
@@ -35,6 +45,9 @@ impl DynamoRequests {
             .map_err(|source| StoreError::Malformed { id, source })?;
         let mark = unique();
         let mut item = place(id);
+        item.extend(attributes(record));
+        item.insert(COUNTED.to_owned(), text(record.state().as_str()));
+        item.insert(IMAGES.to_owned(), text(images(record)));
         item.insert("version".to_owned(), number(record.version));
         if let Some((phase, rank)) = phase(record) {
             item.insert(PHASE.to_owned(), text(phase));
@@ -83,24 +96,15 @@ pub(super) fn id_of(item: &Item) -> Option<RequestId> {
         .ok()
 }
 
-/// The counters: how many requests and batches there are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Counter {
-    pub(super) requests: u64,
-    pub(super) batches: u64,
+/// Hides a new request until its batch is there.
+pub(super) fn hide(item: &mut Item, record: &Record) {
+    item.insert(HIDDEN.to_owned(), AttributeValue::Bool(true));
+    item.insert(PHASE.to_owned(), text(HELD));
+    item.insert(RANK.to_owned(), number(record.updated().as_microsecond()));
 }
 
-impl Counter {
-    pub(super) fn place() -> Item {
-        key("COUNTER", "COUNTER")
-    }
-
-    /// From an item; one that is not there counts from zero.
-    pub(super) fn of(item: Option<&Item>) -> Self {
-        let count = |name| item.and_then(|item| as_number(item, name)).unwrap_or(0);
-        Self {
-            requests: count("requests"),
-            batches: count("batches"),
-        }
-    }
+/// A name for the images in what became known of a request.
+fn images(record: &Record) -> String {
+    let images: Vec<&str> = record.facts.images().collect();
+    Digest::of(images.join("\n").as_bytes()).hex().to_owned()
 }

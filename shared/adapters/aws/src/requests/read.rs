@@ -1,22 +1,27 @@
-//! Reading requests: one, a page of the listing, those in a phase.
+//! Reading requests: one, some, those in a phase.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use futures::{StreamExt, TryStreamExt, stream};
-use iib_ports::{Listed, Page, PageQuery, StoreError, Unreadable};
+use iib_ports::{Clock as _, Listed, StoreError, SystemClock, Unreadable};
 use iib_request::{Record, RecordError, RequestId, Stage};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::item::{KEPT, LIVE, id_of, place};
+use super::item::{HELD, HIDDEN, KEPT, LIVE, id_of, place};
 use super::{DynamoRequests, unavailable};
-use crate::table::{Item, RANK, back_off, number, text};
+use crate::table::{Item, PHASE, RANK, back_off, number, text};
 
 /// Most keys in one batch of reads (DynamoDB's limit).
 const BATCH: usize = 100;
 /// How often a batch is sent again for what DynamoDB did not get to. It gives at most 16 MiB at
 /// once, so a full batch of large records takes three calls.
 const BATCH_TRIES: u32 = 12;
+/// Requests of new batches that are looked at in one go: the others in the next.
+const HELD_AT_ONCE: i32 = 1000;
+/// How long after its creation a batch that is not there never will be: whoever makes one has less than
+/// a minute.
+const LOST: SignedDuration = SignedDuration::from_hours(1);
 /// How often an item is read again whose large record was replaced in between.
 const RACES: u32 = 10;
 /// Large records read at the same time.
@@ -47,27 +52,19 @@ impl DynamoRequests {
                 return Ok(None);
             };
             if let Some(record) = self.record(&item).await? {
-                return Ok(Some(record));
+                let hidden = item.contains_key(HIDDEN);
+                let batch = record.as_ref().ok().map(|record| record.batch);
+                let shown = match batch.filter(|_| hidden) {
+                    Some(batch) => self.is_batch_there(batch).await?,
+                    None => true,
+                };
+                return Ok(shown.then_some(record));
             }
             back_off(tried).await;
         }
         Err(StoreError::Unavailable {
             action: "read the request",
             source: "its record was replaced each time it was read".into(),
-        })
-    }
-
-    /// Ids are dense, so the counter says which ones a page has.
-    pub(super) async fn read_page(&self, query: PageQuery) -> Result<Page, StoreError> {
-        let total = self.counter().await?.requests;
-        let per_page = u64::from(query.per_page);
-        let skipped = query.page.saturating_sub(1).saturating_mul(per_page);
-        let newest = total.saturating_sub(skipped);
-        let oldest = newest.saturating_sub(per_page);
-        let ids: Vec<RequestId> = (oldest + 1..=newest).rev().map(RequestId).collect();
-        Ok(Page {
-            items: self.read_all(&ids).await?,
-            total,
         })
     }
 
@@ -79,12 +76,58 @@ impl DynamoRequests {
         let Some(first) = after.map_or(0, |id| id.0).checked_add(1) else {
             return Ok(Vec::new());
         };
-        // Numbers of DynamoDB have 38 digits.
-        self.read_phase(LIVE, "#r >= :bound", first, limit, |listed| match listed {
+        let goes_on = |listed: &Listed| match listed {
             Ok(record) => record.work.stage != Stage::Done,
             Err(_) => true,
-        })
-        .await
+        };
+        // Numbers of DynamoDB have 38 digits.
+        let live = self.read_phase(LIVE, "#r >= :bound", first, limit, goes_on);
+        let (mut live, held) = futures::try_join!(live, self.read_held())?;
+        let held = held.into_iter().filter(|record| Some(record.id) > after);
+        live.extend(held.map(Ok));
+        live.sort_by_key(id_listed);
+        live.truncate(limit as usize);
+        Ok(live)
+    }
+
+    /// Requests of batches that are there, and that nobody has come to since. Those of batches that
+    /// never came to be are removed: whoever made them is gone long since.
+    async fn read_held(&self) -> Result<Vec<Record>, StoreError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(PHASE)
+            .key_condition_expression("#p = :phase")
+            .expression_attribute_names("#p", PHASE)
+            .expression_attribute_values(":phase", text(HELD))
+            .limit(HELD_AT_ONCE)
+            .send()
+            .await
+            .map_err(unavailable("list the requests of new batches"))?;
+        let ids: Vec<RequestId> = answer.items().iter().filter_map(id_of).collect();
+        let places = ids.iter().map(|id| place(*id)).collect();
+        let items = self
+            .get_items(places, "list the requests of new batches")
+            .await?;
+        let (mut there, mut known, mut lost) = (Vec::new(), BTreeMap::new(), Vec::new());
+        for item in items.iter().filter(|item| item.contains_key(HIDDEN)) {
+            let Some(Ok(record)) = self.record(item).await? else {
+                continue;
+            };
+            let shown = match known.get(&record.batch) {
+                Some(shown) => *shown,
+                None => self.is_batch_there(record.batch).await?,
+            };
+            known.insert(record.batch, shown);
+            match shown {
+                true => there.push(record),
+                false if is_lost(&record) => lost.push(record),
+                false => {}
+            }
+        }
+        self.discard(&lost).await?;
+        Ok(there)
     }
 
     pub(super) async fn read_ended(
@@ -146,7 +189,7 @@ impl DynamoRequests {
     }
 
     /// The records of these ids, in this order. Those that are not there are left out.
-    async fn read_all(&self, ids: &[RequestId]) -> Result<Vec<Listed>, StoreError> {
+    pub(super) async fn read_all(&self, ids: &[RequestId]) -> Result<Vec<Listed>, StoreError> {
         let mut records = Vec::with_capacity(ids.len());
         for batch in ids.chunks(BATCH) {
             let mut items = self.read_batch(batch).await?;
@@ -171,9 +214,43 @@ impl DynamoRequests {
     }
 
     async fn read_batch(&self, ids: &[RequestId]) -> Result<HashMap<RequestId, Item>, StoreError> {
-        let action = "list the requests";
-        let mut items = HashMap::new();
-        let mut left: Vec<Item> = ids.iter().map(|id| place(*id)).collect();
+        let places = ids.iter().map(|id| place(*id)).collect();
+        let items = self.get_items(places, "list the requests").await?;
+        Ok(items
+            .into_iter()
+            .filter_map(|item| Some((id_of(&item)?, item)))
+            .collect())
+    }
+
+    /// An item as it was last written.
+    pub(super) async fn get_item(
+        &self,
+        place: Item,
+        action: &'static str,
+    ) -> Result<Option<Item>, StoreError> {
+        let read = self.client.get_item().table_name(&self.table);
+        let read = read.set_key(Some(place)).consistent_read(true).send().await;
+        Ok(read.map_err(unavailable(action))?.item)
+    }
+
+    /// The items in these places, in any order; those that are not there are left out.
+    pub(super) async fn get_items(
+        &self,
+        places: Vec<Item>,
+        action: &'static str,
+    ) -> Result<Vec<Item>, StoreError> {
+        let batches = places.chunks(BATCH).map(<[Item]>::to_vec);
+        let reads: Vec<_> = batches.map(|batch| self.get_batch(batch, action)).collect();
+        let read: Vec<Vec<Item>> = stream::iter(reads).buffered(READS).try_collect().await?;
+        Ok(read.into_iter().flatten().collect())
+    }
+
+    async fn get_batch(
+        &self,
+        mut left: Vec<Item>,
+        action: &'static str,
+    ) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::new();
         for tried in 0..BATCH_TRIES {
             let wanted = KeysAndAttributes::builder()
                 .set_keys(Some(left))
@@ -190,8 +267,7 @@ impl DynamoRequests {
                 .send()
                 .await
                 .map_err(unavailable(action))?;
-            let found = answer.responses.unwrap_or_default().into_values().flatten();
-            items.extend(found.filter_map(|item| Some((id_of(&item)?, item))));
+            items.extend(answer.responses.unwrap_or_default().into_values().flatten());
             let unprocessed = answer.unprocessed_keys.unwrap_or_default();
             left = unprocessed
                 .into_values()
@@ -206,5 +282,21 @@ impl DynamoRequests {
             action,
             source: "the table is throttled".into(),
         })
+    }
+}
+
+/// Whether a request of a batch that is not there will never be seen.
+fn is_lost(record: &Record) -> bool {
+    let now = SystemClock.now();
+    record
+        .updated()
+        .saturating_add(LOST)
+        .is_ok_and(|lost| lost < now)
+}
+
+fn id_listed(listed: &Listed) -> RequestId {
+    match listed {
+        Ok(record) => record.id,
+        Err(unreadable) => unreadable.id,
     }
 }

@@ -15,6 +15,7 @@ use crate::stack::Stack;
 async fn requests_in_dynamodb_fulfil_the_contract() {
     let stack = Stack::start().await;
     contract::requests(async || stack.requests().await).await;
+    contract::listing(async || stack.requests().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,6 +72,7 @@ async fn ecr_of(stack: &Stack) -> (Arc<EcrRegistry>, String) {
 async fn second_opinion_on_requests() {
     let stack = Stack::of_second_opinions().await;
     contract::requests(async || stack.requests().await).await;
+    contract::listing(async || stack.requests().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use bytes::Bytes;
 use iib_aws::DynamoRequests;
-use iib_ports::{Created, NewRequest, Requests as _, StoreError};
+use iib_ports::{Created, NewBatch, Requests as _, StoreError};
 use iib_request::{AddRequest, Request};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -30,8 +30,15 @@ struct Server {
 
 impl Server {
     fn answer(&mut self, operation: &str, call: &Value) -> (StatusCode, Json<Value>) {
-        if operation == "GetItem" {
-            return (StatusCode::OK, Json(json!({})));
+        let simple = match operation {
+            "GetItem" | "BatchWriteItem" => Some(json!({})),
+            "UpdateItem" => Some(json!({"Attributes": {
+                "requests": {"N": "1"}, "batches": {"N": "1"},
+            }})),
+            _ => None,
+        };
+        if let Some(answer) = simple {
+            return (StatusCode::OK, Json(answer));
         }
         assert_eq!(operation, "TransactWriteItems");
         self.transactions += 1;
@@ -74,7 +81,7 @@ async fn created_with(doubts: Vec<&'static str>) -> (Result<Created, StoreError>
     let clients = clients_at(&endpoint).await;
     let requests = DynamoRequests::new(clients.dynamodb(), "iib", clients.s3(), "iib");
     let request = Request::Add(AddRequest::default());
-    let new = NewRequest::new(None, request, Timestamp::UNIX_EPOCH);
+    let new = NewBatch::of(None, request, Timestamp::UNIX_EPOCH);
     let created = requests.create(new).await;
     serving.abort();
     let server = std::mem::take(&mut *server.lock().unwrap());

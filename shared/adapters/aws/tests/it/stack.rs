@@ -17,6 +17,17 @@ use iib_testkit::contract::Inbox;
 use iib_testkit::ministack::Ministack;
 use iib_testkit::second_opinion::{CREDENTIALS, Dynoxide, S3sFs};
 
+/// What the indexes of the listing hold beside their keys.
+const FACETS: [&str; 7] = [
+    "state",
+    "kind",
+    "user",
+    "batch",
+    "from_index",
+    "index_image",
+    "hidden",
+];
+
 /// Clients of an emulator.
 pub(crate) async fn clients_at(endpoint: &str) -> Clients {
     let (key, secret) = CREDENTIALS;
@@ -93,26 +104,45 @@ impl<Emulators> Stack<Emulators> {
             let key = KeySchemaElement::builder().attribute_name(name);
             key.key_type(kind).build().unwrap()
         };
+        let index = |name: &str, partition: &str, sort: &str, projection: Projection| {
+            GlobalSecondaryIndex::builder()
+                .index_name(name)
+                .key_schema(key(partition, KeyType::Hash))
+                .key_schema(key(sort, KeyType::Range))
+                .projection(projection)
+                .build()
+                .unwrap()
+        };
         let keys_only = Projection::builder().projection_type(ProjectionType::KeysOnly);
-        let phase = GlobalSecondaryIndex::builder()
-            .index_name("phase")
-            .key_schema(key("phase", KeyType::Hash))
-            .key_schema(key("rank", KeyType::Range))
-            .projection(keys_only.build())
-            .build()
-            .unwrap();
+        let found_by = |facet: &str| {
+            let others = FACETS.into_iter().filter(|other| *other != facet);
+            let others = others.map(str::to_owned).collect();
+            let others = Projection::builder()
+                .projection_type(ProjectionType::Include)
+                .set_non_key_attributes(Some(others));
+            index(&format!("by_{facet}"), facet, "number", others.build())
+        };
+        let mut indexes = vec![index("phase", "phase", "rank", keys_only.build())];
+        indexes.extend(["state", "user", "batch", "from_index", "asked"].map(found_by));
+        let (text, number) = (ScalarAttributeType::S, ScalarAttributeType::N);
         self.dynamodb
             .dynamodb()
             .create_table()
             .table_name(&name)
             .billing_mode(BillingMode::PayPerRequest)
-            .attribute_definitions(attribute("pk", ScalarAttributeType::S))
-            .attribute_definitions(attribute("sk", ScalarAttributeType::S))
-            .attribute_definitions(attribute("phase", ScalarAttributeType::S))
-            .attribute_definitions(attribute("rank", ScalarAttributeType::N))
+            .attribute_definitions(attribute("pk", text.clone()))
+            .attribute_definitions(attribute("sk", text.clone()))
+            .attribute_definitions(attribute("phase", text.clone()))
+            .attribute_definitions(attribute("rank", number.clone()))
+            .attribute_definitions(attribute("number", number.clone()))
+            .attribute_definitions(attribute("batch", number))
+            .attribute_definitions(attribute("state", text.clone()))
+            .attribute_definitions(attribute("user", text.clone()))
+            .attribute_definitions(attribute("from_index", text.clone()))
+            .attribute_definitions(attribute("asked", text))
             .key_schema(key("pk", KeyType::Hash))
             .key_schema(key("sk", KeyType::Range))
-            .global_secondary_indexes(phase)
+            .set_global_secondary_indexes(Some(indexes))
             .send()
             .await
             .unwrap();

@@ -55,6 +55,7 @@ impl Inbox for Receiver {
 async fn requests_in_sqlite_fulfil_the_contract() {
     let folders = Folders::default();
     contract::requests(async || Arc::new(folders.next().requests())).await;
+    contract::listing(async || Arc::new(folders.next().requests())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use iib_embedded::{DataFolder, EmbeddedError, Freed};
 use iib_ports::{
-    ArtifactKey, Artifacts, Class, Classify, Clock as _, Listing as _, Logs, NewRequest, PageQuery,
+    ArtifactKey, Artifacts, Class, Classify, Clock as _, Listing as _, Logs, NewBatch, PageQuery,
     Queue, Requests, Secret, Secrets as _, StoreError, Sweeps as _,
 };
-use iib_request::{AddRequest, Claim, LeaseToken, Request, RequestId, Stage, Task};
+use iib_request::{AddRequest, Claim, Filters, LeaseToken, Request, RequestId, Stage, Task};
 use iib_testkit::time::ManualClock;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
@@ -21,9 +21,9 @@ use crate::empty_folder;
 
 const LONG: SignedDuration = SignedDuration::from_hours(1);
 
-fn new_request() -> NewRequest {
+fn new_request() -> NewBatch {
     let now = Timestamp::constant(1_700_000_000, 0);
-    NewRequest::new(None, Request::Add(AddRequest::default()), now)
+    NewBatch::of(None, Request::Add(AddRequest::default()), now)
 }
 
 /// The folder as `kill -9` leaves it: nothing was closed, nothing tidied up. What the files
@@ -105,10 +105,11 @@ async fn a_record_that_cannot_be_read_hides_no_other_and_is_left_as_it_is() {
         assert_eq!(error.class(), class);
     }
     let first = PageQuery {
+        filters: Filters::default(),
         page: 1,
         per_page: 10,
     };
-    let page = requests.page(first).await.unwrap();
+    let page = requests.page(&first).await.unwrap();
     let ids: Vec<_> = (page.items.iter())
         .map(|listed| match listed {
             Ok(record) => (record.id.0, true),
@@ -200,7 +201,8 @@ async fn everything_that_was_confirmed_is_there_after_the_owner_is_gone() {
         .create(new_request())
         .await
         .unwrap()
-        .into_record();
+        .into_records()
+        .remove(0);
     let task = Task::new(record.id, Stage::Pin);
     folder.queue(clock.clone(), 3).send(&task).await.unwrap();
     let key = ArtifactKey::layer(record.id, &LeaseToken::new("one"));
@@ -217,7 +219,12 @@ async fn everything_that_was_confirmed_is_there_after_the_owner_is_gone() {
     assert_eq!(folder.freed(), Freed::default());
     let requests = folder.requests();
     assert_eq!(requests.get(record.id).await.unwrap(), Some(record.clone()));
-    let next = requests.create(new_request()).await.unwrap().into_record();
+    let next = requests
+        .create(new_request())
+        .await
+        .unwrap()
+        .into_records()
+        .remove(0);
     assert_eq!(next.id, RequestId(2));
     let messages = folder
         .queue(clock, 3)
@@ -243,8 +250,18 @@ async fn leases_and_messages_of_a_killed_owner_are_freed_and_do_not_count() {
     let clock = Arc::new(ManualClock::default());
     let requests = folder.requests();
     let queue = folder.queue(clock.clone(), 3);
-    let untouched = requests.create(new_request()).await.unwrap().into_record();
-    let record = requests.create(new_request()).await.unwrap().into_record();
+    let untouched = requests
+        .create(new_request())
+        .await
+        .unwrap()
+        .into_records()
+        .remove(0);
+    let record = requests
+        .create(new_request())
+        .await
+        .unwrap()
+        .into_records()
+        .remove(0);
     queue.send(&Task::new(record.id, Stage::Pin)).await.unwrap();
     let now = new_request().now;
     let token = LeaseToken::new("former");

@@ -1,9 +1,10 @@
 //! Adding bundles to an index (spec rest-api §4.4).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Kind;
 use crate::payload::{
@@ -12,7 +13,7 @@ use crate::payload::{
 };
 use crate::record::format;
 use crate::refusal::Rule;
-use crate::view::{Copies, Index};
+use crate::view::{Base, Copies, From, Shown};
 use crate::{Facts, Refusal, Scope, Unknown};
 
 /// What `POST /builds/add` asks for, checked and with defaults filled in (spec rest-api §4.3,
@@ -50,10 +51,9 @@ pub struct AddRequest {
 
 impl Kind for AddRequest {
     const NAME: &'static str = "add";
-    const CLOSING: &'static str =
-        "The operator bundle(s) were successfully added to the index image";
 
     const FORMAT: u32 = format::FIRST;
+    const FOUND_BY_RESULT: bool = true;
 
     type View<'a> = AddView<'a>;
 
@@ -62,7 +62,7 @@ impl Kind for AddRequest {
     /// last comes our own limit on bundles. An explicit null of the own parameters is refused.
     fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
         let own = Own::read(payload, context)?;
-        check_names(payload, &[&IndexParameters::NAMES[..], &OWN].concat())?;
+        check_names(payload, &[], &[&IndexParameters::NAMES[..], &OWN].concat())?;
         let shared = IndexParameters::read(payload, context)?;
         for image in own.bundles.iter().chain(&own.deprecation_list) {
             check_image(image)?;
@@ -82,6 +82,10 @@ impl Kind for AddRequest {
             overwrite_from_index: shared.overwrite_from_index,
             unknown: Unknown::default(),
         })
+    }
+
+    fn closing(&self) -> Cow<'static, str> {
+        "The operator bundle(s) were successfully added to the index image".into()
     }
 
     fn images(&self) -> Vec<(&'static str, &str)> {
@@ -117,51 +121,62 @@ impl Kind for AddRequest {
     }
 
     fn first_facts(&self) -> Facts {
-        Facts {
-            binary_image: self.binary_image.clone(),
-            distribution_scope: self.distribution_scope,
-            ..Facts::default()
-        }
+        Facts::of_inputs(self.binary_image.as_deref(), self.distribution_scope)
     }
 
-    fn view<'a>(&'a self, facts: &'a Facts) -> AddView<'a> {
+    fn listed_index(&self) -> Option<&str> {
+        self.from_index.as_deref()
+    }
+
+    fn bundles(&self) -> &[String] {
+        &self.bundles
+    }
+
+    fn organization(&self) -> Option<&str> {
+        self.organization.as_deref()
+    }
+
+    fn view<'a>(&'a self, shown: &Shown<'a>) -> AddView<'a> {
+        let facts = shown.facts();
         AddView {
-            index: Index::new(self.from_index.as_deref(), facts),
+            base: Base::new(facts),
+            from: From::new(self.from_index.as_deref(), facts),
             copies: Copies::new(facts),
+            distribution_scope: facts.distribution_scope.as_deref(),
             build_tags: &self.build_tags,
             bundles: &self.bundles,
-            bundle_mapping: facts.bundle_mapping.as_ref().unwrap_or(&NO_BUNDLES),
+            bundle_mapping: shown.operators_of(&self.bundles),
             organization: self.organization.as_deref(),
             removed_operators: [],
             deprecation_list: &self.deprecation_list,
             graph_update_mode: self.graph_update_mode.as_deref(),
             check_related_images: self.check_related_images,
-            omps_operator_version: Map::new(),
+            omps_operator_version: facts.omps_operator_version(),
         }
     }
 }
-
-/// What is shown before it is known which bundles are of which package.
-static NO_BUNDLES: BTreeMap<String, Vec<String>> = BTreeMap::new();
 
 /// What an add request shows (spec rest-api §5).
 #[derive(Debug, Serialize)]
 pub(crate) struct AddView<'a> {
     #[serde(flatten)]
-    index: Index<'a>,
+    base: Base<'a>,
+    #[serde(flatten)]
+    from: From<'a>,
     #[serde(flatten)]
     copies: Copies<'a>,
+    distribution_scope: Option<&'a str>,
     build_tags: &'a [String],
     bundles: &'a [String],
-    bundle_mapping: &'a BTreeMap<String, Vec<String>>,
+    bundle_mapping: BTreeMap<&'a str, Vec<&'a str>>,
     organization: Option<&'a str>,
     /// An add request removes none; the field is shared with rm requests.
     removed_operators: [&'a str; 0],
     deprecation_list: &'a [String],
     graph_update_mode: Option<&'a str>,
     check_related_images: Option<bool>,
-    /// Filled by a service the reference has given up; always empty.
-    omps_operator_version: Map<String, Value>,
+    /// Of a service that the reference has given up; workers may still send it.
+    omps_operator_version: Value,
 }
 
 /// The parameters that only this endpoint has.

@@ -1,15 +1,18 @@
 //! An index without operators, made of another one (spec rest-api §4.10).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Kind;
-use crate::payload::{IndexParameters, OVERWRITE_TOKEN, Payload, ReadContext, check_names};
+use crate::payload::{
+    IndexParameters, OVERWRITE_TOKEN, Payload, ReadContext, check_names, string_map,
+};
 use crate::record::format;
 use crate::refusal::Rule;
-use crate::view::Index;
+use crate::view::{Base, From, Shown};
 use crate::{Facts, Refusal, Scope, Unknown};
 
 /// What `POST /builds/create-empty-index` asks for, checked.
@@ -33,9 +36,9 @@ pub struct CreateEmptyIndex {
 
 impl Kind for CreateEmptyIndex {
     const NAME: &'static str = "create-empty-index";
-    const CLOSING: &'static str = "The empty index image was successfully created";
 
     const FORMAT: u32 = format::WITH_EMPTY_INDEXES;
+    const FOUND_BY_RESULT: bool = true;
 
     type View<'a> = CreateEmptyIndexView<'a>;
 
@@ -53,10 +56,8 @@ impl Kind for CreateEmptyIndex {
             );
             return Err(Refusal::new(Rule::UnknownParameter, name, text));
         }
-        check_names(
-            payload,
-            &[&IndexParameters::NAMES[..], &["output_fbc", "labels"]].concat(),
-        )?;
+        let taken = [&IndexParameters::NAMES[..], &["output_fbc", "labels"]].concat();
+        check_names(payload, &[], &taken)?;
         let shared = IndexParameters::read(payload, context)?;
         Ok(Self {
             from_index,
@@ -66,6 +67,10 @@ impl Kind for CreateEmptyIndex {
             labels,
             unknown: Unknown::default(),
         })
+    }
+
+    fn closing(&self) -> Cow<'static, str> {
+        "The empty index image was successfully created".into()
     }
 
     fn images(&self) -> Vec<(&'static str, &str)> {
@@ -83,16 +88,19 @@ impl Kind for CreateEmptyIndex {
     }
 
     fn first_facts(&self) -> Facts {
-        Facts {
-            binary_image: self.binary_image.clone(),
-            distribution_scope: self.distribution_scope,
-            ..Facts::default()
-        }
+        Facts::of_inputs(self.binary_image.as_deref(), self.distribution_scope)
     }
 
-    fn view<'a>(&'a self, facts: &'a Facts) -> CreateEmptyIndexView<'a> {
+    fn listed_index(&self) -> Option<&str> {
+        Some(&self.from_index)
+    }
+
+    fn view<'a>(&'a self, shown: &Shown<'a>) -> CreateEmptyIndexView<'a> {
+        let facts = shown.facts();
         CreateEmptyIndexView {
-            index: Index::new(Some(&self.from_index), facts),
+            base: Base::new(facts),
+            from: From::new(Some(&self.from_index), facts),
+            distribution_scope: facts.distribution_scope.as_deref(),
             labels: self.labels.as_ref(),
         }
     }
@@ -102,7 +110,10 @@ impl Kind for CreateEmptyIndex {
 #[derive(Debug, Serialize)]
 pub(crate) struct CreateEmptyIndexView<'a> {
     #[serde(flatten)]
-    index: Index<'a>,
+    base: Base<'a>,
+    #[serde(flatten)]
+    from: From<'a>,
+    distribution_scope: Option<&'a str>,
     labels: Option<&'a BTreeMap<String, String>>,
 }
 
@@ -146,21 +157,9 @@ fn labels(payload: &Payload) -> Result<Option<BTreeMap<String, String>>, Refusal
     const NAME: &str = "labels";
     let given = match payload.get(NAME) {
         None | Some(Value::Null) => return Ok(None),
-        Some(Value::Object(given)) => given,
-        Some(_) => {
-            let text = format!("The value of \"{NAME}\" must be a JSON object");
-            return Err(Refusal::new(Rule::Type, NAME, text));
-        }
+        Some(given) => string_map(given, NAME)?,
     };
-    let mut labels = BTreeMap::new();
-    for (key, value) in given {
-        let Some(value) = value.as_str() else {
-            let text = format!("The key and value of \"{key}\" must be a string");
-            return Err(Refusal::new(Rule::Type, NAME, text));
-        };
-        labels.insert(key.clone(), value.to_owned());
-    }
-    Ok(Some(labels).filter(|labels| !labels.is_empty()))
+    Ok(Some(given).filter(|labels| !labels.is_empty()))
 }
 
 #[cfg(test)]

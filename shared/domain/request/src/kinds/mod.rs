@@ -2,15 +2,32 @@
 //! a request is shown. A new kind is its file, a variant of [`Request`] and a row of [`KINDS`].
 
 mod add;
+mod add_deprecations;
+mod batch;
 mod create_empty_index;
+mod fbc_operations;
+mod merge_index_image;
+mod recursive_related_bundles;
+mod regenerate_bundle;
+mod rm;
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::payload::{Payload, ReadContext, check_hosts};
-use crate::{Facts, Record, Refusal};
+use crate::payload::{OVERWRITE_TOKEN, Payload, ReadContext, check_form, check_hosts};
+use crate::view::Shown;
+use crate::{Facts, Refusal};
 
 pub use add::AddRequest;
+pub use add_deprecations::AddDeprecations;
+pub use batch::{Annotations, BATCHES, BatchRow};
 pub use create_empty_index::CreateEmptyIndex;
+pub use fbc_operations::FbcOperations;
+pub use merge_index_image::MergeIndexImage;
+pub use recursive_related_bundles::RecursiveRelatedBundles;
+pub use regenerate_bundle::RegenerateBundle;
+pub use rm::RmRequest;
 
 /// What a request asks for. As it is stored: images are kept as the texts that were sent, because
 /// that is how they are shown; tokens are no part of it.
@@ -19,20 +36,20 @@ pub use create_empty_index::CreateEmptyIndex;
 pub enum Request {
     /// Add bundles to an index.
     Add(AddRequest),
+    /// Take operators out of an index.
+    Rm(RmRequest),
+    /// Make a bundle anew.
+    RegenerateBundle(RegenerateBundle),
+    /// Put one index into another.
+    MergeIndexImage(MergeIndexImage),
     /// Make an index without operators.
     CreateEmptyIndex(CreateEmptyIndex),
-}
-
-impl From<AddRequest> for Request {
-    fn from(request: AddRequest) -> Self {
-        Self::Add(request)
-    }
-}
-
-impl From<CreateEmptyIndex> for Request {
-    fn from(request: CreateEmptyIndex) -> Self {
-        Self::CreateEmptyIndex(request)
-    }
+    /// Find the bundles behind a bundle.
+    RecursiveRelatedBundles(RecursiveRelatedBundles),
+    /// Put fragments of a catalog into an index.
+    FbcOperations(FbcOperations),
+    /// Say what of an operator is deprecated.
+    AddDeprecations(AddDeprecations),
 }
 
 /// A kind of request, as those see it who need not know which.
@@ -45,12 +62,20 @@ pub struct KindRow {
     /// # Errors
     /// [`Refusal`], for the first fault in the order of the reference.
     pub read: fn(&Payload, &ReadContext<'_>) -> Result<Request, Refusal>,
+    /// Its parameters whose values are secrets: they are no part of the request, and come with it.
+    pub secrets: &'static [&'static str],
 }
 
-/// All kinds.
-pub static KINDS: [KindRow; 2] = [
+/// All kinds, in the order in which the API lists them.
+pub static KINDS: [KindRow; 8] = [
     KindRow::of::<AddRequest>(),
+    KindRow::of::<RmRequest>(),
+    KindRow::of::<RegenerateBundle>(),
+    KindRow::of::<MergeIndexImage>(),
     KindRow::of::<CreateEmptyIndex>(),
+    KindRow::of::<RecursiveRelatedBundles>(),
+    KindRow::of::<FbcOperations>(),
+    KindRow::of::<AddDeprecations>(),
 ];
 
 impl KindRow {
@@ -59,9 +84,13 @@ impl KindRow {
             name: K::NAME,
             read: |payload, context| {
                 let read = K::read(payload, context)?;
+                for (field, image) in read.images() {
+                    check_form(field, image)?;
+                }
                 check_hosts(read.images(), context.hosts)?;
                 Ok(read.into())
             },
+            secrets: K::SECRETS,
         }
     }
 }
@@ -70,11 +99,12 @@ impl KindRow {
 trait Kind: Into<Request> {
     /// Its name in the API.
     const NAME: &'static str;
-    /// The reason of a request that is complete.
-    const CLOSING: &'static str;
-
     /// The oldest format of records that has this kind ([`crate::record::format`]).
     const FORMAT: u32;
+    /// Its parameters whose values are secrets.
+    const SECRETS: &'static [&'static str] = &[OVERWRITE_TOKEN];
+    /// Whether a listing finds it by its result (spec rest-api §7).
+    const FOUND_BY_RESULT: bool = false;
 
     /// What it shows besides what all requests show.
     type View<'a>: Serialize
@@ -87,17 +117,39 @@ trait Kind: Into<Request> {
     /// [`Refusal`], for the first fault in the order of the reference.
     fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal>;
 
+    /// The reason of a request that is complete.
+    fn closing(&self) -> Cow<'static, str>;
+
     /// The images that are read for it, each with its parameter.
     fn images(&self) -> Vec<(&'static str, &str)>;
 
     /// See [`Request::not_built`].
-    fn not_built(&self) -> Vec<&'static str>;
+    fn not_built(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
 
     /// What is known of it from the beginning.
-    fn first_facts(&self) -> Facts;
+    fn first_facts(&self) -> Facts {
+        Facts::default()
+    }
 
-    /// What it shows, with what became known on the way.
-    fn view<'a>(&'a self, facts: &'a Facts) -> Self::View<'a>;
+    /// The index by which a listing finds it, if it is of a kind that is found so (spec rest-api §7).
+    fn listed_index(&self) -> Option<&str> {
+        None
+    }
+
+    /// The bundles that it shows by their operators.
+    fn bundles(&self) -> &[String] {
+        &[]
+    }
+
+    /// Whose customizations are applied, for messages about batches.
+    fn organization(&self) -> Option<&str> {
+        None
+    }
+
+    /// What it shows.
+    fn view<'a>(&'a self, shown: &Shown<'a>) -> Self::View<'a>;
 }
 
 /// Says the same of the request of whichever kind.
@@ -105,10 +157,38 @@ macro_rules! of_each {
     ($request:expr, $of:ident => $said:expr) => {
         match $request {
             Request::Add($of) => $said,
+            Request::Rm($of) => $said,
+            Request::RegenerateBundle($of) => $said,
+            Request::MergeIndexImage($of) => $said,
             Request::CreateEmptyIndex($of) => $said,
+            Request::RecursiveRelatedBundles($of) => $said,
+            Request::FbcOperations($of) => $said,
+            Request::AddDeprecations($of) => $said,
         }
     };
 }
+
+/// A request of each kind is one of them.
+macro_rules! from_each {
+    ($($variant:ident($kind:ident)),*) => {
+        $(impl From<$kind> for Request {
+            fn from(request: $kind) -> Self {
+                Self::$variant(request)
+            }
+        })*
+    };
+}
+
+from_each!(
+    Add(AddRequest),
+    Rm(RmRequest),
+    RegenerateBundle(RegenerateBundle),
+    MergeIndexImage(MergeIndexImage),
+    CreateEmptyIndex(CreateEmptyIndex),
+    RecursiveRelatedBundles(RecursiveRelatedBundles),
+    FbcOperations(FbcOperations),
+    AddDeprecations(AddDeprecations)
+);
 
 fn name<K: Kind>(_: &K) -> &'static str {
     K::NAME
@@ -118,8 +198,8 @@ fn format<K: Kind>(_: &K) -> u32 {
     K::FORMAT
 }
 
-fn closing<K: Kind>(_: &K) -> &'static str {
-    K::CLOSING
+fn is_found_by_result<K: Kind>(_: &K) -> bool {
+    K::FOUND_BY_RESULT
 }
 
 impl Request {
@@ -129,8 +209,8 @@ impl Request {
     }
 
     /// The reason of such a request that is complete.
-    pub fn closing(&self) -> &'static str {
-        of_each!(self, of => closing(of))
+    pub fn closing(&self) -> Cow<'static, str> {
+        of_each!(self, of => of.closing())
     }
 
     /// The format of records of such requests.
@@ -148,30 +228,61 @@ impl Request {
     pub(crate) fn first_facts(&self) -> Facts {
         of_each!(self, of => of.first_facts())
     }
+
+    /// The images that it names, by parameter.
+    pub fn images(&self) -> Vec<(&'static str, &str)> {
+        of_each!(self, of => of.images())
+    }
+
+    /// The index by which a listing finds it, if it is of a kind that is found so.
+    pub fn listed_index(&self) -> Option<&str> {
+        of_each!(self, of => of.listed_index())
+    }
+
+    /// Whether a listing finds it by its result.
+    pub(crate) fn is_found_by_result(&self) -> bool {
+        of_each!(self, of => is_found_by_result(of))
+    }
+
+    /// The bundles that it shows by their operators.
+    pub fn bundles(&self) -> &[String] {
+        of_each!(self, of => of.bundles())
+    }
+
+    /// Whose customizations are applied, for messages about batches.
+    pub fn organization(&self) -> Option<&str> {
+        of_each!(self, of => of.organization())
+    }
 }
 
 /// The members that requests of only some kinds show.
-#[derive(Debug)]
-pub(crate) struct OfKind<'a>(pub(crate) &'a Record);
+pub(crate) struct OfKind<'a>(pub(crate) Shown<'a>);
 
 impl Serialize for OfKind<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let facts = &self.0.facts;
-        of_each!(&self.0.request, of => of.view(facts).serialize(serializer))
+        of_each!(&self.0.record.request, of => of.view(&self.0).serialize(serializer))
     }
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+#[cfg(test)]
+mod names {
     use serde_json::Value;
 
     use super::*;
 
     #[test]
     fn every_kind_is_stored_under_the_name_that_it_has_in_the_api() {
-        let requests = [
-            Request::Add(AddRequest::default()),
-            Request::CreateEmptyIndex(CreateEmptyIndex::default()),
+        let requests: [Request; 8] = [
+            AddRequest::default().into(),
+            RmRequest::default().into(),
+            RegenerateBundle::default().into(),
+            MergeIndexImage::default().into(),
+            CreateEmptyIndex::default().into(),
+            RecursiveRelatedBundles::default().into(),
+            FbcOperations::default().into(),
+            AddDeprecations::default().into(),
         ];
         let names = KINDS.each_ref().map(|kind| kind.name);
         assert_eq!(requests.each_ref().map(Request::name), names);

@@ -4,16 +4,17 @@ use super::*;
 
 const BUILDS: &str = "https://iib.example/api/v1/builds";
 
-fn read(query: &[(&str, &str)], max_per_page: u32) -> Result<ListingQuery, Refusal> {
-    let query: Vec<(String, String)> = query
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
+fn pairs(query: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    query.iter().map(owned).collect()
+}
+
+fn read(query: &[(&str, &str)], max_per_page: u32) -> Result<Window, Refusal> {
     let settings = ApiSettings {
         max_per_page,
         ..ApiSettings::default()
     };
-    ListingQuery::read(&query, &settings)
+    Window::read(&pairs(query), &settings)
 }
 
 #[test]
@@ -64,17 +65,116 @@ fn a_page_that_is_no_number_from_1_is_not_there() {
     assert_eq!(Refusal::no_such_page().status(), 404);
 }
 
+fn filters(query: &[(&str, &str)]) -> Result<Filters, String> {
+    Filters::read(&pairs(query)).map_err(|refused| {
+        assert_eq!((refused.rule(), refused.status()), (Rule::Choice, 400));
+        refused.to_string()
+    })
+}
+
 #[test]
-fn a_filter_is_refused_unless_it_is_empty() {
-    for filter in FILTERS {
-        let refused = read(&[(filter, "x")], 20).unwrap_err();
-        assert_eq!(
-            (refused.rule(), refused.field()),
-            (Rule::NoSuchFilter, Some(filter))
-        );
-        assert_eq!(read(&[(filter, "")], 20).is_ok(), filter != "batch");
+fn filters_are_read_and_empty_ones_passed_over() {
+    let all = [
+        ("state", "failed"),
+        ("batch", "7"),
+        ("request_type", "rm"),
+        ("user", "ann"),
+        ("from_index", "r.example/a:1"),
+        ("from_index_startswith", "r.example/"),
+        ("index_image", "r.example/b:1"),
+        ("else", "x"),
+    ];
+    let text = |text: &str| Some(text.to_owned());
+    let expected = Filters {
+        state: Some(State::Failed),
+        batch: Some(BatchId(7)),
+        kind: Some("rm"),
+        user: text("ann"),
+        from_index: text("r.example/a:1"),
+        from_index_prefix: text("r.example/"),
+        index_image: text("r.example/b:1"),
+    };
+    assert_eq!(filters(&all), Ok(expected));
+    let empty = all.map(|(name, _)| (name, ""));
+    let empty: Vec<_> = empty
+        .into_iter()
+        .filter(|(name, _)| *name != "batch")
+        .collect();
+    assert_eq!(filters(&empty), Ok(Filters::default()));
+    assert_eq!(
+        filters(&[("user", "a"), ("user", "b")]).unwrap().user,
+        text("a")
+    );
+    assert_eq!(
+        filters(&[("request_type", "generic")]).unwrap().kind,
+        Some("generic")
+    );
+}
+
+#[test]
+fn what_is_no_value_of_a_filter_is_told_in_order() {
+    let bad = [("request_type", "x"), ("batch", "x"), ("state", "x")];
+    let states =
+        "x is not a valid build request state. Valid states are: complete, failed, in_progress";
+    let types = "x is not a valid build request type. Valid request_types are: generic, add, rm, regenerate-bundle, merge-index-image, create-empty-index, recursive-related-bundles, fbc-operations, add-deprecations";
+    let batch = "The batch must be a positive integer";
+    for (count, told) in [(3, states), (2, batch), (1, types)] {
+        assert_eq!(filters(&bad[..count]).unwrap_err(), told);
     }
-    assert_eq!(Rule::NoSuchFilter.status(), 400);
+    for text in ["", "0", "-1", "+1", "1.0", " 1", "99999999999999999999999"] {
+        assert_eq!(filters(&[("batch", text)]).unwrap_err(), batch, "{text:?}");
+    }
+}
+
+#[test]
+fn images_that_are_named_have_to_be_seen_in_order() {
+    let named = filters(&[
+        ("index_image", "c:1"),
+        ("from_index_startswith", "b"),
+        ("from_index", "a:1"),
+    ])
+    .unwrap();
+    let sought: Vec<_> = named
+        .sought()
+        .into_iter()
+        .map(|(sought, _)| sought)
+        .collect();
+    assert_eq!(
+        sought,
+        [
+            Sought::Image("a:1"),
+            Sought::Prefix("b"),
+            Sought::Image("c:1")
+        ]
+    );
+    let told = named
+        .sought()
+        .into_iter()
+        .map(|(_, refused)| refused.to_string());
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            "from_index a:1 is not a valid index image",
+            "Can't find any from_index starting with b",
+            "c:1 is not a valid index image",
+        ]
+    );
+    assert!(Filters::default().sought().is_empty());
+}
+
+#[test]
+fn urls_of_pages_carry_the_filters() {
+    let named = filters(&[
+        ("user", "ann&co=1"),
+        ("batch", "3"),
+        ("from_index", "r.example/a:1 ü"),
+    ]);
+    let listing = read(&[("verbose", "1")], 20).unwrap();
+    let meta = listing.meta(1, BUILDS, &named.unwrap()).unwrap();
+    let expected = format!(
+        "{BUILDS}?page=1&per_page=20&batch=3&user=ann%26co%3D1&from_index=r.example%2Fa%3A1+%C3%BC"
+    );
+    assert_eq!(serde_json::to_value(meta).unwrap()["first"], expected);
 }
 
 #[test]
@@ -82,7 +182,7 @@ fn a_page_knows_its_neighbours() {
     let meta = |page: &str, total| {
         let listing = read(&[("page", page), ("per_page", "3")], 20).unwrap();
         listing
-            .meta(total, BUILDS)
+            .meta(total, BUILDS, &Filters::default())
             .map(|meta| serde_json::to_value(meta).unwrap())
     };
     let url = |page: u64| format!("{BUILDS}?page={page}&per_page=3");

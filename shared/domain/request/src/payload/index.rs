@@ -3,12 +3,12 @@
 use iib_oci::{Arch, TAG_GRAMMAR, is_tag};
 use serde_json::Value;
 
-use super::{Payload, ReadContext, check_image, set, texts};
+use super::{Payload, ReadContext, check_image, set, set_text, texts};
 use crate::refusal::Rule;
 use crate::{BinaryImages, Refusal, Scope};
 
 /// The parameter whose value is a secret.
-pub const OVERWRITE_TOKEN: &str = "overwrite_from_index_token";
+pub(crate) const OVERWRITE_TOKEN: &str = "overwrite_from_index_token";
 
 /// The shared parameters, checked in the order of §4.3. What an endpoint does not take is refused
 /// by name before.
@@ -53,7 +53,7 @@ impl IndexParameters {
             distribution_scope,
             add_arches: arches(set(payload, "add_arches"))?,
             binary_image: binary_image(set(payload, "binary_image"), context.binary_images)?,
-            from_index: from_index(set(payload, "from_index"))?,
+            from_index: from_index(payload)?,
             build_tags: tags(set(payload, "build_tags"))?,
         })
     }
@@ -78,7 +78,7 @@ fn overwriting(payload: &Payload) -> Result<bool, Refusal> {
     }
 }
 
-fn scope(value: Option<&Value>) -> Result<Option<Scope>, Refusal> {
+pub(crate) fn scope(value: Option<&Value>) -> Result<Option<Scope>, Refusal> {
     let Some(value) = value else { return Ok(None) };
     let scope = value.as_str().and_then(Scope::parse);
     let text = "The \"distribution_scope\" value must be one of \"dev\", \"stage\", or \"prod\"";
@@ -102,7 +102,7 @@ fn arches(value: Option<&Value>) -> Result<Vec<String>, Refusal> {
     Ok(arches)
 }
 
-fn binary_image(
+pub(crate) fn binary_image(
     value: Option<&Value>,
     configured: &BinaryImages,
 ) -> Result<Option<String>, Refusal> {
@@ -119,18 +119,16 @@ fn binary_image(
     }
 }
 
-fn from_index(value: Option<&Value>) -> Result<Option<String>, Refusal> {
-    match value {
-        None => Ok(None),
-        Some(Value::String(image)) => check_image(image).map(|()| Some(image.clone())),
-        Some(_) => Err(Refusal::not_a_string("from_index")),
-    }
+fn from_index(payload: &Payload) -> Result<Option<String>, Refusal> {
+    let image = set_text(payload, "from_index")?;
+    image.as_deref().map_or(Ok(()), check_image)?;
+    Ok(image)
 }
 
 /// Sorted, repeats dropped. The reference does not check them: a text becomes one tag per
 /// character, and a tag that registries refuse fails the request at its very end (spec rest-api
 /// §4.3, §13).
-fn tags(value: Option<&Value>) -> Result<Vec<String>, Refusal> {
+pub(crate) fn tags(value: Option<&Value>) -> Result<Vec<String>, Refusal> {
     const NAME: &str = "build_tags";
     let Some(value) = value else {
         return Ok(Vec::new());

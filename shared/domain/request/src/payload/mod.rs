@@ -3,10 +3,11 @@
 //! What an endpoint takes stands in [`crate::kinds`]; here is how values are read, and what
 //! several endpoints share.
 
+mod auths;
 mod graph_mode;
 mod index;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use iib_oci::PullSpec;
 use iib_oci::hosts::HostRules;
@@ -15,9 +16,9 @@ use serde_json::{Map, Value};
 use crate::refusal::Rule;
 use crate::{ApiSettings, BinaryImages, Refusal};
 
+pub(crate) use auths::{REGISTRY_AUTHS, check_registry_auths};
 pub(crate) use graph_mode::check_graph_mode;
-pub(crate) use index::IndexParameters;
-pub use index::OVERWRITE_TOKEN;
+pub(crate) use index::{IndexParameters, OVERWRITE_TOKEN, binary_image, scope, tags};
 
 /// The parameters of a call.
 pub type Payload = Map<String, Value>;
@@ -62,8 +63,41 @@ pub(crate) fn text(payload: &Payload, name: &'static str) -> Result<Option<Strin
     }
 }
 
+/// A text where an empty value of any type counts as not given (§4.2).
+pub(crate) fn set_text(payload: &Payload, name: &'static str) -> Result<Option<String>, Refusal> {
+    match set(payload, name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(Refusal::not_a_string(name)),
+    }
+}
+
+/// A required image whose name was found by [`check_names`].
+pub(crate) fn image(payload: &Payload, name: &'static str) -> Result<String, Refusal> {
+    let image = set_text(payload, name)?.unwrap_or_default();
+    check_image(&image).map(|()| image)
+}
+
+/// An object of texts (§4.6, §4.10).
+pub(crate) fn string_map(
+    value: &Value,
+    name: &'static str,
+) -> Result<BTreeMap<String, String>, Refusal> {
+    let Value::Object(given) = value else {
+        return Err(Refusal::not_an_object(name));
+    };
+    let pair = |(key, value): (&String, &Value)| match value {
+        Value::String(text) => Ok((key.clone(), text.clone())),
+        _ => {
+            let text = format!("The key and value of \"{key}\" must be a string");
+            Err(Refusal::new(Rule::Type, name, text))
+        }
+    };
+    given.iter().map(pair).collect()
+}
+
 /// A list of non-empty texts; `None` if it is anything else.
-fn texts(value: &Value) -> Option<Vec<String>> {
+pub(crate) fn texts(value: &Value) -> Option<Vec<String>> {
     let text = |item: &Value| {
         item.as_str()
             .filter(|text| !text.is_empty())
@@ -78,9 +112,14 @@ pub(crate) fn list(payload: &Payload, name: &'static str) -> Result<Vec<String>,
         return Ok(Vec::new());
     };
     let texts = texts(value).ok_or_else(|| Refusal::not_strings(name))?;
+    Ok(distinct(texts))
+}
+
+/// Texts without repeats, of which the first is kept.
+pub(crate) fn distinct(texts: Vec<String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let first = texts.into_iter().filter(|text| seen.insert(text.clone()));
-    Ok(first.collect())
+    first.collect()
 }
 
 /// Refuses an image that has neither tag nor digest (§4.1).
@@ -90,6 +129,30 @@ pub(crate) fn check_image(image: &str) -> Result<(), Refusal> {
     }
     let text = format!("Image {image} should have a tag or a digest specified.");
     Err(Refusal::new(Rule::Image, None, text))
+}
+
+/// Longest pull spec that is taken, bytes: far longer than registries' names, and short enough for every
+/// key that it is part of.
+const LONGEST_IMAGE: usize = 1024;
+
+/// Refuses what no pull spec is, whatever else may be wrong with it, naming its parameter. Ours.
+pub(crate) fn check_form(field: &'static str, image: &str) -> Result<(), Refusal> {
+    if image.len() > LONGEST_IMAGE {
+        let text = format!(
+            "\"{field}\" has an image of {} bytes, at most {LONGEST_IMAGE} are taken: write its pull spec and nothing more",
+            image.len()
+        );
+        return Err(Refusal::new(Rule::Image, field, text));
+    }
+    if image.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        // Line breaks stay out of the text, which is logged.
+        let shown = image.escape_debug();
+        let text = format!(
+            "\"{field}\" has the image \"{shown}\", in which there are spaces or control characters: write its pull spec and nothing more"
+        );
+        return Err(Refusal::new(Rule::Image, field, text));
+    }
+    Ok(())
 }
 
 /// Refuses images at hosts that are not spoken to, each with its parameter. What is no pull spec is
@@ -108,19 +171,37 @@ pub(crate) fn check_hosts<'a>(
     Ok(())
 }
 
-/// Refuses names the endpoint does not know, sorted (§4.2).
-pub(crate) fn check_names(payload: &Payload, known: &[&str]) -> Result<(), Refusal> {
-    let names = payload.keys().map(String::as_str);
-    let mut unknown: Vec<&str> = names.filter(|name| !known.contains(name)).collect();
-    if unknown.is_empty() {
-        return Ok(());
+/// Refuses a call without a required name, with a name the endpoint does not know, or with nothing
+/// for a required one, in this order (§4.2). Several names are sorted.
+pub(crate) fn check_names(
+    payload: &Payload,
+    required: &[&'static str],
+    optional: &[&str],
+) -> Result<(), Refusal> {
+    let missing = required.iter().copied();
+    let missing: Vec<&str> = missing
+        .filter(|name| !payload.contains_key(*name))
+        .collect();
+    if let Some(text) = sorted("Missing required parameter(s): ", missing) {
+        return Err(Refusal::new(Rule::Missing, None, text));
     }
-    unknown.sort_unstable();
-    let text = format!(
-        "The following parameters are invalid: {}",
-        unknown.join(", ")
-    );
-    Err(Refusal::new(Rule::UnknownParameter, None, text))
+    let names = payload.keys().map(String::as_str);
+    let unknown = |name: &&str| !required.contains(name) && !optional.contains(name);
+    let unknown = names.filter(unknown).collect();
+    if let Some(text) = sorted("The following parameters are invalid: ", unknown) {
+        return Err(Refusal::new(Rule::UnknownParameter, None, text));
+    }
+    let nothing = required.iter().find(|name| set(payload, name).is_none());
+    nothing.map_or(Ok(()), |name| {
+        let text = format!("\"{name}\" must be set");
+        Err(Refusal::new(Rule::Missing, *name, text))
+    })
+}
+
+/// A text that ends in these names; `None` if there are none.
+fn sorted(text: &str, mut names: Vec<&str>) -> Option<String> {
+    names.sort_unstable();
+    (!names.is_empty()).then(|| format!("{text}{}", names.join(", ")))
 }
 
 #[cfg(test)]

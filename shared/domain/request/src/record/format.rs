@@ -9,15 +9,18 @@ use super::Record;
 /// It goes up when a version that does not know the new format would misread it. Members that are
 /// only added need none: older versions keep them where they are ([`crate::Unknown`]). Each record
 /// is written in the oldest format that can say what it says, so that older versions go on with the
-/// requests they know, beside newer ones and after them: format 3 is that of kinds that came after
-/// the first.
-const FORMAT: u32 = 3;
+/// requests they know, beside newer ones and after them: formats 3 and 4 are those of kinds that came
+/// after the first.
+const FORMAT: u32 = 4;
 
 /// The format of the first kind of request.
 pub(crate) const FIRST: u32 = 2;
 
 /// The format of requests for an index without operators.
 pub(crate) const WITH_EMPTY_INDEXES: u32 = 3;
+
+/// The format of the six kinds that came after those.
+pub(crate) const WITH_ALL_KINDS: u32 = 4;
 
 /// A stored text is no record that this version can read. It is left as it is.
 #[derive(Debug, thiserror::Error)]

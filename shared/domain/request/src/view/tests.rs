@@ -1,7 +1,7 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::{AddRequest, Facts, Request, Update};
+use crate::{AddRequest, Facts, FbcOperations, RegenerateBundle, Request, Scope, Update};
 
 const BUILDS: &str = "https://iib.example/api/v1/builds";
 
@@ -28,7 +28,17 @@ fn record() -> Record {
 }
 
 fn shown(record: &Record, form: Form) -> Value {
-    serde_json::to_value(View::new(record, form, BUILDS, &ApiSettings::default())).unwrap()
+    shown_with(record, form, &Operators::new(), &ApiSettings::default())
+}
+
+fn shown_with(record: &Record, form: Form, operators: &Operators, settings: &ApiSettings) -> Value {
+    let shown = Shown {
+        record,
+        operators,
+        builds: BUILDS,
+        settings,
+    };
+    serde_json::to_value(View::new(shown, form)).unwrap()
 }
 
 #[test]
@@ -89,7 +99,7 @@ fn the_short_form_leaves_out_three_fields() {
 fn the_history_is_newest_first_and_results_are_shown() {
     let mut record = record();
     let update = Update::state(State::Complete, "done").with(Facts {
-        arches: Some(vec!["s390x".parse().unwrap(), Arch::amd64()]),
+        arches: Some(vec!["s390x".to_owned(), "amd64".to_owned()]),
         index_image: Some("r.example/built:7".to_owned()),
         bundle_mapping: Some([("op".to_owned(), vec!["r.example/op:1".to_owned()])].into()),
         ..Facts::default()
@@ -128,4 +138,85 @@ fn times_have_six_digits_or_none() {
     for (given, expected) in cases {
         assert_eq!(time(at(given)), expected);
     }
+}
+
+#[test]
+fn operators_that_are_recorded_for_all_go_before_those_the_work_found() {
+    let mut record = record();
+    record.facts.bundle_mapping =
+        Some([("found".to_owned(), vec!["r.example/op:1".to_owned()])].into());
+    let mapping = |operators: &Operators| {
+        let settings = ApiSettings::default();
+        shown_with(&record, Form::Short, operators, &settings)["bundle_mapping"].clone()
+    };
+    let recorded = |bundle: &str| Operators::from([(bundle.to_owned(), "recorded".to_owned())]);
+    assert_eq!(
+        mapping(&recorded("r.example/other:1")),
+        json!({"found": ["r.example/op:1"]})
+    );
+    assert_eq!(
+        mapping(&recorded("r.example/op:1")),
+        json!({"recorded": ["r.example/op:1"]})
+    );
+}
+
+#[test]
+fn documents_that_are_not_offered_are_not_shown() {
+    let regenerate = Record::new(
+        RequestId(7),
+        BatchId(7),
+        None,
+        RegenerateBundle::default().into(),
+        at("2024-02-29T12:00:00Z"),
+    );
+    for offered in [true, false] {
+        let settings = ApiSettings {
+            offer_logs: offered,
+            offer_related_bundles: offered,
+            ..ApiSettings::default()
+        };
+        let operators = Operators::new();
+        let view = shown_with(&regenerate, Form::Verbose, &operators, &settings);
+        for member in ["logs", "related_bundles"] {
+            assert_eq!(view.get(member).is_some(), offered, "{member}");
+        }
+    }
+}
+
+#[test]
+fn fragments_are_shown_in_the_form_they_came_in_until_a_worker_names_one() {
+    let mut record = Record::new(
+        RequestId(7),
+        BatchId(7),
+        None,
+        FbcOperations {
+            fbc_fragments: vec!["a:1".to_owned()],
+            ..FbcOperations::default()
+        }
+        .into(),
+        at("2024-02-29T12:00:00Z"),
+    );
+    record.facts.fbc_fragments_resolved = Some(vec!["a@sha256:1".to_owned()]);
+    let members = |record: &Record| {
+        let view = shown(record, Form::Short);
+        let names = [
+            "fbc_fragment",
+            "fbc_fragment_resolved",
+            "fbc_fragments",
+            "fbc_fragments_resolved",
+        ];
+        names.map(|name| view[name].clone())
+    };
+    let newer = [
+        json!(null),
+        json!(null),
+        json!(["a:1"]),
+        json!(["a@sha256:1"]),
+    ];
+    assert_eq!(members(&record), newer);
+    record.facts.fbc_fragment = Some("b:1".to_owned());
+    let older = [json!("b:1"), json!("a@sha256:1"), json!([]), json!([])];
+    assert_eq!(members(&record), older);
+    record.facts.fbc_fragment_resolved = Some("b@sha256:1".to_owned());
+    assert_eq!(members(&record)[1], json!("b@sha256:1"));
 }

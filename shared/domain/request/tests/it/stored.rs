@@ -50,9 +50,11 @@ fn every_record_that_was_ever_stored_is_read_and_says_what_it_said() {
             (stage, state),
             "{name}"
         );
+        // Who ended it from outside has planned nothing.
+        let own_work = state != State::Failed && !name.contains("from-outside");
         assert_eq!(
             record.plan.is_some(),
-            stage > Stage::Pin && state != State::Failed,
+            stage > Stage::Pin && own_work,
             "{name}"
         );
         let leased = name.contains("leased") || name.contains("tags-noted");
@@ -120,10 +122,10 @@ fn members_that_a_newer_version_has_noted_stay_where_they_are() {
 fn a_record_of_a_newer_format_and_a_damaged_one_are_told_apart() {
     let text = &fixtures("records")["2/add-queued.json"];
     let value: Value = serde_json::from_str(text).unwrap();
-    let newer = json!({"format": 4, "anything": "else"}).to_string();
+    let newer = json!({"format": 5, "anything": "else"}).to_string();
     assert!(matches!(
         Record::from_stored(&newer),
-        Err(RecordError::Newer { found: 4 })
+        Err(RecordError::Newer { found: 5 })
     ));
     let (cut, _) = text.split_at(text.len() / 2);
     let planned = &fixtures("records")["2/add-mutate-waiting.json"];

@@ -9,6 +9,8 @@ use super::origin::Faults;
 pub(super) fn check(api: &ApiSettings, faults: &mut Faults) {
     faults.of_zero("api.max_per_page", api.max_per_page);
     faults.of_zero("api.max_bundles", api.max_bundles);
+    faults.of_zero("api.max_batch", api.max_batch);
+    check_proxies(api, faults);
     for name in api.hosts.iter().filter(|name| !is_host(name)) {
         let text = format!(
             "`{name}` is not a host or host:port: write what callers have in their `Host`, without scheme and path"
@@ -23,8 +25,32 @@ pub(super) fn check(api: &ApiSettings, faults: &mut Faults) {
     }
 }
 
+/// A header without anybody to take it from is a login that nobody can pass, and the other way round.
+fn check_proxies(api: &ApiSettings, faults: &mut Faults) {
+    const HEADER: &str = "api.trusted_user_header";
+    const PROXIES: &str = "api.trusted_proxies";
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    match (&api.trusted_user_header, api.trusted_proxies.is_empty()) {
+        (Some(header), _) if header.is_empty() || !header.bytes().all(is_part) => {
+            let text = format!("`{header}` is no name of a header: write it as X-Remote-User");
+            faults.of_value(HEADER, text);
+        }
+        (Some(_), true) => {
+            let text =
+                format!("it needs the proxies that set it: name their addresses in {PROXIES}");
+            faults.of_value(HEADER, text);
+        }
+        (None, false) => {
+            let text = format!("they need the header in which they name the user: {HEADER}");
+            faults.of_value(PROXIES, text);
+        }
+        (Some(_), false) | (None, true) => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::Config;
     use super::super::tests::assert_checked;
 
     #[test]
@@ -32,6 +58,7 @@ mod tests {
         assert_checked(&[
             ("IIB_MAX_PER_PAGE", "0", Some("must be at least 1")),
             ("IIB_MAX_BUNDLES", "0", Some("must be at least 1")),
+            ("IIB_MAX_BATCH", "0", Some("must be at least 1")),
             ("IIB_REQUEST_DATA_DAYS_TO_LIVE", "0", None),
             ("IIB_HOSTS", "devbox, iib.example:8080, [::1]", None),
             (
@@ -53,6 +80,49 @@ mod tests {
                 Some("`fast` is no mode of graphs: take some of replaces, semver"),
             ),
         ]);
+    }
+
+    #[test]
+    fn a_trusted_proxy_has_an_address_and_a_header() {
+        const HEADER: &str = "IIB_TRUSTED_USER_HEADER";
+        const PROXIES: &str = "IIB_TRUSTED_PROXIES";
+        assert_checked(&[
+            (
+                HEADER,
+                "X-Remote-User",
+                Some("name their addresses in api.trusted_proxies"),
+            ),
+            (
+                HEADER,
+                "X Remote",
+                Some("`X Remote` is no name of a header"),
+            ),
+            (
+                PROXIES,
+                "127.0.0.1, 10.2.0.0/24",
+                Some("they need the header"),
+            ),
+            (PROXIES, "proxy.example", Some("neither an address")),
+        ]);
+        let both = [(HEADER, "X-Remote-User"), (PROXIES, "127.0.0.1, ::1")];
+        let both = both.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let config = Config::load(None, &both.into()).unwrap();
+        assert_eq!(config.api.trusted_proxies.len(), 2);
+    }
+
+    #[test]
+    fn names_of_today_s_service_are_taken_where_ours_are_not_set() {
+        let load = |variables: &[(&str, &str)]| {
+            let owned = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+            let environment = variables.iter().map(owned).collect();
+            Config::load(None, &environment).unwrap().api.login_disabled
+        };
+        assert!(load(&[]));
+        assert!(!load(&[("LOGIN_DISABLED", "false")]));
+        assert!(load(&[
+            ("LOGIN_DISABLED", "false"),
+            ("IIB_LOGIN_DISABLED", "true")
+        ]));
     }
 
     #[test]

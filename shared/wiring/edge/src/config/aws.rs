@@ -51,8 +51,23 @@ pub(super) fn check(aws: &Aws, faults: &mut Faults) {
     check_hosts("aws.ecr_registries", &aws.ecr_registries, faults);
 }
 
-/// What local mode has defaults for and AWS has not.
+/// What local mode has defaults for and AWS has not, and the other way round.
 pub(super) fn check_required(config: &Config, faults: &mut Faults) {
+    for (place, folder) in [
+        ("api.logs_folder", &config.api.logs_folder),
+        (
+            "api.related_bundles_folder",
+            &config.api.related_bundles_folder,
+        ),
+        (
+            "api.nested_bundles_folder",
+            &config.api.nested_bundles_folder,
+        ),
+    ] {
+        if folder.is_some() {
+            faults.of_value(place, "on AWS documents are in the bucket: leave it away");
+        }
+    }
     let aws = &config.aws;
     for (place, value) in [
         ("aws.table", &aws.table),

@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use super::environment::{Environment, set};
 use super::origin::{Faults, Origin};
 use super::unknown::no_setting;
-use super::variables::{self, VARIABLES, Variable};
+use super::variables::{self, ALIASES, VARIABLES, Variable};
 use super::{Config, ConfigError, DEFAULTS};
 
 /// A setting that was set.
@@ -150,10 +150,11 @@ fn take_file(
 /// What variables set.
 fn take_variables(environment: &Environment, given: &mut Vec<Given>, faults: &mut Faults) {
     for setting in &VARIABLES {
-        let Some(text) = set(environment, setting.name) else {
+        let own = set(environment, setting.name).map(|text| (setting.name, text));
+        let Some((name, text)) = own.or_else(|| under_other_name(environment, setting.name)) else {
             continue;
         };
-        let origin = Origin::Variable(setting.name);
+        let origin = Origin::Variable(name);
         if text.contains(char::REPLACEMENT_CHARACTER) {
             faults.of_setting(setting.place, &origin, "its text is not UTF-8");
             continue;
@@ -167,6 +168,15 @@ fn take_variables(environment: &Environment, given: &mut Vec<Given>, faults: &mu
             Err(text) => faults.of_setting(setting.place, &origin, text),
         }
     }
+}
+
+/// What a variable sets that is another name of this one.
+fn under_other_name<'a>(
+    environment: &'a Environment,
+    name: &str,
+) -> Option<(&'static str, &'a str)> {
+    let mut others = ALIASES.iter().filter(|(_, meant)| *meant == name);
+    others.find_map(|(other, _)| Some((*other, set(environment, other)?)))
 }
 
 /// What was expected, in words for whoever writes it.

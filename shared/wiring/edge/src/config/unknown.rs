@@ -1,7 +1,7 @@
 //! Names that mean nothing here.
 
 use super::Environment;
-use super::variables::VARIABLES;
+use super::variables::{ALIASES, VARIABLES};
 
 /// Variables of the command, which are no settings of the service.
 const OF_THE_COMMAND: [&str; 4] = ["IIB_CONFIG", "IIB_URL", "IIB_TOKEN", "IIB_REGISTRY_LOGIN"];
@@ -29,7 +29,8 @@ const ALIKE: f64 = 0.7;
 /// would be passed over in silence, and the setting with it. Values are not repeated.
 pub fn unknown_variables(environment: &Environment) -> Vec<String> {
     let settings = VARIABLES.iter().map(|variable| variable.name);
-    let known: Vec<&str> = settings.chain(OF_THE_COMMAND).collect();
+    let others = ALIASES.map(|(other, _)| other);
+    let known: Vec<&str> = settings.chain(others).chain(OF_THE_COMMAND).collect();
     let unknown = environment.keys().filter(|name| {
         name.starts_with("IIB_")
             && !known.contains(&name.as_str())

@@ -28,15 +28,33 @@ pub(super) enum Form {
     Json,
 }
 
+/// Other names of variables, which people have from the documentation of today's service.
+pub(super) const ALIASES: [(&str, &str); 2] = [
+    ("LOGIN_DISABLED", "IIB_LOGIN_DISABLED"),
+    (
+        "IIB_RECURSIVE_REQUEST_RELATED_BUNDLES_DIR",
+        "IIB_REQUEST_RECURSIVE_RELATED_BUNDLES_DIR",
+    ),
+];
+
 /// Every setting has a variable, and a row here. Tests hold this against the defaults and the types.
 #[rustfmt::skip] // One line for each.
-pub(super) const VARIABLES: [Variable; 31] = [
+pub(super) const VARIABLES: [Variable; 40] = [
     row("IIB_DATA_FOLDER", "data_folder", Text),
     row("IIB_SCRATCH", "scratch", Text),
     row("IIB_LOGIN_DISABLED", "api.login_disabled", Flag),
     row("IIB_MAX_PER_PAGE", "api.max_per_page", Number),
     row("IIB_REQUEST_DATA_DAYS_TO_LIVE", "api.data_days_to_live", Number),
     row("IIB_MAX_BUNDLES", "api.max_bundles", Number),
+    row("IIB_MAX_BATCH", "api.max_batch", Number),
+    row("IIB_WORKER_USERNAMES", "api.worker_usernames", List),
+    row("IIB_TRUSTED_PROXIES", "api.trusted_proxies", List),
+    row("IIB_TRUSTED_USER_HEADER", "api.trusted_user_header", Text),
+    row("IIB_OFFER_LOGS", "api.offer_logs", Flag),
+    row("IIB_OFFER_RELATED_BUNDLES", "api.offer_related_bundles", Flag),
+    row("IIB_REQUEST_LOGS_DIR", "api.logs_folder", Text),
+    row("IIB_REQUEST_RELATED_BUNDLES_DIR", "api.related_bundles_folder", Text),
+    row("IIB_REQUEST_RECURSIVE_RELATED_BUNDLES_DIR", "api.nested_bundles_folder", Text),
     row("IIB_GRAPH_MODE_OPTIONS", "api.graph_mode_options", List),
     row("IIB_GRAPH_MODE_INDEX_ALLOW_LIST", "api.graph_mode_index_allow_list", List),
     row("IIB_INBOX_OVERWRITES", "api.inbox_overwrites", Flag),
@@ -165,8 +183,9 @@ mod tests {
 
     #[test]
     fn each_row_sets_a_setting_that_takes_values_of_its_form() {
-        let sample = |form: Form| {
+        let sample = |form: Form, place: &str| {
             form.read(match form {
+                List if place == "api.trusted_proxies" => "10.2.0.0/24",
                 Number => "1",
                 Flag => "true",
                 Json => r#"{"prod": {"v4.6": "scratch"}}"#,
@@ -175,7 +194,8 @@ mod tests {
             })
         };
         for variable in VARIABLES {
-            let taken = |form| with(&defaults(), variable.place, sample(form).unwrap()).is_ok();
+            let value = |form| sample(form, variable.place).unwrap();
+            let taken = |form| with(&defaults(), variable.place, value(form)).is_ok();
             assert!(taken(variable.form), "{variable:?}");
             let similar = |form| matches!((form, variable.form), (List, File) | (File, List));
             for other in [Text, Number, Flag, List, File, Json] {

@@ -1,0 +1,249 @@
+//! What a listing looks for, as attributes and counters of the table.
+//!
+//! Each request stands in an index for everything that clients filter by, and is counted under it. A
+//! counter is some items of which a writer takes one by chance, because an item takes part in one
+//! transaction at a time; their sum is the count. Of what is counted only the state changes.
+
+use std::collections::BTreeMap;
+
+use iib_request::{Facets, Filters, KINDS, Record, State};
+
+use crate::table::{Item, as_text, number, text};
+
+/// Items of a counter. A page of all requests reads those of three, which is one call.
+pub(super) const SHARDS: u32 = 32;
+
+/// The state under which a request is counted. Records of older versions have none.
+pub(super) const COUNTED: &str = "counted";
+/// Sort key of the indexes.
+pub(super) const NUMBER: &str = "number";
+/// Partition key of the index of those who ask for one index in one state.
+const ASKED: &str = "asked";
+
+/// The attributes by which a request is found.
+pub(super) fn attributes(record: &Record) -> Item {
+    let facets = record.facets();
+    let mut item = Item::from([
+        (NUMBER.to_owned(), number(record.id)),
+        ("state".to_owned(), text(facets.state.as_str())),
+        ("kind".to_owned(), text(facets.kind)),
+        ("batch".to_owned(), number(facets.batch)),
+    ]);
+    let optional = [
+        ("user", facets.user.map(str::to_owned)),
+        ("from_index", facets.from_index.map(str::to_owned)),
+        ("index_image", facets.index_image.map(str::to_owned)),
+        (ASKED, asked_by(&facets)),
+    ];
+    for (name, value) in optional {
+        // A key of an index cannot be empty.
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            item.insert(name.to_owned(), text(value));
+        }
+    }
+    item
+}
+
+fn asked_by(facets: &Facets<'_>) -> Option<String> {
+    Some(asked(facets.state, facets.user?, facets.from_index?))
+}
+
+/// No part of it has a line break in it: such names and pull specs are refused.
+fn asked(state: State, user: &str, from_index: &str) -> String {
+    format!("{state}\n{user}\n{from_index}")
+}
+
+/// Counters and by how much they change.
+pub(super) type Counts = BTreeMap<String, i64>;
+
+/// Counts a request, or takes it away, as it is in this state.
+pub(super) fn count(counts: &mut Counts, record: &Record, state: State, by: i64) {
+    let facets = Facets {
+        state,
+        ..record.facets()
+    };
+    let counted = [
+        Some(of_state(state)),
+        facets.user.map(of_user),
+        facets.from_index.map(of_index),
+        asked_by(&facets).map(|asked| of_asked(&asked)),
+    ];
+    for counter in counted.into_iter().flatten() {
+        *counts.entry(counter).or_default() += by;
+    }
+    counts.retain(|_, by| *by != 0);
+}
+
+fn of_state(state: State) -> String {
+    format!("COUNT#state#{state}")
+}
+
+fn of_user(user: &str) -> String {
+    format!("COUNT#user#{user}")
+}
+
+fn of_index(index: &str) -> String {
+    format!("COUNT#from_index#{index}")
+}
+
+fn of_asked(asked: &str) -> String {
+    format!("COUNT#asked#{asked}")
+}
+
+/// The state under which an item is counted.
+pub(super) fn counted_state(item: &Item) -> Option<State> {
+    let name = as_text(item, COUNTED)?;
+    State::ALL.into_iter().find(|state| state.as_str() == name)
+}
+
+/// How the requests are found that filters hold for.
+pub(super) struct Search {
+    /// The index.
+    pub(super) index: &'static str,
+    /// Its partition key.
+    pub(super) attribute: &'static str,
+    /// The partitions that are looked into.
+    pub(super) keys: Vec<aws_sdk_dynamodb::types::AttributeValue>,
+    /// What is looked at in what is found there.
+    pub(super) rest: Filters,
+    /// The counters that tell how many there are; without any they have to be counted.
+    pub(super) counters: Vec<String>,
+}
+
+impl Search {
+    /// The way that looks at the fewest requests; `None` if none can be found.
+    pub(super) fn of(filters: &Filters) -> Option<Self> {
+        let is_kind = |name: &&str| KINDS.iter().any(|kind| kind.name == *name);
+        if filters.kind.is_some_and(|kind| !is_kind(&kind)) {
+            return None;
+        }
+        let mut rest = filters.clone();
+        let (index, attribute, keys, counters) = if let Some(batch) = rest.batch.take() {
+            ("by_batch", "batch", vec![number(batch)], Vec::new())
+        } else if let (Some(state), Some(user), Some(from)) =
+            (&filters.state, &filters.user, &filters.from_index)
+        {
+            rest.state = None;
+            rest.user = None;
+            rest.from_index = None;
+            let asked = asked(*state, user, from);
+            let counters = vec![of_asked(&asked)];
+            ("by_asked", ASKED, vec![text(asked)], counters)
+        } else if let Some(from) = rest.from_index.take() {
+            let counters = vec![of_index(&from)];
+            ("by_from_index", "from_index", vec![text(from)], counters)
+        } else if let Some(user) = rest.user.take() {
+            let counters = vec![of_user(&user)];
+            ("by_user", "user", vec![text(user)], counters)
+        } else {
+            let states = rest
+                .state
+                .take()
+                .map_or(State::ALL.to_vec(), |state| vec![state]);
+            let keys = states.iter().map(|state| text(state.as_str())).collect();
+            let counters = states.into_iter().map(of_state).collect();
+            ("by_state", "state", keys, counters)
+        };
+        let is_exact = rest == Filters::default();
+        Some(Self {
+            index,
+            attribute,
+            keys,
+            rest,
+            counters: if is_exact { counters } else { Vec::new() },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use iib_request::BatchId;
+
+    use super::*;
+
+    fn found(filters: &Filters) -> (&'static str, usize, usize) {
+        let search = Search::of(filters).unwrap();
+        (search.index, search.keys.len(), search.counters.len())
+    }
+
+    #[test]
+    fn what_clients_ask_for_is_found_and_counted_without_looking_at_others() {
+        let user = || Some("ann".to_owned());
+        let index = || Some("r.example/index:v1".to_owned());
+        let none = Filters::default;
+        for (filters, expected) in [
+            (none(), ("by_state", 3, 3)),
+            (
+                Filters {
+                    state: Some(State::Failed),
+                    ..none()
+                },
+                ("by_state", 1, 1),
+            ),
+            (
+                Filters {
+                    user: user(),
+                    ..none()
+                },
+                ("by_user", 1, 1),
+            ),
+            (
+                Filters {
+                    from_index: index(),
+                    ..none()
+                },
+                ("by_from_index", 1, 1),
+            ),
+            (
+                Filters {
+                    state: Some(State::Complete),
+                    user: user(),
+                    from_index: index(),
+                    ..none()
+                },
+                ("by_asked", 1, 1),
+            ),
+            // Those of a batch are few.
+            (
+                Filters {
+                    batch: Some(BatchId(1)),
+                    user: user(),
+                    ..none()
+                },
+                ("by_batch", 1, 0),
+            ),
+            // These have to be counted.
+            (
+                Filters {
+                    user: user(),
+                    state: Some(State::Failed),
+                    ..none()
+                },
+                ("by_user", 1, 0),
+            ),
+            (
+                Filters {
+                    kind: Some("rm"),
+                    ..none()
+                },
+                ("by_state", 3, 0),
+            ),
+            (
+                Filters {
+                    from_index_prefix: index(),
+                    ..none()
+                },
+                ("by_state", 3, 0),
+            ),
+        ] {
+            assert_eq!(found(&filters), expected, "{filters:?}");
+        }
+        assert!(
+            Search::of(&Filters {
+                kind: Some("generic"),
+                ..none()
+            })
+            .is_none()
+        );
+    }
+}

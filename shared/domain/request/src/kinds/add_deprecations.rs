@@ -1,0 +1,113 @@
+//! `add-deprecations`: say in an index what of an operator is deprecated.
+
+use std::borrow::Cow;
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use super::Kind;
+use crate::payload::{IndexParameters, Payload, ReadContext, check_names};
+use crate::record::format;
+use crate::refusal::Rule;
+use crate::view::{Base, Copies, From, Shown};
+use crate::{Facts, Refusal, Unknown};
+
+/// What `POST /builds/add-deprecations` asks for, checked (spec rest-api §4.11).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AddDeprecations {
+    /// The package of the operator.
+    pub operator_package: String,
+    /// The deprecations: a JSON document as it was sent, which is how it is given back.
+    pub deprecation_schema: String,
+    /// The index they are put into.
+    pub from_index: String,
+    /// The image the index is built on.
+    pub binary_image: Option<String>,
+    /// Tags of the result besides the request's id, sorted, repeats dropped.
+    pub build_tags: Vec<String>,
+    /// Whether the index is to be replaced by the result.
+    pub overwrite_from_index: bool,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+const SCHEMA: &str = "deprecation_schema";
+
+impl Kind for AddDeprecations {
+    const NAME: &'static str = "add-deprecations";
+    const FORMAT: u32 = format::WITH_ALL_KINDS;
+
+    type View<'a> = AddDeprecationsView<'a>;
+
+    /// Scope and architectures are taken and without effect, as in the reference.
+    fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
+        let operator_package = text(payload, "operator_package")?;
+        let deprecation_schema = text(payload, SCHEMA)?;
+        if serde_json::from_str::<IgnoredAny>(&deprecation_schema).is_err() {
+            let text = format!("\"{SCHEMA}\" string should be valid JSON");
+            return Err(Refusal::new(Rule::Type, SCHEMA, text));
+        }
+        let required = ["operator_package", SCHEMA, "from_index"];
+        check_names(payload, &required, &IndexParameters::NAMES)?;
+        let shared = IndexParameters::read(payload, context)?;
+        Ok(Self {
+            operator_package,
+            deprecation_schema,
+            from_index: shared.from_index.unwrap_or_default(),
+            binary_image: shared.binary_image,
+            build_tags: shared.build_tags,
+            overwrite_from_index: shared.overwrite_from_index,
+            unknown: Unknown::default(),
+        })
+    }
+
+    fn closing(&self) -> Cow<'static, str> {
+        "The deprecation schema was successfully added to the index image".into()
+    }
+
+    fn images(&self) -> Vec<(&'static str, &str)> {
+        let binary = self.binary_image.as_deref();
+        let binary = binary.map(|image| ("binary_image", image));
+        let index = ("from_index", self.from_index.as_str());
+        [index].into_iter().chain(binary).collect()
+    }
+
+    fn first_facts(&self) -> Facts {
+        Facts::of_inputs(self.binary_image.as_deref(), None)
+    }
+
+    fn view<'a>(&'a self, shown: &Shown<'a>) -> AddDeprecationsView<'a> {
+        let facts = shown.facts();
+        AddDeprecationsView {
+            base: Base::new(facts),
+            from: From::new(Some(&self.from_index), facts),
+            copies: Copies::new(facts),
+            build_tags: &self.build_tags,
+            operator_package: &self.operator_package,
+            deprecation_schema_url: shown.url("deprecation-schema"),
+        }
+    }
+}
+
+/// What such a request shows (spec rest-api §5).
+#[derive(Debug, Serialize)]
+pub(crate) struct AddDeprecationsView<'a> {
+    #[serde(flatten)]
+    base: Base<'a>,
+    #[serde(flatten)]
+    from: From<'a>,
+    #[serde(flatten)]
+    copies: Copies<'a>,
+    build_tags: &'a [String],
+    operator_package: &'a str,
+    deprecation_schema_url: String,
+}
+
+fn text(payload: &Payload, name: &'static str) -> Result<String, Refusal> {
+    let given = payload.get(name).and_then(serde_json::Value::as_str);
+    let given = given.filter(|text| !text.is_empty()).map(str::to_owned);
+    let text = format!("\"{name}\" should be a non-empty string");
+    given.ok_or_else(|| Refusal::new(Rule::Type, name, text))
+}

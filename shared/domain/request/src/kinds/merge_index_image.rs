@@ -1,0 +1,217 @@
+//! `merge-index-image`: put what one index has and another has not into the other.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Kind;
+use crate::payload::{
+    Payload, ReadContext, binary_image, check_graph_mode, check_image, check_names, distinct,
+    scope, set, tags, texts,
+};
+use crate::record::format;
+use crate::refusal::Rule;
+use crate::view::{Base, Shown};
+use crate::{Facts, Refusal, Scope, Unknown};
+
+/// What `POST /builds/merge-index-image` asks for, checked (spec rest-api §4.9).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MergeIndexImage {
+    /// The index that is put into the other.
+    pub source_from_index: String,
+    /// The other; none: the result is the source, cleaned.
+    pub target_index: Option<String>,
+    /// Bundles to deprecate, repeats dropped.
+    pub deprecation_list: Vec<String>,
+    /// How the graph is updated; none: `replaces`.
+    pub graph_update_mode: Option<String>,
+    /// Whether the target is to be replaced by the result.
+    pub overwrite_target_index: bool,
+    /// The image the index is built on.
+    pub binary_image: Option<String>,
+    /// The scope asked for.
+    pub distribution_scope: Option<Scope>,
+    /// Tags of the result besides the request's id, sorted, repeats dropped.
+    pub build_tags: Vec<String>,
+    /// Whether bundles are taken over whatever versions of the cluster they are for; shown as sent.
+    pub ignore_bundle_ocp_version: Option<bool>,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+const SOURCE: &str = "source_from_index";
+const TARGET: &str = "target_index";
+const OVERWRITE: &str = "overwrite_target_index";
+const OVERWRITE_TOKEN: &str = "overwrite_target_index_token";
+const MODE: &str = "graph_update_mode";
+const DEPRECATIONS: &str = "deprecation_list";
+const IGNORE_VERSION: &str = "ignore_bundle_ocp_version";
+
+/// All that are taken.
+const NAMES: [&str; 10] = [
+    SOURCE,
+    TARGET,
+    DEPRECATIONS,
+    MODE,
+    OVERWRITE,
+    OVERWRITE_TOKEN,
+    "binary_image",
+    "distribution_scope",
+    "build_tags",
+    IGNORE_VERSION,
+];
+
+impl Kind for MergeIndexImage {
+    const NAME: &'static str = "merge-index-image";
+    const FORMAT: u32 = format::WITH_ALL_KINDS;
+    const FOUND_BY_RESULT: bool = true;
+    const SECRETS: &'static [&'static str] = &[OVERWRITE_TOKEN];
+
+    type View<'a> = MergeIndexImageView<'a>;
+
+    /// The checks come in the order of the reference, which passes over §4.2 here; names that are
+    /// unknown crash it, so their refusal comes last.
+    fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
+        let deprecation_list = deprecations(payload)?;
+        let source_from_index = match payload.get(SOURCE) {
+            Some(Value::String(image)) if !image.is_empty() => image.clone(),
+            _ => return Err(Refusal::value_is_not(SOURCE, "a string")),
+        };
+        check_image(&source_from_index)?;
+        let graph_update_mode = graph_mode(payload, context)?;
+        let target_index = target(payload)?;
+        let overwrite_target_index = overwriting(payload)?;
+        let binary = payload.get("binary_image").filter(|value| !value.is_null());
+        let empty = binary.is_some_and(|value| value.as_str() == Some(""));
+        let binary_image = binary_image(binary.filter(|_| !empty), context.binary_images)?;
+        let distribution_scope = scope(set(payload, "distribution_scope"))?;
+        let build_tags = tags(payload.get("build_tags"))?;
+        let ignore_bundle_ocp_version = match payload.get(IGNORE_VERSION) {
+            None | Some(Value::Null) => None,
+            Some(Value::Bool(ignore)) => Some(*ignore),
+            Some(_) => return Err(Refusal::value_is_not(IGNORE_VERSION, "a boolean")),
+        };
+        check_names(payload, &[], &NAMES)?;
+        Ok(Self {
+            source_from_index,
+            target_index,
+            deprecation_list,
+            graph_update_mode,
+            overwrite_target_index,
+            binary_image,
+            distribution_scope,
+            build_tags,
+            ignore_bundle_ocp_version,
+            unknown: Unknown::default(),
+        })
+    }
+
+    fn closing(&self) -> Cow<'static, str> {
+        "The index image was successfully cleaned and updated.".into()
+    }
+
+    fn images(&self) -> Vec<(&'static str, &str)> {
+        let list = self.deprecation_list.iter();
+        let list = list.map(|image| (DEPRECATIONS, image.as_str()));
+        let optional = [
+            (TARGET, self.target_index.as_deref()),
+            ("binary_image", self.binary_image.as_deref()),
+        ];
+        let optional = optional.into_iter();
+        let optional = optional.filter_map(|(field, image)| Some((field, image?)));
+        let source = (SOURCE, self.source_from_index.as_str());
+        list.chain([source]).chain(optional).collect()
+    }
+
+    fn first_facts(&self) -> Facts {
+        Facts::of_inputs(self.binary_image.as_deref(), self.distribution_scope)
+    }
+
+    fn view<'a>(&'a self, shown: &Shown<'a>) -> MergeIndexImageView<'a> {
+        let facts = shown.facts();
+        MergeIndexImageView {
+            base: Base::new(facts),
+            distribution_scope: facts.distribution_scope.as_deref(),
+            build_tags: &self.build_tags,
+            deprecation_list: &self.deprecation_list,
+            graph_update_mode: self.graph_update_mode.as_deref(),
+            source_from_index: &self.source_from_index,
+            source_from_index_resolved: facts.source_from_index_resolved.as_deref(),
+            target_index: self.target_index.as_deref(),
+            target_index_resolved: facts.target_index_resolved.as_deref(),
+            ignore_bundle_ocp_version: self.ignore_bundle_ocp_version,
+        }
+    }
+}
+
+/// What such a request shows (spec rest-api §5).
+#[derive(Debug, Serialize)]
+pub(crate) struct MergeIndexImageView<'a> {
+    #[serde(flatten)]
+    base: Base<'a>,
+    distribution_scope: Option<&'a str>,
+    build_tags: &'a [String],
+    deprecation_list: &'a [String],
+    graph_update_mode: Option<&'a str>,
+    source_from_index: &'a str,
+    source_from_index_resolved: Option<&'a str>,
+    target_index: Option<&'a str>,
+    target_index_resolved: Option<&'a str>,
+    ignore_bundle_ocp_version: Option<bool>,
+}
+
+fn deprecations(payload: &Payload) -> Result<Vec<String>, Refusal> {
+    let Some(value) = payload.get(DEPRECATIONS) else {
+        return Ok(Vec::new());
+    };
+    let Some(images) = texts(value) else {
+        let text =
+            format!("The \"{DEPRECATIONS}\" value should be an empty array or an array of strings");
+        return Err(Refusal::new(Rule::Type, DEPRECATIONS, text));
+    };
+    images.iter().try_for_each(|image| check_image(image))?;
+    Ok(distinct(images))
+}
+
+fn graph_mode(payload: &Payload, context: &ReadContext<'_>) -> Result<Option<String>, Refusal> {
+    let Some(mode) = set(payload, MODE) else {
+        return Ok(None);
+    };
+    // What is no text is none of the modes.
+    let mode = mode.as_str().unwrap_or_default();
+    let index = payload.get(TARGET).and_then(Value::as_str);
+    check_graph_mode(mode, index, context.api)?;
+    Ok(Some(mode.to_owned()))
+}
+
+fn target(payload: &Payload) -> Result<Option<String>, Refusal> {
+    match set(payload, TARGET) {
+        None => Ok(None),
+        Some(Value::String(image)) => check_image(image).map(|()| Some(image.clone())),
+        Some(_) => Err(Refusal::value_is_not(TARGET, "a string")),
+    }
+}
+
+/// Here a token goes with it whoever asks, and null is none of both.
+fn overwriting(payload: &Payload) -> Result<bool, Refusal> {
+    let overwrite = match payload.get(OVERWRITE) {
+        None => false,
+        Some(Value::Bool(overwrite)) => *overwrite,
+        Some(_) => return Err(Refusal::value_is_not(OVERWRITE, "a boolean")),
+    };
+    let needs = |needed: &'static str, for_what: &str, verb: &str| {
+        let text =
+            format!("The \"{needed}\" value is required when the \"{for_what}\" value is {verb}");
+        Err(Refusal::new(Rule::Needs, needed, text))
+    };
+    match set(payload, OVERWRITE_TOKEN) {
+        Some(Value::String(_)) if !overwrite => needs(OVERWRITE, OVERWRITE_TOKEN, "used"),
+        Some(Value::String(_)) => Ok(overwrite),
+        Some(_) => Err(Refusal::value_is_not(OVERWRITE_TOKEN, "a string")),
+        None if overwrite => needs(OVERWRITE_TOKEN, OVERWRITE, "set"),
+        None => Ok(false),
+    }
+}

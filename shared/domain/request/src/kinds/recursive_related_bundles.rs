@@ -1,0 +1,77 @@
+//! `recursive-related-bundles`: find the bundles that a bundle refers to, and those they refer to.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::Kind;
+use crate::payload::{
+    Payload, REGISTRY_AUTHS, ReadContext, check_names, check_registry_auths, image, set_text,
+};
+use crate::record::format;
+use crate::view::{Document, Shown};
+use crate::{Refusal, Unknown};
+
+/// What `POST /builds/recursive-related-bundles` asks for, checked (spec rest-api §4.7).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RecursiveRelatedBundles {
+    /// The bundle to begin with.
+    pub parent_bundle_image: String,
+    /// Whose customizations are applied.
+    pub organization: Option<String>,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+impl Kind for RecursiveRelatedBundles {
+    const NAME: &'static str = "recursive-related-bundles";
+    const FORMAT: u32 = format::WITH_ALL_KINDS;
+    const SECRETS: &'static [&'static str] = &[REGISTRY_AUTHS];
+
+    type View<'a> = RecursiveRelatedBundlesView<'a>;
+
+    fn read(payload: &Payload, _: &ReadContext<'_>) -> Result<Self, Refusal> {
+        const IMAGE: &str = "parent_bundle_image";
+        check_names(payload, &[IMAGE], &["organization", REGISTRY_AUTHS])?;
+        let organization = set_text(payload, "organization")?;
+        let parent_bundle_image = image(payload, IMAGE)?;
+        check_registry_auths(payload)?;
+        Ok(Self {
+            parent_bundle_image,
+            organization,
+            unknown: Unknown::default(),
+        })
+    }
+
+    fn closing(&self) -> Cow<'static, str> {
+        "The request completed successfully".into()
+    }
+
+    fn images(&self) -> Vec<(&'static str, &str)> {
+        vec![("parent_bundle_image", &self.parent_bundle_image)]
+    }
+
+    fn organization(&self) -> Option<&str> {
+        self.organization.as_deref()
+    }
+
+    fn view<'a>(&'a self, shown: &Shown<'a>) -> RecursiveRelatedBundlesView<'a> {
+        RecursiveRelatedBundlesView {
+            parent_bundle_image: &self.parent_bundle_image,
+            parent_bundle_image_resolved: shown.facts().parent_bundle_image_resolved.as_deref(),
+            organization: self.organization.as_deref(),
+            nested_bundles: shown.nested_bundles(),
+        }
+    }
+}
+
+/// What such a request shows (spec rest-api §5).
+#[derive(Debug, Serialize)]
+pub(crate) struct RecursiveRelatedBundlesView<'a> {
+    parent_bundle_image: &'a str,
+    parent_bundle_image_resolved: Option<&'a str>,
+    organization: Option<&'a str>,
+    nested_bundles: Document,
+}

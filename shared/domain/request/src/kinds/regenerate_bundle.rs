@@ -1,0 +1,93 @@
+//! `regenerate-bundle`: make a bundle anew, with its images pinned.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Kind;
+use crate::payload::{
+    Payload, REGISTRY_AUTHS, ReadContext, check_names, check_registry_auths, image, set, set_text,
+    string_map,
+};
+use crate::record::format;
+use crate::view::{Document, Shown};
+use crate::{Refusal, Unknown};
+
+/// What `POST /builds/regenerate-bundle` asks for, checked (spec rest-api §4.6).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RegenerateBundle {
+    /// The bundle to make anew.
+    pub from_bundle_image: String,
+    /// Whose customizations are applied.
+    pub organization: Option<String>,
+    /// Pull specs to be replaced in the bundle, by what they are replaced with.
+    pub bundle_replacements: BTreeMap<String, String>,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+impl Kind for RegenerateBundle {
+    const NAME: &'static str = "regenerate-bundle";
+    const FORMAT: u32 = format::WITH_ALL_KINDS;
+    const SECRETS: &'static [&'static str] = &[REGISTRY_AUTHS];
+
+    type View<'a> = RegenerateBundleView<'a>;
+
+    fn read(payload: &Payload, _: &ReadContext<'_>) -> Result<Self, Refusal> {
+        const IMAGE: &str = "from_bundle_image";
+        const REPLACEMENTS: &str = "bundle_replacements";
+        let optional = [REPLACEMENTS, "organization", REGISTRY_AUTHS];
+        check_names(payload, &[IMAGE], &optional)?;
+        let replacements = set(payload, REPLACEMENTS);
+        let replacements = replacements.map(|value| string_map(value, REPLACEMENTS));
+        let bundle_replacements = replacements.transpose()?.unwrap_or_default();
+        let organization = set_text(payload, "organization")?;
+        let from_bundle_image = image(payload, IMAGE)?;
+        check_registry_auths(payload)?;
+        Ok(Self {
+            from_bundle_image,
+            organization,
+            bundle_replacements,
+            unknown: Unknown::default(),
+        })
+    }
+
+    fn closing(&self) -> Cow<'static, str> {
+        "The request completed successfully".into()
+    }
+
+    fn images(&self) -> Vec<(&'static str, &str)> {
+        vec![("from_bundle_image", &self.from_bundle_image)]
+    }
+
+    fn organization(&self) -> Option<&str> {
+        self.organization.as_deref()
+    }
+
+    fn view<'a>(&'a self, shown: &Shown<'a>) -> RegenerateBundleView<'a> {
+        let facts = shown.facts();
+        RegenerateBundleView {
+            bundle_image: facts.bundle_image.as_deref(),
+            from_bundle_image: &self.from_bundle_image,
+            from_bundle_image_resolved: facts.from_bundle_image_resolved.as_deref(),
+            organization: self.organization.as_deref(),
+            bundle_replacements: &self.bundle_replacements,
+            related_bundles: shown.related_bundles(),
+        }
+    }
+}
+
+/// What such a request shows (spec rest-api §5).
+#[derive(Debug, Serialize)]
+pub(crate) struct RegenerateBundleView<'a> {
+    bundle_image: Option<&'a str>,
+    from_bundle_image: &'a str,
+    from_bundle_image_resolved: Option<&'a str>,
+    organization: Option<&'a str>,
+    bundle_replacements: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    related_bundles: Option<Document>,
+}

@@ -1,0 +1,122 @@
+//! `rm`: take operators out of an index.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Kind;
+use crate::payload::{IndexParameters, Payload, ReadContext, check_names, distinct, texts};
+use crate::record::format;
+use crate::refusal::Rule;
+use crate::view::{Base, Copies, From, Shown};
+use crate::{Facts, Refusal, Scope, Unknown};
+
+/// What `POST /builds/rm` asks for, checked (spec rest-api §4.5).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RmRequest {
+    /// Packages to take out, repeats dropped.
+    pub operators: Vec<String>,
+    /// The index they are taken out of.
+    pub from_index: String,
+    /// The image the index is built on.
+    pub binary_image: Option<String>,
+    /// Architectures to build for besides those of the index.
+    pub add_arches: Vec<String>,
+    /// The scope asked for.
+    pub distribution_scope: Option<Scope>,
+    /// Tags of the result besides the request's id, sorted, repeats dropped.
+    pub build_tags: Vec<String>,
+    /// Whether the index is to be replaced by the result.
+    pub overwrite_from_index: bool,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+impl Kind for RmRequest {
+    const NAME: &'static str = "rm";
+    const FORMAT: u32 = format::WITH_ALL_KINDS;
+    const FOUND_BY_RESULT: bool = true;
+
+    type View<'a> = RmView<'a>;
+
+    fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
+        let operators = operators(payload)?;
+        let required = ["operators", "from_index"];
+        check_names(payload, &required, &IndexParameters::NAMES)?;
+        let shared = IndexParameters::read(payload, context)?;
+        Ok(Self {
+            operators,
+            from_index: shared.from_index.unwrap_or_default(),
+            binary_image: shared.binary_image,
+            add_arches: shared.add_arches,
+            distribution_scope: shared.distribution_scope,
+            build_tags: shared.build_tags,
+            overwrite_from_index: shared.overwrite_from_index,
+            unknown: Unknown::default(),
+        })
+    }
+
+    fn closing(&self) -> Cow<'static, str> {
+        "The operator(s) were successfully removed from the index image".into()
+    }
+
+    fn images(&self) -> Vec<(&'static str, &str)> {
+        let binary = self.binary_image.as_deref();
+        let binary = binary.map(|image| ("binary_image", image));
+        let index = ("from_index", self.from_index.as_str());
+        [index].into_iter().chain(binary).collect()
+    }
+
+    fn first_facts(&self) -> Facts {
+        Facts::of_inputs(self.binary_image.as_deref(), self.distribution_scope)
+    }
+
+    fn listed_index(&self) -> Option<&str> {
+        Some(&self.from_index)
+    }
+
+    fn view<'a>(&'a self, shown: &Shown<'a>) -> RmView<'a> {
+        let facts = shown.facts();
+        RmView {
+            base: Base::new(facts),
+            from: From::new(Some(&self.from_index), facts),
+            copies: Copies::new(facts),
+            distribution_scope: facts.distribution_scope.as_deref(),
+            build_tags: &self.build_tags,
+            bundles: [],
+            bundle_mapping: BTreeMap::new(),
+            organization: None,
+            removed_operators: &self.operators,
+            deprecation_list: [],
+        }
+    }
+}
+
+/// What such a request shows (spec rest-api §5): members of add requests, too, which are empty here.
+#[derive(Debug, Serialize)]
+pub(crate) struct RmView<'a> {
+    #[serde(flatten)]
+    base: Base<'a>,
+    #[serde(flatten)]
+    from: From<'a>,
+    #[serde(flatten)]
+    copies: Copies<'a>,
+    distribution_scope: Option<&'a str>,
+    build_tags: &'a [String],
+    bundles: [&'a str; 0],
+    bundle_mapping: BTreeMap<&'a str, &'a str>,
+    organization: Option<&'a str>,
+    removed_operators: &'a [String],
+    deprecation_list: [&'a str; 0],
+}
+
+fn operators(payload: &Payload) -> Result<Vec<String>, Refusal> {
+    const NAME: &str = "operators";
+    let given = payload.get(NAME).and_then(texts).map(distinct);
+    let given = given.filter(|operators| !operators.is_empty());
+    let text = format!("\"{NAME}\" should be a non-empty array of strings");
+    given.ok_or_else(|| Refusal::new(Rule::Type, NAME, text))
+}

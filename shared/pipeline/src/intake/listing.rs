@@ -1,0 +1,51 @@
+//! Listing requests.
+
+use std::collections::BTreeSet;
+
+use iib_ports::{Listing, Page, PageQuery, StoreError};
+use iib_request::{Filters, Operators, Record, Refusal, Window};
+
+use super::{IntakeDeps, IntakeError};
+
+/// Reads the page of the requests that the filters hold for, newest first. A page past the end is
+/// empty. The window comes as it was read, because what is wrong with it is told after what is wrong
+/// with the filters (spec rest-api §7).
+///
+/// # Errors
+/// [`IntakeError::Refused`] and [`IntakeError::Store`].
+pub async fn list(
+    listing: &dyn Listing,
+    filters: Filters,
+    window: Result<Window, Refusal>,
+) -> Result<(Window, Page), IntakeError> {
+    for (sought, unseen) in filters.sought() {
+        if !listing.is_seen(sought).await? {
+            return Err(unseen.into());
+        }
+    }
+    let window = window?;
+    let query = PageQuery {
+        filters,
+        page: window.page.into(),
+        per_page: window.per_page,
+    };
+    Ok((window, listing.page(&query).await?))
+}
+
+/// The operators of the bundles that these requests show, as they are recorded for all requests.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn operators_of(
+    deps: &IntakeDeps,
+    records: impl IntoIterator<Item = &Record>,
+) -> Result<Operators, StoreError> {
+    let bundles = records
+        .into_iter()
+        .flat_map(|record| record.request.bundles());
+    let bundles: BTreeSet<&str> = bundles.map(String::as_str).collect();
+    match bundles.is_empty() {
+        true => Ok(Operators::new()),
+        false => deps.operators.of(&bundles).await,
+    }
+}
