@@ -43,15 +43,15 @@ const BODY_LIMIT: usize = 1024 * 1024;
 pub fn router(intake: impl Into<IntakeDeps>, listing: Arc<dyn Listing>) -> Router {
     let kinds = KINDS.iter().fold(Router::new(), |router, kind| {
         let path = format!("/api/v1/builds/{}", kind.name);
-        let submit = move |deps: _, caller: _, builds: _, payload: _| {
-            submit::submit(kind, deps, caller, builds, payload)
+        let submit = move |deps: _, listing: _, caller: _, builds: _, payload: _| {
+            submit::submit(kind, deps, listing, caller, builds, payload)
         };
         router.route(&path, post(submit))
     });
     let kinds = BATCHES.iter().fold(kinds, |router, batch| {
         let path = format!("/api/v1/builds/{}", batch.name);
-        let submit = move |deps: _, caller: _, builds: _, body: _| {
-            submit::submit_batch(batch, deps, caller, builds, body)
+        let submit = move |deps: _, listing: _, caller: _, builds: _, body: _| {
+            submit::submit_batch(batch, deps, listing, caller, builds, body)
         };
         router.route(&path, post(submit))
     });

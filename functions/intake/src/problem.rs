@@ -5,7 +5,7 @@ use std::error::Error;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{StatusCode, header};
 use iib_pipeline::intake::IntakeError;
 use iib_ports::{SecretError, StoreError, chain};
 use iib_request::Refusal;
@@ -14,12 +14,17 @@ use tracing::error;
 
 use crate::answer::ANSWER_LIMIT;
 
+/// Seconds after which somebody may ask again who has too many requests that go on: some end in that time.
+const RETRY_AFTER: u32 = 30;
+
 /// An answer that is an error: `{"error": "<text>"}`. Clients compare these objects as a whole,
 /// so there is nothing else in them (spec rest-api §1).
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
     text: Cow<'static, str>,
+    /// Seconds after which the same call may be taken.
+    retry_after: Option<u32>,
     /// For our logs, never for the client.
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -29,6 +34,7 @@ impl Problem {
         Self {
             status,
             text: text.into(),
+            retry_after: None,
             cause: None,
         }
     }
@@ -138,6 +144,10 @@ impl From<IntakeError> for Problem {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).caused_by(error)
             }
             IntakeError::Refused(refusal) => refusal.clone().into(),
+            IntakeError::TooManyLive { .. } => Self {
+                retry_after: Some(RETRY_AFTER),
+                ..Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
+            },
             IntakeError::Secret {
                 source: SecretError::TooLarge { .. },
                 ..
@@ -161,7 +171,13 @@ impl IntoResponse for Problem {
                 "call failed"
             );
         }
-        (self.status, Json(json!({ "error": self.text }))).into_response()
+        let mut answer = (self.status, Json(json!({ "error": self.text }))).into_response();
+        if let Some(seconds) = self.retry_after {
+            answer
+                .headers_mut()
+                .insert(header::RETRY_AFTER, seconds.into());
+        }
+        answer
     }
 }
 

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use iib_pipeline::intake::{self, Asker, IntakeDeps};
+use iib_ports::Listing;
 use iib_request::{BatchRow, Form, KindRow};
 
 use crate::answer;
@@ -20,11 +21,13 @@ use crate::show::Shower;
 pub(crate) async fn submit(
     kind: &'static KindRow,
     State(deps): State<Arc<IntakeDeps>>,
+    State(listing): State<Arc<dyn Listing>>,
     Caller(user): Caller,
     builds: BuildsUrl,
     Payload(payload): Payload,
 ) -> Result<Response, Problem> {
     let submission = intake::read(&deps, kind, &payload, user.as_deref())?;
+    intake::check_live(&deps, &*listing, user.as_deref(), 1).await?;
     let record = intake::submit(&deps, asker(user, &builds), submission).await?;
     let shower = Shower::new(&deps, [&record], builds).await?;
     let view = shower.show(&record, Form::Verbose);
@@ -38,6 +41,7 @@ const LISTED: &str = "the requests are stored; list them by their batch, in page
 pub(crate) async fn submit_batch(
     batch: &'static BatchRow,
     State(deps): State<Arc<IntakeDeps>>,
+    State(listing): State<Arc<dyn Listing>>,
     Caller(user): Caller,
     builds: BuildsUrl,
     Body(body): Body,
@@ -45,6 +49,8 @@ pub(crate) async fn submit_batch(
     let read =
         |kind: &'static KindRow, payload: &_| intake::read(&deps, kind, payload, user.as_deref());
     let (annotations, submissions) = batch.read(&body, &deps.api, read)?;
+    let count = submissions.len() as u64;
+    intake::check_live(&deps, &*listing, user.as_deref(), count).await?;
     let asker = asker(user, &builds);
     let records = intake::submit_batch(&deps, asker, annotations, submissions).await?;
     let shower = Shower::new(&deps, &records, builds).await?;

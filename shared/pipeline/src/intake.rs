@@ -22,7 +22,7 @@ mod uploads;
 
 pub use changes::{diff, graph};
 pub use documents::{Document, deprecation_schema, document};
-pub use listing::{list, operators_of};
+pub use listing::{check_live, list, operators_of};
 pub use log::{LogContent, LogPart, logs};
 pub use patch::patch;
 pub use submit::{Asker, Schedule, Submission, read, submit, submit_batch};
@@ -203,6 +203,19 @@ pub enum IntakeError {
     /// What is asked for is refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The user has as many requests that go on as the settings allow. Ours.
+    #[error(
+        "The user {user} has {live} requests that go on, and at most {limit} may at once: wait until \
+         some have ended"
+    )]
+    TooManyLive {
+        /// Who asks.
+        user: String,
+        /// Requests of theirs that go on.
+        live: u64,
+        /// The limit.
+        limit: u32,
+    },
     /// Nothing was asked for.
     #[error("no request was stored")]
     Nothing,
@@ -249,6 +262,7 @@ impl Classify for IntakeError {
             | Self::ExpiredInFolder(..)
             | Self::OtherKind { .. }
             | Self::Refused(_)
+            | Self::TooManyLive { .. }
             | Self::NoDocument(_) => Class::Reject,
             Self::Unreadable { .. } | Self::Nothing => Class::Bug,
             Self::Schedule { source, .. } => source.class(),

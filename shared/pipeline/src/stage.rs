@@ -162,7 +162,7 @@ async fn attempt(
         }
         Claim::Elsewhere(waiting) => {
             if let Some(waiting) = waiting {
-                deps.queue.send(&Task::new(id, waiting)).await?;
+                deps.queue.send(&record.task(waiting)).await?;
             }
             return Ok(Verdict::Done);
         }
@@ -338,7 +338,7 @@ async fn finish(mut job: Job<'_>, finished: Finished) -> Result<Verdict, StageEr
     .await?;
     match transition {
         Transition::To(next) => {
-            job.deps.queue.send(&Task::new(job.record.id, next)).await?;
+            job.deps.queue.send(&job.record.task(next)).await?;
             Ok(Verdict::Done)
         }
         Transition::Finish(_) => Ok(clean_up(job.deps, &job.record).await),

@@ -34,6 +34,8 @@ pub struct NewBatch {
 pub struct NewRequest {
     /// What is asked for.
     pub request: Request,
+    /// The queue that the settings have for it.
+    pub queue: Option<String>,
     /// References to secrets that came with it, by what they are for.
     pub secrets: BTreeMap<String, SecretRef>,
 }
@@ -47,7 +49,11 @@ impl NewBatch {
             now,
             asked_at: None,
             annotations: None,
-            requests: vec![NewRequest { request, secrets }],
+            requests: vec![NewRequest {
+                request,
+                queue: None,
+                secrets,
+            }],
             once: None,
         }
     }
@@ -57,6 +63,7 @@ impl NewBatch {
         let numbered = (first.0..).map(RequestId).zip(self.requests);
         let record = |(id, new): (RequestId, NewRequest)| Record {
             secrets: new.secrets,
+            queue: new.queue,
             asked_at: self.asked_at.clone(),
             annotations: self.annotations.clone(),
             ..Record::new(id, batch, self.user.clone(), new.request, self.now)

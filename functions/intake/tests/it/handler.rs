@@ -75,5 +75,5 @@ async fn the_function_takes_a_request_in_and_shows_it() {
         .iter()
         .map(|message| serde_json::from_str(&message.body).unwrap())
         .collect();
-    assert_eq!(tasks, [Task::new(record.id, Stage::Pin)]);
+    assert_eq!(tasks, [record.task(Stage::Pin)]);
 }

@@ -217,3 +217,32 @@ async fn a_change_is_an_object_with_something_in_it() {
     let missing = change(&service, None, r#"{"arches": []}"#, 2).await;
     missing.assert_error(404, "The requested resource was not found");
 }
+
+#[tokio::test]
+async fn who_has_as_many_requests_as_may_go_on_waits_until_some_have_ended() {
+    let mut service = Service::new();
+    service.deps.api.max_live_requests = 2;
+    for _ in 0..2 {
+        assert_eq!(service.add_as("ann", good()).await.status, 201);
+    }
+    let answer = service.add_as("ann", good()).await;
+    answer.assert_error(
+        429,
+        "The user ann has 2 requests that go on, and at most 2 may at once: wait until some have ended",
+    );
+    assert_eq!(answer.retry_after.as_deref(), Some("30"));
+    // Others may, and so may those whom nobody knows.
+    assert_eq!(service.add_as("bob", good()).await.status, 201);
+    assert_eq!(service.add(good()).await.status, 201);
+    service.end(1).await;
+    assert_eq!(service.add_as("ann", good()).await.status, 201);
+    // A batch counts as what is in it.
+    let mut batch = at("POST", "/api/v1/builds/add-rm-batch")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(
+            json!({"build_requests": [good(), good()]}).to_string(),
+        ))
+        .unwrap();
+    batch.extensions_mut().insert(User("bob".to_owned()));
+    assert_eq!(service.ask(batch).await.status, 429);
+}

@@ -35,6 +35,7 @@ pub(crate) struct Answer {
     pub(crate) allow: Option<String>,
     pub(crate) location: Option<String>,
     pub(crate) policy: Option<String>,
+    pub(crate) retry_after: Option<String>,
     pub(crate) text: String,
 }
 
@@ -98,6 +99,7 @@ impl Service {
         let allow = header(header::ALLOW);
         let location = header(header::LOCATION);
         let policy = header(header::CONTENT_SECURITY_POLICY);
+        let retry_after = header(header::RETRY_AFTER);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         Answer {
             status,
@@ -105,6 +107,7 @@ impl Service {
             allow,
             location,
             policy,
+            retry_after,
             text: String::from_utf8(body.to_vec()).unwrap(),
         }
     }

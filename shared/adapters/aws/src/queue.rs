@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use iib_oci::Digest;
 use iib_ports::{Delivery, Queue, QueueError};
 use iib_request::{Stage, Task};
 
@@ -72,7 +73,8 @@ impl SqsQueue {
             .client
             .send_message()
             .queue_url(self.url(task.stage)?)
-            .message_body(serde_json::to_string(task)?);
+            .message_body(serde_json::to_string(task)?)
+            .set_message_group_id(group(task));
         send.send().await.map(drop).map_err(source)
     }
 
@@ -96,6 +98,7 @@ impl SqsQueue {
             let entry = SendMessageBatchRequestEntry::builder()
                 .id(place.to_string())
                 .message_body(body)
+                .set_message_group_id(group(task))
                 .build();
             match entry {
                 Ok(entry) => batch = batch.entries(entry),
@@ -130,6 +133,13 @@ impl SqsQueue {
             .map(|(place, task)| failure(task, reason(place).into()))
             .collect()
     }
+}
+
+/// Whose turn a message takes. SQS hands out those of different groups fairly; what a group may be called
+/// is narrower than what users are.
+fn group(task: &Task) -> Option<String> {
+    let group = task.group.as_ref()?;
+    Some(Digest::of(group.as_bytes()).hex().to_owned())
 }
 
 fn failure(task: &Task, source: Box<dyn Error + Send + Sync>) -> QueueError {

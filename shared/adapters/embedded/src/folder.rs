@@ -22,11 +22,12 @@ pub use recovery::Freed;
 
 /// Layout of `state.db`, see [`Database::open`]. Steps are never edited once released; a change
 /// is a further step.
-const LAYOUT: [&str; 4] = [
+const LAYOUT: [&str; 5] = [
     include_str!("folder/state.sql"),
     include_str!("folder/waiting.sql"),
     include_str!("folder/once.sql"),
     include_str!("folder/facets.sql"),
+    include_str!("folder/turns.sql"),
 ];
 
 /// A data folder that this process owns. The lock is held until the folder and every store that

@@ -3,6 +3,7 @@
 mod dead_letters;
 mod event;
 mod receiving;
+mod turns;
 mod worker;
 
 use std::fmt;
@@ -104,6 +105,7 @@ impl SqliteQueue {
             Stage::Queued | Stage::Done => return Err(NoQueue(task.stage).into()),
         };
         let body = serde_json::to_string(task)?;
+        let turn = task.group.clone().unwrap_or_default();
         let now = self.clock.now().as_microsecond();
         let max_receive_count = self.max_receive_count;
         self.run("take a message in", move |db| {
@@ -111,13 +113,13 @@ impl SqliteQueue {
             let number = count_up(&transaction, "message", 1)?;
             let stored = transaction
                 .prepare_cached(
-                    "INSERT INTO messages (number, stage, body, sent_at, visible_at)
-                     SELECT ?1, ?2, ?3, ?4, ?4 WHERE NOT EXISTS (
+                    "INSERT INTO messages (number, stage, body, sent_at, visible_at, turn)
+                     SELECT ?1, ?2, ?3, ?4, ?4, ?6 WHERE NOT EXISTS (
                          SELECT 1 FROM messages
                          WHERE stage = ?2 AND body = ?3 AND receipt IS NULL
                            AND receive_count < ?5)",
                 )?
-                .execute(params![number, stage, body, now, max_receive_count])?;
+                .execute(params![number, stage, body, now, max_receive_count, turn])?;
             if stored == 0 {
                 // The number was not used.
                 return transaction.rollback();

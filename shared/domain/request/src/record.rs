@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Annotations, BaseUrl, BatchId, Built, Facts, LeaseToken, Outcome, Plan, Request, RequestId,
-    SecretRef, Stage, State, StateEntry, Transition, Unknown, Update, Work,
+    SecretRef, Stage, State, StateEntry, Task, Transition, Unknown, Update, Work,
 };
 
 pub use format::RecordError;
@@ -34,6 +34,9 @@ pub struct Record {
     /// The address under which it was asked for; URLs that are not in an answer begin with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_at: Option<BaseUrl>,
+    /// The queue that the settings have for it; none: the default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
     /// What was noted on its batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Annotations>,
@@ -86,6 +89,7 @@ impl Record {
             batch,
             user,
             asked_at: None,
+            queue: None,
             annotations: None,
             request,
             work: Work::queued(),
@@ -103,6 +107,16 @@ impl Record {
             secrets: BTreeMap::new(),
             data_removed: false,
             unknown: Unknown::default(),
+        }
+    }
+
+    /// The message that asks for the work of a stage on it. Those of one queue, else of one user, take
+    /// turns with those of others.
+    pub fn task(&self, stage: Stage) -> Task {
+        let group = self.queue.as_ref().or(self.user.as_ref());
+        Task {
+            group: group.cloned(),
+            ..Task::new(self.id, stage)
         }
     }
 

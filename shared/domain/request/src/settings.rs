@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BaseUrl, TrustedProxies};
+use crate::{BaseUrl, TrustedProxies, UserQueues};
 
 /// Binary images by scope (`prod`, `stage`, `dev`) and index version (`v4.6`).
 pub type BinaryImages = BTreeMap<String, BTreeMap<String, String>>;
@@ -42,6 +42,10 @@ pub struct ApiSettings {
     pub trusted_proxies: Vec<TrustedProxies>,
     /// The header in which they say it.
     pub trusted_user_header: Option<String>,
+    /// Queues of users.
+    pub user_to_queue: UserQueues,
+    /// Most requests of one user that may go on at once; 0: any number.
+    pub max_live_requests: u32,
     /// Values `graph_update_mode` may have.
     pub graph_mode_options: Vec<String>,
     /// Indexes that may be changed with a `graph_update_mode`.
@@ -64,6 +68,8 @@ impl Default for ApiSettings {
             data_days_to_live: 3,
             max_bundles: 500,
             max_batch: 500,
+            user_to_queue: UserQueues::new(),
+            max_live_requests: 0,
             worker_usernames: Vec::new(),
             offer_logs: true,
             offer_related_bundles: true,

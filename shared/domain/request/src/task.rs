@@ -13,17 +13,22 @@ pub struct Task {
     pub request_id: RequestId,
     /// The stage the sender thought it is in.
     pub stage: Stage,
+    /// Whose turn it takes: the queue of its request, else the user. Without one it takes those of
+    /// requests that nobody is known to have asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// W3C trace context of the sender, if it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
 }
 
 impl Task {
-    /// A nudge without trace context.
+    /// A nudge without anything else; see [`crate::Record::task`].
     pub fn new(request_id: RequestId, stage: Stage) -> Self {
         Self {
             request_id,
             stage,
+            group: None,
             traceparent: None,
         }
     }

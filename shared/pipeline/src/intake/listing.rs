@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use iib_ports::{Listing, Page, PageQuery, StoreError};
-use iib_request::{Filters, Operators, Record, Refusal, Window};
+use iib_request::{Filters, Operators, Record, Refusal, State, Window};
 
 use super::{IntakeDeps, IntakeError};
 
@@ -47,5 +47,40 @@ pub async fn operators_of(
     match bundles.is_empty() {
         true => Ok(Operators::new()),
         false => deps.operators.of(&bundles).await,
+    }
+}
+
+/// Refuses requests of a user who would have more that go on than the settings allow. Calls at the same
+/// time may come to somewhat more.
+///
+/// # Errors
+/// [`IntakeError::TooManyLive`] and [`IntakeError::Store`].
+pub async fn check_live(
+    deps: &IntakeDeps,
+    listing: &dyn Listing,
+    user: Option<&str>,
+    more: u64,
+) -> Result<(), IntakeError> {
+    let limit = deps.api.max_live_requests;
+    let Some(user) = user.filter(|_| limit > 0) else {
+        return Ok(());
+    };
+    let query = PageQuery {
+        filters: Filters {
+            state: Some(State::InProgress),
+            user: Some(user.to_owned()),
+            ..Filters::default()
+        },
+        page: 1,
+        per_page: 1,
+    };
+    let live = listing.page(&query).await?.total;
+    match live.saturating_add(more) > u64::from(limit) {
+        true => Err(IntakeError::TooManyLive {
+            user: user.to_owned(),
+            live,
+            limit,
+        }),
+        false => Ok(()),
     }
 }

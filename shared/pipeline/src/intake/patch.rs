@@ -1,7 +1,7 @@
 //! Changes from outside: by workers elsewhere, or by people who know what they do.
 
 use iib_ports::{StoreError, chain};
-use iib_request::{Members, Patch, Record, RequestId, Stage, Task, Update};
+use iib_request::{Members, Patch, Record, RequestId, Stage, Update};
 use tracing::warn;
 
 use super::{IntakeDeps, IntakeError, get};
@@ -42,7 +42,7 @@ pub async fn patch(
         let update = Update::state(new.state, &new.state_reason);
         deps.notifier.updated(&record, &update).await;
         if new.state.is_final() {
-            put_away(deps, id).await;
+            put_away(deps, &record).await;
         }
     }
     Ok(record)
@@ -50,10 +50,10 @@ pub async fn patch(
 
 /// Has a stage put away what the request leaves behind: it finds that the request has ended, whichever
 /// message tells it to look. Without one, what stays expires like what a crash leaves.
-async fn put_away(deps: &IntakeDeps, id: RequestId) {
-    if let Err(error) = deps.queue.send(&Task::new(id, Stage::Pin)).await {
+async fn put_away(deps: &IntakeDeps, record: &Record) {
+    if let Err(error) = deps.queue.send(&record.task(Stage::Pin)).await {
         warn!(
-            request.id = id.0,
+            request.id = record.id.0,
             error = chain(&error),
             "what an ended request leaves is put away later"
         );

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use iib_ports::{Created, NewBatch, NewRequest, QueueError, Secret, StoreError, chain};
 use iib_request::{
     Annotations, BaseUrl, KindRow, Payload, ReadContext, Record, Refusal, Request, SecretRef,
-    Stage, State, Task, Update,
+    Stage, State, Task, Update, queue_of,
 };
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -163,7 +163,10 @@ async fn keep(
                 }
             }
         }
+        let user = batch.user.as_deref();
+        let queue = queue_of(&deps.api.user_to_queue, user, &submission.request);
         batch.requests.push(NewRequest {
+            queue: queue.map(str::to_owned),
             request: submission.request,
             secrets,
         });
@@ -201,35 +204,36 @@ async fn store(
     }
 }
 
-/// Sends the first messages. From the first that cannot be sent, the requests fail.
+/// Sends the first messages. Requests whose message cannot be sent fail, the others go on.
 async fn hand_over(
     deps: &IntakeDeps,
-    records: Vec<Record>,
+    mut records: Vec<Record>,
     schedule: Schedule,
 ) -> Result<Vec<Record>, IntakeError> {
-    for (place, record) in records.iter().enumerate() {
-        if let Err(source) = deps.queue.send(&Task::new(record.id, Stage::Pin)).await {
-            let (handed_over, rest) = records.split_at(place);
-            let mut stored = handed_over.to_vec();
-            let mut failed = Vec::new();
-            for record in rest {
-                match not_scheduled(deps, record.clone()).await? {
-                    // Its message was sent all the same, and all is well.
-                    Some(record) => stored.push(record),
-                    None => failed.push(record.id),
-                }
-            }
-            return match failed.is_empty() {
-                true => Ok(stored),
-                false => Err(IntakeError::Schedule {
-                    ids: failed,
-                    schedule,
-                    source,
-                }),
-            };
+    let tasks: Vec<Task> = records
+        .iter()
+        .map(|record| record.task(Stage::Pin))
+        .collect();
+    let mut not_sent = deps.queue.send_all(&tasks).await;
+    let mut ids = Vec::new();
+    for record in &mut records {
+        if !not_sent.iter().any(|error| error.request_id == record.id) {
+            continue;
+        }
+        match not_scheduled(deps, record.clone()).await? {
+            // Its message was sent all the same, and all is well.
+            Some(now) => *record = now,
+            None => ids.push(record.id),
         }
     }
-    Ok(records)
+    match not_sent.pop() {
+        Some(source) if !ids.is_empty() => Err(IntakeError::Schedule {
+            ids,
+            schedule,
+            source,
+        }),
+        _ => Ok(records),
+    }
 }
 
 /// The first call may have ended between the record and its message.
@@ -239,7 +243,7 @@ async fn send_again(
     schedule: Schedule,
 ) -> Result<(), IntakeError> {
     if record.work.stage == Stage::Queued {
-        let sent = deps.queue.send(&Task::new(record.id, Stage::Pin)).await;
+        let sent = deps.queue.send(&record.task(Stage::Pin)).await;
         sent.map_err(|source: QueueError| IntakeError::Schedule {
             ids: vec![record.id],
             schedule,

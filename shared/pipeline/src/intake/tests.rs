@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use iib_ports::{ArtifactKey, Created, Delivery, SECRET_LIMIT, Secret};
-use iib_request::{AddRequest, Filters, Form, Stage, State, Task, Update, Window};
+use iib_request::{AddRequest, Filters, Form, QueueOf, Stage, State, Task, Update, Window};
 use iib_testkit::crash::{Crash, Death, LastCall, Ports};
 use iib_testkit::memory::{
     MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRequests, MemorySecrets,
@@ -82,12 +82,32 @@ async fn a_request_is_stored_told_and_sent_to_pin() {
     let record = service.submit().await.unwrap();
     assert_eq!(record.user.as_deref(), Some("ann"));
     assert_eq!(get(&service.deps, RequestId(1)).await.unwrap(), record);
-    assert_eq!(
-        service.queue.waiting(),
-        [Task::new(RequestId(1), Stage::Pin)]
-    );
+    assert_eq!(service.queue.waiting(), [record.task(Stage::Pin)]);
     let expected = (State::InProgress, "The request was initiated".to_owned());
     assert_eq!(service.told(), [expected]);
+}
+
+#[tokio::test]
+async fn a_message_says_whose_turn_it_takes() {
+    let mut service = Service::new();
+    service.submit().await.unwrap();
+    let queues = [(
+        "PARALLEL:ann".to_owned(),
+        QueueOf::Name("ann-parallel".to_owned()),
+    )];
+    service.deps.api.user_to_queue = queues.into();
+    let record = service.submit().await.unwrap();
+    assert_eq!(record.queue.as_deref(), Some("ann-parallel"));
+    submit(&service.deps, None, AddRequest::default())
+        .await
+        .unwrap();
+    let groups = service.queue.waiting().into_iter().map(|task| task.group);
+    let expected = [
+        Some("ann".to_owned()),
+        Some("ann-parallel".to_owned()),
+        None,
+    ];
+    assert_eq!(groups.collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]

@@ -176,7 +176,7 @@ fn message(record: &Record) -> Task {
         Stage::Queued => Stage::Pin,
         stage => stage,
     };
-    Task::new(record.id, stage)
+    record.task(stage)
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ const WORKED_ON: [Stage; 3] = [Stage::Pin, Stage::Mutate, Stage::Push];
 async fn a_task_arrives_unchanged_at_its_stage_only(queue: &dyn Queue, inbox: &dyn Inbox) {
     for (id, stage) in (1..).zip(WORKED_ON) {
         let task = Task {
+            group: Some("ü@EXAMPLE.TEST \u{1F980}".to_owned()),
             request_id: RequestId(id),
             stage,
             traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),

@@ -125,6 +125,7 @@ async fn a_batch_is_stored_as_a_whole<S: Requests + Listing + 'static>(store: Ar
                     ..AddRequest::default()
                 }
                 .into(),
+                queue: Some(format!("queue {}", n % 2)),
                 secrets: BTreeMap::from([("token".to_owned(), SecretRef(n.to_string()))]),
             })
             .collect(),

@@ -129,6 +129,12 @@ impl Search {
             let asked = asked(*state, user, from);
             let counters = vec![of_asked(&asked)];
             ("by_asked", ASKED, vec![text(asked)], counters)
+        } else if filters.state == Some(State::InProgress) {
+            // Those that go on are few, whoever asked.
+            rest.state = None;
+            let counters = vec![of_state(State::InProgress)];
+            let keys = vec![text(State::InProgress.as_str())];
+            ("by_state", "state", keys, counters)
         } else if let Some(from) = rest.from_index.take() {
             let counters = vec![of_index(&from)];
             ("by_from_index", "from_index", vec![text(from)], counters)
@@ -211,6 +217,15 @@ mod tests {
                     ..none()
                 },
                 ("by_batch", 1, 0),
+            ),
+            // Those that go on are few, too.
+            (
+                Filters {
+                    user: user(),
+                    state: Some(State::InProgress),
+                    ..none()
+                },
+                ("by_state", 1, 0),
             ),
             // These have to be counted.
             (

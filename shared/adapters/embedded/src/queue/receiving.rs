@@ -6,7 +6,7 @@ use iib_request::Stage;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{QueueStoreError, SqliteQueue, message_id, timestamp};
+use super::{QueueStoreError, SqliteQueue, message_id, timestamp, turns};
 
 /// The longest sleep of [`SqliteQueue::wait`] before it looks at the clock again: the timer
 /// stands still while a laptop is suspended, and the clock may be set.
@@ -30,7 +30,8 @@ pub struct Received {
 }
 
 impl SqliteQueue {
-    /// Receives up to `max` visible messages of a stage, oldest first, and hides them from other
+    /// Receives up to `max` visible messages of a stage, those of different groups in turns and each
+    /// group's oldest first, and hides them from other
     /// receivers for `visibility`. Messages that used up their deliveries go to the dead letters
     /// instead.
     ///
@@ -52,19 +53,13 @@ impl SqliteQueue {
         self.run("hand messages out", move |db| {
             let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             bury(&transaction, stage, now, max_receive_count)?;
-            let visible: Vec<(u64, u32)> = transaction
-                .prepare_cached(
-                    "SELECT number, receive_count FROM messages
-                     WHERE stage = ?1 AND visible_at <= ?2
-                     ORDER BY visible_at, number LIMIT ?3",
-                )?
-                .query_map(params![stage.as_str(), now, max], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })?
-                .collect::<rusqlite::Result<_>>()?;
-            let received = visible
+            let chosen = turns::choose(&transaction, stage, max, now)?;
+            let received = chosen
                 .into_iter()
-                .map(|(number, count)| hand_out(&transaction, number, count + 1, now, hidden_until))
+                .map(|message| {
+                    let count = message.receive_count + 1;
+                    hand_out(&transaction, message.number, count, now, hidden_until)
+                })
                 .collect::<rusqlite::Result<_>>()?;
             transaction.commit()?;
             Ok(received)

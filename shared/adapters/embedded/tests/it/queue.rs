@@ -61,6 +61,50 @@ async fn a_received_message_is_hidden_until_its_time_is_over() {
     assert_eq!(counts(&queue).await, [0_u32; 0]);
 }
 
+async fn send_of(queue: &SqliteQueue, group: &str, ids: std::ops::Range<u64>) {
+    for id in ids {
+        let task = Task {
+            group: Some(group.to_owned()),
+            ..Task::new(RequestId(id), Stage::Pin)
+        };
+        queue.send(&task).await.unwrap();
+    }
+}
+
+/// The requests of the next messages; those that are `done` are dealt with at once.
+async fn next(queue: &SqliteQueue, max: u32, done: bool) -> Vec<u64> {
+    let received = queue.receive(Stage::Pin, max, MINUTE).await.unwrap();
+    let mut ids = Vec::new();
+    for message in received {
+        let task: Task = serde_json::from_str(&message.body).unwrap();
+        ids.push(task.request_id.0);
+        if done {
+            assert!(queue.delete(&message.receipt_handle).await.unwrap());
+        }
+    }
+    ids
+}
+
+#[tokio::test]
+async fn who_sends_much_lets_others_have_their_turns() {
+    let (_place, clock, queue) = queue(9);
+    send_of(&queue, "ann", 1..6).await;
+    clock.advance(SECOND);
+    send_of(&queue, "bob", 11..13).await;
+    send(&queue, 21).await;
+    // Several at once are of several.
+    assert_eq!(next(&queue, 4, true).await, [1, 11, 21, 2]);
+    // One after the other, too, also when nothing is in work.
+    assert_eq!(next(&queue, 1, true).await, [12]);
+    // Who comes anew does not wait for those who were there before.
+    send_of(&queue, "eve", 31..33).await;
+    assert_eq!(next(&queue, 1, false).await, [31]);
+    // Who has fewer in work is first.
+    assert_eq!(next(&queue, 2, false).await, [3, 32]);
+    assert_eq!(next(&queue, 9, false).await, [4, 5]);
+    assert_eq!(next(&queue, 9, false).await, [0_u64; 0]);
+}
+
 #[tokio::test]
 async fn a_message_given_back_waits_for_its_delay() {
     let (_place, clock, queue) = queue(9);

@@ -136,6 +136,14 @@ impl Kind for AddRequest {
         self.organization.as_deref()
     }
 
+    fn queued_by(&self) -> Option<&str> {
+        self.from_index.as_deref()
+    }
+
+    fn overwrites(&self) -> bool {
+        self.overwrite_from_index
+    }
+
     fn view<'a>(&'a self, shown: &Shown<'a>) -> AddView<'a> {
         let facts = shown.facts();
         AddView {

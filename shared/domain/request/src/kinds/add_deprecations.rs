@@ -78,6 +78,14 @@ impl Kind for AddDeprecations {
         Facts::of_inputs(self.binary_image.as_deref(), None)
     }
 
+    fn queued_by(&self) -> Option<&str> {
+        Some(&self.from_index)
+    }
+
+    fn overwrites(&self) -> bool {
+        self.overwrite_from_index
+    }
+
     fn view<'a>(&'a self, shown: &Shown<'a>) -> AddDeprecationsView<'a> {
         let facts = shown.facts();
         AddDeprecationsView {

@@ -142,13 +142,13 @@ mod tests {
 
     use super::*;
 
-    fn read(name: &str, body: Value) -> Result<(Option<Annotations>, Vec<&'static str>), String> {
+    fn read(name: &str, body: &Value) -> Result<(Option<Annotations>, Vec<&'static str>), String> {
         let settings = ApiSettings {
             max_batch: 3,
             ..ApiSettings::default()
         };
         let row = BATCHES.iter().find(|row| row.name == name).unwrap();
-        let read = row.read(&body, &settings, |kind, payload| {
+        let read = row.read(body, &settings, |kind, payload| {
             let refused = payload.get("refuse").and_then(Value::as_str);
             let rule = payload
                 .get("rights")
@@ -164,11 +164,11 @@ mod tests {
             "build_requests": [{"bundles": ["a"]}, {"operators": "a", "bundles": ["a"]}],
             "annotations": {"k": [1]}, "else": 1,
         });
-        let (annotations, kinds) = read("add-rm-batch", body).unwrap();
+        let (annotations, kinds) = read("add-rm-batch", &body).unwrap();
         assert_eq!(kinds, ["add", "rm"]);
         assert_eq!(json!(annotations), json!({"k": [1]}));
         let (annotations, kinds) =
-            read("regenerate-bundle-batch", json!({"build_requests": [{}]})).unwrap();
+            read("regenerate-bundle-batch", &json!({"build_requests": [{}]})).unwrap();
         assert_eq!((annotations, kinds), (None, vec!["regenerate-bundle"]));
     }
 
@@ -177,7 +177,7 @@ mod tests {
         let refused = |requests: Value| {
             read(
                 "regenerate-bundle-batch",
-                json!({"build_requests": requests}),
+                &json!({"build_requests": requests}),
             )
             .unwrap_err()
         };
@@ -210,7 +210,7 @@ mod tests {
                 "leave something out",
             ),
         ] {
-            let text = read("add-rm-batch", body).unwrap_err();
+            let text = read("add-rm-batch", &body).unwrap_err();
             assert!(text.contains(told), "{text}");
         }
     }

@@ -99,6 +99,14 @@ impl Kind for FbcOperations {
         Some(&self.from_index)
     }
 
+    fn queued_by(&self) -> Option<&str> {
+        Some(&self.from_index)
+    }
+
+    fn overwrites(&self) -> bool {
+        self.overwrite_from_index
+    }
+
     fn view<'a>(&'a self, shown: &Shown<'a>) -> FbcOperationsView<'a> {
         let facts = shown.facts();
         let asked = self.single.then(|| self.fbc_fragments.first()).flatten();

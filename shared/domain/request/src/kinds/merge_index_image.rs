@@ -130,6 +130,10 @@ impl Kind for MergeIndexImage {
         Facts::of_inputs(self.binary_image.as_deref(), self.distribution_scope)
     }
 
+    fn overwrites(&self) -> bool {
+        self.overwrite_target_index
+    }
+
     fn view<'a>(&'a self, shown: &Shown<'a>) -> MergeIndexImageView<'a> {
         let facts = shown.facts();
         MergeIndexImageView {

@@ -138,6 +138,16 @@ trait Kind: Into<Request> {
         None
     }
 
+    /// The index by which a queue may be chosen for it ([`crate::queue_of`]).
+    fn queued_by(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether its result takes the place of an index.
+    fn overwrites(&self) -> bool {
+        false
+    }
+
     /// The bundles that it shows by their operators.
     fn bundles(&self) -> &[String] {
         &[]
@@ -242,6 +252,16 @@ impl Request {
     /// Whether a listing finds it by its result.
     pub(crate) fn is_found_by_result(&self) -> bool {
         of_each!(self, of => is_found_by_result(of))
+    }
+
+    /// The index by which a queue may be chosen for it.
+    pub(crate) fn queued_by(&self) -> Option<&str> {
+        of_each!(self, of => of.queued_by())
+    }
+
+    /// Whether its result takes the place of an index.
+    pub fn overwrites(&self) -> bool {
+        of_each!(self, of => of.overwrites())
     }
 
     /// The bundles that it shows by their operators.

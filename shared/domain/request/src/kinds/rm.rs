@@ -78,6 +78,14 @@ impl Kind for RmRequest {
         Some(&self.from_index)
     }
 
+    fn queued_by(&self) -> Option<&str> {
+        Some(&self.from_index)
+    }
+
+    fn overwrites(&self) -> bool {
+        self.overwrite_from_index
+    }
+
     fn view<'a>(&'a self, shown: &Shown<'a>) -> RmView<'a> {
         let facts = shown.facts();
         RmView {

@@ -2,7 +2,7 @@
 //! ([`ApiSettings`]); `public_url` has a type that checks it.
 
 use iib_catalog::Mode;
-use iib_request::{ApiSettings, is_host};
+use iib_request::{ALL_INDEXES, ApiSettings, QueueOf, is_host};
 
 use super::origin::Faults;
 
@@ -11,6 +11,7 @@ pub(super) fn check(api: &ApiSettings, faults: &mut Faults) {
     faults.of_zero("api.max_bundles", api.max_bundles);
     faults.of_zero("api.max_batch", api.max_batch);
     check_proxies(api, faults);
+    check_queues(api, faults);
     for name in api.hosts.iter().filter(|name| !is_host(name)) {
         let text = format!(
             "`{name}` is not a host or host:port: write what callers have in their `Host`, without scheme and path"
@@ -22,6 +23,24 @@ pub(super) fn check(api: &ApiSettings, faults: &mut Faults) {
         let known = ApiSettings::default().graph_mode_options.join(", ");
         let text = format!("`{mode}` is no mode of graphs: take some of {known}");
         faults.of_value("api.graph_mode_options", text);
+    }
+}
+
+/// Queues have names, and a user's queues by index one for the others.
+fn check_queues(api: &ApiSettings, faults: &mut Faults) {
+    const PLACE: &str = "api.user_to_queue";
+    for (user, queue) in &api.user_to_queue {
+        if queue.names().iter().any(|name| name.is_empty()) {
+            faults.of_value(PLACE, format!("`{user}` has a queue without a name"));
+        }
+        if let QueueOf::ByIndex(names) = queue
+            && !names.contains_key(ALL_INDEXES)
+        {
+            let text = format!(
+                "`{user}` has queues by index, and none for others: name it under \"{ALL_INDEXES}\""
+            );
+            faults.of_value(PLACE, text);
+        }
     }
 }
 
@@ -79,6 +98,29 @@ mod tests {
                 "semver, fast",
                 Some("`fast` is no mode of graphs: take some of replaces, semver"),
             ),
+        ]);
+    }
+
+    #[test]
+    fn queues_have_names_and_one_for_all_other_indexes() {
+        const NAME: &str = "IIB_USER_TO_QUEUE";
+        assert_checked(&[
+            (
+                NAME,
+                r#"{"ann": "a", "SERIAL:bob": {"all": "b", "r.example/i:1": "c"}}"#,
+                None,
+            ),
+            (
+                NAME,
+                r#"{"ann": {"r.example/i:1": "c"}}"#,
+                Some("name it under \"all\""),
+            ),
+            (
+                NAME,
+                r#"{"ann": ""}"#,
+                Some("`ann` has a queue without a name"),
+            ),
+            (NAME, r#"{"ann": 3}"#, Some("did not match")),
         ]);
     }
 

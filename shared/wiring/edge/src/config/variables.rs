@@ -39,7 +39,7 @@ pub(super) const ALIASES: [(&str, &str); 2] = [
 
 /// Every setting has a variable, and a row here. Tests hold this against the defaults and the types.
 #[rustfmt::skip] // One line for each.
-pub(super) const VARIABLES: [Variable; 40] = [
+pub(super) const VARIABLES: [Variable; 42] = [
     row("IIB_DATA_FOLDER", "data_folder", Text),
     row("IIB_SCRATCH", "scratch", Text),
     row("IIB_LOGIN_DISABLED", "api.login_disabled", Flag),
@@ -47,6 +47,8 @@ pub(super) const VARIABLES: [Variable; 40] = [
     row("IIB_REQUEST_DATA_DAYS_TO_LIVE", "api.data_days_to_live", Number),
     row("IIB_MAX_BUNDLES", "api.max_bundles", Number),
     row("IIB_MAX_BATCH", "api.max_batch", Number),
+    row("IIB_USER_TO_QUEUE", "api.user_to_queue", Json),
+    row("IIB_MAX_LIVE_REQUESTS", "api.max_live_requests", Number),
     row("IIB_WORKER_USERNAMES", "api.worker_usernames", List),
     row("IIB_TRUSTED_PROXIES", "api.trusted_proxies", List),
     row("IIB_TRUSTED_USER_HEADER", "api.trusted_user_header", Text),
@@ -185,6 +187,7 @@ mod tests {
     fn each_row_sets_a_setting_that_takes_values_of_its_form() {
         let sample = |form: Form, place: &str| {
             form.read(match form {
+                Json if place == "api.user_to_queue" => r#"{"ann": {"all": "a"}, "bob": "b"}"#,
                 List if place == "api.trusted_proxies" => "10.2.0.0/24",
                 Number => "1",
                 Flag => "true",
