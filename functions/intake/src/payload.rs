@@ -4,7 +4,6 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, StatusCode, header};
 use iib_request::Members;
-use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::BODY_LIMIT;
@@ -46,13 +45,13 @@ impl<S: Send + Sync> FromRequest<S> for Ordered {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let bytes = read(request, state).await?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|_| {
-            let is_json = serde_json::from_slice::<IgnoredAny>(&bytes).is_ok();
-            match is_json {
-                true => Problem::not_an_object(),
-                false => Problem::malformed(),
-            }
-        })
+        match serde_json::from_slice(&bytes) {
+            Ok(Value::Object(_)) => {}
+            Ok(_) => return Err(Problem::not_an_object()),
+            Err(_) => return Err(Problem::malformed()),
+        }
+        let members = serde_json::from_slice(&bytes);
+        members.map(Self).map_err(|_| Problem::malformed())
     }
 }
 

@@ -34,9 +34,6 @@ pub(crate) async fn submit(
     Ok((StatusCode::CREATED, Json(view)).into_response())
 }
 
-/// What a client can do whose batch was stored and is too large to be shown.
-const LISTED: &str = "the requests are stored; list them by their batch, in pages";
-
 /// `POST /builds/<batch>` (spec rest-api §4.8).
 pub(crate) async fn submit_batch(
     batch: &'static BatchRow,
@@ -54,11 +51,16 @@ pub(crate) async fn submit_batch(
     let asker = asker(user, &builds);
     let records = intake::submit_batch(&deps, asker, annotations, submissions).await?;
     let shower = Shower::new(&deps, &records, builds).await?;
-    let views = records.iter();
-    let views: Vec<_> = views
-        .map(|record| shower.show(record, Form::Verbose))
-        .collect();
-    let answer = answer::within_limit(&views, LISTED)?;
+    let shown = |form| {
+        let views = records.iter().map(|record| shower.show(record, form));
+        let views: Vec<_> = views.collect();
+        let batch = records.first().map_or(0, |record| record.batch.0);
+        let instead =
+            format!("the requests are stored; list them in pages, with \"batch={batch}\"");
+        answer::within_limit(&views, &instead)
+    };
+    // They are stored, so whoever asked has to learn of them.
+    let answer = shown(Form::Verbose).or_else(|_| shown(Form::Short))?;
     Ok((StatusCode::CREATED, answer).into_response())
 }
 

@@ -49,6 +49,14 @@ impl Job<'_> {
     ) -> Result<(), StageError> {
         let stage = self.record.work.stage;
         let now = self.deps.clock.now();
+        let new = update.state.as_ref();
+        if let Some(new) = new {
+            self.lines.push(line(now, stage, &new.state_reason));
+        }
+        // Whoever sees that a request has ended may read its log, which is whole then.
+        if new.is_some_and(|new| new.state.is_final()) {
+            self.flush_log().await;
+        }
         self.save(|record| {
             record.apply(&update, now);
             change(record);
@@ -57,8 +65,7 @@ impl Job<'_> {
         if update != Update::default() {
             self.deps.notifier.updated(&self.record, &update).await;
         }
-        if let Some(new) = &update.state {
-            self.lines.push(line(now, stage, &new.state_reason));
+        if update.state.is_some() {
             self.flush_log().await;
         }
         Ok(())

@@ -187,7 +187,7 @@ pub trait Listing: Send + Sync {
 /// (spec rest-api §5).
 #[async_trait]
 pub trait OperatorStore: Send + Sync {
-    /// Records operators; the last one that is recorded for a bundle counts.
+    /// Records operators; the last one that is recorded for a bundle counts. The bundles count as seen.
     ///
     /// # Errors
     /// [`StoreError`].

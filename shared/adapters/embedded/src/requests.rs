@@ -273,6 +273,8 @@ impl OperatorStore for SqliteRequests {
                     )?
                     .execute(pair)?;
             }
+            let bundles: Vec<String> = operators.into_keys().collect();
+            see(&transaction, &bundles)?;
             transaction.commit()
         })
         .await

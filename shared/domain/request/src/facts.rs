@@ -152,8 +152,13 @@ impl Facts {
             // A change is made by this version, which knows all it says.
             unknown: _,
         } = newer;
-        take(&mut self.arches, arches);
-        self.arches.iter_mut().for_each(|arches| arches.sort());
+        if let Some(newer) = arches {
+            // What a worker elsewhere has added stays (spec rest-api §8).
+            let arches = self.arches.get_or_insert_default();
+            arches.extend(newer.iter().cloned());
+            arches.sort();
+            arches.dedup();
+        }
         take(&mut self.binary_image, binary_image);
         take(&mut self.binary_image_resolved, binary_image_resolved);
         take(&mut self.from_index_resolved, from_index_resolved);

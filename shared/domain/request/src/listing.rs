@@ -217,7 +217,13 @@ impl Window {
             Some(text) if text == "1" || text.eq_ignore_ascii_case("true") => Form::Verbose,
             Some(_) | None => Form::Short,
         };
-        let per_page = number(value(query, "per_page"), DEFAULT_PER_PAGE)?;
+        // However many are asked for, there are no more than the settings say.
+        let many = |text: &str| text.len() > 9 && text.bytes().all(|b| b.is_ascii_digit());
+        let per_page = value(query, "per_page").map(|text| match many(text) {
+            true => "999999999",
+            false => text,
+        });
+        let per_page = number(per_page, DEFAULT_PER_PAGE)?;
         Ok(Self {
             page: number(value(query, "page"), 1)?,
             per_page: per_page.min(settings.max_per_page).max(1),

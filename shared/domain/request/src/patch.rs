@@ -166,6 +166,26 @@ const fn row(
     }
 }
 
+/// The keys with images, in the order in which the reference checks them.
+const IMAGES: [&str; 16] = [
+    "binary_image",
+    "binary_image_resolved",
+    "bundle_image",
+    "from_bundle_image_resolved",
+    "from_index_resolved",
+    "fbc_fragment",
+    "fbc_fragment_resolved",
+    "index_image",
+    "index_image_resolved",
+    "internal_index_image_copy",
+    "internal_index_image_copy_resolved",
+    "parent_bundle_image_resolved",
+    "source_from_index_resolved",
+    "target_index_resolved",
+    "bundle_mapping",
+    "fbc_fragments_resolved",
+];
+
 impl Members {
     /// Whether there is nothing to be changed.
     ///
@@ -209,6 +229,8 @@ impl Patch {
             ..Self::default()
         };
         patch.check_state(record.state())?;
+        // Images are checked in an order of their own.
+        found.sort_by_key(|(row, _)| IMAGES.iter().position(|key| *key == row.key));
         for (row, value) in found {
             patch.take(row, value)?;
         }
@@ -227,7 +249,7 @@ impl Patch {
                 (row.set)(&mut self.facts, text.to_owned());
             }
             Form::Images => {
-                let images = texts(value).unwrap_or_default();
+                let images = any_texts(value).unwrap_or_default();
                 for image in &images {
                     check_image(image)?;
                     check_form(row.key, image)?;
@@ -237,7 +259,7 @@ impl Patch {
             Form::Arches => self.arches = texts(value).unwrap_or_default(),
             Form::Operators => {
                 for (operator, bundles) in value.as_object().into_iter().flatten() {
-                    for bundle in texts(bundles).unwrap_or_default() {
+                    for bundle in any_texts(bundles).unwrap_or_default() {
                         check_image(&bundle)?;
                         check_form(row.key, &bundle)?;
                         self.operators.insert(bundle, operator.clone());
@@ -281,7 +303,7 @@ impl Patch {
             record.history.push(StateEntry {
                 state: new.state,
                 state_reason: new.state_reason.clone(),
-                updated: now,
+                updated: now.max(record.updated()),
                 unknown: Unknown::default(),
             });
             if new.state.is_final() {
@@ -315,7 +337,7 @@ impl Row {
                 )),
                 Some(_) => Ok(()),
             },
-            Form::Images if of_texts(value) => Ok(()),
+            Form::Images if any_texts(value).is_some() => Ok(()),
             Form::Images => refused(format!(
                 "The value for \"{key}\" must be a list of non-empty strings"
             )),
@@ -324,7 +346,9 @@ impl Row {
                 "Architectures should be specified as a non-empty array of strings".to_owned(),
             ),
             Form::Operators => match value.as_object() {
-                Some(operators) if operators.values().all(of_texts) => Ok(()),
+                Some(operators) if operators.values().all(|list| any_texts(list).is_some()) => {
+                    Ok(())
+                }
                 _ => refused(format!(
                     "The \"{key}\" key must be an object with the values as lists of strings"
                 )),
@@ -337,6 +361,12 @@ impl Row {
             },
         }
     }
+}
+
+/// A list of texts, empty ones among them: that those are no images is told later.
+fn any_texts(value: &Value) -> Option<Vec<String>> {
+    let items = value.as_array()?.iter();
+    items.map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
 fn is_json(text: &str) -> bool {

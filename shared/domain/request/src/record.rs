@@ -166,7 +166,8 @@ impl Record {
             self.history.push(StateEntry {
                 state: new.state,
                 state_reason: new.state_reason.clone(),
-                updated: now,
+                // Somebody else may have noted something later.
+                updated: now.max(self.updated()),
                 unknown: Unknown::default(),
             });
         }

@@ -26,6 +26,10 @@ pub async fn patch(
     let (patch, record) = loop {
         let patch = Patch::read(members, &record)?;
         patch.apply(&mut record, deps.clock.now())?;
+        // Before the request: when that is final, the call must not end in an error of something else.
+        if !patch.operators().is_empty() {
+            deps.operators.remember(patch.operators()).await?;
+        }
         match deps.requests.replace(record).await {
             Ok(saved) => break (patch, saved),
             Err(StoreError::Conflict(_)) if races < RACES => {
@@ -35,9 +39,6 @@ pub async fn patch(
             Err(error) => return Err(error.into()),
         }
     };
-    if !patch.operators().is_empty() {
-        deps.operators.remember(patch.operators()).await?;
-    }
     if let Some(new) = patch.state() {
         let update = Update::state(new.state, &new.state_reason);
         deps.notifier.updated(&record, &update).await;

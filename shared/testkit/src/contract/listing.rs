@@ -343,7 +343,7 @@ async fn images_in_every_role_are_seen(store: &(impl Requests + Listing)) {
     }
 }
 
-async fn the_last_operator_of_a_bundle_counts(store: &dyn OperatorStore) {
+async fn the_last_operator_of_a_bundle_counts(store: &(impl Listing + OperatorStore)) {
     // More than a store may be asked for at once.
     let bundle = |n: usize| format!("r.example/bundle-{n}:1");
     let first: Operators = (0..230).map(|n| (bundle(n), "first".to_owned())).collect();
@@ -351,6 +351,7 @@ async fn the_last_operator_of_a_bundle_counts(store: &dyn OperatorStore) {
     let second: Operators = [(bundle(1), "second".to_owned())].into();
     store.remember(&second).await.unwrap();
     store.remember(&Operators::new()).await.unwrap();
+    assert!(store.is_seen(Sought::Image(&bundle(2))).await.unwrap());
     let asked: Vec<String> = (0..240).map(bundle).collect();
     let asked: BTreeSet<&str> = asked.iter().map(String::as_str).collect();
     let mut expected = first;

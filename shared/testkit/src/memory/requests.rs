@@ -78,7 +78,9 @@ impl Listing for MemoryRequests {
 
     async fn is_seen(&self, sought: Sought<'_>) -> Result<bool, StoreError> {
         let records = lock(&self.records);
-        let mut images = records.iter().flat_map(Record::images);
+        let operators = lock(&self.operators);
+        let bundles = operators.keys().map(String::as_str);
+        let mut images = records.iter().flat_map(Record::images).chain(bundles);
         Ok(images.any(|image| match sought {
             Sought::Image(wanted) => image == wanted,
             Sought::Prefix(prefix) => image.starts_with(prefix),

@@ -49,6 +49,20 @@ pub enum LocalError {
     /// The settings name hosts in a way that cannot be read.
     #[error(transparent)]
     Hosts(#[from] HostNameError),
+    /// A folder for documents cannot be used.
+    #[error("the folder for documents {} cannot be used", path.display())]
+    Documents {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A folder for documents is the service's own.
+    #[error(
+        "the folder for documents {} is in the data folder: name one outside of it, or leave it away, and documents stand in the data folder",
+        .0.display()
+    )]
+    InDataFolder(PathBuf),
     /// The scratch folder cannot be used.
     #[error("the scratch folder {} cannot be used", path.display())]
     Scratch {
@@ -104,11 +118,7 @@ impl Local {
             ..RegistryConfig::default()
         })?);
         let requests = Arc::new(folder.requests());
-        let documents = DocumentFolders {
-            logs: config.api.logs_folder.clone(),
-            related_bundles: config.api.related_bundles_folder.clone(),
-            nested_bundles: config.api.nested_bundles_folder.clone(),
-        };
+        let documents = documents(config, &folder)?;
         let deps = Deps {
             requests: requests.clone(),
             operators: requests.clone(),
@@ -148,6 +158,31 @@ impl Local {
     }
 }
 
+/// Folders of documents, which are there and can be written to. None is in the data folder, where the
+/// service moves and removes files of its own.
+fn documents(config: &Config, folder: &DataFolder) -> Result<DocumentFolders, LocalError> {
+    let checked = |path: &Option<PathBuf>| {
+        let Some(path) = path else { return Ok(None) };
+        let failed = |source| LocalError::Documents {
+            path: path.clone(),
+            source,
+        };
+        std::fs::create_dir_all(path).map_err(failed)?;
+        tempfile::NamedTempFile::new_in(path).map_err(failed)?;
+        let (place, data) = (path.canonicalize(), folder.path().canonicalize());
+        let (place, data) = (place.map_err(failed)?, data.map_err(failed)?);
+        match place.starts_with(&data) {
+            true => Err(LocalError::InDataFolder(path.clone())),
+            false => Ok(Some(place)),
+        }
+    };
+    Ok(DocumentFolders {
+        logs: checked(&config.api.logs_folder)?,
+        related_bundles: checked(&config.api.related_bundles_folder)?,
+        nested_bundles: checked(&config.api.nested_bundles_folder)?,
+    })
+}
+
 /// The scratch folder: inside the one of the settings, else inside the data folder, which is on
 /// the same disk as the artifacts. It is named after the data folder, which is locked, so what a
 /// killed process left there is nobody's and is removed.
@@ -177,6 +212,33 @@ mod tests {
     use iib_testkit::scripted_registry::ScriptedRegistry;
 
     use super::*;
+
+    #[test]
+    fn documents_go_to_folders_that_can_be_written_to_and_are_nobody_else_s() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let open = |logs: PathBuf| {
+            let mut config = Config::load(None, &Default::default()).unwrap();
+            config.data_folder = place.path().join("data");
+            config.api.logs_folder = Some(logs);
+            Local::open(&config)
+                .map(drop)
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(open(place.path().join("new/logs")), Ok(()));
+        for bad in ["file", "file/logs"] {
+            assert!(
+                open(place.path().join(bad))
+                    .unwrap_err()
+                    .contains("cannot be used")
+            );
+        }
+        for own in ["data", "data/logs", "data/../data/artifacts"] {
+            let told = open(place.path().join(own)).unwrap_err();
+            assert!(told.contains("is in the data folder"), "{own}: {told}");
+        }
+    }
 
     #[tokio::test]
     async fn a_service_for_others_goes_inside_only_to_hosts_that_are_named() {

@@ -5,6 +5,8 @@
 //! counters. Those of a batch, which may be more than a transaction takes, are written hidden, and shown
 //! by one last transaction that says that the batch is there.
 
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 use iib_oci::Digest;
 use iib_ports::{Created, NewBatch, StoreError};
@@ -136,17 +138,12 @@ impl DynamoRequests {
             hide(&mut item, record);
             items.push(item);
         }
-        let large = items.iter().filter_map(|item| as_text(item, OVERFLOW));
-        let large: Vec<String> = large.map(ToOwned::to_owned).collect();
         self.put_items(items, ACTION).await?;
         let mut item = batch_place(batch);
         item.insert(WRITTEN.to_owned(), text(unique()));
         let shown = self.show(item, mark, &counts).await?;
         if !shown {
             self.discard(records).await?;
-            for name in &large {
-                self.overflow.remove(Some(name)).await;
-            }
         }
         Ok(shown)
     }
@@ -193,18 +190,33 @@ impl DynamoRequests {
     /// Removes requests that nobody has ever seen.
     pub(super) async fn discard(&self, records: &[Record]) -> Result<(), StoreError> {
         for record in records {
-            self.client
+            let removed = self
+                .client
                 .delete_item()
                 .table_name(&self.table)
                 .set_key(Some(place(record.id)))
                 .condition_expression("attribute_exists(#hidden)")
                 .expression_attribute_names("#hidden", super::item::HIDDEN)
+                .return_values(ReturnValue::AllOld)
                 .send()
-                .await
-                .map_err(unavailable("remove a request that was never there"))?;
+                .await;
+            let removed = match removed {
+                Ok(answer) => answer.attributes.unwrap_or_default(),
+                // It is gone, or somebody has come to it.
+                Err(error) if is_condition(&error) => continue,
+                Err(error) => {
+                    return Err(unavailable("remove a request that was never there")(error));
+                }
+            };
+            self.overflow.remove(as_text(&removed, OVERFLOW)).await;
         }
         Ok(())
     }
+}
+
+fn is_condition<R>(error: &SdkError<DeleteItemError, R>) -> bool {
+    let error = error.as_service_error();
+    error.is_some_and(DeleteItemError::is_conditional_check_failed_exception)
 }
 
 fn too_busy() -> StoreError {

@@ -10,6 +10,9 @@ use iib_request::{Facets, Filters, KINDS, Record, State};
 
 use crate::table::{Item, as_text, number, text};
 
+/// Longest text that a request is found by, bytes: no request has a longer one, and keys are bounded.
+const LONGEST: usize = 1024;
+
 /// Items of a counter. A page of all requests reads those of three, which is one call.
 pub(super) const SHARDS: u32 = 32;
 
@@ -118,6 +121,17 @@ impl Search {
             return None;
         }
         let mut rest = filters.clone();
+        // An index cannot be filtered by its own key.
+        if let (Some(from), Some(prefix)) = (&filters.from_index, &filters.from_index_prefix) {
+            if !from.starts_with(prefix.as_str()) {
+                return None;
+            }
+            rest.from_index_prefix = None;
+        }
+        let texts = [&filters.user, &filters.from_index, &filters.index_image];
+        if texts.into_iter().flatten().any(|text| text.len() > LONGEST) {
+            return None;
+        }
         let (index, attribute, keys, counters) = if let Some(batch) = rest.batch.take() {
             ("by_batch", "batch", vec![number(batch)], Vec::new())
         } else if let (Some(state), Some(user), Some(from)) =

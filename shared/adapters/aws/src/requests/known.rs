@@ -13,6 +13,8 @@ use crate::table::{Item, SK, as_text, back_off, key, text};
 
 /// Where all images stand that were used, ordered by their names, because prefixes are looked for.
 const IMAGES: &str = "IMAGES";
+/// Longest pull spec of a request, bytes; a key may not be longer.
+const LONGEST: usize = 1024;
 /// Most items in one batch of writes (DynamoDB's limit).
 const BATCH: usize = 25;
 /// How often a batch is sent again for what DynamoDB did not get to.
@@ -32,6 +34,7 @@ impl DynamoRequests {
         let action = "look for an image";
         let prefix = match sought {
             Sought::Image("") => return Ok(false),
+            Sought::Image(text) | Sought::Prefix(text) if text.len() > LONGEST => return Ok(false),
             Sought::Image(image) => {
                 let place = Some(key(IMAGES, image));
                 let read = self
@@ -70,7 +73,9 @@ impl DynamoRequests {
             item.insert("operator".to_owned(), text(operator));
             item
         });
-        self.put_items(items.collect(), "record operators").await
+        self.put_items(items.collect(), "record operators").await?;
+        self.see(&operators.keys().map(String::as_str).collect())
+            .await
     }
 
     pub(super) async fn read_operators(

@@ -79,7 +79,7 @@ impl DynamoRequests {
             ended: false,
         };
         let mut partitions: Vec<Partition> = search.keys.iter().map(partition).collect();
-        let (mut seen, mut found) = (0, Vec::new());
+        let (mut seen, mut found, mut last) = (0, Vec::new(), None);
         while to_the_end || seen < wanted {
             let limit = (!to_the_end).then(|| wanted.saturating_sub(seen));
             let empty = partitions.iter_mut();
@@ -89,12 +89,12 @@ impl DynamoRequests {
             let newest = newest.filter(|partition| !partition.read.is_empty());
             let newest = newest.max_by_key(|partition| partition.read.front().map(|e| e.id));
             let Some(entry) = newest.and_then(|partition| partition.read.pop_front()) else {
-                // One may have been read to an end of the page, and not of the partition.
-                if partitions.iter().all(|partition| partition.ended) {
-                    break;
-                }
-                continue;
+                break;
             };
+            // One whose state has changed meanwhile may stand in two partitions.
+            if last.replace(entry.id) == Some(entry.id) {
+                continue;
+            }
             if let Some(batch) = entry.hidden_with
                 && !self.is_shown(batch, &mut shown).await?
             {
@@ -122,7 +122,21 @@ impl DynamoRequests {
         Ok(shown)
     }
 
+    /// Reads until there is an entry, or the partition ends: what a filter leaves of a part of it may be
+    /// nothing, and the newest entry of all is only known when each has one.
     async fn read_on(
+        &self,
+        search: &Search,
+        partition: &mut Partition,
+        limit: Option<u64>,
+    ) -> Result<(), StoreError> {
+        while partition.read.is_empty() && !partition.ended {
+            self.read_part(search, partition, limit).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_part(
         &self,
         search: &Search,
         partition: &mut Partition,

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::Kind;
 use crate::payload::{
-    IndexParameters, Payload, ReadContext, check_graph_mode, check_image, check_names, list, set,
-    text,
+    IndexParameters, Payload, ReadContext, check_graph_mode, check_image, check_names, list, text,
 };
+use crate::payload::{given, is_truthy};
 use crate::record::format;
 use crate::refusal::Rule;
 use crate::view::{Base, Copies, From, Shown};
@@ -211,7 +211,7 @@ impl Own {
     fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
         let bundles = list(payload, "bundles")?;
         let deprecation_list = list(payload, "deprecation_list")?;
-        if bundles.is_empty() && set(payload, "from_index").is_none() {
+        if bundles.is_empty() && !given(payload, "from_index") {
             let text = "\"from_index\" must be specified if no bundles are specified";
             return Err(Refusal::new(Rule::Missing, "from_index", text));
         }
@@ -242,7 +242,7 @@ fn check_related_images(payload: &Payload, bundles: &[String]) -> Result<Option<
     const NAME: &str = "check_related_images";
     match payload.get(NAME) {
         None => Ok(None),
-        Some(_) if bundles.is_empty() => {
+        Some(value) if bundles.is_empty() && is_truthy(value) => {
             let text = format!("\"{NAME}\" must be specified only when bundles are specified");
             Err(Refusal::new(Rule::Needs, NAME, text))
         }

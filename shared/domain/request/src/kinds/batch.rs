@@ -87,13 +87,15 @@ impl BatchRow {
     }
 }
 
-/// Here, and not in a call for one request, the reference takes the names in an object for a list.
+/// Here, and not in a call for one request, the reference takes the names in an object, and the letters
+/// of a text, for a list.
 fn with_list_of_bundles(payload: &Payload) -> Cow<'_, Payload> {
     const NAME: &str = "bundles";
-    let Some(Value::Object(members)) = payload.get(NAME) else {
-        return Cow::Borrowed(payload);
+    let names: Vec<String> = match payload.get(NAME) {
+        Some(Value::Object(members)) => members.keys().cloned().collect(),
+        Some(Value::String(text)) => text.chars().map(String::from).collect(),
+        _ => return Cow::Borrowed(payload),
     };
-    let names = members.keys().cloned().collect::<Vec<_>>();
     let mut payload = payload.clone();
     payload.insert(NAME.to_owned(), names.into());
     Cow::Owned(payload)

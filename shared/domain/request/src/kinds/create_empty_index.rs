@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Kind;
 use crate::payload::{
-    IndexParameters, OVERWRITE_TOKEN, Payload, ReadContext, check_names, string_map,
+    IndexParameters, OVERWRITE_TOKEN, Payload, ReadContext, check_names, set, string_map,
 };
 use crate::record::format;
 use crate::refusal::Rule;
@@ -142,8 +142,8 @@ fn from_index(payload: &Payload) -> Result<String, Refusal> {
 
 fn output_fbc(payload: &Payload) -> Result<Option<bool>, Refusal> {
     const NAME: &str = "output_fbc";
-    match payload.get(NAME) {
-        None | Some(Value::Null) => Ok(None),
+    match set(payload, NAME) {
+        None => Ok(None),
         Some(Value::Bool(output)) => Ok(Some(*output)),
         Some(_) => {
             let text = format!("\"{NAME}\" should be boolean");

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Kind;
 use crate::payload::{
     Payload, ReadContext, binary_image, check_graph_mode, check_image, check_names, distinct,
-    scope, set, tags, texts,
+    is_truthy, scope, set, tags, texts,
 };
 use crate::record::format;
 use crate::refusal::Rule;
@@ -192,7 +192,7 @@ fn graph_mode(payload: &Payload, context: &ReadContext<'_>) -> Result<Option<Str
 }
 
 fn target(payload: &Payload) -> Result<Option<String>, Refusal> {
-    match set(payload, TARGET) {
+    match set(payload, TARGET).filter(|target| is_truthy(target)) {
         None => Ok(None),
         Some(Value::String(image)) => check_image(image).map(|()| Some(image.clone())),
         Some(_) => Err(Refusal::value_is_not(TARGET, "a string")),
@@ -211,7 +211,7 @@ fn overwriting(payload: &Payload) -> Result<bool, Refusal> {
             format!("The \"{needed}\" value is required when the \"{for_what}\" value is {verb}");
         Err(Refusal::new(Rule::Needs, needed, text))
     };
-    match set(payload, OVERWRITE_TOKEN) {
+    match set(payload, OVERWRITE_TOKEN).filter(|token| is_truthy(token)) {
         Some(Value::String(_)) if !overwrite => needs(OVERWRITE, OVERWRITE_TOKEN, "used"),
         Some(Value::String(_)) => Ok(overwrite),
         Some(_) => Err(Refusal::value_is_not(OVERWRITE_TOKEN, "a string")),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Kind;
 use crate::payload::{
-    Payload, REGISTRY_AUTHS, ReadContext, check_names, check_registry_auths, image, set_text,
+    Payload, REGISTRY_AUTHS, ReadContext, check_image, check_names, check_registry_auths, set_text,
 };
 use crate::record::format;
 use crate::view::{Document, Shown};
@@ -36,8 +36,9 @@ impl Kind for RecursiveRelatedBundles {
         const IMAGE: &str = "parent_bundle_image";
         check_names(payload, &[IMAGE], &["organization", REGISTRY_AUTHS])?;
         let organization = set_text(payload, "organization")?;
-        let parent_bundle_image = image(payload, IMAGE)?;
+        let parent_bundle_image = set_text(payload, IMAGE)?.unwrap_or_default();
         check_registry_auths(payload)?;
+        check_image(&parent_bundle_image)?;
         Ok(Self {
             parent_bundle_image,
             organization,

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Kind;
 use crate::payload::{
-    Payload, REGISTRY_AUTHS, ReadContext, check_names, check_registry_auths, image, set, set_text,
-    string_map,
+    Payload, REGISTRY_AUTHS, ReadContext, check_image, check_names, check_registry_auths, set,
+    set_text, string_map,
 };
 use crate::record::format;
 use crate::view::{Document, Shown};
@@ -45,8 +45,9 @@ impl Kind for RegenerateBundle {
         let replacements = replacements.map(|value| string_map(value, REPLACEMENTS));
         let bundle_replacements = replacements.transpose()?.unwrap_or_default();
         let organization = set_text(payload, "organization")?;
-        let from_bundle_image = image(payload, IMAGE)?;
+        let from_bundle_image = set_text(payload, IMAGE)?.unwrap_or_default();
         check_registry_auths(payload)?;
+        check_image(&from_bundle_image)?;
         Ok(Self {
             from_bundle_image,
             organization,

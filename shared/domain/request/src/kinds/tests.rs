@@ -134,12 +134,12 @@ fn bundles_are_regenerated_with_logins_of_their_own() {
                 "\"from_bundle_image\" must be a string",
             ),
             (
-                json!({"from_bundle_image": "b"}),
-                "Image b should have a tag or a digest specified.",
-            ),
-            (
                 json!({"from_bundle_image": "r.example/b:1", "registry_auths": "x"}),
                 "\"registry_auths\" must be a dict",
+            ),
+            (
+                json!({"from_bundle_image": "b", "registry_auths": null}),
+                "Image b should have a tag or a digest specified.",
             ),
         ],
     );

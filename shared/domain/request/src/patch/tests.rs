@@ -151,6 +151,14 @@ fn of_several_faults_the_first_in_the_order_of_the_reference_is_told() {
             "\"index_image\" has the image \"a:1\\0\", in which there are spaces or control characters: write its pull spec and nothing more",
         ),
         (
+            r#"{"index_image": "second", "binary_image": "first"}"#,
+            "Image first should have a tag or a digest specified.",
+        ),
+        (
+            r#"{"bundle_mapping": {"op": [""]}}"#,
+            "Image  should have a tag or a digest specified.",
+        ),
+        (
             r#"{"omps_operator_version": "{"}"#,
             "The value for \"omps_operator_version\" must be a string that holds JSON",
         ),

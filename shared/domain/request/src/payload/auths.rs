@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Payload, set};
+use super::{Payload, is_truthy};
 use crate::Refusal;
 use crate::refusal::Rule;
 
@@ -12,7 +12,7 @@ pub(crate) const REGISTRY_AUTHS: &str = "registry_auths";
 /// Checks the form of the logins. What is in them stays out of every text, but for the hosts.
 pub(crate) fn check_registry_auths(payload: &Payload) -> Result<(), Refusal> {
     let refused = |text: &str| Err(Refusal::new(Rule::Type, REGISTRY_AUTHS, text));
-    let document = match set(payload, REGISTRY_AUTHS) {
+    let document = match payload.get(REGISTRY_AUTHS).filter(|value| is_truthy(value)) {
         None => return Ok(()),
         Some(Value::Object(document)) => document,
         Some(_) => return refused("\"registry_auths\" must be a dict"),
@@ -39,7 +39,7 @@ fn is_login(value: &Value) -> bool {
         return false;
     };
     let auth = login.get("auth").and_then(Value::as_str);
-    login.len() == 1 && auth.is_some_and(|auth| !auth.is_empty())
+    login.len() == 1 && auth.is_some()
 }
 
 #[cfg(test)]
@@ -75,10 +75,6 @@ mod tests {
             (
                 json!({"auths": {"r.example": {}}}),
                 "r.example in registry_auths",
-            ),
-            (
-                json!({"auths": {"r.example": {"auth": ""}}}),
-                "r.example in",
             ),
             (json!({"auths": {"r.example": {"auth": 3}}}), "r.example in"),
             (

@@ -3,7 +3,7 @@
 use iib_oci::{Arch, TAG_GRAMMAR, is_tag};
 use serde_json::Value;
 
-use super::{Payload, ReadContext, check_image, set, set_text, texts};
+use super::{Payload, ReadContext, check_image, given, is_truthy, set, set_text, texts};
 use crate::refusal::Rule;
 use crate::{BinaryImages, Refusal, Scope};
 
@@ -36,7 +36,7 @@ impl IndexParameters {
 
     /// Empty values count as not given here (§4.2).
     pub(crate) fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
-        if set(payload, "from_index").is_none() && set(payload, "add_arches").is_none() {
+        if !given(payload, "from_index") && !given(payload, "add_arches") {
             let text = "One of \"from_index\" or \"add_arches\" must be specified";
             return Err(Refusal::new(Rule::Missing, "from_index", text));
         }
@@ -67,7 +67,7 @@ fn overwriting(payload: &Payload) -> Result<bool, Refusal> {
         Some(Value::Bool(overwrite)) => *overwrite,
         Some(_) => return Err(Refusal::parameter_is_not(NAME, "a boolean")),
     };
-    match set(payload, OVERWRITE_TOKEN) {
+    match set(payload, OVERWRITE_TOKEN).filter(|token| is_truthy(token)) {
         Some(Value::String(_)) if !overwrite => Err(Refusal::new(
             Rule::Needs,
             OVERWRITE_TOKEN,
@@ -79,7 +79,9 @@ fn overwriting(payload: &Payload) -> Result<bool, Refusal> {
 }
 
 pub(crate) fn scope(value: Option<&Value>) -> Result<Option<Scope>, Refusal> {
-    let Some(value) = value else { return Ok(None) };
+    let Some(value) = value.filter(|value| is_truthy(value)) else {
+        return Ok(None);
+    };
     let scope = value.as_str().and_then(Scope::parse);
     let text = "The \"distribution_scope\" value must be one of \"dev\", \"stage\", or \"prod\"";
     let refused = || Refusal::new(Rule::Choice, "distribution_scope", text);

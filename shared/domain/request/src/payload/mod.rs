@@ -49,6 +49,17 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
+/// Whether a value says yes, or is one at all: where the reference asks this, `false` counts as not given,
+/// too.
+pub(crate) fn is_truthy(value: &Value) -> bool {
+    !is_empty(value) && *value != Value::Bool(false)
+}
+
+/// Whether a parameter is given where `false` counts as not given.
+pub(crate) fn given(payload: &Payload, name: &str) -> bool {
+    payload.get(name).is_some_and(is_truthy)
+}
+
 /// The value of a parameter, if it is set.
 pub(crate) fn set<'a>(payload: &'a Payload, name: &str) -> Option<&'a Value> {
     payload.get(name).filter(|value| !is_empty(value))
@@ -70,12 +81,6 @@ pub(crate) fn set_text(payload: &Payload, name: &'static str) -> Result<Option<S
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(_) => Err(Refusal::not_a_string(name)),
     }
-}
-
-/// A required image whose name was found by [`check_names`].
-pub(crate) fn image(payload: &Payload, name: &'static str) -> Result<String, Refusal> {
-    let image = set_text(payload, name)?.unwrap_or_default();
-    check_image(&image).map(|()| image)
 }
 
 /// An object of texts (§4.6, §4.10).
@@ -191,7 +196,7 @@ pub(crate) fn check_names(
     if let Some(text) = sorted("The following parameters are invalid: ", unknown) {
         return Err(Refusal::new(Rule::UnknownParameter, None, text));
     }
-    let nothing = required.iter().find(|name| set(payload, name).is_none());
+    let nothing = required.iter().find(|name| !given(payload, name));
     nothing.map_or(Ok(()), |name| {
         let text = format!("\"{name}\" must be set");
         Err(Refusal::new(Rule::Missing, *name, text))

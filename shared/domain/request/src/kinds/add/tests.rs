@@ -101,7 +101,7 @@ fn what_is_wrong_with_one_parameter_is_told_in_the_words_of_the_reference() {
             "\"from_index\" must be specified if no bundles are specified".into(),
         ),
         (
-            json!({"check_related_images": false}),
+            json!({"check_related_images": true}),
             &["bundles"],
             400,
             "\"check_related_images\" must be specified only when bundles are specified".into(),
