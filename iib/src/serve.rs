@@ -40,13 +40,18 @@ pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
     }
     let open = config.api.login_disabled;
     let folder = config.data_folder.display().to_string();
-    let mut service = Service::start(ServiceOptions {
+    // From here on a stop is one that was asked for, also while what waits is still looked through.
+    let mut stopped = std::pin::pin!(asked_to_stop());
+    let starting = Service::start(ServiceOptions {
         config,
         listen: options.listen,
         registry_listen: options.registry_listen,
         registry_login,
-    })
-    .await?;
+    });
+    let mut service = tokio::select! {
+        service = starting => service?,
+        () = &mut stopped => return Ok(Exit::Done),
+    };
     say::line(format_args!("api       http://{}/api/v1", service.api))?;
     let is_reached = |at: SocketAddr| !at.ip().to_canonical().is_loopback();
     if open && is_reached(service.api) {
@@ -60,7 +65,7 @@ pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
     }
     say::line(format_args!("data      {folder}"))?;
     tokio::select! {
-        () = asked_to_stop() => tracing::info!("stopping; running stages may end first"),
+        () = stopped => tracing::info!("stopping; running stages may end first"),
         error = service.failed() => return Err(error),
     }
     service.stop().await?;

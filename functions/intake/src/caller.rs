@@ -39,6 +39,9 @@ impl FromRequestParts<Api> for Caller {
             },
         };
         let user = user.filter(|name| !name.is_empty());
+        if user.as_ref().is_some_and(|name| name.len() > LONGEST) {
+            return Err(Problem::unauthorized());
+        }
         if user.is_none() && !settings.login_disabled {
             return Err(Problem::unauthorized());
         }
@@ -84,7 +87,7 @@ fn named_by_proxy(parts: &Parts, settings: &ApiSettings) -> Result<Option<String
         };
     };
     let name = std::str::from_utf8(value.as_bytes()).ok();
-    let name = name.filter(|name| name.len() <= LONGEST && !name.contains(char::is_control));
+    let name = name.filter(|name| !name.contains(char::is_control));
     let name = name.ok_or_else(Problem::unauthorized)?;
     Ok(Some(name.to_owned()))
 }
