@@ -1,5 +1,6 @@
 //! Formats of stored records: which there are, and what became of the members of older ones.
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::Record;
@@ -39,19 +40,29 @@ pub enum RecordError {
     Malformed(#[from] serde_json::Error),
 }
 
+/// What says how the rest is to be read.
+#[derive(Deserialize)]
+struct Head {
+    format: Option<u64>,
+}
+
 impl Record {
     /// Reads a stored record of any format up to the present one.
     ///
     /// # Errors
     /// [`RecordError`].
     pub fn from_stored(text: &str) -> Result<Self, RecordError> {
-        let value: Value = serde_json::from_str(text)?;
-        let found = value.get("format").map_or(Some(1), Value::as_u64);
-        match (found, value) {
-            (Some(1), Value::Object(members)) => Ok(serde_json::from_value(of_format_1(members))?),
-            (Some(found), _) if found > u64::from(FORMAT) => Err(RecordError::Newer { found }),
+        // Records are read all the time, so those of the present formats are not read twice over.
+        match serde_json::from_str(text)? {
+            Head { format: None | Some(1) } => {
+                let members: Map<String, Value> = serde_json::from_str(text)?;
+                Ok(serde_json::from_value(of_format_1(members))?)
+            }
+            Head { format: Some(found) } if found > u64::from(FORMAT) => {
+                Err(RecordError::Newer { found })
+            }
             // They differ in the kinds of requests only.
-            (_, value) => Ok(serde_json::from_value(value)?),
+            Head { format: Some(_) } => Ok(serde_json::from_str(text)?),
         }
     }
 
