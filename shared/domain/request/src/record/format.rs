@@ -54,13 +54,15 @@ impl Record {
     pub fn from_stored(text: &str) -> Result<Self, RecordError> {
         // Records are read all the time, so those of the present formats are not read twice over.
         match serde_json::from_str(text)? {
-            Head { format: None | Some(1) } => {
+            Head {
+                format: None | Some(1),
+            } => {
                 let members: Map<String, Value> = serde_json::from_str(text)?;
                 Ok(serde_json::from_value(of_format_1(members))?)
             }
-            Head { format: Some(found) } if found > u64::from(FORMAT) => {
-                Err(RecordError::Newer { found })
-            }
+            Head {
+                format: Some(found),
+            } if found > u64::from(FORMAT) => Err(RecordError::Newer { found }),
             // They differ in the kinds of requests only.
             Head { format: Some(_) } => Ok(serde_json::from_str(text)?),
         }
