@@ -121,7 +121,7 @@ impl Facts {
             .map(String::as_str)
     }
 
-    /// Takes over what is known in `newer`.
+    /// Takes over what is known in `newer`; architectures are added to those known.
     pub fn merge(&mut self, newer: &Self) {
         fn take<T: Clone>(known: &mut Option<T>, newer: &Option<T>) {
             if newer.is_some() {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Number of a request, counted up from 1 without gaps (spec rest-api §1).
+/// Number of a request, counted up from 1 (spec rest-api §1); a creation that broke off may have left a gap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RequestId(pub u64);

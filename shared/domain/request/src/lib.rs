@@ -38,7 +38,7 @@ pub use kinds::{
 };
 pub use listing::{Facets, Filters, Meta, Sought, Window};
 pub use patch::{Members, Patch};
-pub use payload::{Payload, ReadContext};
+pub use payload::{LONGEST_IMAGE, Payload, ReadContext};
 pub use plan::{Built, BuiltLayer, IndexForm, IndexPlan, IndexToRead, PinnedBundle, Plan};
 pub use proxies::{NoNetwork, TrustedProxies};
 pub use queues::{ALL_INDEXES, QueueOf, UserQueues, queue_of};

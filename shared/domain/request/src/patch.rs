@@ -53,10 +53,8 @@ impl<'de> Deserialize<'de> for Members {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
     state: Option<NewState>,
-    /// Facts that take the place of what was known.
+    /// What becomes known.
     facts: Facts,
-    /// Architectures that are added to those known.
-    arches: Vec<String>,
     operators: Operators,
 }
 
@@ -256,7 +254,7 @@ impl Patch {
                 }
                 self.facts.fbc_fragments_resolved = Some(images);
             }
-            Form::Arches => self.arches = texts(value).unwrap_or_default(),
+            Form::Arches => self.facts.arches = texts(value),
             Form::Operators => {
                 for (operator, bundles) in value.as_object().into_iter().flatten() {
                     for bundle in any_texts(bundles).unwrap_or_default() {
@@ -311,12 +309,6 @@ impl Patch {
             }
         }
         record.facts.merge(&self.facts);
-        if !self.arches.is_empty() {
-            let arches = record.facts.arches.get_or_insert_default();
-            arches.extend(self.arches.iter().cloned());
-            arches.sort();
-            arches.dedup();
-        }
         Ok(())
     }
 }

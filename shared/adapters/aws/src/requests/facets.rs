@@ -6,12 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use iib_request::{Facets, Filters, KINDS, Record, State};
+use iib_request::{Facets, Filters, KINDS, LONGEST_IMAGE, Record, State};
 
 use crate::table::{Item, as_text, number, text};
-
-/// Longest text that a request is found by, bytes: no request has a longer one, and keys are bounded.
-const LONGEST: usize = 1024;
 
 /// Items of a counter. A page of all requests reads those of three, which is one call.
 pub(super) const SHARDS: u32 = 32;
@@ -129,7 +126,12 @@ impl Search {
             rest.from_index_prefix = None;
         }
         let texts = [&filters.user, &filters.from_index, &filters.index_image];
-        if texts.into_iter().flatten().any(|text| text.len() > LONGEST) {
+        // No request has a longer one, and keys of a table are bounded.
+        if texts
+            .into_iter()
+            .flatten()
+            .any(|text| text.len() > LONGEST_IMAGE)
+        {
             return None;
         }
         let (index, attribute, keys, counters) = if let Some(batch) = rest.batch.take() {

@@ -6,15 +6,13 @@ use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
 use futures::{StreamExt, TryStreamExt, stream};
 use iib_oci::Digest;
 use iib_ports::StoreError;
-use iib_request::{Operators, Sought};
+use iib_request::{LONGEST_IMAGE, Operators, Sought};
 
 use super::{DynamoRequests, unavailable};
 use crate::table::{Item, SK, as_text, back_off, key, text};
 
 /// Where all images stand that were used, ordered by their names, because prefixes are looked for.
 const IMAGES: &str = "IMAGES";
-/// Longest pull spec of a request, bytes; a key may not be longer.
-const LONGEST: usize = 1024;
 /// Most items in one batch of writes (DynamoDB's limit).
 const BATCH: usize = 25;
 /// How often a batch is sent again for what DynamoDB did not get to.
@@ -34,7 +32,9 @@ impl DynamoRequests {
         let action = "look for an image";
         let prefix = match sought {
             Sought::Image("") => return Ok(false),
-            Sought::Image(text) | Sought::Prefix(text) if text.len() > LONGEST => return Ok(false),
+            Sought::Image(text) | Sought::Prefix(text) if text.len() > LONGEST_IMAGE => {
+                return Ok(false);
+            }
             Sought::Image(image) => {
                 let place = Some(key(IMAGES, image));
                 let read = self

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::Kind;
 use crate::payload::{
-    IndexParameters, Payload, ReadContext, check_graph_mode, check_image, check_names, list, text,
+    IndexParameters, Payload, ReadContext, check_graph_mode, check_image, check_names, given,
+    is_truthy, list, text,
 };
-use crate::payload::{given, is_truthy};
 use crate::record::format;
 use crate::refusal::Rule;
 use crate::view::{Base, Copies, From, Shown};

@@ -138,7 +138,7 @@ pub(crate) fn check_image(image: &str) -> Result<(), Refusal> {
 
 /// Longest pull spec that is taken, bytes: far longer than registries' names, and short enough for every
 /// key that it is part of.
-const LONGEST_IMAGE: usize = 1024;
+pub const LONGEST_IMAGE: usize = 1024;
 
 /// Refuses what no pull spec is, whatever else may be wrong with it, naming its parameter. Ours.
 pub(crate) fn check_form(field: &'static str, image: &str) -> Result<(), Refusal> {
