@@ -16,6 +16,7 @@ mod job;
 mod kinds;
 mod labels;
 mod linked_file;
+pub mod notify;
 mod output;
 pub mod prune;
 mod stage;

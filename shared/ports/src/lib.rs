@@ -8,6 +8,7 @@ mod gauges;
 mod index_db;
 mod logs;
 mod notifier;
+mod outbox;
 mod queue;
 mod registries;
 mod registry;
@@ -25,6 +26,7 @@ pub use gauges::{Gauges, ServiceGauges};
 pub use index_db::*;
 pub use logs::Logs;
 pub use notifier::Notifier;
+pub use outbox::{AnnounceError, Announcer, NEWS_DAYS, Outbox, Waiting};
 pub use queue::{Delivery, Queue, QueueError};
 pub use registries::{GivenLogin, Keyring, Registries};
 pub use registry::{

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use iib_request::{
     Annotations, BaseUrl, BatchId, Filters, Operators, Record, RecordError, Request, RequestId,
-    SecretRef, Sought,
+    SecretRef, Siblings, Sought,
 };
 use jiff::Timestamp;
 
@@ -60,12 +60,15 @@ impl NewBatch {
 
     /// The records of these requests, under numbers from `first` on.
     pub fn into_records(self, first: RequestId, batch: BatchId) -> Vec<Record> {
+        let count = self.requests.len() as u64;
+        let siblings = (count > 1).then_some(Siblings { first, count });
         let numbered = (first.0..).map(RequestId).zip(self.requests);
         let record = |(id, new): (RequestId, NewRequest)| Record {
             secrets: new.secrets,
             queue: new.queue,
             asked_at: self.asked_at.clone(),
             annotations: self.annotations.clone(),
+            siblings,
             ..Record::new(id, batch, self.user.clone(), new.request, self.now)
         };
         numbered.map(record).collect()

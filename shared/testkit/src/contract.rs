@@ -12,6 +12,7 @@
 mod artifacts;
 mod listing;
 mod logs;
+mod outbox;
 mod queue;
 mod registries;
 mod registry;
@@ -22,6 +23,7 @@ mod tags;
 pub use artifacts::artifacts;
 pub use listing::listing;
 pub use logs::logs;
+pub use outbox::outbox;
 pub use queue::{Inbox, queue};
 pub use registries::{Tenant, registries};
 pub use registry::{lenient_registry, registry};

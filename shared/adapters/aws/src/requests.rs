@@ -5,6 +5,7 @@ mod facets;
 mod item;
 mod known;
 mod listing;
+mod outbox;
 mod overflow;
 mod read;
 mod save;
@@ -31,6 +32,8 @@ pub struct DynamoRequests {
     client: Client,
     table: String,
     overflow: Overflow,
+    /// Whether there is somebody who is told of requests.
+    announces: bool,
 }
 
 impl DynamoRequests {
@@ -45,6 +48,16 @@ impl DynamoRequests {
             client,
             table: table.into(),
             overflow: Overflow::new(s3, bucket.into()),
+            announces: false,
+        }
+    }
+
+    /// Keeps what is to be told of requests ([`iib_ports::Outbox`]).
+    #[must_use]
+    pub fn announcing(self) -> Self {
+        Self {
+            announces: true,
+            ..self
         }
     }
 }

@@ -22,12 +22,13 @@ pub use recovery::Freed;
 
 /// Layout of `state.db`, see [`Database::open`]. Steps are never edited once released; a change
 /// is a further step.
-const LAYOUT: [&str; 5] = [
+const LAYOUT: [&str; 6] = [
     include_str!("folder/state.sql"),
     include_str!("folder/waiting.sql"),
     include_str!("folder/once.sql"),
     include_str!("folder/facets.sql"),
     include_str!("folder/turns.sql"),
+    include_str!("folder/outbox.sql"),
 ];
 
 /// A data folder that this process owns. The lock is held until the folder and every store that
@@ -47,6 +48,7 @@ pub struct DataFolder {
     facets: Arc<Facets>,
     lock: Arc<FolderLock>,
     arrivals: Arc<Notify>,
+    news: Arc<Notify>,
     freed: Freed,
 }
 
@@ -79,6 +81,7 @@ impl DataFolder {
             facets: Arc::new(facets),
             lock: Arc::new(lock),
             arrivals: Arc::new(Notify::new()),
+            news: Arc::new(Notify::new()),
             freed,
         };
         for sub_folder in [folder.artifacts_path(), folder.logs_path()] {
@@ -106,6 +109,7 @@ impl DataFolder {
         SqliteRequests::new(
             self.database.clone(),
             self.facets.clone(),
+            self.news.clone(),
             self.lock.clone(),
         )
     }

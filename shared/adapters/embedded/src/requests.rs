@@ -1,6 +1,7 @@
 //! The store of requests in SQLite.
 
 mod facets;
+mod outbox;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -14,6 +15,7 @@ use iib_request::{BatchId, Operators, Record, RequestId, Sought, Stage};
 use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use tokio::sync::Notify;
 
 use self::facets::{FacetIndex, Row};
 use crate::database::{Database, DatabaseError};
@@ -24,6 +26,9 @@ use crate::folder::FolderLock;
 pub struct SqliteRequests {
     database: Database,
     facets: Arc<Facets>,
+    /// Whether there is somebody who is told of requests.
+    announces: bool,
+    news: Arc<Notify>,
     /// Whoever can write must own the folder.
     _lock: Arc<FolderLock>,
 }
@@ -87,11 +92,39 @@ impl Row {
 }
 
 impl SqliteRequests {
-    pub(crate) fn new(database: Database, facets: Arc<Facets>, lock: Arc<FolderLock>) -> Self {
+    pub(crate) fn new(
+        database: Database,
+        facets: Arc<Facets>,
+        news: Arc<Notify>,
+        lock: Arc<FolderLock>,
+    ) -> Self {
         Self {
             database,
             facets,
+            announces: false,
+            news,
             _lock: lock,
+        }
+    }
+
+    /// Keeps what is to be told of requests ([`iib_ports::Outbox`]).
+    #[must_use]
+    pub fn announcing(self) -> Self {
+        Self {
+            announces: true,
+            ..self
+        }
+    }
+
+    /// Ends when there may be something to tell. One at a time waits.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    /// Wakes whoever waits for news.
+    fn tell_of(&self, news: bool) {
+        if news {
+            self.news.notify_one();
         }
     }
 
@@ -136,7 +169,10 @@ fn failed(action: &'static str) -> impl FnOnce(DatabaseError) -> StoreError {
 impl Requests for SqliteRequests {
     async fn create(&self, new: NewBatch) -> Result<Created, StoreError> {
         match self.create_once(new).await? {
-            Made::New(records) => Ok(Created::New(records)),
+            Made::New(records) => {
+                self.tell_of(self.announces);
+                Ok(Created::New(records))
+            }
             Made::Before(ids) => Ok(Created::Before(self.get_all(ids).await?)),
         }
     }
@@ -170,6 +206,8 @@ impl Requests for SqliteRequests {
         let ended_at = ended_at(&record);
         let images: Vec<String> = record.facts.images().map(str::to_owned).collect();
         let facets = self.facets.clone();
+        let news = (self.announces && record.has_news()).then(|| record.clone());
+        let is_news = news.is_some();
         let changed = self
             .run("save the request", move |db| {
                 let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -198,12 +236,16 @@ impl Requests for SqliteRequests {
                         row.index_image
                     ])?;
                 see(&transaction, &images)?;
+                if let Some(record) = &news {
+                    outbox::note_changed(&transaction, record, &text)?;
+                }
                 let mut facets = facets.change();
                 transaction.commit()?;
                 facets.change(id, &former, &row);
                 Ok(true)
             })
             .await?;
+        self.tell_of(changed && is_news);
         match changed {
             true => Ok(record),
             false => Err(StoreError::Conflict(id)),
@@ -361,7 +403,7 @@ const ONCE_LIFE: i64 = 14 * 24 * 60 * 60 * 1_000_000;
 
 impl SqliteRequests {
     async fn create_once(&self, new: NewBatch) -> Result<Made, StoreError> {
-        let facets = self.facets.clone();
+        let (facets, announces) = (self.facets.clone(), self.announces);
         self.run("store the new requests", move |db| {
             let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let now = new.now.as_microsecond();
@@ -390,6 +432,9 @@ impl SqliteRequests {
                 insert(&transaction, record, row)?;
                 let images: Vec<String> = record.images().into_iter().map(str::to_owned).collect();
                 see(&transaction, &images)?;
+            }
+            if announces {
+                outbox::note_created(&transaction, &records)?;
             }
             let mut facets = facets.change();
             transaction.commit()?;

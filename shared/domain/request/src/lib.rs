@@ -8,6 +8,7 @@ mod host;
 mod ids;
 mod kinds;
 mod listing;
+mod news;
 mod patch;
 mod payload;
 mod plan;
@@ -37,12 +38,13 @@ pub use kinds::{
     KINDS, KindRow, MergeIndexImage, RecursiveRelatedBundles, RegenerateBundle, Request, RmRequest,
 };
 pub use listing::{Facets, Filters, Meta, Sought, Window};
+pub use news::{About, Destination, Message, News, Telling, messages};
 pub use patch::{Members, Patch};
 pub use payload::{LONGEST_IMAGE, Payload, ReadContext};
 pub use plan::{Built, BuiltLayer, IndexForm, IndexPlan, IndexToRead, PinnedBundle, Plan};
 pub use proxies::{NoNetwork, TrustedProxies};
 pub use queues::{ALL_INDEXES, QueueOf, UserQueues, queue_of};
-pub use record::{Record, RecordError};
+pub use record::{Record, RecordError, Siblings};
 pub use refusal::{Refusal, Rule};
 pub use scope::{Scope, ScopeError};
 pub use settings::{ApiSettings, BinaryImages, WorkSettings};

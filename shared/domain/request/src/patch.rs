@@ -302,6 +302,7 @@ impl Patch {
                 state: new.state,
                 state_reason: new.state_reason.clone(),
                 updated: now.max(record.updated()),
+                version: Some(record.version + 1),
                 unknown: Unknown::default(),
             });
             if new.state.is_final() {

@@ -40,6 +40,9 @@ pub struct Record {
     /// What was noted on its batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Annotations>,
+    /// The requests of its batch, if there are others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub siblings: Option<Siblings>,
     /// What is asked for.
     pub request: Request,
     /// Where the work stands.
@@ -73,6 +76,23 @@ pub struct Record {
     pub unknown: Unknown,
 }
 
+/// The requests of a batch: their numbers follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Siblings {
+    /// The number of the first.
+    pub first: RequestId,
+    /// How many there are.
+    pub count: u64,
+}
+
+impl Siblings {
+    /// Their numbers, in order.
+    pub fn ids(self) -> impl Iterator<Item = RequestId> {
+        let Self { first, count } = self;
+        (first.0..first.0.saturating_add(count)).map(RequestId)
+    }
+}
+
 impl Record {
     /// A new request (spec rest-api §3).
     pub fn new(
@@ -91,6 +111,7 @@ impl Record {
             asked_at: None,
             queue: None,
             annotations: None,
+            siblings: None,
             request,
             work: Work::queued(),
             version: 1,
@@ -98,6 +119,7 @@ impl Record {
                 state: State::InProgress,
                 state_reason: "The request was initiated".to_owned(),
                 updated: now,
+                version: Some(1),
                 unknown: Unknown::default(),
             }],
             facts,
@@ -145,6 +167,19 @@ impl Record {
         self.work.due.unwrap_or_default().max(self.updated())
     }
 
+    /// The requests of its batch, itself among them.
+    pub fn batch_mates(&self) -> Siblings {
+        self.siblings.unwrap_or(Siblings {
+            first: self.id,
+            count: 1,
+        })
+    }
+
+    /// Whether the write that made this version gave it a state.
+    pub fn has_news(&self) -> bool {
+        self.history.last().and_then(|entry| entry.version) == Some(self.version)
+    }
+
     /// The images that it uses in any role, which is what a listing calls seen (spec rest-api §7).
     pub fn images(&self) -> BTreeSet<&str> {
         let named = self.request.images().into_iter().map(|(_, image)| image);
@@ -168,6 +203,7 @@ impl Record {
                 state_reason: new.state_reason.clone(),
                 // Somebody else may have noted something later.
                 updated: now.max(self.updated()),
+                version: Some(self.version + 1),
                 unknown: Unknown::default(),
             });
         }

@@ -68,6 +68,9 @@ pub struct StateEntry {
     pub state_reason: String,
     /// When it began.
     pub updated: Timestamp,
+    /// The version of the record that it came with. Older versions of the service did not note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
     /// What a newer version noted.
     #[serde(flatten)]
     pub unknown: Unknown,

@@ -5,10 +5,10 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use iib_ports::{
-    Created, Listed, Listing, NewBatch, OperatorStore, Page, PageQuery, Requests, StoreError,
-    Sweeps,
+    Created, Listed, Listing, NewBatch, OperatorStore, Outbox, Page, PageQuery, Requests,
+    StoreError, Sweeps, Waiting,
 };
-use iib_request::{BatchId, Operators, Record, RequestId, Sought, Stage};
+use iib_request::{BatchId, News, Operators, Record, RequestId, Siblings, Sought, Stage};
 use jiff::Timestamp;
 
 use super::lock;
@@ -19,6 +19,7 @@ pub struct MemoryRequests {
     records: Mutex<Vec<Record>>,
     once: Mutex<BTreeMap<String, BatchId>>,
     operators: Mutex<Operators>,
+    outbox: Mutex<Vec<Waiting>>,
 }
 
 fn place(id: RequestId) -> Option<usize> {
@@ -40,6 +41,8 @@ impl Requests for MemoryRequests {
         }
         let made = new.into_records(first, batch);
         records.extend(made.iter().cloned());
+        let count = made.len() as u64;
+        self.note_news(batch, News::Created(Siblings { first, count }));
         Ok(Created::New(made))
     }
 
@@ -56,7 +59,60 @@ impl Requests for MemoryRequests {
             .ok_or(StoreError::Conflict(record.id))?;
         record.version += 1;
         stored.clone_from(&record);
+        if let Some(news) = News::of(&record) {
+            self.note_news(record.batch, news);
+        }
         Ok(record)
+    }
+}
+
+impl MemoryRequests {
+    fn note_news(&self, batch: BatchId, news: News) {
+        let mut outbox = lock(&self.outbox);
+        let key = format!("{}-{news:?}", outbox.len());
+        let told = BTreeSet::new();
+        outbox.push(Waiting {
+            key,
+            batch,
+            news,
+            told,
+        });
+    }
+}
+
+#[async_trait]
+impl Outbox for MemoryRequests {
+    async fn waiting(&self, limit: u32) -> Result<Vec<BatchId>, StoreError> {
+        let mut found = Vec::new();
+        for waiting in lock(&self.outbox).iter() {
+            if found.len() < limit as usize && !found.contains(&waiting.batch) {
+                found.push(waiting.batch);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn of(&self, batch: BatchId) -> Result<Vec<Waiting>, StoreError> {
+        let outbox = lock(&self.outbox);
+        let of_batch = outbox.iter().filter(|waiting| waiting.batch == batch);
+        Ok(of_batch.cloned().collect())
+    }
+
+    async fn note(&self, waiting: &Waiting) -> Result<(), StoreError> {
+        let mut outbox = lock(&self.outbox);
+        let noted = outbox.iter_mut().filter(|other| other.key == waiting.key);
+        noted.for_each(|noted| noted.told.clone_from(&waiting.told));
+        Ok(())
+    }
+
+    async fn remove(&self, told: &[Waiting]) -> Result<(), StoreError> {
+        let is_told = |waiting: &Waiting| told.iter().any(|told| told.key == waiting.key);
+        lock(&self.outbox).retain(|waiting| !is_told(waiting));
+        Ok(())
+    }
+
+    async fn wake(&self, _: BatchId) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 

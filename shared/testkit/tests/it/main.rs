@@ -11,6 +11,7 @@ use iib_testkit::memory::{
 async fn requests_in_memory_fulfil_the_contract() {
     contract::requests(async || Arc::new(MemoryRequests::default())).await;
     contract::listing(async || Arc::new(MemoryRequests::default())).await;
+    contract::outbox(async || Arc::new(MemoryRequests::default())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -111,7 +111,8 @@ impl DynamoRequests {
         let item = self.item(record).await?;
         let mut counts = Counts::new();
         count(&mut counts, record, record.state(), 1);
-        let shown = self.show(item.clone(), mark, &counts).await;
+        let news = self.created_news(std::slice::from_ref(record))?;
+        let shown = self.show(item.clone(), mark, news, &counts).await;
         // Of one that may have been stored, what it refers to has to stay.
         if matches!(shown, Ok(false)) {
             self.overflow.remove(as_text(&item, OVERFLOW)).await;
@@ -141,19 +142,21 @@ impl DynamoRequests {
         self.put_items(items, ACTION).await?;
         let mut item = batch_place(batch);
         item.insert(WRITTEN.to_owned(), text(unique()));
-        let shown = self.show(item, mark, &counts).await?;
+        let news = self.created_news(records)?;
+        let shown = self.show(item, mark, news, &counts).await?;
         if !shown {
             self.discard(records).await?;
         }
         Ok(shown)
     }
 
-    /// Writes what makes requests visible, with counters and the mark of who asked. `false` if the same
+    /// Writes what makes requests visible, with counters, their news and the mark of who asked. `false` if the same
     /// was asked for before.
     async fn show(
         &self,
         item: Item,
         mark: Option<&Item>,
+        news: Option<TransactWriteItem>,
         counts: &Counts,
     ) -> Result<bool, StoreError> {
         for tried in 0..TRIES {
@@ -161,6 +164,7 @@ impl DynamoRequests {
             if let Some(mark) = mark {
                 writes.push(self.put_new(mark.clone())?);
             }
+            writes.extend(news.clone());
             writes.extend(self.change_counters(counts)?);
             let missed = match self.transact(&writes, ACTION).await? {
                 Ok(()) => return Ok(true),

@@ -28,6 +28,8 @@ pub(super) fn attributes(record: &Record) -> Item {
         ("state".to_owned(), text(facets.state.as_str())),
         ("kind".to_owned(), text(facets.kind)),
         ("batch".to_owned(), number(facets.batch)),
+        // Nobody looks for it; those who read the table's stream filter by it.
+        ("updated".to_owned(), text(record.updated().to_string())),
     ]);
     let optional = [
         ("user", facets.user.map(str::to_owned)),

@@ -1,12 +1,15 @@
 //! Changes of requests.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{
+    Put, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+};
 use iib_ports::StoreError;
-use iib_request::Record;
+use iib_request::{Record, State};
 
 use super::facets::{COUNTED, Counts, count, counted_state};
 use super::item::{IMAGES, OVERFLOW, WRITTEN, place};
+use super::transactions::incomplete;
 use super::{DynamoRequests, unavailable};
 use crate::table::{Item, as_number, as_text, back_off, number};
 
@@ -28,7 +31,7 @@ enum Found {
 impl DynamoRequests {
     /// Mostly one conditional write. Where the state changes, or images came to be known, that fails
     /// and shows what is stored: then images are noted first, and the counters change in one
-    /// transaction with the record.
+    /// transaction with the record. What is to be told is always part of a transaction.
     pub(super) async fn save(&self, record: Record) -> Result<Record, StoreError> {
         let before = record.version;
         let record = Record {
@@ -37,7 +40,17 @@ impl DynamoRequests {
         };
         let item = self.item(&record).await?;
         let mine = as_text(&item, OVERFLOW).map(ToOwned::to_owned);
-        let found = match self.put_unchanged(&item, before).await? {
+        let is_news = self.announces && record.has_news();
+        let first = match is_news {
+            false => self.put_unchanged(&item, before).await?,
+            true if was_in(&record, record.state()) => self.put_told(&record, &item).await?,
+            true => look_at(
+                self.get_item(place(record.id), ACTION).await?,
+                &item,
+                before,
+            ),
+        };
+        let found = match first {
             Found::Behind(stored) => self.put_changed(&record, &item, before, stored).await?,
             found => found,
         };
@@ -86,6 +99,40 @@ impl DynamoRequests {
         }
     }
 
+    /// The same with the news that it has a state, in the place of a record that was not large: that one's
+    /// object has to be removed afterwards, and a transaction does not say what was there.
+    async fn put_told(&self, record: &Record, item: &Item) -> Result<Found, StoreError> {
+        let before = record.version - 1;
+        let value = |name: &str| item.get(name).cloned().unwrap_or_else(|| number(0));
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item.clone()))
+            .condition_expression(
+                "version = :before AND #counted = :counted AND #images = :images \
+                 AND attribute_not_exists(#overflow)",
+            )
+            .expression_attribute_names("#overflow", OVERFLOW)
+            .expression_attribute_names("#counted", COUNTED)
+            .expression_attribute_names("#images", IMAGES)
+            .expression_attribute_values(":before", number(before))
+            .expression_attribute_values(":counted", value(COUNTED))
+            .expression_attribute_values(":images", value(IMAGES));
+        let put = put.build().map_err(incomplete)?;
+        let put = TransactWriteItem::builder().put(put).build();
+        let writes = [put, self.changed_news(record)?];
+        for tried in 0..TRIES {
+            match self.transact(&writes, ACTION).await? {
+                Ok(()) => return Ok(Found::Written(Item::new())),
+                Err(missed) if missed.failed(0) => {
+                    let now = self.get_item(place(record.id), ACTION).await?;
+                    return Ok(look_at(now, item, before));
+                }
+                Err(_) => back_off(tried.min(3)).await,
+            }
+        }
+        Err(too_busy())
+    }
+
     /// Writes a record whose images are not noted yet, or that is counted otherwise.
     async fn put_changed(
         &self,
@@ -104,6 +151,9 @@ impl DynamoRequests {
         count(&mut counts, record, state, 1);
         for tried in 0..TRIES {
             let mut writes = vec![self.put_version(item.clone(), before)?];
+            if self.announces && record.has_news() {
+                writes.push(self.changed_news(record)?);
+            }
             writes.extend(self.change_counters(&counts)?);
             match self.transact(&writes, ACTION).await? {
                 Ok(()) => return Ok(Found::Written(stored)),
@@ -119,11 +169,21 @@ impl DynamoRequests {
                 Err(_) => back_off(tried.min(3)).await,
             }
         }
-        Err(StoreError::Unavailable {
-            action: ACTION,
-            source: "too many requests change at the same time".into(),
-        })
+        Err(too_busy())
     }
+}
+
+fn too_busy() -> StoreError {
+    StoreError::Unavailable {
+        action: ACTION,
+        source: "too many requests change at the same time".into(),
+    }
+}
+
+/// Whether a request was in a state before it got its latest one.
+fn was_in(record: &Record, state: State) -> bool {
+    let mut before = record.history.iter().rev().skip(1);
+    before.next().is_some_and(|entry| entry.state == state)
 }
 
 /// What a write that was not made has found.

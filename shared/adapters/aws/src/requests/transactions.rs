@@ -121,7 +121,7 @@ impl DynamoRequests {
     }
 }
 
-fn incomplete(error: BuildError) -> StoreError {
+pub(super) fn incomplete(error: BuildError) -> StoreError {
     StoreError::Unavailable {
         action: "put a transaction together",
         source: error.into(),

@@ -16,6 +16,7 @@ async fn requests_in_dynamodb_fulfil_the_contract() {
     let stack = Stack::start().await;
     contract::requests(async || stack.requests().await).await;
     contract::listing(async || stack.requests().await).await;
+    contract::outbox(async || stack.announcing_requests().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,6 +74,7 @@ async fn second_opinion_on_requests() {
     let stack = Stack::of_second_opinions().await;
     contract::requests(async || stack.requests().await).await;
     contract::listing(async || stack.requests().await).await;
+    contract::outbox(async || stack.announcing_requests().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,6 +78,11 @@ impl<Emulators> Stack<Emulators> {
         Arc::new(requests)
     }
 
+    pub(crate) async fn announcing_requests(&self) -> Arc<DynamoRequests> {
+        let requests = self.requests().await;
+        Arc::new(DynamoRequests::clone(&requests).announcing())
+    }
+
     pub(crate) async fn logs(&self) -> Arc<DynamoLogs> {
         let (dynamodb, table) = (self.dynamodb.dynamodb(), self.table().await);
         Arc::new(DynamoLogs::new(dynamodb, table, Arc::new(SystemClock)))

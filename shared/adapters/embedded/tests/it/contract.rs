@@ -56,6 +56,7 @@ async fn requests_in_sqlite_fulfil_the_contract() {
     let folders = Folders::default();
     contract::requests(async || Arc::new(folders.next().requests())).await;
     contract::listing(async || Arc::new(folders.next().requests())).await;
+    contract::outbox(async || Arc::new(folders.next().requests().announcing())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,168 @@
+//! What is to be told, in the same file as the requests.
+
+use async_trait::async_trait;
+use iib_ports::{Clock as _, NEWS_DAYS, Outbox, StoreError, SystemClock, Waiting};
+use iib_request::{BatchId, News, Record, RecordError, RequestId, Siblings};
+use rusqlite::{Transaction, params};
+
+use super::{SqliteRequests, stored_text};
+
+/// How long news waits, microseconds.
+const LIFE: i64 = NEWS_DAYS * 24 * 60 * 60 * 1_000_000;
+
+/// A row of the table.
+struct Row {
+    place: i64,
+    request: RequestId,
+    version: Option<u64>,
+    count: Option<u64>,
+    record: String,
+    told: String,
+}
+
+/// Notes that a batch is there.
+pub(super) fn note_created(
+    transaction: &Transaction<'_>,
+    records: &[Record],
+) -> rusqlite::Result<()> {
+    let Some(first) = records.first() else {
+        return Ok(());
+    };
+    transaction
+        .prepare_cached(
+            "INSERT INTO outbox (batch, written_at, request, count) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![
+            first.batch.0,
+            first.updated().as_microsecond(),
+            first.id.0,
+            records.len() as u64
+        ])?;
+    Ok(())
+}
+
+/// Notes that a request has a new state; `text` is its record.
+pub(super) fn note_changed(
+    transaction: &Transaction<'_>,
+    record: &Record,
+    text: &str,
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO outbox (batch, written_at, request, version, record)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            record.batch.0,
+            record.updated().as_microsecond(),
+            record.id.0,
+            record.version,
+            text
+        ])?;
+    Ok(())
+}
+
+#[async_trait]
+impl Outbox for SqliteRequests {
+    async fn waiting(&self, limit: u32) -> Result<Vec<BatchId>, StoreError> {
+        let oldest = SystemClock.now().as_microsecond().saturating_sub(LIFE);
+        self.run("look for news", move |db| {
+            db.prepare_cached("DELETE FROM outbox WHERE written_at < ?1")?
+                .execute([oldest])?;
+            db.prepare_cached(
+                "SELECT batch FROM outbox GROUP BY batch ORDER BY min(place) LIMIT ?1",
+            )?
+            .query_map([limit], |row| row.get(0).map(BatchId))?
+            .collect()
+        })
+        .await
+    }
+
+    async fn of(&self, batch: BatchId) -> Result<Vec<Waiting>, StoreError> {
+        let rows: Vec<Row> = self
+            .read("read the news", move |db| {
+                db.prepare_cached(
+                    "SELECT place, request, version, count, record, told FROM outbox
+                     WHERE batch = ?1 ORDER BY place",
+                )?
+                .query_map([batch.0], |row| {
+                    Ok(Row {
+                        place: row.get(0)?,
+                        request: RequestId(row.get(1)?),
+                        version: row.get(2)?,
+                        count: row.get(3)?,
+                        record: stored_text(row.get_ref(4)?).to_owned(),
+                        told: row.get(5)?,
+                    })
+                })?
+                .collect()
+            })
+            .await?;
+        let waiting = |row: Row| row.waiting(batch);
+        rows.into_iter().map(waiting).collect()
+    }
+
+    async fn note(&self, waiting: &Waiting) -> Result<(), StoreError> {
+        let key = waiting.key.clone();
+        let told = serde_json::to_string(&waiting.told);
+        let told = told.map_err(|error| malformed(waiting.news.request(), error.into()))?;
+        self.run("note whom news was told to", move |db| {
+            db.prepare_cached("UPDATE outbox SET told = ?2 WHERE place = ?1")?
+                .execute([key, told])
+        })
+        .await
+        .map(drop)
+    }
+
+    async fn remove(&self, told: &[Waiting]) -> Result<(), StoreError> {
+        let keys: Vec<String> = told.iter().map(|waiting| waiting.key.clone()).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.run("remove news", move |db| {
+            let transaction = db.transaction()?;
+            for key in keys {
+                transaction
+                    .prepare_cached("DELETE FROM outbox WHERE place = ?1")?
+                    .execute([key])?;
+            }
+            transaction.commit()
+        })
+        .await
+    }
+
+    /// Whoever waits with [`SqliteRequests::news`] looks at all that waits.
+    async fn wake(&self, _: BatchId) -> Result<(), StoreError> {
+        self.news.notify_one();
+        Ok(())
+    }
+}
+
+impl Row {
+    fn waiting(self, batch: BatchId) -> Result<Waiting, StoreError> {
+        let id = self.request;
+        let news = match (self.version, self.count) {
+            (Some(version), _) => {
+                let then = Record::from_stored(&self.record);
+                let then = then.map_err(|source| StoreError::Malformed { id, source })?;
+                let then = Some(Box::new(then));
+                News::Changed { id, version, then }
+            }
+            (None, count) => News::Created(Siblings {
+                first: id,
+                count: count.unwrap_or(1),
+            }),
+        };
+        let told = serde_json::from_str(&self.told);
+        Ok(Waiting {
+            key: self.place.to_string(),
+            batch,
+            news,
+            told: told.map_err(|error| malformed(id, error.into()))?,
+        })
+    }
+}
+
+fn malformed(id: RequestId, source: RecordError) -> StoreError {
+    StoreError::Malformed { id, source }
+}
