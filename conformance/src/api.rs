@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
-use iib_edge::Config;
-use iib_local::Local;
+use axum::Router;
+use iib_edge::{Config, Messaging};
+use iib_local::{Local, Notify};
 use iib_pipeline::intake::IntakeDeps;
 use iib_ports::{
     ArtifactKey, Created, Delivery, NewBatch, Queue, QueueError, Requests, StoreError,
@@ -23,7 +24,7 @@ use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 
 /// The header in which a scenario names its user, as a proxy would.
-const USER_HEADER: &str = "X-Remote-User";
+pub(crate) const USER_HEADER: &str = "X-Remote-User";
 
 /// Serves the API on loopback until the process is told to end.
 pub(crate) fn serve(config: &Path, port: u16) -> anyhow::Result<()> {
@@ -34,16 +35,7 @@ pub(crate) fn serve(config: &Path, port: u16) -> anyhow::Result<()> {
 }
 
 async fn serve_until_stopped(config: &Path, port: u16) -> anyhow::Result<()> {
-    let scenario = Scenario::read(config)?;
-    let local = Local::open(&scenario.config)?;
-    let mut intake = IntakeDeps::from(local.deps.clone());
-    if scenario.database_unavailable {
-        intake.requests = Arc::new(Unavailable);
-    }
-    if let Some(tasks) = scenario.scheduler_fails_after {
-        intake.queue = Arc::new(FailsAfter(AtomicU64::new(tasks)));
-    }
-    let router = iib_intake::router(intake, local.listing.clone());
+    let (router, _) = Scenario::read(config)?.open()?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service).await?;
@@ -83,14 +75,15 @@ fn data_folder(config: &Path) -> PathBuf {
     config.with_file_name("iib-data")
 }
 
-struct Scenario {
+/// What the settings of a scenario ask for.
+pub(crate) struct Scenario {
     config: Config,
     database_unavailable: bool,
     scheduler_fails_after: Option<u64>,
 }
 
 impl Scenario {
-    fn read(file: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn read(file: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read(file)?;
         let mut settings: Map<String, Value> = serde_json::from_slice(&text)?;
         let database_unavailable = settings.remove("database_unavailable");
@@ -120,6 +113,25 @@ impl Scenario {
             database_unavailable: database_unavailable == Some(Value::Bool(true)),
             scheduler_fails_after: scheduler_fails_after.as_ref().and_then(Value::as_u64),
         })
+    }
+
+    /// Who is to be told.
+    pub(crate) fn messaging(&self) -> &Messaging {
+        &self.config.messaging
+    }
+
+    /// The API over stores of its own, and what telling others works with, if somebody is to be told.
+    pub(crate) fn open(self) -> anyhow::Result<(Router, Option<Notify>)> {
+        let local = Local::open(&self.config)?;
+        let mut intake = IntakeDeps::from(local.deps.clone());
+        if self.database_unavailable {
+            intake.requests = Arc::new(Unavailable);
+        }
+        if let Some(tasks) = self.scheduler_fails_after {
+            intake.queue = Arc::new(FailsAfter(AtomicU64::new(tasks)));
+        }
+        let router = iib_intake::router(intake, local.listing.clone());
+        Ok((router, local.notify))
     }
 }
 

@@ -3,6 +3,7 @@
 mod api;
 mod catalog;
 mod images;
+mod messages;
 mod op;
 mod request;
 
@@ -81,6 +82,12 @@ enum Command {
         #[arg(long)]
         file: PathBuf,
     },
+    /// Play scenarios of the API, and compare the messages that are sent
+    Messages {
+        /// Scenarios, or folders of them
+        #[arg(required = true)]
+        scenarios: Vec<PathBuf>,
+    },
     /// One whole request
     Request {
         /// The request and the settings of the service
@@ -113,6 +120,11 @@ fn main() -> ExitCode {
         }
         Command::Serve { config, port } => told(api::serve(&config, port)),
         Command::PutObject { config, key, file } => told(api::put_object(&config, &key, &file)),
+        Command::Messages { scenarios } => match messages::run(&scenarios) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => complain(&format!("{error:#}"), 1),
+        },
         Command::Request { file } => told(request::run(&file)),
     }
 }

@@ -19,6 +19,7 @@ mod serve;
 pub mod service;
 mod source;
 mod submit;
+mod tell;
 mod wait;
 mod watch;
 

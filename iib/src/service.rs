@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::cli::Login;
-use crate::{dead_letters, schedule, watch};
+use crate::{dead_letters, schedule, tell, watch};
 
 /// How long running stages may go on after a stop was asked for. What is cut off begins again
 /// at the next start.
@@ -160,6 +160,9 @@ impl Service {
         work.spawn(clearing);
         let watching = watch::watch(local.deps.clone().into(), work.stop.clone());
         work.spawn(watching);
+        if let Some(notify) = local.notify {
+            work.spawn(tell::tell(notify, work.stop.clone()));
+        }
         let (queue, deps) = (local.queue.clone(), local.deps.clone().into());
         work.spawn(dead_letters::deal_with(queue, deps, work.stop.clone()));
         Ok(Self {

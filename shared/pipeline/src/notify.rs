@@ -131,24 +131,28 @@ async fn read(
     if batch_mates.count == 1 && waiting.iter().all(says_all) {
         return Ok(BTreeMap::new());
     }
-    let reads = batch_mates
-        .ids()
-        .map(async |id| match deps.requests.get(id).await {
-            Ok(record) => Ok(record.map(|record| (id, record))),
-            // It will not get better by waiting.
-            Err(error @ StoreError::Malformed { .. }) if error.class() == Class::Bug => {
-                error!(
-                    event = "record_unreadable",
-                    request.id = id.0,
-                    error = chain(&error)
-                );
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        });
-    let reads: Vec<_> = reads.collect();
+    let reads: Vec<_> = batch_mates.ids().map(|id| read_one(deps, id)).collect();
     let found: Vec<Option<_>> = stream::iter(reads).buffered(READS).try_collect().await?;
     Ok(found.into_iter().flatten().collect())
+}
+
+async fn read_one(
+    deps: &NotifyDeps,
+    id: RequestId,
+) -> Result<Option<(RequestId, Record)>, StoreError> {
+    match deps.requests.get(id).await {
+        Ok(record) => Ok(record.map(|record| (id, record))),
+        // It will not get better by waiting.
+        Err(error @ StoreError::Malformed { .. }) if error.class() == Class::Bug => {
+            error!(
+                event = "record_unreadable",
+                request.id = id.0,
+                error = chain(&error)
+            );
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 async fn operators_of(
@@ -227,8 +231,12 @@ pub async fn sweep(deps: &NotifyDeps) -> Result<u64, NotifyError> {
     }
     let limit = if unreachable.is_some() { TRIED } else { WOKEN };
     let waiting = deps.outbox.waiting(limit).await?;
-    let woken = stream::iter(waiting.iter().map(|batch| deps.outbox.wake(*batch)));
-    woken.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+    let mut wakes = Vec::with_capacity(waiting.len());
+    for batch in &waiting {
+        wakes.push(deps.outbox.wake(*batch));
+    }
+    let woken = stream::iter(wakes).buffer_unordered(AT_ONCE);
+    woken.try_collect::<()>().await?;
     if let Some(error) = unreachable {
         let oldest = waiting.first().map(|batch| batch.0);
         warn!(

@@ -10,6 +10,7 @@ pub mod memory;
 pub mod ministack;
 mod program;
 mod pull;
+pub mod rabbitmq;
 pub mod scripted_registry;
 pub mod second_opinion;
 pub mod time;

@@ -83,6 +83,22 @@ impl Clients {
         aws_sdk_kms::Client::from_conf(settings)
     }
 
+    /// EventBridge.
+    pub fn eventbridge(&self) -> aws_sdk_eventbridge::Client {
+        let settings = aws_sdk_eventbridge::config::Builder::from(&self.settings)
+            .interceptor(TraceOperations)
+            .build();
+        aws_sdk_eventbridge::Client::from_conf(settings)
+    }
+
+    /// SNS.
+    pub fn sns(&self) -> aws_sdk_sns::Client {
+        let settings = aws_sdk_sns::config::Builder::from(&self.settings)
+            .interceptor(TraceOperations)
+            .build();
+        aws_sdk_sns::Client::from_conf(settings)
+    }
+
     /// Secrets Manager.
     pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
         let settings = aws_sdk_secretsmanager::config::Builder::from(&self.settings)

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::database::Database;
 use crate::durable;
 use crate::registry::RegistryStore;
-use crate::requests::Facets;
+use crate::requests::{Facets, Woken};
 use crate::{EmbeddedError, FileArtifacts, FileLogs, SqliteQueue, SqliteRequests, SqliteSecrets};
 pub(crate) use lock::FolderLock;
 
@@ -48,7 +48,7 @@ pub struct DataFolder {
     facets: Arc<Facets>,
     lock: Arc<FolderLock>,
     arrivals: Arc<Notify>,
-    news: Arc<Notify>,
+    woken: Arc<Woken>,
     freed: Freed,
 }
 
@@ -81,7 +81,7 @@ impl DataFolder {
             facets: Arc::new(facets),
             lock: Arc::new(lock),
             arrivals: Arc::new(Notify::new()),
-            news: Arc::new(Notify::new()),
+            woken: Arc::default(),
             freed,
         };
         for sub_folder in [folder.artifacts_path(), folder.logs_path()] {
@@ -109,7 +109,7 @@ impl DataFolder {
         SqliteRequests::new(
             self.database.clone(),
             self.facets.clone(),
-            self.news.clone(),
+            self.woken.clone(),
             self.lock.clone(),
         )
     }

@@ -15,9 +15,9 @@ use iib_request::{BatchId, Operators, Record, RequestId, Sought, Stage};
 use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use tokio::sync::Notify;
 
 use self::facets::{FacetIndex, Row};
+pub(crate) use self::outbox::Woken;
 use crate::database::{Database, DatabaseError};
 use crate::folder::FolderLock;
 
@@ -28,7 +28,7 @@ pub struct SqliteRequests {
     facets: Arc<Facets>,
     /// Whether there is somebody who is told of requests.
     announces: bool,
-    news: Arc<Notify>,
+    woken: Arc<Woken>,
     /// Whoever can write must own the folder.
     _lock: Arc<FolderLock>,
 }
@@ -95,14 +95,14 @@ impl SqliteRequests {
     pub(crate) fn new(
         database: Database,
         facets: Arc<Facets>,
-        news: Arc<Notify>,
+        woken: Arc<Woken>,
         lock: Arc<FolderLock>,
     ) -> Self {
         Self {
             database,
             facets,
             announces: false,
-            news,
+            woken,
             _lock: lock,
         }
     }
@@ -116,16 +116,10 @@ impl SqliteRequests {
         }
     }
 
-    /// Ends when there may be something to tell. One at a time waits.
-    pub async fn news(&self) {
-        self.news.notified().await;
-    }
-
-    /// Wakes whoever waits for news.
-    fn tell_of(&self, news: bool) {
-        if news {
-            self.news.notify_one();
-        }
+    /// Batches of which there may be something to tell, at most `limit`: those that changed, or that
+    /// somebody woke, since they were last given. Waits until there are some.
+    pub async fn woken(&self, limit: usize) -> Vec<BatchId> {
+        self.woken.next(limit).await
     }
 
     async fn run<T, W>(&self, action: &'static str, work: W) -> Result<T, StoreError>
@@ -170,7 +164,9 @@ impl Requests for SqliteRequests {
     async fn create(&self, new: NewBatch) -> Result<Created, StoreError> {
         match self.create_once(new).await? {
             Made::New(records) => {
-                self.tell_of(self.announces);
+                if let Some(first) = records.first().filter(|_| self.announces) {
+                    self.woken.wake(first.batch);
+                }
                 Ok(Created::New(records))
             }
             Made::Before(ids) => Ok(Created::Before(self.get_all(ids).await?)),
@@ -245,7 +241,9 @@ impl Requests for SqliteRequests {
                 Ok(true)
             })
             .await?;
-        self.tell_of(changed && is_news);
+        if changed && is_news {
+            self.woken.wake(record.batch);
+        }
         match changed {
             true => Ok(record),
             false => Err(StoreError::Conflict(id)),

@@ -79,6 +79,9 @@ impl fmt::Display for Destination {
     }
 }
 
+/// Longest text of a document that is shortened, bytes.
+const SHORT: usize = 1024;
+
 /// A message to the outside.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
@@ -122,6 +125,23 @@ impl Message {
         properties.push(("state", json!(self.state)));
         properties.push(("user", json!(self.user)));
         properties
+    }
+
+    /// The document without what makes it long, for those who take no long ones: lists and objects, and
+    /// texts of more than [`SHORT`] bytes are left out, and `shortened` says so. The API has the rest.
+    pub fn shortened(&self) -> Value {
+        let is_short = |value: &Value| match value {
+            Value::Array(_) | Value::Object(_) => false,
+            Value::String(text) => text.len() <= SHORT,
+            Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        };
+        let members = self.body.as_object().into_iter().flatten();
+        let mut short: Value = members
+            .filter(|(_, value)| is_short(value))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        short["shortened"] = json!(true);
+        short
     }
 }
 

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod broker;
 mod serve;
 
 use std::path::PathBuf;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 
 use iib_aws::{
     AuthSecret, Clients, DynamoLogs, DynamoRequests, Ecr, EcrRegistry, EcrSettings, EcrTags,
-    KmsSecrets, QueueUrls, S3Artifacts, SqsQueue,
+    EventBus, KmsSecrets, QueueUrls, S3Artifacts, SqsQueue, Topic,
 };
 use iib_edge::{Config, EmfGauges, LogNotifier};
 use iib_indexdb::SqliteIndex;
@@ -16,10 +17,14 @@ use iib_pipeline::Deps;
 use iib_pipeline::artifact::ArtifactDeps;
 use iib_pipeline::dead_letter::DeadLetterDeps;
 use iib_pipeline::intake::IntakeDeps;
+use iib_pipeline::notify::NotifyDeps;
 use iib_pipeline::prune::PruneDeps;
-use iib_ports::{Artifacts, AuthDocument, Clock, Listing, Logs, Queue, Secrets, SystemClock};
+use iib_ports::{
+    Announcer, Artifacts, AuthDocument, Clock, Listing, Logs, Queue, Secrets, SystemClock,
+};
 use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
 
+use broker::SecretBroker;
 pub use serve::{serve, serve_stage};
 
 /// What a process on AWS can put its ports together from. Connections come about when they are
@@ -155,6 +160,34 @@ impl Cloud {
         })
     }
 
+    /// The ports of notify.
+    ///
+    /// # Errors
+    /// None so far.
+    pub fn notify(&self) -> Result<NotifyDeps, CloudError> {
+        let (aws, requests) = (&self.config.aws, self.requests());
+        let mut announcers: Vec<Arc<dyn Announcer>> = Vec::new();
+        if !aws.event_bus.is_empty() {
+            let client = self.clients.eventbridge();
+            announcers.push(Arc::new(EventBus::new(client, &aws.event_bus)));
+        }
+        if !aws.topic.is_empty() {
+            announcers.push(Arc::new(Topic::new(self.clients.sns(), &aws.topic)));
+        }
+        if self.config.messaging.is_on() {
+            let secret = self.secret(&aws.messaging_secret);
+            let messaging = self.config.messaging.clone();
+            announcers.push(Arc::new(SecretBroker::new(messaging, secret)));
+        }
+        Ok(NotifyDeps {
+            outbox: requests.clone(),
+            requests: requests.clone(),
+            operators: requests,
+            announcers,
+            api: self.config.api.clone(),
+        })
+    }
+
     /// The registry client, and the ECR its logins come from.
     fn registry(&self) -> Result<(RegistryClient, Ecr), CloudError> {
         let settings = EcrSettings {
@@ -178,7 +211,11 @@ impl Cloud {
 
     /// Logins of other registries, if the settings name a secret with them.
     fn auth_secret(&self) -> Option<Arc<dyn AuthDocument>> {
-        let id = &self.config.aws.registry_auth_secret;
+        self.secret(&self.config.aws.registry_auth_secret)
+    }
+
+    /// A secret of Secrets Manager, if the settings name it.
+    fn secret(&self, id: &str) -> Option<Arc<dyn AuthDocument>> {
         let client = || self.clients.secrets_manager();
         (!id.is_empty())
             .then(|| Arc::new(AuthSecret::new(client(), id, self.clock.clone())) as Arc<_>)
@@ -192,7 +229,11 @@ impl Cloud {
     fn requests(&self) -> Arc<DynamoRequests> {
         let (table, bucket) = (&self.config.aws.table, &self.config.aws.bucket);
         let (dynamodb, s3) = (self.clients.dynamodb(), self.clients.s3());
-        Arc::new(DynamoRequests::new(dynamodb, table, s3, bucket))
+        let requests = DynamoRequests::new(dynamodb, table, s3, bucket);
+        Arc::new(match self.config.announces() {
+            true => requests.announcing(),
+            false => requests,
+        })
     }
 
     fn queue(&self) -> Arc<dyn Queue> {

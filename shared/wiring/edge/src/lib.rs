@@ -9,7 +9,7 @@ pub mod sqs;
 mod start;
 pub mod telemetry;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Messaging};
 pub use deadline::deadline;
 pub use gauges::EmfGauges;
 pub use notifier::LogNotifier;

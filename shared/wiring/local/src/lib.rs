@@ -1,16 +1,19 @@
 #![doc = include_str!("../README.md")]
 
+mod broker;
 mod gauges;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use iib_amqp::BrokerInitError;
 use iib_edge::{Config, LogNotifier};
-use iib_embedded::{DataFolder, DocumentFolders, EmbeddedError, SqliteQueue};
+use iib_embedded::{DataFolder, DocumentFolders, EmbeddedError, SqliteQueue, SqliteRequests};
 use iib_indexdb::SqliteIndex;
 use iib_oci::Digest;
 use iib_oci::hosts::{Addresses, HostNameError};
 use iib_pipeline::Deps;
+use iib_pipeline::notify::NotifyDeps;
 use iib_pipeline::prune::PruneDeps;
 use iib_ports::{Clock, Listing, Notifier, SystemClock};
 use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
@@ -34,6 +37,17 @@ pub struct Local {
     pub listing: Arc<dyn Listing>,
     /// What clearing up works with.
     pub prune: PruneDeps,
+    /// What telling others works with, if the settings name somebody.
+    pub notify: Option<Notify>,
+}
+
+/// Telling others.
+#[expect(missing_debug_implementations, reason = "ports have nothing to show")]
+pub struct Notify {
+    /// What it works with.
+    pub deps: NotifyDeps,
+    /// Where the news arrives ([`SqliteRequests::woken`]).
+    pub news: SqliteRequests,
 }
 
 /// The ports could not be put together.
@@ -49,6 +63,9 @@ pub enum LocalError {
     /// The settings name hosts in a way that cannot be read.
     #[error(transparent)]
     Hosts(#[from] HostNameError),
+    /// The message broker cannot be spoken to as the settings say.
+    #[error(transparent)]
+    Broker(#[from] BrokerInitError),
     /// A folder for documents cannot be used.
     #[error("the folder for documents {} cannot be used", path.display())]
     Documents {
@@ -117,7 +134,12 @@ impl Local {
             patience: config.work.call_patience(),
             ..RegistryConfig::default()
         })?);
-        let requests = Arc::new(folder.requests());
+        let mut requests = folder.requests();
+        let announcers = broker::announcers(&config.messaging)?;
+        if !announcers.is_empty() {
+            requests = requests.announcing();
+        }
+        let requests = Arc::new(requests);
         let documents = documents(config, &folder)?;
         let deps = Deps {
             requests: requests.clone(),
@@ -148,12 +170,23 @@ impl Local {
             api: deps.api.clone(),
             work: deps.work.clone(),
         };
+        let notify = (!announcers.is_empty()).then(|| Notify {
+            news: SqliteRequests::clone(&requests),
+            deps: NotifyDeps {
+                outbox: requests.clone(),
+                requests: requests.clone(),
+                operators: requests.clone(),
+                announcers,
+                api: deps.api.clone(),
+            },
+        });
         Ok(Self {
             folder,
             queue,
             deps,
             listing: requests,
             prune,
+            notify,
         })
     }
 }

@@ -1,14 +1,48 @@
 //! What is to be told, in the same file as the requests.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use async_trait::async_trait;
 use iib_ports::{Clock as _, NEWS_DAYS, Outbox, StoreError, SystemClock, Waiting};
 use iib_request::{BatchId, News, Record, RecordError, RequestId, Siblings};
 use rusqlite::{Transaction, params};
+use tokio::sync::Notify;
 
 use super::{SqliteRequests, stored_text};
 
 /// How long news waits, microseconds.
 const LIFE: i64 = NEWS_DAYS * 24 * 60 * 60 * 1_000_000;
+
+/// Batches that somebody is to look at: what the stream of a table of DynamoDB is there.
+#[derive(Debug, Default)]
+pub(crate) struct Woken {
+    batches: Mutex<BTreeSet<BatchId>>,
+    arrived: Notify,
+}
+
+impl Woken {
+    pub(super) fn wake(&self, batch: BatchId) {
+        self.lock().insert(batch);
+        self.arrived.notify_one();
+    }
+
+    pub(super) async fn next(&self, limit: usize) -> Vec<BatchId> {
+        loop {
+            let next: Vec<BatchId> = self.lock().iter().copied().take(limit).collect();
+            if !next.is_empty() {
+                self.lock().retain(|batch| !next.contains(batch));
+                return next;
+            }
+            self.arrived.notified().await;
+        }
+    }
+
+    // It is changed by nothing that can panic halfway.
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<BatchId>> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// A row of the table.
 struct Row {
@@ -131,9 +165,8 @@ impl Outbox for SqliteRequests {
         .await
     }
 
-    /// Whoever waits with [`SqliteRequests::news`] looks at all that waits.
-    async fn wake(&self, _: BatchId) -> Result<(), StoreError> {
-        self.news.notify_one();
+    async fn wake(&self, batch: BatchId) -> Result<(), StoreError> {
+        self.woken.wake(batch);
         Ok(())
     }
 }

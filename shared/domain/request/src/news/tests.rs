@@ -203,3 +203,25 @@ fn only_a_write_with_a_new_state_is_news() {
     record.version += 1;
     assert_eq!(News::of(&record), None);
 }
+
+#[test]
+fn a_long_document_is_shortened_to_what_names_it() {
+    let world = World::new(1);
+    let (settings, none) = (ApiSettings::default(), Operators::new());
+    let mut told = messages(&world.news, world.telling(&settings, &none));
+    let message = &mut told[0][0];
+    message.body["state_reason"] = json!("x".repeat(SHORT + 1));
+    let short = message.shortened();
+    for (name, expected) in [
+        ("id", json!(7)),
+        ("batch", json!(5)),
+        ("user", json!("ann")),
+        ("state", json!("in_progress")),
+        ("request_type", json!("regenerate-bundle")),
+        ("shortened", json!(true)),
+        ("state_reason", Value::Null),
+        ("arches", Value::Null),
+    ] {
+        assert_eq!(short[name], expected, "{name}");
+    }
+}

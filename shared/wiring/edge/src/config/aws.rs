@@ -28,6 +28,13 @@ pub struct Aws {
     /// The secret of Secrets Manager with logins of registries that are no ECR: name or ARN; empty
     /// for none.
     pub registry_auth_secret: String,
+    /// The bus of EventBridge that is told of requests: name or ARN; empty for none.
+    pub event_bus: String,
+    /// The topic of SNS that is told of requests: its ARN; empty for none.
+    pub topic: String,
+    /// The secret of Secrets Manager with what the message broker is spoken to with: name or ARN; empty
+    /// for none.
+    pub messaging_secret: String,
     /// Registries that are ECR although their names do not say so: an emulator's.
     pub ecr_registries: BTreeSet<String>,
     /// Whether a missing repository of ECR is created when something is pushed to it.
@@ -48,6 +55,12 @@ pub(super) fn check(aws: &Aws, faults: &mut Faults) {
             faults.of_value(place, text);
         }
     }
+    if !aws.topic.is_empty() && !aws.topic.starts_with("arn:") {
+        faults.of_value(
+            "aws.topic",
+            "is no ARN of a topic: write it as SNS tells it, arn:aws:sns:…",
+        );
+    }
     check_hosts("aws.ecr_registries", &aws.ecr_registries, faults);
 }
 
@@ -66,6 +79,19 @@ pub(super) fn check_required(config: &Config, faults: &mut Faults) {
     ] {
         if folder.is_some() {
             faults.of_value(place, "on AWS documents are in the bucket: leave it away");
+        }
+    }
+    let messaging = &config.messaging;
+    for (place, file) in [
+        ("messaging.ca", &messaging.ca),
+        ("messaging.certificate", &messaging.certificate),
+        ("messaging.login_file", &messaging.login_file),
+    ] {
+        if !file.as_os_str().is_empty() {
+            faults.of_value(
+                place,
+                "on AWS it is in the secret of `aws.messaging_secret`: leave it away",
+            );
         }
     }
     let aws = &config.aws;

@@ -3,7 +3,7 @@
 //! - `defaults.toml` (beside this folder): every setting with its default and what it does;
 //! - `variables`: the one table of variables and settings; `unknown`: names that are in none;
 //! - `layers`: how they are put over one another; `origin`: where each comes from, and what is wrong;
-//! - `folders`, `api`, `work`, `results`, `registries`, `aws`: what each group may hold;
+//! - `folders`, `api`, `work`, `results`, `registries`, `messaging`, `aws`: what each group may hold;
 //! - `auth_files`, `environment`: what podman, docker and the process say;
 //! - `reference`: `docs/SETTINGS.md`, the page for people.
 
@@ -13,6 +13,7 @@ mod aws;
 mod environment;
 mod folders;
 mod layers;
+mod messaging;
 mod origin;
 mod reference;
 mod registries;
@@ -28,6 +29,7 @@ use serde::Deserialize;
 
 pub use self::aws::Aws;
 pub use self::environment::{Environment, environment};
+pub use self::messaging::Messaging;
 pub use self::origin::ConfigError;
 pub use self::reference::reference_page;
 pub use self::registries::Registries;
@@ -53,6 +55,8 @@ pub struct Config {
     pub work: WorkSettings,
     /// How registries are spoken to.
     pub registries: Registries,
+    /// Who is told of requests.
+    pub messaging: Messaging,
     /// Names of what the functions use on AWS.
     pub aws: Aws,
 }
@@ -103,6 +107,7 @@ impl Config {
         api::check(&config.api, &mut faults);
         work::check(&config.work, &mut faults);
         registries::check(&config.registries, &mut faults);
+        messaging::check(&config.messaging, &mut faults);
         aws::check(&config.aws, &mut faults);
         if config.registries.auth_files.is_empty() {
             config.registries.auth_files = auth_files::usual(environment, auth_files::user());

@@ -39,7 +39,7 @@ pub(super) const ALIASES: [(&str, &str); 2] = [
 
 /// Every setting has a variable, and a row here. Tests hold this against the defaults and the types.
 #[rustfmt::skip] // One line for each.
-pub(super) const VARIABLES: [Variable; 42] = [
+pub(super) const VARIABLES: [Variable; 54] = [
     row("IIB_DATA_FOLDER", "data_folder", Text),
     row("IIB_SCRATCH", "scratch", Text),
     row("IIB_LOGIN_DISABLED", "api.login_disabled", Flag),
@@ -73,6 +73,15 @@ pub(super) const VARIABLES: [Variable; 42] = [
     row("IIB_ALLOWED_REGISTRIES", "registries.allowed", List),
     row("IIB_INSECURE_REGISTRIES", "registries.insecure", List),
     row("IIB_AUTH_FILE", "registries.auth_files", File),
+    row("IIB_MESSAGING_URLS", "messaging.urls", List),
+    row("IIB_MESSAGING_BUILD_STATE_DESTINATION", "messaging.build_state_destination", Text),
+    row("IIB_MESSAGING_BATCH_STATE_DESTINATION", "messaging.batch_state_destination", Text),
+    row("IIB_MESSAGING_DURABLE", "messaging.durable", Flag),
+    row("IIB_MESSAGING_TIMEOUT", "messaging.timeout_seconds", Number),
+    row("IIB_MESSAGING_CA", "messaging.ca", Text),
+    row("IIB_MESSAGING_CERT", "messaging.certificate", Text),
+    row("IIB_MESSAGING_KEY", "messaging.key", Text),
+    row("IIB_MESSAGING_LOGIN_FILE", "messaging.login_file", Text),
     row("IIB_TABLE", "aws.table", Text),
     row("IIB_BUCKET", "aws.bucket", Text),
     row("IIB_PIN_QUEUE_URL", "aws.pin_queue_url", Text),
@@ -80,6 +89,9 @@ pub(super) const VARIABLES: [Variable; 42] = [
     row("IIB_PUSH_QUEUE_URL", "aws.push_queue_url", Text),
     row("IIB_SECRET_KEY", "aws.secret_key", Text),
     row("IIB_REGISTRY_AUTH_SECRET", "aws.registry_auth_secret", Text),
+    row("IIB_EVENT_BUS", "aws.event_bus", Text),
+    row("IIB_TOPIC_ARN", "aws.topic", Text),
+    row("IIB_MESSAGING_SECRET", "aws.messaging_secret", Text),
     row("IIB_ECR_REGISTRIES", "aws.ecr_registries", List),
     row("IIB_ECR_CREATE_REPOSITORIES", "aws.ecr_create_repositories", Flag),
 ];

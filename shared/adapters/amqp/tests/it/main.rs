@@ -1,0 +1,403 @@
+//! The broker is told what the reference tells: held against a real one.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot be set up has failed"
+)]
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fe2o3_amqp::connection::ConnectionHandle;
+use fe2o3_amqp::sasl_profile::SaslProfile;
+use fe2o3_amqp::session::SessionHandle;
+use fe2o3_amqp::types::messaging::{AmqpValue, Message as Document, MessageId};
+use fe2o3_amqp::types::primitives::SimpleValue;
+use fe2o3_amqp::{Connection, Receiver, Session};
+use iib_amqp::{Broker, BrokerLogin, BrokerSettings, TlsFiles};
+use iib_ports::{Announcer as _, Secret, chain};
+use iib_request::{About, BatchId, Message, RequestId, State};
+use iib_testkit::rabbitmq::{BrokerCertificates, RabbitMq};
+use jiff::Timestamp;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const BUILDS: &str = "/topic/VirtualTopic.eng.iib.build.state";
+const BATCHES: &str = "/topic/VirtualTopic.eng.iib.batch.state";
+
+fn settings(urls: &[String]) -> BrokerSettings {
+    BrokerSettings {
+        urls: urls.iter().map(|url| url.parse().unwrap()).collect(),
+        requests_to: Some(BUILDS.to_owned()),
+        batches_to: Some(BATCHES.to_owned()),
+        durable: true,
+        timeout: Duration::from_secs(20),
+        tls: TlsFiles::default(),
+        login: Some(BrokerLogin {
+            user: "guest".to_owned(),
+            password: Secret::new("guest"),
+        }),
+    }
+}
+
+fn of_request(version: u64, state: State) -> Message {
+    let id = RequestId(7);
+    Message {
+        event_id: format!("7-{version}"),
+        about: About::Request { id, kind: "add" },
+        batch: BatchId(5),
+        state,
+        user: None,
+        updated: Timestamp::UNIX_EPOCH,
+        body: json!({"id": 7, "state": state, "version": version, "ünd": null}),
+    }
+}
+
+fn of_batch() -> Message {
+    Message {
+        event_id: "batch-5-created".to_owned(),
+        about: About::Batch,
+        user: Some("ann".to_owned()),
+        body: json!({"batch": 5}),
+        ..of_request(1, State::InProgress)
+    }
+}
+
+/// Somebody who listens.
+struct Listener {
+    receiver: Receiver,
+    _session: SessionHandle<()>,
+    _connection: ConnectionHandle<()>,
+}
+
+impl Listener {
+    async fn at(broker: &RabbitMq, address: &str) -> Self {
+        let mut connection = Connection::builder()
+            .container_id(format!("listener{address}"))
+            .sasl_profile(SaslProfile::Plain {
+                username: "guest".to_owned(),
+                password: "guest".to_owned(),
+            })
+            .open(format!("amqp://{}", broker.address()).as_str())
+            .await
+            .unwrap();
+        let mut session = Session::begin(&mut connection).await.unwrap();
+        let receiver = Receiver::attach(&mut session, "listener", address).await;
+        Self {
+            receiver: receiver.unwrap(),
+            _session: session,
+            _connection: connection,
+        }
+    }
+
+    async fn next(&mut self) -> Document<AmqpValue<String>> {
+        let delivery = self.receiver.recv().await.unwrap();
+        self.receiver.accept(&delivery).await.unwrap();
+        delivery.into_message()
+    }
+}
+
+fn body(document: &Document<AmqpValue<String>>) -> Value {
+    serde_json::from_str(&document.body.0).unwrap()
+}
+
+fn beside(document: &Document<AmqpValue<String>>) -> Vec<(String, SimpleValue)> {
+    let beside = document.application_properties.as_ref().unwrap();
+    beside
+        .0
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs rabbitmq-server"]
+async fn messages_arrive_in_order_as_the_reference_sends_them() {
+    let rabbit = RabbitMq::start().await;
+    let (mut builds, mut batches) = (
+        Listener::at(&rabbit, BUILDS).await,
+        Listener::at(&rabbit, BATCHES).await,
+    );
+    let broker = Broker::new(settings(&[format!("amqp://{}", rabbit.address())])).unwrap();
+    broker.reach().await.unwrap();
+    let mut messages = vec![of_request(1, State::InProgress), of_batch()];
+    messages.extend((2..200).map(|version| of_request(version, State::InProgress)));
+    messages.push(of_request(200, State::Complete));
+    broker.announce(&messages).await.unwrap();
+    for version in 1..=200 {
+        let document = builds.next().await;
+        let expected = messages
+            .iter()
+            .find(|message| message.event_id == format!("7-{version}"));
+        assert_eq!(body(&document), expected.unwrap().body);
+        if version == 200 {
+            let state = SimpleValue::String("complete".to_owned());
+            assert_eq!(
+                beside(&document),
+                [
+                    ("batch".to_owned(), SimpleValue::Long(5)),
+                    ("id".to_owned(), SimpleValue::Long(7)),
+                    ("state".to_owned(), state),
+                    ("user".to_owned(), SimpleValue::Null),
+                ]
+            );
+            let properties = document.properties.as_ref().unwrap();
+            let content_type = properties.content_type.as_ref().map(|name| name.as_str());
+            assert_eq!(content_type, Some("application/json"));
+            let Some(MessageId::String(name)) = &properties.correlation_id else {
+                panic!("{properties:?}");
+            };
+            uuid::Uuid::parse_str(name).unwrap();
+            assert!(document.header.unwrap().durable);
+        }
+    }
+    let document = batches.next().await;
+    assert_eq!(body(&document), json!({"batch": 5}));
+    let names: Vec<_> = beside(&document)
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(names, ["batch", "state", "user"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs rabbitmq-server"]
+async fn a_broker_that_was_away_is_told_again_and_only_what_has_an_address() {
+    let mut rabbit = RabbitMq::start().await;
+    let nobody = {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap()
+    };
+    let urls = [
+        format!("amqp://{nobody}"),
+        format!("amqp://{}", rabbit.address()),
+    ];
+    let broker = Broker::new(BrokerSettings {
+        batches_to: None,
+        ..settings(&urls)
+    });
+    let broker = broker.unwrap();
+    broker
+        .announce(&[of_request(1, State::InProgress), of_batch()])
+        .await
+        .unwrap();
+    rabbit.stop();
+    let failed = broker
+        .announce(&[of_request(2, State::InProgress)])
+        .await
+        .unwrap_err();
+    let told = chain(&failed);
+    assert!(
+        told.contains("the message broker could not be told"),
+        "{told}"
+    );
+    // What has no address is not sent, so nobody has to be reached for it.
+    broker.announce(&[of_batch()]).await.unwrap();
+    broker.reach().await.unwrap_err();
+    let failed = broker
+        .announce(&[of_request(2, State::InProgress)])
+        .await
+        .unwrap_err();
+    assert!(
+        chain(&failed).contains("a moment ago"),
+        "{}",
+        chain(&failed)
+    );
+    rabbit.start_again().await;
+    let mut builds = Listener::at(&rabbit, BUILDS).await;
+    broker.reach().await.unwrap();
+    broker
+        .announce(&[of_request(2, State::InProgress)])
+        .await
+        .unwrap();
+    assert_eq!(body(&builds.next().await)["version"], 2);
+    // A connection that broke meanwhile is made anew at once.
+    rabbit.stop();
+    rabbit.start_again().await;
+    let mut builds = Listener::at(&rabbit, BUILDS).await;
+    broker
+        .announce(&[of_request(3, State::Complete)])
+        .await
+        .unwrap();
+    assert_eq!(body(&builds.next().await)["version"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs rabbitmq-server"]
+async fn an_address_that_the_broker_does_not_take_is_told() {
+    let rabbit = RabbitMq::start().await;
+    let broker = Broker::new(BrokerSettings {
+        requests_to: Some("/no/such".to_owned()),
+        ..settings(&[format!("amqp://{}", rabbit.address())])
+    });
+    let failed = broker
+        .unwrap()
+        .announce(&[of_request(1, State::InProgress)])
+        .await;
+    let told = chain(&failed.unwrap_err());
+    assert!(told.contains("/no/such did not take a message"), "{told}");
+}
+
+/// Certificates of an authority of our own.
+struct Certificates {
+    folder: TempDir,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Certificates {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "test authority");
+        let ca = params.self_signed(&key).unwrap();
+        std::fs::write(folder.path().join("ca.pem"), ca.pem()).unwrap();
+        Self {
+            folder,
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A certificate and its key, for this user or machine.
+    fn issue(&self, name: &str) -> (PathBuf, PathBuf) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let files = (
+            self.path(&format!("{name}.pem")),
+            self.path(&format!("{name}.key")),
+        );
+        std::fs::write(&files.0, certificate.pem()).unwrap();
+        std::fs::write(&files.1, key.serialize_pem()).unwrap();
+        files
+    }
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs rabbitmq-server"]
+async fn over_tls_only_those_are_told_who_are_trusted() {
+    let certificates = Certificates::new();
+    let (certificate, key) = certificates.issue("broker");
+    let ca = certificates.path("ca.pem");
+    let rabbit = RabbitMq::start_tls(BrokerCertificates {
+        ca: &ca,
+        certificate: &certificate,
+        key: &key,
+    });
+    let rabbit = rabbit.await;
+    let (certificate, key) = certificates.issue("guest");
+    let tls = TlsFiles {
+        ca: Some(read(&certificates.path("ca.pem"))),
+        certificate: Some(read(&certificate)),
+        key: Some(Secret::new(String::from_utf8(read(&key)).unwrap())),
+    };
+    let url = format!("amqps://{}", rabbit.address());
+    let good = || BrokerSettings {
+        tls: tls.clone(),
+        login: None,
+        ..settings(std::slice::from_ref(&url))
+    };
+    let message = [of_request(1, State::InProgress)];
+    Broker::new(good())
+        .unwrap()
+        .announce(&message)
+        .await
+        .unwrap();
+    let with_user = BrokerSettings {
+        tls: tls.clone(),
+        ..settings(std::slice::from_ref(&url))
+    };
+    let with_user = Broker::new(with_user).unwrap();
+    with_user.announce(&message).await.unwrap();
+    // Somebody whom the broker does not know, nobody, and a broker whom we do not know.
+    let other = Certificates::new();
+    let (certificate, key) = other.issue("mallory");
+    let mallory = TlsFiles {
+        certificate: Some(read(&certificate)),
+        key: Some(Secret::new(String::from_utf8(read(&key)).unwrap())),
+        ..tls.clone()
+    };
+    let nobody = TlsFiles {
+        certificate: None,
+        key: None,
+        ..tls.clone()
+    };
+    let stranger = TlsFiles {
+        ca: Some(read(&other.path("ca.pem"))),
+        ..tls.clone()
+    };
+    for (who, tls) in [
+        ("mallory", mallory),
+        ("nobody", nobody),
+        ("stranger", stranger),
+    ] {
+        let broker = Broker::new(BrokerSettings { tls, ..good() }).unwrap();
+        let failed = broker.announce(&message).await;
+        let told = chain(&failed.expect_err(who));
+        assert!(told.contains(&url), "{who}: {told}");
+    }
+}
+
+#[test]
+fn certificates_that_are_none_are_told_at_the_start() {
+    let url = ["amqps://broker.example:5671".to_owned()];
+    let certificates = Certificates::new();
+    let (certificate, key) = certificates.issue("guest");
+    let (certificate, key) = (
+        read(&certificate),
+        Secret::new(String::from_utf8(read(&key)).unwrap()),
+    );
+    for (tls, expected) in [
+        (
+            TlsFiles {
+                ca: Some(b"no".to_vec()),
+                ..TlsFiles::default()
+            },
+            "the certificates of authorities for the message broker is no PEM",
+        ),
+        (
+            TlsFiles {
+                certificate: Some(certificate.clone()),
+                ..TlsFiles::default()
+            },
+            "go together",
+        ),
+        (
+            TlsFiles {
+                certificate: Some(certificate),
+                key: Some(Secret::new("no")),
+                ..TlsFiles::default()
+            },
+            "the key for the message broker",
+        ),
+        (
+            TlsFiles {
+                certificate: Some(b"no".to_vec()),
+                key: Some(key),
+                ..TlsFiles::default()
+            },
+            "the certificate for the message broker",
+        ),
+    ] {
+        let failed = Broker::new(BrokerSettings {
+            tls,
+            ..settings(&url)
+        });
+        let told = failed.err().unwrap().to_string();
+        assert!(told.contains(expected), "{told}");
+    }
+}

@@ -1,0 +1,60 @@
+//! The message broker of the settings.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use iib_amqp::{Broker, BrokerInitError, BrokerLogin, BrokerSettings, TlsFiles};
+use iib_edge::Messaging;
+use iib_ports::{Announcer, Secret};
+
+/// Those whom the settings name: the broker, or nobody.
+pub(crate) fn announcers(
+    messaging: &Messaging,
+) -> Result<Vec<Arc<dyn Announcer>>, BrokerInitError> {
+    if !messaging.is_on() {
+        return Ok(Vec::new());
+    }
+    let [requests_to, batches_to] = messaging.destinations();
+    let broker = Broker::new(BrokerSettings {
+        urls: messaging.brokers(),
+        requests_to,
+        batches_to,
+        durable: messaging.durable,
+        timeout: messaging.timeout(),
+        tls: TlsFiles {
+            ca: bytes(&messaging.ca)?,
+            certificate: bytes(&messaging.certificate)?,
+            key: text(&messaging.key)?.map(Secret::new),
+        },
+        login: text(&messaging.login_file)?.map(login),
+    })?;
+    Ok(vec![Arc::new(broker)])
+}
+
+/// The content of a file that the settings name.
+fn bytes(path: &Path) -> Result<Option<Vec<u8>>, BrokerInitError> {
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let read = std::fs::read(path).map_err(|source| BrokerInitError::File {
+        path: path.to_owned(),
+        source,
+    });
+    read.map(Some)
+}
+
+fn text(path: &Path) -> Result<Option<String>, BrokerInitError> {
+    // What is none is refused by whoever reads it.
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(bytes(path)?.map(text))
+}
+
+/// `user:password`, perhaps with the end of a line.
+fn login(line: String) -> BrokerLogin {
+    let line = line.trim_end_matches(['\n', '\r']);
+    let (user, password) = line.split_once(':').unwrap_or((line, ""));
+    BrokerLogin {
+        user: user.to_owned(),
+        password: Secret::new(password),
+    }
+}
