@@ -20,7 +20,8 @@ use iib_embedded::registry::{self, Auth};
 use iib_embedded::{BatchFailures, Freed, StageSettings, run_stage};
 use iib_local::Local;
 use iib_pipeline::Deps;
-use iib_request::{ApiSettings, Stage};
+use iib_pipeline::artifact::ArtifactDeps;
+use iib_request::{ApiSettings, BaseUrl, Stage};
 use jiff::SignedDuration;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Map, Value, json};
@@ -158,7 +159,10 @@ impl Service {
         iib_pipeline::prune::sweep(&local.prune, SignedDuration::ZERO).await?;
         let clearing = schedule::clear_up(local.prune.clone(), work.stop.clone());
         work.spawn(clearing);
-        let watching = watch::watch(local.deps.clone().into(), work.stop.clone());
+        let mut artifact: ArtifactDeps = local.deps.clone().into();
+        let own = &mut artifact.intake.api.public_url;
+        *own = own.take().or_else(|| base_url(api));
+        let watching = watch::watch(artifact, work.stop.clone());
         work.spawn(watching);
         if let Some(notify) = local.notify {
             work.spawn(tell::tell(notify, work.stop.clone()));
@@ -198,6 +202,15 @@ impl Service {
             Some(Err(error)) => error.into(),
         }
     }
+}
+
+/// The address of the service for people on this machine.
+fn base_url(api: SocketAddr) -> Option<BaseUrl> {
+    let host = match api.ip().to_canonical().is_unspecified() {
+        true => format!("localhost:{}", api.port()),
+        false => api.to_string(),
+    };
+    format!("http://{host}").parse().ok()
 }
 
 /// Tells what was left of a service that ended in the middle of its work.

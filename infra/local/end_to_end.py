@@ -50,7 +50,7 @@ class Stack:
         session = boto3.Session("test", "test", region_name="us-east-1")
         client = lambda name: session.client(name, endpoint_url=self.endpoint, config=settings)
         self.s3, self.sqs, self.functions = client("s3"), client("sqs"), client("lambda")
-        self.dynamodb, self.logs = client("dynamodb"), client("logs")
+        self.dynamodb, self.logs, self.events = client("dynamodb"), client("logs"), client("events")
         self.bucket, self.table = self.outputs["BucketName"], self.outputs["TableName"]
 
     def call(self, method: str, path: str, body=None, headers=None):
@@ -281,6 +281,43 @@ def test_an_index_is_built_and_other_programs_read_it(stack: Stack):
     assert status == 200 and "+ bundle lantern/lantern.v0.2.0" in diff, (status, diff)
     status, headers, svg = stack.call("GET", f"/api/v1/builds/{newer['id']}/graph")
     assert status == 200 and svg.startswith("<svg ") and "lantern.v0.1.0" in svg, (status, headers, svg)
+
+
+def test_what_happens_is_told_on_the_bus_in_order(stack: Stack):
+    bus, name = stack.outputs["EventBusName"], "told"
+    queue = stack.sqs.create_queue(QueueName=name)["QueueUrl"]
+    stack.events.put_rule(Name=name, EventBusName=bus, EventPattern=json.dumps({"source": ["iib"]}))
+    target = {"Id": name, "Arn": f"arn:aws:sqs:us-east-1:000000000000:{name}"}
+    stack.events.put_targets(Rule=name, EventBusName=bus, Targets=[target])
+    number = stack.add(stack.example("kettle:v1.0.0"))
+    document = stack.complete(number)
+    told = []
+
+    def hear() -> list[dict]:
+        answer = stack.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        for message in answer.get("Messages", []):
+            told.append(json.loads(message["Body"]))
+            stack.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return told
+
+    def is_over(heard: list[dict]) -> bool:
+        return any(
+            event["detail-type"] == "Batch state change" and event["detail"]["state"] == "complete"
+            and event["detail"]["batch"] == document["batch"] for event in heard
+        )
+
+    until("the end of the batch is told", hear, is_over)
+    mine = [event["detail"] for event in told if event["detail"].get("id") == number]
+    versions = [int(detail["event_id"].split("-")[1]) for detail in mine]
+    assert len(set(versions)) == len(document["state_history"]), (versions, document["state_history"])
+    assert [detail["state_reason"] for detail in sorted(mine, key=lambda d: int(d["event_id"].split("-")[1]))] == [
+        entry["state_reason"] for entry in reversed(document["state_history"])
+    ]
+    # What was told is gone.
+    until("nothing waits", lambda: [item for item in stack.items() if item["pk"]["S"].startswith("OUTBOX#")], lambda left: not left)
+    stack.events.remove_targets(Rule=name, EventBusName=bus, Ids=[name])
+    stack.events.delete_rule(Name=name, EventBusName=bus)
+    stack.sqs.delete_queue(QueueUrl=queue)
 
 
 def test_the_same_input_gives_the_same_index(stack: Stack):
@@ -562,7 +599,7 @@ def test_every_function_answers_its_documents(stack: Stack):
 def function_of(document: str) -> str:
     """The function that a document of events/ is for."""
     sender, _, rest = document.partition("-")
-    return {"api": "intake", "sqs": rest, "s3": "artifact", "schedule": "prune"}[sender]
+    return {"api": "intake", "sqs": rest, "s3": "artifact", "schedule": "prune", "stream": "notify"}[sender]
 
 
 # api-add first: others ask for what it makes.

@@ -15,6 +15,7 @@ mod engine;
 mod files;
 mod following;
 mod kill;
+mod messaging;
 mod older;
 mod process;
 mod surroundings;

@@ -13,6 +13,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fe2o3_amqp::connection::ConnectionHandle;
+use fe2o3_amqp::sasl_profile::SaslProfile;
+use fe2o3_amqp::session::SessionHandle;
+use fe2o3_amqp::types::messaging::{AmqpValue, Message};
+use fe2o3_amqp::{Connection, Receiver, Session};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -190,5 +195,54 @@ impl RabbitMq {
 impl Drop for RabbitMq {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// A message, whose body is a text.
+pub type Document = Message<AmqpValue<String>>;
+
+/// Somebody who listens.
+#[expect(
+    missing_debug_implementations,
+    reason = "its connection has nothing to show"
+)]
+pub struct Listener {
+    receiver: Receiver,
+    _session: SessionHandle<()>,
+    _connection: ConnectionHandle<()>,
+}
+
+impl Listener {
+    /// Listens at an address, as `guest`.
+    ///
+    /// # Panics
+    /// If the broker does not let it.
+    pub async fn at(broker: &RabbitMq, address: &str) -> Self {
+        let mut connection = Connection::builder()
+            .container_id(format!("listener{address}"))
+            .sasl_profile(SaslProfile::Plain {
+                username: "guest".to_owned(),
+                password: "guest".to_owned(),
+            })
+            .open(format!("amqp://{}", broker.address()).as_str())
+            .await
+            .unwrap();
+        let mut session = Session::begin(&mut connection).await.unwrap();
+        let receiver = Receiver::attach(&mut session, "listener", address).await;
+        Self {
+            receiver: receiver.unwrap(),
+            _session: session,
+            _connection: connection,
+        }
+    }
+
+    /// The next message.
+    ///
+    /// # Panics
+    /// If the broker goes away.
+    pub async fn next(&mut self) -> Document {
+        let delivery = self.receiver.recv().await.unwrap();
+        self.receiver.accept(&delivery).await.unwrap();
+        delivery.into_message()
     }
 }

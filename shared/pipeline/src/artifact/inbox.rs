@@ -127,6 +127,8 @@ async fn submit(
     } = created;
     let asker = Asker {
         once: Some(format!("{bucket}/{key}#{version}")),
+        // Nobody has called; what is told of it later has to know where it is all the same.
+        asked_at: deps.intake.api.public_url.clone(),
         ..Asker::default()
     };
     match intake::submit(&deps.intake, asker, submission).await {

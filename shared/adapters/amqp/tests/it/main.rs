@@ -9,16 +9,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fe2o3_amqp::connection::ConnectionHandle;
-use fe2o3_amqp::sasl_profile::SaslProfile;
-use fe2o3_amqp::session::SessionHandle;
 use fe2o3_amqp::types::messaging::{AmqpValue, Message as Document, MessageId};
 use fe2o3_amqp::types::primitives::SimpleValue;
-use fe2o3_amqp::{Connection, Receiver, Session};
 use iib_amqp::{Broker, BrokerLogin, BrokerSettings, TlsFiles};
 use iib_ports::{Announcer as _, Secret, chain};
 use iib_request::{About, BatchId, Message, RequestId, State};
-use iib_testkit::rabbitmq::{BrokerCertificates, RabbitMq};
+use iib_testkit::rabbitmq::{BrokerCertificates, Listener, RabbitMq};
 use jiff::Timestamp;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
@@ -62,40 +58,6 @@ fn of_batch() -> Message {
         user: Some("ann".to_owned()),
         body: json!({"batch": 5}),
         ..of_request(1, State::InProgress)
-    }
-}
-
-/// Somebody who listens.
-struct Listener {
-    receiver: Receiver,
-    _session: SessionHandle<()>,
-    _connection: ConnectionHandle<()>,
-}
-
-impl Listener {
-    async fn at(broker: &RabbitMq, address: &str) -> Self {
-        let mut connection = Connection::builder()
-            .container_id(format!("listener{address}"))
-            .sasl_profile(SaslProfile::Plain {
-                username: "guest".to_owned(),
-                password: "guest".to_owned(),
-            })
-            .open(format!("amqp://{}", broker.address()).as_str())
-            .await
-            .unwrap();
-        let mut session = Session::begin(&mut connection).await.unwrap();
-        let receiver = Receiver::attach(&mut session, "listener", address).await;
-        Self {
-            receiver: receiver.unwrap(),
-            _session: session,
-            _connection: connection,
-        }
-    }
-
-    async fn next(&mut self) -> Document<AmqpValue<String>> {
-        let delivery = self.receiver.recv().await.unwrap();
-        self.receiver.accept(&delivery).await.unwrap();
-        delivery.into_message()
     }
 }
 

@@ -22,7 +22,7 @@ use crate::table::{EXPIRES, Item, SK, as_number, as_text, key, number, text};
 /// Partitions that news is spread over: each takes a thousand writes a second.
 const PARTITIONS: u64 = 16;
 /// Largest record that is kept with its news, bytes. What is in the stream is read whole.
-const INLINE: usize = 64 * 1024;
+const KEPT: usize = 64 * 1024;
 /// Items that are removed, and partitions that are looked into, at the same time.
 const AT_ONCE: usize = 16;
 
@@ -90,7 +90,7 @@ impl DynamoRequests {
         let json = record
             .to_stored()
             .map_err(|source| StoreError::Malformed { id, source })?;
-        if json.len() <= INLINE {
+        if json.len() <= KEPT {
             item.insert(RECORD.to_owned(), text(json));
         }
         self.put_news(item)

@@ -1,6 +1,8 @@
 //! The adapters over emulated AWS services, through real connections.
 
 #[cfg(test)]
+mod announce;
+#[cfg(test)]
 mod auth_secret;
 #[cfg(test)]
 mod contract;
