@@ -11,7 +11,7 @@ use iib_ports::{
     Created, Listed, Listing, NewBatch, OperatorStore, Page, PageQuery, Requests, StoreError,
     Sweeps, Unreadable,
 };
-use iib_request::{BatchId, Operators, Record, RequestId, Sought, Stage};
+use iib_request::{BatchId, News, Operators, Record, RequestId, Sought, Stage};
 use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -202,7 +202,8 @@ impl Requests for SqliteRequests {
         let ended_at = ended_at(&record);
         let images: Vec<String> = record.facts.images().map(str::to_owned).collect();
         let facets = self.facets.clone();
-        let news = (self.announces && record.has_news()).then(|| record.clone());
+        let news = News::of(&record).filter(|_| self.announces);
+        let news = news.map(|news| (record.batch, record.updated(), news));
         let is_news = news.is_some();
         let changed = self
             .run("save the request", move |db| {
@@ -232,8 +233,8 @@ impl Requests for SqliteRequests {
                         row.index_image
                     ])?;
                 see(&transaction, &images)?;
-                if let Some(record) = &news {
-                    outbox::note_changed(&transaction, record, &text)?;
+                if let Some((batch, updated, news)) = &news {
+                    outbox::note_changed(&transaction, *batch, *updated, news)?;
                 }
                 let mut facets = facets.change();
                 transaction.commit()?;

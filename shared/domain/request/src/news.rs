@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    ApiSettings, BatchId, Form, Operators, Record, RequestId, Shown, Siblings, State, View,
+    ApiSettings, BatchId, Form, Operators, Record, RequestId, Shown, Siblings, State, View, Work,
 };
 
 /// What a write is to be told of.
@@ -36,7 +36,7 @@ impl News {
         record.has_news().then(|| Self::Changed {
             id: record.id,
             version: record.version,
-            then: Some(Box::new(record.clone())),
+            then: Some(Box::new(shown_part(record))),
         })
     }
 
@@ -294,6 +294,21 @@ fn ended(states: &BTreeMap<RequestId, State>) -> Option<State> {
     } else {
         State::Complete
     })
+}
+
+/// What a message shows of a request, and its state before: it is written with each state, and the rest of a
+/// record is most of it.
+fn shown_part(record: &Record) -> Record {
+    let skipped = record.history.len().saturating_sub(2);
+    Record {
+        work: Work::queued(),
+        plan: None,
+        built: None,
+        tags_before: None,
+        secrets: BTreeMap::new(),
+        history: record.history.iter().skip(skipped).cloned().collect(),
+        ..record.clone()
+    }
 }
 
 fn place_of(record: &Record, version: u64) -> Option<usize> {

@@ -86,12 +86,17 @@ impl DynamoRequests {
     pub(super) fn changed_news(&self, record: &Record) -> Result<TransactWriteItem, StoreError> {
         let mut item = item(record, record.version);
         item.insert("version".to_owned(), number(record.version));
-        let id = record.id;
-        let json = record
-            .to_stored()
-            .map_err(|source| StoreError::Malformed { id, source })?;
-        if json.len() <= KEPT {
-            item.insert(RECORD.to_owned(), text(json));
+        if let Some(News::Changed {
+            then: Some(then), ..
+        }) = News::of(record)
+        {
+            let id = record.id;
+            let json = then
+                .to_stored()
+                .map_err(|source| StoreError::Malformed { id, source })?;
+            if json.len() <= KEPT {
+                item.insert(RECORD.to_owned(), text(json));
+            }
         }
         self.put_news(item)
     }

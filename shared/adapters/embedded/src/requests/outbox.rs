@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use iib_ports::{Clock as _, NEWS_DAYS, Outbox, StoreError, SystemClock, Waiting};
 use iib_request::{BatchId, News, Record, RecordError, RequestId, Siblings};
+use jiff::Timestamp;
 use rusqlite::{Transaction, params};
 use tokio::sync::Notify;
 
@@ -75,22 +76,28 @@ pub(super) fn note_created(
     Ok(())
 }
 
-/// Notes that a request has a new state; `text` is its record.
+/// Notes that a request has a new state.
 pub(super) fn note_changed(
     transaction: &Transaction<'_>,
-    record: &Record,
-    text: &str,
+    batch: BatchId,
+    updated: Timestamp,
+    news: &News,
 ) -> rusqlite::Result<()> {
+    let News::Changed { id, version, then } = news else {
+        return Ok(());
+    };
+    let text = then.as_ref().map(|then| then.to_stored()).transpose();
+    let text = text.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     transaction
         .prepare_cached(
             "INSERT INTO outbox (batch, written_at, request, version, record)
              VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![
-            record.batch.0,
-            record.updated().as_microsecond(),
-            record.id.0,
-            record.version,
+            batch.0,
+            updated.as_microsecond(),
+            id.0,
+            version,
             text
         ])?;
     Ok(())
