@@ -10,6 +10,7 @@ use fe2o3_amqp::types::messaging::{AmqpValue, Message, Outcome};
 use fe2o3_amqp::{Sender, Session};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 use url::Url;
 
 use crate::BrokerSettings;
@@ -70,15 +71,15 @@ impl Connection {
             .container_id(format!("iib-{:016x}", fastrand::u64(..)))
             .hostname(host)
             .sasl_hostname(host)
-            .scheme(url.scheme())
-            .domain(name)
-            .alt_tls_establishment(true);
+            // TLS is established here, before a word of AMQP.
+            .scheme("amqp");
         if let Some(profile) = profile {
             builder = builder.sasl_profile(profile);
         }
         let mut connection = match tls {
             Some(tls) => {
-                let builder = builder.rustls_connector(tls.clone());
+                let name = ServerName::try_from(name.to_owned())?;
+                let stream = tls.connect(name, stream).await?;
                 builder.open_with_stream(stream).await?
             }
             None => builder.open_with_stream(stream).await?,
