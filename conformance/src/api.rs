@@ -130,7 +130,7 @@ impl Scenario {
         if let Some(tasks) = self.scheduler_fails_after {
             intake.queue = Arc::new(FailsAfter(AtomicU64::new(tasks)));
         }
-        let router = iib_intake::router(intake, local.listing.clone());
+        let router = iib_intake::router(intake, local.listing.clone(), None);
         Ok((router, local.notify))
     }
 }

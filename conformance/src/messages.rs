@@ -4,7 +4,7 @@
 //! somebody who remembers. A step is compared only if it is answered as the reference answers it: where both differ on purpose,
 //! so do the messages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -150,12 +150,13 @@ async fn play(recorded: &Recorded, count: &mut Count) -> anyhow::Result<Vec<Stri
         announcers: vec![heard.clone()],
         ..notify.deps
     });
+    let whom = BTreeSet::from([heard.destination()]);
     let mut differences = Vec::new();
     for (number, step) in (1..).zip(&recorded.steps) {
         let status = send(&router, &step.request).await?;
         if let Some(notify) = &notify {
-            for batch in notify.outbox.waiting(BATCHES).await? {
-                tell(notify, batch).await?;
+            for behind in notify.outbox.waiting(&whom, BATCHES).await? {
+                tell(notify, behind.batch, None).await?;
             }
         }
         let told = heard.take();

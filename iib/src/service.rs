@@ -150,7 +150,11 @@ impl Service {
         }
         let bound = bind(listen).await?;
         let api = bound.local_addr()?;
-        let router = iib_intake::router(local.deps.clone(), local.listing.clone());
+        let router = iib_intake::router(
+            local.deps.clone(),
+            local.listing.clone(),
+            local.tokens.clone(),
+        );
         let router = under_its_names(router, api, &config.api);
         let stopped = servers.stop.clone();
         servers.tasks.spawn(serve_api(bound, router, stopped));

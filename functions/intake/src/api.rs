@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use iib_pipeline::intake::IntakeDeps;
-use iib_ports::Listing;
+use iib_ports::{Listing, Tokens};
 
 /// The state of the router. A handler takes the part it needs, so that its signature shows what it
 /// can reach.
@@ -12,6 +12,8 @@ use iib_ports::Listing;
 pub(crate) struct Api {
     pub(crate) intake: Arc<IntakeDeps>,
     pub(crate) listing: Arc<dyn Listing>,
+    /// Without them tokens say nothing.
+    pub(crate) tokens: Option<Arc<dyn Tokens>>,
 }
 
 impl FromRef<Api> for Arc<IntakeDeps> {

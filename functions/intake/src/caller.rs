@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use iib_request::ApiSettings;
 use lambda_http::request::RequestContext;
@@ -35,7 +36,13 @@ impl FromRequestParts<Api> for Caller {
             Some(User(name)) => Some(name.clone()),
             None => match named_by_proxy(parts, settings)? {
                 Some(name) => Some(name),
-                None => parts.extensions.get().and_then(authorized),
+                None => match named_by_token(parts, api).await? {
+                    Some(name) => Some(name),
+                    None => parts
+                        .extensions
+                        .get()
+                        .and_then(|context| authorized(context, &settings.user_claims)),
+                },
             },
         };
         let user = user.filter(|name| !name.is_empty());
@@ -43,7 +50,10 @@ impl FromRequestParts<Api> for Caller {
             return Err(Problem::unauthorized());
         }
         if user.is_none() && !settings.login_disabled {
-            return Err(Problem::unauthorized());
+            return Err(match api.tokens {
+                Some(_) => Problem::no_token(),
+                None => Problem::unauthorized(),
+            });
         }
         Ok(Self(user))
     }
@@ -92,20 +102,50 @@ fn named_by_proxy(parts: &Parts, settings: &ApiSettings) -> Result<Option<String
     Ok(Some(name.to_owned()))
 }
 
-/// Whom the API Gateway has authorized: by a token (`username` or, as Cognito's identity tokens
-/// have it, `cognito:username`, else `sub`), by a Lambda function (`username`, else
-/// `principalId`), or by IAM (the ARN).
-fn authorized(context: &RequestContext) -> Option<String> {
+/// Whom the issuer names that the settings trust: the first of the claims of the caller's token (RFC 6750) that
+/// say who a user is. Other ways to authorize say nothing here, and a token that names nobody is none.
+async fn named_by_token(parts: &Parts, api: &Api) -> Result<Option<String>, Problem> {
+    let Some(tokens) = &api.tokens else {
+        return Ok(None);
+    };
+    let mut values = parts.headers.get_all(AUTHORIZATION).iter();
+    let token = match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok().and_then(bearer),
+        (None, _) => None,
+        (Some(_), Some(_)) => return Err(Problem::bad_token("there are several")),
+    };
+    let Some(token) = token else {
+        return Ok(None);
+    };
+    let claims = tokens.claims(token).await?;
+    let names = &api.intake.api.user_claims;
+    let mut named = names.iter().filter_map(|name| claims.get(name)?.as_str());
+    let name = named.find(|name| !name.is_empty() && !name.contains(char::is_control));
+    let name = name.ok_or_else(|| Problem::bad_token("it does not say who its user is"))?;
+    Ok(Some(name.to_owned()))
+}
+
+/// The token of `Bearer <token>`; the scheme in whatever case.
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim_matches(' '))
+}
+
+/// Whom an authorizer of the API Gateway has authorized: by a token or a Lambda function, the first of
+/// these names, or what a function calls the principal (`principalId`); or by IAM, the ARN.
+fn authorized(context: &RequestContext, names: &[String]) -> Option<String> {
     let authorizer = context.authorizer()?;
-    let claim = |name: &str| authorizer.jwt.as_ref()?.claims.get(name).cloned();
+    let claim = |name: &String| authorizer.jwt.as_ref()?.claims.get(name).cloned();
     let field = |name: &str| {
         let value = authorizer.fields.get(name);
         value.and_then(Value::as_str).map(str::to_owned)
     };
-    claim("username")
-        .or_else(|| claim("cognito:username"))
-        .or_else(|| claim("sub"))
-        .or_else(|| field("username"))
+    let mut claims = names.iter().filter_map(claim);
+    claims
+        .next()
+        .or_else(|| names.iter().find_map(|name| field(name)))
         .or_else(|| field("principalId"))
         .or_else(|| authorizer.iam.as_ref()?.user_arn.clone())
 }

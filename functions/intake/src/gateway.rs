@@ -27,7 +27,7 @@ const DEFAULT_STAGE: &str = "$default";
 /// #     deps: iib_pipeline::intake::IntakeDeps,
 /// #     listing: std::sync::Arc<dyn iib_ports::Listing>,
 /// # ) -> Result<(), lambda_http::Error> {
-/// let router = iib_intake::router(deps, listing);
+/// let router = iib_intake::router(deps, listing, None);
 /// lambda_http::lambda_runtime::run(iib_intake::gateway(router)).await
 /// # }
 /// ```

@@ -25,7 +25,7 @@ use axum::extract::{DefaultBodyLimit, RawPathParams};
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use iib_pipeline::intake::IntakeDeps;
-use iib_ports::Listing;
+use iib_ports::{Listing, Tokens};
 use iib_request::{BATCHES, KINDS, RequestId};
 
 pub use caller::User;
@@ -39,8 +39,13 @@ use problem::Problem;
 const BODY_LIMIT: usize = 1024 * 1024;
 
 /// The REST API (spec rest-api), answering whatever is asked: errors, unknown paths and panics
-/// are JSON objects too. What lists requests is apart, because only the API may list them.
-pub fn router(intake: impl Into<IntakeDeps>, listing: Arc<dyn Listing>) -> Router {
+/// are JSON objects too. What lists requests is apart, because only the API may list them, and so is
+/// what verifies the tokens that callers show, if some are believed.
+pub fn router(
+    intake: impl Into<IntakeDeps>,
+    listing: Arc<dyn Listing>,
+    tokens: Option<Arc<dyn Tokens>>,
+) -> Router {
     let kinds = KINDS.iter().fold(Router::new(), |router, kind| {
         let path = format!("/api/v1/builds/{}", kind.name);
         let submit = move |deps: _, listing: _, caller: _, builds: _, payload: _| {
@@ -86,6 +91,7 @@ pub fn router(intake: impl Into<IntakeDeps>, listing: Arc<dyn Listing>) -> Route
         .with_state(Api {
             intake: Arc::new(intake.into()),
             listing,
+            tokens,
         })
 }
 

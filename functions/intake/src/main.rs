@@ -8,7 +8,7 @@ use iib_edge::{Config, StartFailure};
 async fn main() -> Result<(), StartFailure> {
     telemetry::init(LogFormat::Json, Detail::Steps);
     let cloud = Cloud::new(Config::for_aws()?).await;
-    let router = iib_intake::router(cloud.intake()?, cloud.listing());
+    let router = iib_intake::router(cloud.intake()?, cloud.listing(), cloud.tokens()?);
     lambda_http::lambda_runtime::run(iib_intake::gateway(router)).await?;
     Ok(())
 }

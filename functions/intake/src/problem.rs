@@ -5,12 +5,12 @@ use std::error::Error;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use iib_pipeline::intake::IntakeError;
-use iib_ports::{SecretError, StoreError, chain};
+use iib_ports::{SecretError, StoreError, TokenError, chain};
 use iib_request::Refusal;
 use serde_json::json;
-use tracing::error;
+use tracing::{error, info};
 
 use crate::answer::ANSWER_LIMIT;
 
@@ -25,6 +25,8 @@ pub(crate) struct Problem {
     text: Cow<'static, str>,
     /// Seconds after which the same call may be taken.
     retry_after: Option<u32>,
+    /// What it takes to be let in, for `WWW-Authenticate`.
+    challenge: Option<Cow<'static, str>>,
     /// For our logs, never for the client.
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -35,6 +37,7 @@ impl Problem {
             status,
             text: text.into(),
             retry_after: None,
+            challenge: None,
             cause: None,
         }
     }
@@ -74,6 +77,29 @@ impl Problem {
         )
     }
 
+    /// A token is needed, and there is none.
+    pub(crate) fn no_token() -> Self {
+        Self {
+            challenge: Some("Bearer".into()),
+            ..Self::unauthorized()
+        }
+    }
+
+    /// There is a token that says nothing about its user. The contract's text says the same of all; what is
+    /// wrong stands in the challenge (RFC 6750, section 3).
+    pub(crate) fn bad_token(why: &str) -> Self {
+        // What is quoted there has no quotes in it.
+        let why = why.replace(
+            |c: char| c == '"' || c == '\\' || !(' '..='~').contains(&c),
+            "",
+        );
+        let challenge = format!("Bearer error=\"invalid_token\", error_description=\"{why}\"");
+        Self {
+            challenge: Some(challenge.into()),
+            ..Self::unauthorized()
+        }
+    }
+
     pub(crate) fn answer_too_large(instead: &str) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -108,6 +134,25 @@ impl Problem {
             "Database health check failed.",
         )
         .caused_by(cause)
+    }
+}
+
+impl From<TokenError> for Problem {
+    fn from(error: TokenError) -> Self {
+        match &error {
+            TokenError::Refused(why) => {
+                info!(why, "a token is not accepted");
+                Self::bad_token(why)
+            }
+            _ => Self {
+                retry_after: Some(RETRY_AFTER),
+                ..Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "Nobody can be let in with a token now: the issuer's keys cannot be read. Try again later.",
+                )
+            }
+            .caused_by(error),
+        }
     }
 }
 
@@ -176,6 +221,13 @@ impl IntoResponse for Problem {
             answer
                 .headers_mut()
                 .insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(challenge) = &self.challenge
+            && let Ok(challenge) = HeaderValue::from_str(challenge)
+        {
+            answer
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
         }
         answer
     }

@@ -7,6 +7,7 @@ use iib_pipeline::notify::{NotifyDeps, NotifyError, sweep, tell};
 use iib_ports::{Class, Classify, chain};
 use iib_request::BatchId;
 use lambda_runtime::LambdaEvent;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
@@ -43,6 +44,15 @@ pub struct StreamRecord {
 struct Change {
     #[serde(rename = "Keys")]
     keys: Keys,
+    #[serde(rename = "NewImage", default)]
+    image: Image,
+}
+
+/// The item as it is now, as far as it counts here.
+#[derive(Debug, Default, Deserialize)]
+struct Image {
+    told: Option<IgnoredAny>,
+    woken: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -60,8 +70,11 @@ struct Key {
 impl StreamRecord {
     /// The batch that there is news of. Other items come here only if the filter of the stream is gone.
     fn batch(&self) -> Option<BatchId> {
-        let Keys { pk, sk } = &self.dynamodb.keys;
-        if self.event_name == "REMOVE" || !pk.text.starts_with("OUTBOX#") {
+        let Change { keys, image } = &self.dynamodb;
+        let Keys { pk, sk } = keys;
+        // That somebody was told is what this function itself has written.
+        let is_note = self.event_name == "MODIFY" && image.told.is_some() && image.woken.is_none();
+        if is_note || self.event_name == "REMOVE" || !pk.text.starts_with("OUTBOX#") {
             return None;
         }
         let (batch, _) = sk.text.split_once('#')?;
@@ -81,8 +94,8 @@ pub struct Told {
 /// Tells what the event is of, or has what waits looked at again.
 ///
 /// # Errors
-/// [`NotifyError::Store`], so that the event comes again; of the schedule's also [`NotifyError::Announce`], so that
-/// the platform counts the invocation as failed while something waits for somebody who cannot be reached.
+/// [`NotifyError::Store`], so that the event comes again; of the schedule's also [`NotifyError::Announce`] and
+/// [`NotifyError::Overdue`], so that the platform counts the invocation as failed while something waits.
 pub async fn handle(
     deps: &NotifyDeps,
     event: LambdaEvent<NotifyEvent>,
@@ -98,7 +111,8 @@ pub async fn handle(
         }
     };
     let batches: BTreeSet<BatchId> = records.iter().filter_map(StreamRecord::batch).collect();
-    let tell_of = |batch| async move { (batch, tell(deps, batch).await) };
+    let deadline = iib_edge::deadline(&event.context);
+    let tell_of = |batch| async move { (batch, tell(deps, batch, deadline).await) };
     let telling: Vec<_> = batches.into_iter().map(tell_of).collect();
     let telling = stream::iter(telling).buffer_unordered(AT_ONCE);
     let results: Vec<_> = telling.collect().await;

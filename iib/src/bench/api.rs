@@ -57,7 +57,7 @@ pub(crate) async fn run(options: &BenchApiOptions) -> anyhow::Result<Exit> {
         fill(&local.deps, stored).await?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let base = format!("http://{}/api/v1/builds", listener.local_addr()?);
-        let router = iib_intake::router(local.deps.clone(), local.listing.clone());
+        let router = iib_intake::router(local.deps.clone(), local.listing.clone(), None);
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let serving = tokio::spawn(async move { axum::serve(listener, service).await });
         let asker = Asker::new(base, stored)?;

@@ -10,23 +10,29 @@ use std::sync::Arc;
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use iib_ports::{
-    AnnounceError, Announcer, Class, Classify, OperatorStore, Outbox, Requests, StoreError,
+    AnnounceError, Announcer, Class, Classify, Clock, OperatorStore, Outbox, Requests, StoreError,
     Waiting, chain,
 };
 use iib_request::{
     ApiSettings, BatchId, Destination, Message, News, Operators, Record, RequestId, Siblings,
     Telling, messages,
 };
+use jiff::{SignedDuration, Timestamp};
 use tracing::{error, info, warn};
 
 /// Requests of a batch that are read at the same time.
 const READS: usize = 16;
 /// Batches that a sweep wakes: as many as are told in the minute until the next one.
 const WOKEN: u32 = 2000;
-/// The same while somebody cannot be reached. Those whom all others have been told of stay.
-const TRIED: u32 = 50;
 /// Batches that are woken at the same time.
 const AT_ONCE: usize = 16;
+/// News of a batch that is told before it is noted that it was.
+const PIECE: usize = 50;
+/// What a piece may take before the end of a run: somebody who does not answer takes half of it to be connected
+/// to, and half to be told.
+const RESERVE: SignedDuration = SignedDuration::from_secs(70);
+/// Age from which on somebody should see why news waits: it came again several times.
+const OVERDUE: SignedDuration = SignedDuration::from_mins(10);
 
 /// What telling works with. It changes no request.
 #[derive(Clone)]
@@ -40,6 +46,8 @@ pub struct NotifyDeps {
     pub operators: Arc<dyn OperatorStore>,
     /// Who is told.
     pub announcers: Vec<Arc<dyn Announcer>>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
     /// Settings of the API.
     pub api: ApiSettings,
 }
@@ -54,6 +62,16 @@ pub enum NotifyError {
     /// Somebody could not be told.
     #[error(transparent)]
     Announce(#[from] AnnounceError),
+    /// News waits though everybody seems to be there.
+    #[error(
+        "news of batch {batch} has waited since {since}, though everybody can be reached: look for what `news waits` said of it"
+    )]
+    Overdue {
+        /// The batch that has waited longest.
+        batch: BatchId,
+        /// Since when.
+        since: Timestamp,
+    },
 }
 
 impl Classify for NotifyError {
@@ -61,25 +79,37 @@ impl Classify for NotifyError {
         match self {
             Self::Store(source) => source.class(),
             Self::Announce(source) => source.class(),
+            Self::Overdue { .. } => Class::Retry,
         }
     }
 }
 
-/// Tells what waits of a batch, all of it or as much as can be told.
+/// Tells what waits of a batch, all of it or as much as can be told. What there is no time for before `deadline` comes
+/// again.
 ///
 /// # Errors
 /// [`NotifyError::Announce`] if somebody could not be told; the others were. [`NotifyError::Store`], after which
 /// some of it may be told again.
-pub async fn tell(deps: &NotifyDeps, batch: BatchId) -> Result<(), NotifyError> {
+pub async fn tell(
+    deps: &NotifyDeps,
+    batch: BatchId,
+    deadline: Option<Timestamp>,
+) -> Result<(), NotifyError> {
+    let end = deadline.map(|deadline| deadline.saturating_sub(RESERVE).unwrap_or(deadline));
+    let is_late = || end.is_some_and(|end| deps.clock.now() >= end);
+    if is_late() {
+        return Ok(deps.outbox.wake(batch).await?);
+    }
     let mut waiting = deps.outbox.of(batch).await?;
     let Some(first) = waiting.first() else {
         return Ok(());
     };
     let batch_mates = batch_mates(deps, &first.news).await?;
-    let records = read(deps, batch_mates, &waiting).await?;
+    let mut records = read(deps, batch_mates, &waiting).await?;
     if batch_mates.count > 1 {
         // Whoever has no news in it is as it was when it was read, and was told so.
         waiting = deps.outbox.of(batch).await?;
+        read_again(deps, &mut records, &waiting).await?;
     }
     let operators = operators_of(deps, &records, &waiting).await?;
     let telling = Telling {
@@ -90,21 +120,58 @@ pub async fn tell(deps: &NotifyDeps, batch: BatchId) -> Result<(), NotifyError> 
     };
     let news: Vec<News> = waiting.iter().map(|waiting| waiting.news.clone()).collect();
     let messages = messages(&news, telling);
-    let told = deps
-        .announcers
-        .iter()
-        .map(|to| tell_one(&**to, &waiting, &messages));
-    let told = join_all(told).await;
-    let mut failed = None;
-    let mut by_now: Vec<BTreeSet<Destination>> = vec![BTreeSet::new(); waiting.len()];
-    for (announcer, (count, result)) in deps.announcers.iter().zip(told) {
-        for told in by_now.iter_mut().take(count) {
-            told.insert(announcer.destination());
+    let mut failed: BTreeMap<Destination, AnnounceError> = BTreeMap::new();
+    for (waiting, messages) in waiting.chunks(PIECE).zip(messages.chunks(PIECE)) {
+        if is_late() {
+            deps.outbox.wake(batch).await?;
+            break;
         }
-        failed = failed.or(result.err());
+        // Whoever missed something hears nothing that came later.
+        let announcers = deps.announcers.iter();
+        let announcers = announcers.filter(|to| !failed.contains_key(&to.destination()));
+        let told = announcers.map(|to| tell_one(&**to, waiting, messages));
+        let told = join_all(told).await;
+        let mut by_now: Vec<BTreeSet<Destination>> = vec![BTreeSet::new(); waiting.len()];
+        for (to, count, result) in told {
+            by_now.iter_mut().take(count).for_each(|told| {
+                told.insert(to);
+            });
+            if let Err(error) = result {
+                failed.insert(to, error);
+            }
+        }
+        settle(deps, waiting, by_now).await?;
+        if failed.len() == deps.announcers.len() {
+            break;
+        }
     }
-    settle(deps, waiting, by_now).await?;
-    failed.map_or(Ok(()), |error| Err(error.into()))
+    match failed.into_values().next() {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
+    }
+}
+
+/// Requests that have changed since they were read, as far as their news does not say how they stand.
+async fn read_again(
+    deps: &NotifyDeps,
+    records: &mut BTreeMap<RequestId, Record>,
+    waiting: &[Waiting],
+) -> Result<(), StoreError> {
+    for waiting in waiting {
+        let News::Changed {
+            id,
+            version,
+            then: None,
+        } = waiting.news
+        else {
+            continue;
+        };
+        let is_older = |record: &Record| record.version < version;
+        if records.get(&id).is_some_and(is_older) {
+            records.extend(read_one(deps, id).await?);
+        }
+    }
+    Ok(())
 }
 
 /// The requests of the batch that news is of.
@@ -113,12 +180,12 @@ async fn batch_mates(deps: &NotifyDeps, news: &News) -> Result<Siblings, StoreEr
         return Ok(known);
     }
     let id = news.request();
-    let record = deps.requests.get(id).await?;
     let alone = Siblings {
         first: id,
         count: 1,
     };
-    Ok(record.map_or(alone, |record| record.batch_mates()))
+    let found = read_one(deps, id).await?;
+    Ok(found.map_or(alone, |(_, record)| record.batch_mates()))
 }
 
 /// The requests of the batch, as far as they are needed: a change of a lone one says it all.
@@ -175,32 +242,32 @@ async fn operators_of(
     }
 }
 
-/// Tells one of those who are told, and gives how many pieces of news it knows after that.
+/// Tells one of those who are told, and gives who it is and how many pieces of news it knows after that.
 async fn tell_one(
     announcer: &dyn Announcer,
     waiting: &[Waiting],
     messages: &[Vec<Message>],
-) -> (usize, Result<(), AnnounceError>) {
+) -> (Destination, usize, Result<(), AnnounceError>) {
     let to = announcer.destination();
     for (place, (waiting, messages)) in waiting.iter().zip(messages).enumerate() {
         if waiting.told.contains(&to) || messages.is_empty() {
             continue;
         }
         if let Err(error) = announcer.announce(messages).await {
-            return (place, Err(error));
+            return (to, place, Err(error));
         }
     }
-    (waiting.len(), Ok(()))
+    (to, waiting.len(), Ok(()))
 }
 
 /// Removes what everybody has been told, and notes who has been told the rest.
 async fn settle(
     deps: &NotifyDeps,
-    waiting: Vec<Waiting>,
+    waiting: &[Waiting],
     by_now: Vec<BTreeSet<Destination>>,
 ) -> Result<(), StoreError> {
     let mut done = Vec::new();
-    for (mut waiting, told) in waiting.into_iter().zip(by_now) {
+    for (mut waiting, told) in waiting.iter().cloned().zip(by_now) {
         let all = deps.announcers.iter().map(|to| to.destination());
         if all
             .clone()
@@ -216,37 +283,55 @@ async fn settle(
 }
 
 /// Has somebody look at batches of which something waits that nobody has looked at, or that could not
-/// be told. Gives how many.
+/// be told. Gives how many. Those that wait only for somebody who cannot be reached stay.
 ///
 /// # Errors
-/// [`NotifyError::Announce`] if something waits, and somebody cannot be reached; [`NotifyError::Store`].
+/// [`NotifyError::Announce`] if something waits, and somebody cannot be reached; [`NotifyError::Overdue`] if something
+/// waits for long, and everybody can; [`NotifyError::Store`].
 pub async fn sweep(deps: &NotifyDeps) -> Result<u64, NotifyError> {
-    let waiting = deps.outbox.waiting(1).await?;
-    if waiting.is_empty() {
+    let everybody: BTreeSet<_> = deps.announcers.iter().map(|to| to.destination()).collect();
+    let waiting = deps.outbox.waiting(&everybody, 1).await?;
+    let Some(longest) = waiting.first().copied() else {
         return Ok(0);
-    }
+    };
+    let mut reachable = everybody;
     let mut unreachable = None;
     for announcer in &deps.announcers {
-        unreachable = unreachable.or(announcer.reach().await.err());
+        if let Err(error) = announcer.reach().await {
+            reachable.remove(&announcer.destination());
+            unreachable = unreachable.or(Some(error));
+        }
     }
-    let limit = if unreachable.is_some() { TRIED } else { WOKEN };
-    let waiting = deps.outbox.waiting(limit).await?;
-    let mut wakes = Vec::with_capacity(waiting.len());
-    for batch in &waiting {
-        wakes.push(deps.outbox.wake(*batch));
+    let behind = match reachable.is_empty() {
+        true => Vec::new(),
+        false => deps.outbox.waiting(&reachable, WOKEN).await?,
+    };
+    let mut wakes = Vec::with_capacity(behind.len());
+    for behind in &behind {
+        wakes.push(deps.outbox.wake(behind.batch));
     }
     let woken = stream::iter(wakes).buffer_unordered(AT_ONCE);
     woken.try_collect::<()>().await?;
-    if let Some(error) = unreachable {
-        let oldest = waiting.first().map(|batch| batch.0);
-        warn!(
-            event = "news_waits",
-            batch = oldest,
-            error = chain(&error),
-            "news waits"
-        );
-        return Err(error.into());
-    }
-    info!(batches = waiting.len(), "news that waited is told");
-    Ok(waiting.len() as u64)
+    let failed = match unreachable {
+        Some(error) => error.into(),
+        None if deps.clock.now().duration_since(longest.since) > OVERDUE => NotifyError::Overdue {
+            batch: longest.batch,
+            since: longest.since,
+        },
+        None => {
+            info!(
+                batches = behind.len(),
+                "batches of which news waits are looked at again"
+            );
+            return Ok(behind.len() as u64);
+        }
+    };
+    warn!(
+        event = "news_waits",
+        batch = longest.batch.0,
+        since = %longest.since,
+        error = chain(&failed),
+        "news waits"
+    );
+    Err(failed)
 }

@@ -15,6 +15,7 @@ mod registry;
 mod requests;
 mod secrets;
 mod system_clock;
+mod tokens;
 
 pub use artifacts::{
     Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, Bytestream, Stored,
@@ -26,7 +27,7 @@ pub use gauges::{Gauges, ServiceGauges};
 pub use index_db::*;
 pub use logs::Logs;
 pub use notifier::Notifier;
-pub use outbox::{AnnounceError, Announcer, NEWS_DAYS, Outbox, Waiting};
+pub use outbox::{AnnounceError, Announcer, Behind, NEWS_DAYS, Outbox, Waiting};
 pub use queue::{Delivery, Queue, QueueError};
 pub use registries::{GivenLogin, Keyring, Registries};
 pub use registry::{
@@ -39,3 +40,4 @@ pub use requests::{
 };
 pub use secrets::{SECRET_LIMIT, Secret, SecretError, Secrets};
 pub use system_clock::SystemClock;
+pub use tokens::{TokenError, Tokens};

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use iib_request::{BatchId, Destination, Message, News};
+use jiff::Timestamp;
 
 use crate::{Class, Classify, StoreError};
 
@@ -14,10 +15,21 @@ pub struct Waiting {
     pub key: String,
     /// The batch.
     pub batch: BatchId,
+    /// When it was written.
+    pub since: Timestamp,
     /// The news.
     pub news: News,
     /// Who has been told already.
     pub told: BTreeSet<Destination>,
+}
+
+/// A batch of which something waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Behind {
+    /// The batch.
+    pub batch: BatchId,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// Days after which news goes that could not be told.
@@ -30,14 +42,18 @@ pub const NEWS_DAYS: i64 = 14;
 /// News of a batch is told by one process at a time, which its caller sees to.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Batches of which something waits, the oldest first, at most `limit`.
+    /// Batches of which one of `whom` has not been told something, the oldest first, at most `limit`.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn waiting(&self, limit: u32) -> Result<Vec<BatchId>, StoreError>;
+    async fn waiting(
+        &self,
+        whom: &BTreeSet<Destination>,
+        limit: u32,
+    ) -> Result<Vec<Behind>, StoreError>;
 
     /// What waits of a batch, as it was last written, in the order in which it is to be told: that of one request as
-    /// it was written.
+    /// it was written. What cannot be read is logged and left out: it holds up nothing else.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -6,6 +6,7 @@ pub mod docker_registry;
 pub mod examples;
 pub mod function;
 pub mod images;
+pub mod issuer;
 pub mod memory;
 pub mod ministack;
 mod program;

@@ -43,6 +43,7 @@ async fn the_function_takes_a_request_in_and_shows_it() {
     let mut function = iib_intake::gateway(iib_intake::router(
         local.deps.clone(),
         local.listing.clone(),
+        None,
     ));
     let add = event(include_str!("../../../../events/api-add.json"));
     let added = invoke(&mut function, &add).await;

@@ -27,5 +27,6 @@ mod routing;
 mod service;
 #[cfg(test)]
 mod store;
+mod tokens;
 #[cfg(test)]
 mod uploads;

@@ -8,7 +8,7 @@ use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use iib_intake::{User, router};
 use iib_pipeline::intake::IntakeDeps;
-use iib_ports::{ArtifactKey, Clock, Listing, Requests};
+use iib_ports::{ArtifactKey, Clock, Listing, Requests, Tokens};
 use iib_request::{ApiSettings, BinaryImages, RequestId, Stage, State, Update};
 use iib_testkit::memory::{
     MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingNotifier,
@@ -26,6 +26,7 @@ pub(crate) struct Service {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) deps: IntakeDeps,
     pub(crate) listing: Arc<dyn Listing>,
+    pub(crate) tokens: Option<Arc<dyn Tokens>>,
 }
 
 /// What came back.
@@ -36,6 +37,7 @@ pub(crate) struct Answer {
     pub(crate) location: Option<String>,
     pub(crate) policy: Option<String>,
     pub(crate) retry_after: Option<String>,
+    pub(crate) challenge: Option<String>,
     pub(crate) text: String,
 }
 
@@ -81,11 +83,12 @@ impl Service {
             secrets,
             clock,
             deps,
+            tokens: None,
         }
     }
 
     pub(crate) fn router(&self) -> Router {
-        router(self.deps.clone(), self.listing.clone())
+        router(self.deps.clone(), self.listing.clone(), self.tokens.clone())
     }
 
     pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {
@@ -100,6 +103,7 @@ impl Service {
         let location = header(header::LOCATION);
         let policy = header(header::CONTENT_SECURITY_POLICY);
         let retry_after = header(header::RETRY_AFTER);
+        let challenge = header(header::WWW_AUTHENTICATE);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         Answer {
             status,
@@ -108,6 +112,7 @@ impl Service {
             location,
             policy,
             retry_after,
+            challenge,
             text: String::from_utf8(body.to_vec()).unwrap(),
         }
     }

@@ -5,6 +5,7 @@
 #[cfg(feature = "aws")]
 mod binary;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +17,8 @@ use iib_request::{
     AddRequest, ApiSettings, BatchId, Destination, Message, Record, Request, State, Update,
 };
 use iib_testkit::memory::MemoryRequests;
-use jiff::Timestamp;
+use iib_testkit::time::ManualClock;
+use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
 
@@ -24,6 +26,7 @@ use serde_json::{Value, json};
 struct Somebody {
     destination: Destination,
     away: AtomicBool,
+    refuses: AtomicBool,
     heard: Mutex<Vec<String>>,
 }
 
@@ -32,6 +35,7 @@ impl Somebody {
         Arc::new(Self {
             destination,
             away: AtomicBool::new(false),
+            refuses: AtomicBool::new(false),
             heard: Mutex::default(),
         })
     }
@@ -42,6 +46,11 @@ impl Somebody {
 
     fn returns(&self) {
         self.away.store(false, Ordering::SeqCst);
+    }
+
+    /// It can be reached, and takes nothing.
+    fn refuses(&self) {
+        self.refuses.store(true, Ordering::SeqCst);
     }
 
     fn heard(&self) -> Vec<String> {
@@ -67,6 +76,12 @@ impl Announcer for Somebody {
 
     async fn announce(&self, messages: &[Message]) -> Result<(), AnnounceError> {
         self.reach().await?;
+        if self.refuses.load(Ordering::SeqCst) {
+            return Err(AnnounceError {
+                destination: self.destination,
+                source: "no".into(),
+            });
+        }
         let ids = messages.iter().map(|message| message.event_id.clone());
         self.heard.lock().unwrap().extend(ids);
         Ok(())
@@ -77,12 +92,14 @@ struct Service {
     requests: Arc<MemoryRequests>,
     bus: Arc<Somebody>,
     broker: Arc<Somebody>,
+    clock: Arc<ManualClock>,
     deps: NotifyDeps,
 }
 
 impl Service {
     fn new() -> Self {
         let requests = Arc::new(MemoryRequests::default());
+        let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
         let (bus, broker) = (
             Somebody::new(Destination::EventBus),
             Somebody::new(Destination::Broker),
@@ -93,11 +110,13 @@ impl Service {
             operators: requests.clone(),
             announcers: vec![bus.clone(), broker.clone()],
             api: ApiSettings::default(),
+            clock: clock.clone(),
         };
         Self {
             requests,
             bus,
             broker,
+            clock,
             deps,
         }
     }
@@ -121,13 +140,19 @@ impl Service {
     }
 
     async fn handle(&self, event: Value) -> Result<Told, NotifyError> {
+        self.handle_in(event, Context::default()).await
+    }
+
+    async fn handle_in(&self, event: Value, context: Context) -> Result<Told, NotifyError> {
         let event: NotifyEvent = serde_json::from_value(event).unwrap();
-        let event = LambdaEvent::new(event, Context::default());
+        let event = LambdaEvent::new(event, context);
         iib_notify::handle(&self.deps, event).await
     }
 
     async fn waiting(&self) -> Vec<BatchId> {
-        self.requests.waiting(10).await.unwrap()
+        let whom = BTreeSet::from([Destination::EventBus, Destination::Broker]);
+        let behind = self.requests.waiting(&whom, 10).await.unwrap();
+        behind.into_iter().map(|behind| behind.batch).collect()
     }
 }
 
@@ -203,6 +228,95 @@ async fn the_schedule_fails_while_something_waits_for_somebody_who_is_away() {
     assert_eq!(service.handle(schedule()).await.unwrap(), ALL);
     // Whoever is woken comes by the stream.
     assert_eq!(service.waiting().await, [BatchId(1)]);
+}
+
+#[tokio::test]
+async fn what_waits_only_for_somebody_who_is_away_is_left_alone() {
+    let service = Service::new();
+    service.broker.goes();
+    service.create().await;
+    service.handle(stream()).await.unwrap();
+    // The second batch nobody has been told of.
+    service.create().await;
+    service.handle(schedule()).await.unwrap_err();
+    assert_eq!(service.requests.woken(), [BatchId(2)]);
+    service.bus.goes();
+    service.handle(schedule()).await.unwrap_err();
+    assert_eq!(service.requests.woken(), []);
+    service.broker.returns();
+    service.handle(schedule()).await.unwrap_err();
+    assert_eq!(service.requests.woken(), [BatchId(1), BatchId(2)]);
+}
+
+#[tokio::test]
+async fn the_schedule_fails_when_news_is_refused_for_long() {
+    let service = Service::new();
+    service.broker.refuses();
+    service.create().await;
+    service.handle(stream()).await.unwrap();
+    assert_eq!(service.handle(schedule()).await.unwrap(), ALL);
+    service.clock.advance(SignedDuration::from_mins(11));
+    let failed = service.handle(schedule()).await.unwrap_err();
+    assert!(
+        failed
+            .to_string()
+            .starts_with("news of batch 1 has waited since 1970-01-01T00:00:00Z"),
+        "{failed}"
+    );
+    // It is looked at all the same.
+    assert_eq!(service.requests.woken(), [BatchId(1), BatchId(1)]);
+}
+
+#[tokio::test]
+async fn what_there_is_no_time_for_comes_again() {
+    let service = Service::new();
+    let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
+    service
+        .clock
+        .advance(now.duration_since(Timestamp::UNIX_EPOCH));
+    service.create().await;
+    let until = |seconds: i64| {
+        let mut context = Context::default();
+        context.deadline = u64::try_from(now.as_millisecond() + seconds * 1000).unwrap();
+        context
+    };
+    service.handle_in(stream(), until(60)).await.unwrap();
+    assert!(service.bus.heard().is_empty());
+    assert_eq!(service.requests.woken(), [BatchId(1)]);
+    service.handle_in(stream(), until(120)).await.unwrap();
+    assert_eq!(service.bus.heard(), ["1-1", "batch-1-created"]);
+    assert!(service.requests.woken().is_empty());
+}
+
+#[tokio::test]
+async fn a_batch_with_much_news_is_told_piece_by_piece() {
+    let service = Service::new();
+    let mut record = service.create().await;
+    for _ in 0..120 {
+        record = service.change(record, State::InProgress).await;
+    }
+    assert_eq!(service.handle(stream()).await.unwrap(), ALL);
+    let heard = service.bus.heard();
+    let told = (2..=121).map(|version| format!("1-{version}"));
+    let all: Vec<String> = ["1-1", "batch-1-created"]
+        .map(Into::into)
+        .into_iter()
+        .chain(told)
+        .collect();
+    assert_eq!(heard, all);
+    assert!(service.waiting().await.is_empty());
+}
+
+#[tokio::test]
+async fn what_the_function_itself_notes_is_no_news() {
+    let service = Service::new();
+    service.create().await;
+    let mut noted = stream();
+    noted["Records"][0]["eventName"] = json!("MODIFY");
+    noted["Records"][0]["dynamodb"]["NewImage"]["told"] = json!({"S": "[\"topic\"]"});
+    assert_eq!(service.handle(noted.clone()).await.unwrap(), NOTHING);
+    noted["Records"][0]["dynamodb"]["NewImage"]["woken"] = json!({"S": "2026-11-25T12:00:00Z"});
+    assert_eq!(service.handle(noted).await.unwrap(), ALL);
 }
 
 #[tokio::test]

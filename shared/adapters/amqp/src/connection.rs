@@ -1,14 +1,17 @@
 //! A connection to a broker, its session, and a link for each address.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::error::Error;
+use std::net::Shutdown;
 
-use fe2o3_amqp::connection::ConnectionHandle;
+use fe2o3_amqp::connection::{ConnectionHandle, OpenError};
 use fe2o3_amqp::sasl_profile::SaslProfile;
 use fe2o3_amqp::session::SessionHandle;
 use fe2o3_amqp::types::messaging::{AmqpValue, Message, Outcome};
 use fe2o3_amqp::{Sender, Session};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use url::Url;
@@ -25,13 +28,44 @@ pub(crate) struct Connection {
     /// Links end with it.
     session: SessionHandle<()>,
     senders: BTreeMap<String, Sender>,
-    _connection: ConnectionHandle<()>,
+    connection: ConnectionHandle<()>,
+    /// The socket once more: whatever waits for a broker that says nothing ends with it.
+    socket: std::net::TcpStream,
+    /// When it last confirmed something.
+    pub(crate) used_at: Instant,
 }
 
 /// What was sent came back.
 #[derive(Debug, thiserror::Error)]
 #[error("the broker answered {0}")]
 struct Refused(String);
+
+/// A message that the broker does not have.
+pub(crate) enum NotSent {
+    /// It does not want it.
+    Refused(Failed),
+    /// It does not take messages to this address, or the connection is gone.
+    NoLink(Failed),
+    /// The connection is gone.
+    Broken(Failed),
+}
+
+/// No connection came about.
+enum NotOpen {
+    /// Nobody speaks there.
+    Silent(Failed),
+    /// Who speaks there does not let us in like this.
+    Refused(OpenError),
+}
+
+impl From<OpenError> for NotOpen {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Io(error) => Self::Silent(error.into()),
+            error => Self::Refused(error),
+        }
+    }
+}
 
 impl Connection {
     /// Opens one, and logs in with what there is: a user, else a certificate, else as nobody. Brokers
@@ -44,28 +78,44 @@ impl Connection {
         let tls = tls.filter(|_| url.scheme() == "amqps");
         let mut failed = None;
         for profile in profiles(settings, tls.is_some()) {
+            let shows_certificate = matches!(profile, Some(SaslProfile::External));
             match Self::open_as(url, profile, tls).await {
                 Ok(open) => return Ok(open),
-                // The first one is what was meant.
-                Err(error) => failed = failed.or(Some(error)),
+                Err(NotOpen::Silent(error)) => return Err(error),
+                Err(NotOpen::Refused(error)) => {
+                    // Whose certificate is not accepted does not go on as nobody.
+                    let is_final =
+                        shows_certificate && matches!(error, OpenError::SaslError { .. });
+                    // The first one is what was meant.
+                    failed = failed.or(Some(error));
+                    if is_final {
+                        break;
+                    }
+                }
             }
         }
-        Err(failed.unwrap_or_else(|| "there is no way to log in".into()))
+        Err(failed.map_or_else(|| "there is no way to log in".into(), Into::into))
     }
 
     async fn open_as(
         url: &Url,
         profile: Option<SaslProfile>,
         tls: Option<&TlsConnector>,
-    ) -> Result<Self, Failed> {
+    ) -> Result<Self, NotOpen> {
+        let silent = |error: Failed| NotOpen::Silent(error);
         let host = url.host_str().unwrap_or_default();
         // An IPv6 address stands in brackets there.
         let name = host.trim_start_matches('[').trim_end_matches(']');
         let port = url
             .port()
             .unwrap_or(if tls.is_some() { TLS_PORT } else { PORT });
-        let stream = TcpStream::connect((name, port)).await?;
-        stream.set_nodelay(true)?;
+        let stream = TcpStream::connect((name, port)).await;
+        let stream = stream.and_then(|stream| {
+            stream.set_nodelay(true)?;
+            let stream = stream.into_std()?;
+            Ok((stream.try_clone()?, TcpStream::from_std(stream)?))
+        });
+        let (socket, stream) = stream.map_err(|error| silent(error.into()))?;
         let mut builder = fe2o3_amqp::Connection::builder()
             // Brokers let each name be connected once.
             .container_id(format!("iib-{:016x}", fastrand::u64(..)))
@@ -78,18 +128,33 @@ impl Connection {
         }
         let mut connection = match tls {
             Some(tls) => {
-                let name = ServerName::try_from(name.to_owned())?;
-                let stream = tls.connect(name, stream).await?;
+                let name = ServerName::try_from(name.to_owned());
+                let name = name.map_err(|error| silent(error.into()))?;
+                let stream = tls.connect(name, stream).await;
+                let stream = stream.map_err(|error| silent(error.into()))?;
                 builder.open_with_stream(stream).await?
             }
             None => builder.open_with_stream(stream).await?,
         };
-        let session = Session::begin(&mut connection).await?;
+        let session = Session::begin(&mut connection).await;
         Ok(Self {
-            session,
+            session: session.map_err(|error| silent(error.into()))?,
             senders: BTreeMap::new(),
-            _connection: connection,
+            connection,
+            socket,
+            used_at: Instant::now(),
         })
+    }
+
+    /// Whether the broker has ended it.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.connection.is_closed()
+    }
+
+    /// Ends it without a word.
+    pub(crate) fn abandon(&self) {
+        // What is gone already is what is wanted.
+        let _ = self.socket.shutdown(Shutdown::Both);
     }
 
     /// Sends a message, and waits until the broker has it.
@@ -97,15 +162,21 @@ impl Connection {
         &mut self,
         to: &str,
         message: Message<AmqpValue<String>>,
-    ) -> Result<(), Failed> {
-        if !self.senders.contains_key(to) {
-            let sender = Sender::attach(&mut self.session, to, to).await?;
-            self.senders.insert(to.to_owned(), sender);
-        }
-        let sender = self.senders.get_mut(to).ok_or("the link is gone")?;
-        match sender.send(message).await? {
-            Outcome::Accepted(_) => Ok(()),
-            other => Err(Refused(format!("{other:?}")).into()),
+    ) -> Result<(), NotSent> {
+        let sender = match self.senders.entry(to.to_owned()) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(none) => {
+                let sender = Sender::attach(&mut self.session, to, to).await;
+                none.insert(sender.map_err(|error| NotSent::NoLink(error.into()))?)
+            }
+        };
+        let outcome = sender.send(message).await;
+        match outcome.map_err(|error| NotSent::Broken(error.into()))? {
+            Outcome::Accepted(_) => {
+                self.used_at = Instant::now();
+                Ok(())
+            }
+            other => Err(NotSent::Refused(Refused(format!("{other:?}")).into())),
         }
     }
 }

@@ -14,13 +14,17 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
-use self::connection::Connection;
+use self::connection::{Connection, NotSent};
 
 pub use self::settings::{BrokerInitError, BrokerLogin, BrokerSettings, TlsFiles};
 
-/// How long a broker that could not be reached is not called again: whoever has something to tell finds
-/// that out at once, instead of waiting for it.
+/// How long a broker that could not be reached, or did not answer, is not called again: whoever has something to tell
+/// finds that out at once, instead of waiting for it. Each failure in a row doubles it.
 const PAUSE: Duration = Duration::from_secs(10);
+/// Its longest.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// How long a connection that nothing is sent on is believed in.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// A broker. Its connection comes about when it is first used.
 #[expect(missing_debug_implementations, reason = "it holds a login")]
@@ -36,6 +40,40 @@ struct Line {
     open: Option<Connection>,
     /// Until when it counts as out of reach.
     down: Option<Instant>,
+    /// Failures since it last confirmed something or was connected to.
+    failures: u32,
+}
+
+impl Line {
+    /// The connection, if there is one that is likely to work.
+    fn working(&mut self) -> bool {
+        self.open = self.open.take().filter(|open| {
+            let works = !open.is_closed() && open.used_at.elapsed() < IDLE;
+            if !works {
+                open.abandon();
+            }
+            works
+        });
+        self.open.is_some()
+    }
+
+    /// Whatever it was, what the broker and we think of the connection may differ.
+    fn is_lost(&mut self) {
+        if let Some(open) = self.open.take() {
+            open.abandon();
+        }
+    }
+
+    fn is_down(&mut self) {
+        self.is_lost();
+        let pause = PAUSE.saturating_mul(2_u32.saturating_pow(self.failures));
+        self.down = Some(Instant::now() + pause.min(LONGEST_PAUSE));
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    fn is_well(&mut self) {
+        (self.down, self.failures) = (None, 0);
+    }
 }
 
 /// Why a broker was not told.
@@ -49,6 +87,8 @@ enum Failure {
     Late { to: String, limit: Duration },
     #[error("{0} did not take a message")]
     NotTaken(String, #[source] Box<dyn Error + Send + Sync>),
+    #[error("the connection ended before {0} had a message")]
+    Broken(String, #[source] Box<dyn Error + Send + Sync>),
 }
 
 fn told(failures: &[(String, Box<dyn Error + Send + Sync>)]) -> String {
@@ -80,16 +120,18 @@ impl Broker {
         }
     }
 
-    /// The connection, a new one if there is none.
+    /// The connection, a new one if there is none. All addresses of the broker share the time for one.
     async fn connect<'a>(&self, line: &'a mut Line) -> Result<&'a mut Connection, Failure> {
-        if line.open.is_none() {
+        if !line.working() {
             if line.down.is_some_and(|until| Instant::now() < until) {
                 return Err(Failure::Down);
             }
+            let urls = u32::try_from(self.settings.urls.len()).unwrap_or(u32::MAX);
+            let each = self.settings.timeout / urls.max(1);
             let mut failures = Vec::new();
             for url in &self.settings.urls {
                 let opening = Connection::open(url, &self.settings, self.tls.as_ref());
-                match timeout(self.settings.timeout, opening).await {
+                match timeout(each, opening).await {
                     Ok(Ok(open)) => {
                         line.open = Some(open);
                         break;
@@ -98,8 +140,8 @@ impl Broker {
                     Err(error) => failures.push((url.to_string(), error.into())),
                 }
             }
-            line.down = line.open.is_none().then(|| Instant::now() + PAUSE);
             if line.open.is_none() {
+                line.is_down();
                 return Err(Failure::Unreachable(failures));
             }
         }
@@ -109,17 +151,32 @@ impl Broker {
     async fn send(&self, line: &mut Line, message: &Message, to: &str) -> Result<(), Failure> {
         let document = message::document(message, self.settings.durable);
         let open = self.connect(line).await?;
-        let sent = match timeout(self.settings.timeout, open.send(to, document)).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => Failure::NotTaken(to.to_owned(), error),
-            Err(_) => Failure::Late {
-                to: to.to_owned(),
-                limit: self.settings.timeout,
-            },
-        };
-        // Whatever it was, what the broker and we think of the connection may differ.
-        line.open = None;
-        Err(sent)
+        match timeout(self.settings.timeout, open.send(to, document)).await {
+            Ok(Ok(())) => {
+                line.is_well();
+                Ok(())
+            }
+            // It has answered: it works.
+            Ok(Err(NotSent::Refused(error))) => {
+                line.is_well();
+                Err(Failure::NotTaken(to.to_owned(), error))
+            }
+            Ok(Err(NotSent::NoLink(error))) => {
+                line.is_lost();
+                Err(Failure::NotTaken(to.to_owned(), error))
+            }
+            Ok(Err(NotSent::Broken(error))) => {
+                line.is_lost();
+                Err(Failure::Broken(to.to_owned(), error))
+            }
+            Err(_) => {
+                line.is_down();
+                Err(Failure::Late {
+                    to: to.to_owned(),
+                    limit: self.settings.timeout,
+                })
+            }
+        }
     }
 }
 
@@ -131,8 +188,9 @@ impl Announcer for Broker {
 
     async fn reach(&self) -> Result<(), AnnounceError> {
         let mut line = self.line.lock().await;
-        // Whoever asks comes once a minute.
+        // Whoever asks comes once a minute. Nothing but a new connection says how it is now.
         line.down = None;
+        line.is_lost();
         self.connect(&mut line).await.map(drop).map_err(failed)
     }
 
@@ -145,7 +203,7 @@ impl Announcer for Broker {
             let was_open = line.open.is_some();
             let mut sent = self.send(&mut line, message, to).await;
             // An old connection may be one that the broker has given up long since.
-            if let (Err(error), true) = (&sent, was_open) {
+            if let (Err(error @ Failure::Broken(..)), true) = (&sent, was_open) {
                 warn!(
                     error = iib_ports::chain(error),
                     "the broker is connected to anew"

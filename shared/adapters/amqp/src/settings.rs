@@ -94,6 +94,8 @@ impl fmt::Debug for TlsFiles {
     }
 }
 
+const CAS: &str = "certificates of authorities";
+
 impl BrokerSettings {
     /// Whether it shows a certificate of its own.
     pub(crate) fn has_certificate(&self) -> bool {
@@ -107,8 +109,10 @@ impl BrokerSettings {
         let mut roots = rustls::RootCertStore::empty();
         match &self.tls.ca {
             Some(pem) => {
-                for certificate in certificates(pem, "certificates of authorities")? {
-                    roots.add(certificate)?;
+                // Collections of a system have some that are not understood.
+                let found = certificates(pem, CAS)?;
+                if let (0, _) = roots.add_parsable_certificates(found) {
+                    return Err(BrokerInitError::Pem { what: CAS });
                 }
             }
             None => {

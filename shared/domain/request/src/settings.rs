@@ -42,6 +42,12 @@ pub struct ApiSettings {
     pub trusted_proxies: Vec<TrustedProxies>,
     /// The header in which they say it.
     pub trusted_user_header: Option<String>,
+    /// The issuer whose tokens name the caller, as it stands in them; none: tokens say nothing.
+    pub jwt_issuer: Option<String>,
+    /// Those whom such a token has to be for.
+    pub jwt_audiences: Vec<String>,
+    /// Claims of a token, or fields of an authorizer, that name the caller; the first that is there counts.
+    pub user_claims: Vec<String>,
     /// Queues of users.
     pub user_to_queue: UserQueues,
     /// Most requests of one user that may go on at once; 0: any number.
@@ -78,6 +84,11 @@ impl Default for ApiSettings {
             nested_bundles_folder: None,
             trusted_proxies: Vec::new(),
             trusted_user_header: None,
+            jwt_issuer: None,
+            jwt_audiences: Vec::new(),
+            user_claims: ["username", "cognito:username", "sub"]
+                .map(Into::into)
+                .into(),
             graph_mode_options: ["replaces", "semver", "semver-skippatch"]
                 .map(Into::into)
                 .into(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use iib_ports::{Clock as _, NewBatch, Outbox, Requests, StoreError, SystemClock, Waiting};
+use iib_ports::{Behind, Clock as _, NewBatch, Outbox, Requests, StoreError, SystemClock, Waiting};
 use iib_request::{
     AddRequest, BatchId, Destination, News, Record, Request, Siblings, State, Update,
 };
@@ -53,8 +53,15 @@ async fn news<S: Outbox>(store: &S, batch: BatchId) -> Vec<News> {
     waiting.into_iter().map(|waiting| waiting.news).collect()
 }
 
+/// The batches that somebody has not been told of.
+async fn behind<S: Outbox>(store: &S, limit: u32) -> Vec<BatchId> {
+    let whom = BTreeSet::from([Destination::EventBus]);
+    let behind = store.waiting(&whom, limit).await.unwrap();
+    behind.into_iter().map(|behind| behind.batch).collect()
+}
+
 async fn what_is_written_waits_in_order<S: Requests + Outbox>(store: &S) {
-    assert_eq!(store.waiting(10).await.unwrap(), []);
+    assert_eq!(behind(store, 10).await, []);
     let new = create(store, request("a")).await.remove(0);
     let busy = change(store, &new, State::InProgress, "busy").await;
     let mut silent = busy.clone();
@@ -75,7 +82,7 @@ async fn what_is_written_waits_in_order<S: Requests + Outbox>(store: &S) {
             changed(&done)
         ]
     );
-    assert_eq!(store.waiting(10).await.unwrap(), [new.batch]);
+    assert_eq!(behind(store, 10).await, [new.batch]);
     store.wake(new.batch).await.unwrap();
     assert_eq!(news(store, new.batch).await.len(), 4);
 }
@@ -122,7 +129,7 @@ async fn a_batch_waits_as_one<S: Requests + Outbox>(store: &S) {
     // Between requests any order will do.
     assert_eq!(found.len(), 3);
     assert!(found.contains(&changed(&first)) && found.contains(&changed(&second)));
-    assert_eq!(store.waiting(10).await.unwrap(), [records[0].batch]);
+    assert_eq!(behind(store, 10).await, [records[0].batch]);
 }
 
 async fn what_was_told_goes_and_whom_it_was_told_to_stays<S: Requests + Outbox>(store: &S) {
@@ -132,13 +139,29 @@ async fn what_was_told_goes_and_whom_it_was_told_to_stays<S: Requests + Outbox>(
     waiting[1].told = BTreeSet::from([Destination::EventBus, Destination::Topic]);
     store.note(&waiting[1]).await.unwrap();
     assert_eq!(store.of(new.batch).await.unwrap(), waiting);
+    let whom = |names: &[Destination]| names.iter().copied().collect::<BTreeSet<_>>();
+    let broker = whom(&[Destination::EventBus, Destination::Broker]);
+    let found = store.waiting(&broker, 10).await.unwrap();
+    let since = waiting[0].since;
+    assert_eq!(
+        found,
+        [Behind {
+            batch: new.batch,
+            since
+        }]
+    );
+    assert_eq!(since, new.updated());
     store.remove(&waiting[..1]).await.unwrap();
     store.remove(&waiting[..1]).await.unwrap();
     assert_eq!(store.of(new.batch).await.unwrap(), waiting[1..]);
+    // What is left somebody knows already.
+    let known = whom(&[Destination::EventBus, Destination::Topic]);
+    assert_eq!(store.waiting(&known, 10).await.unwrap(), []);
+    assert_eq!(store.waiting(&broker, 10).await.unwrap().len(), 1);
     store.remove(&waiting).await.unwrap();
     store.remove(&[]).await.unwrap();
     assert_eq!(store.of(new.batch).await.unwrap(), []);
-    assert_eq!(store.waiting(10).await.unwrap(), []);
+    assert_eq!(behind(store, 10).await, []);
     // What is gone does not come back because somebody notes something about it late.
     store.note(&waiting[1]).await.unwrap();
     store.wake(new.batch).await.unwrap();
@@ -152,8 +175,8 @@ async fn batches_wait_in_the_order_in_which_they_began<S: Requests + Outbox>(sto
     }
     change(store, &batches[0], State::Complete, "done").await;
     let ids: Vec<BatchId> = batches.iter().map(|record| record.batch).collect();
-    assert_eq!(store.waiting(10).await.unwrap(), ids);
-    let two = store.waiting(2).await.unwrap();
+    assert_eq!(behind(store, 10).await, ids);
+    let two = behind(store, 2).await;
     assert_eq!(two, ids[..2]);
 }
 

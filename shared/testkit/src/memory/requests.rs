@@ -5,10 +5,12 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use iib_ports::{
-    Created, Listed, Listing, NewBatch, OperatorStore, Outbox, Page, PageQuery, Requests,
+    Behind, Created, Listed, Listing, NewBatch, OperatorStore, Outbox, Page, PageQuery, Requests,
     StoreError, Sweeps, Waiting,
 };
-use iib_request::{BatchId, News, Operators, Record, RequestId, Siblings, Sought, Stage};
+use iib_request::{
+    BatchId, Destination, News, Operators, Record, RequestId, Siblings, Sought, Stage,
+};
 use jiff::Timestamp;
 
 use super::lock;
@@ -20,6 +22,7 @@ pub struct MemoryRequests {
     once: Mutex<BTreeMap<String, BatchId>>,
     operators: Mutex<Operators>,
     outbox: Mutex<Vec<Waiting>>,
+    woken: Mutex<Vec<BatchId>>,
 }
 
 fn place(id: RequestId) -> Option<usize> {
@@ -42,7 +45,8 @@ impl Requests for MemoryRequests {
         let made = new.into_records(first, batch);
         records.extend(made.iter().cloned());
         let count = made.len() as u64;
-        self.note_news(batch, News::Created(Siblings { first, count }));
+        let since = made.first().map(Record::updated).unwrap_or_default();
+        self.note_news(batch, since, News::Created(Siblings { first, count }));
         Ok(Created::New(made))
     }
 
@@ -60,20 +64,26 @@ impl Requests for MemoryRequests {
         record.version += 1;
         stored.clone_from(&record);
         if let Some(news) = News::of(&record) {
-            self.note_news(record.batch, news);
+            self.note_news(record.batch, record.updated(), news);
         }
         Ok(record)
     }
 }
 
 impl MemoryRequests {
-    fn note_news(&self, batch: BatchId, news: News) {
+    /// Batches that somebody was to look at since this was last asked.
+    pub fn woken(&self) -> Vec<BatchId> {
+        std::mem::take(&mut lock(&self.woken))
+    }
+
+    fn note_news(&self, batch: BatchId, since: Timestamp, news: News) {
         let mut outbox = lock(&self.outbox);
         let key = format!("{}-{news:?}", outbox.len());
         let told = BTreeSet::new();
         outbox.push(Waiting {
             key,
             batch,
+            since,
             news,
             told,
         });
@@ -82,11 +92,18 @@ impl MemoryRequests {
 
 #[async_trait]
 impl Outbox for MemoryRequests {
-    async fn waiting(&self, limit: u32) -> Result<Vec<BatchId>, StoreError> {
-        let mut found = Vec::new();
-        for waiting in lock(&self.outbox).iter() {
-            if found.len() < limit as usize && !found.contains(&waiting.batch) {
-                found.push(waiting.batch);
+    async fn waiting(
+        &self,
+        whom: &BTreeSet<Destination>,
+        limit: u32,
+    ) -> Result<Vec<Behind>, StoreError> {
+        let mut found: Vec<Behind> = Vec::new();
+        let outbox = lock(&self.outbox);
+        let behind = outbox.iter().filter(|news| !whom.is_subset(&news.told));
+        for Waiting { batch, since, .. } in behind {
+            if found.len() < limit as usize && found.iter().all(|other| other.batch != *batch) {
+                let (batch, since) = (*batch, *since);
+                found.push(Behind { batch, since });
             }
         }
         Ok(found)
@@ -111,7 +128,8 @@ impl Outbox for MemoryRequests {
         Ok(())
     }
 
-    async fn wake(&self, _: BatchId) -> Result<(), StoreError> {
+    async fn wake(&self, batch: BatchId) -> Result<(), StoreError> {
+        lock(&self.woken).push(batch);
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use iib_aws::{
 };
 use iib_edge::{Config, EmfGauges, LogNotifier};
 use iib_indexdb::SqliteIndex;
+use iib_issuer::{Issuer, IssuerError};
 use iib_oci::hosts::{Addresses, HostNameError};
 use iib_pipeline::Deps;
 use iib_pipeline::artifact::ArtifactDeps;
@@ -20,9 +21,9 @@ use iib_pipeline::intake::IntakeDeps;
 use iib_pipeline::notify::NotifyDeps;
 use iib_pipeline::prune::PruneDeps;
 use iib_ports::{
-    Announcer, Artifacts, AuthDocument, Clock, Listing, Logs, Queue, Secrets, SystemClock,
+    Announcer, Artifacts, AuthDocument, Clock, Listing, Logs, Queue, Secrets, SystemClock, Tokens,
 };
-use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
+use iib_registry::{Proxies, ProxyError, RegistryClient, RegistryConfig, RegistryInitError};
 
 use broker::SecretBroker;
 pub use serve::{serve, serve_stage};
@@ -46,6 +47,12 @@ pub enum CloudError {
     /// The settings name hosts in a way that cannot be read.
     #[error(transparent)]
     Hosts(#[from] HostNameError),
+    /// The issuer of tokens cannot be asked as the settings say.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+    /// The proxies of the environment cannot be read.
+    #[error(transparent)]
+    Proxies(#[from] ProxyError),
     /// The scratch folder cannot be used.
     #[error("the scratch folder {} cannot be used", path.display())]
     Scratch {
@@ -89,6 +96,20 @@ impl Cloud {
             binary_images: self.config.work.binary_images.clone(),
             hosts: self.config.host_rules(Addresses::OnlyOutside)?,
         })
+    }
+
+    /// What verifies tokens of callers, if the settings name an issuer.
+    ///
+    /// # Errors
+    /// [`CloudError::Issuer`], [`CloudError::Proxies`].
+    pub fn tokens(&self) -> Result<Option<Arc<dyn Tokens>>, CloudError> {
+        let api = &self.config.api;
+        let Some(issuer) = &api.jwt_issuer else {
+            return Ok(None);
+        };
+        let proxy = Proxies::of_environment()?.into_reqwest();
+        let issuer = Issuer::new(issuer, api.jwt_audiences.clone(), proxy)?;
+        Ok(Some(Arc::new(issuer)))
     }
 
     /// The ports of a stage.
@@ -185,6 +206,7 @@ impl Cloud {
             operators: requests,
             announcers,
             api: self.config.api.clone(),
+            clock: self.clock.clone(),
         })
     }
 

@@ -10,13 +10,15 @@ use iib_amqp::BrokerInitError;
 use iib_edge::{Config, LogNotifier};
 use iib_embedded::{DataFolder, DocumentFolders, EmbeddedError, SqliteQueue, SqliteRequests};
 use iib_indexdb::SqliteIndex;
+use iib_issuer::{Issuer, IssuerError};
 use iib_oci::Digest;
 use iib_oci::hosts::{Addresses, HostNameError};
 use iib_pipeline::Deps;
 use iib_pipeline::notify::NotifyDeps;
 use iib_pipeline::prune::PruneDeps;
-use iib_ports::{Clock, Listing, Notifier, SystemClock};
-use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
+use iib_ports::{Clock, Listing, Notifier, SystemClock, Tokens};
+use iib_registry::{Proxies, ProxyError, RegistryClient, RegistryConfig, RegistryInitError};
+use iib_request::ApiSettings;
 
 pub use gauges::LogGauges;
 
@@ -35,6 +37,8 @@ pub struct Local {
     pub deps: Deps,
     /// What the API lists.
     pub listing: Arc<dyn Listing>,
+    /// What verifies tokens of callers, if the settings name an issuer.
+    pub tokens: Option<Arc<dyn Tokens>>,
     /// What clearing up works with.
     pub prune: PruneDeps,
     /// What telling others works with, if the settings name somebody.
@@ -63,6 +67,12 @@ pub enum LocalError {
     /// The settings name hosts in a way that cannot be read.
     #[error(transparent)]
     Hosts(#[from] HostNameError),
+    /// The issuer of tokens cannot be asked as the settings say.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+    /// The proxies of the environment cannot be read.
+    #[error(transparent)]
+    Proxies(#[from] ProxyError),
     /// The message broker cannot be spoken to as the settings say.
     #[error(transparent)]
     Broker(#[from] BrokerInitError),
@@ -178,6 +188,7 @@ impl Local {
                 operators: requests.clone(),
                 announcers,
                 api: deps.api.clone(),
+                clock: deps.clock.clone(),
             },
         });
         Ok(Self {
@@ -185,10 +196,20 @@ impl Local {
             queue,
             deps,
             listing: requests,
+            tokens: tokens(&config.api)?,
             prune,
             notify,
         })
     }
+}
+
+fn tokens(api: &ApiSettings) -> Result<Option<Arc<dyn Tokens>>, LocalError> {
+    let Some(issuer) = &api.jwt_issuer else {
+        return Ok(None);
+    };
+    let proxy = Proxies::of_environment()?.into_reqwest();
+    let issuer = Issuer::new(issuer, api.jwt_audiences.clone(), proxy)?;
+    Ok(Some(Arc::new(issuer)))
 }
 
 /// Folders of documents, which are there and can be written to. None is in the data folder, where the

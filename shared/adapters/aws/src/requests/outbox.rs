@@ -2,29 +2,36 @@
 //!
 //! They are written in the transaction that writes the request, and the table's stream shows them to
 //! the function that tells. All of a batch stand in one partition, in order, so one shard of the stream has
-//! them and nobody else looks at them at the same time.
+//! them and nobody else looks at them at the same time: DynamoDB spreads what has one partition key over several only
+//! where that alone takes more than a thousand write units a second.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use futures::{StreamExt, TryStreamExt, stream};
-use iib_ports::{Clock as _, NEWS_DAYS, Outbox, StoreError, SystemClock, Waiting};
-use iib_request::{BatchId, News, Record, RecordError, RequestId, Siblings};
-use jiff::SignedDuration;
+use iib_ports::{Behind, Clock as _, NEWS_DAYS, Outbox, StoreError, SystemClock, Waiting, chain};
+use iib_request::{BatchId, Destination, News, Record, RecordError, RequestId, Siblings};
+use jiff::{SignedDuration, Timestamp};
+use tracing::error;
 
 use super::item::RECORD;
 use super::transactions::incomplete;
 use super::{DynamoRequests, unavailable};
 use crate::table::{EXPIRES, Item, SK, as_number, as_text, key, number, text};
 
-/// Partitions that news is spread over: each takes a thousand writes a second.
+/// Partitions that news is spread over. Each takes a thousand write units a second, of which the news of a state
+/// takes two for each KB: some hundred states a second, if they are usual ones.
 const PARTITIONS: u64 = 16;
-/// Largest record that is kept with its news, bytes. What is in the stream is read whole.
-const KEPT: usize = 64 * 1024;
+/// Largest record that is kept with its news, bytes: with the largest, a partition still takes thirty a second.
+const KEPT: usize = 16 * 1024;
 /// Items that are removed, and partitions that are looked into, at the same time.
 const AT_ONCE: usize = 16;
+/// Items that are read to see whether there are any.
+const FEW: i32 = 20;
 
 /// Who knows of it.
 const TOLD: &str = "told";
@@ -107,9 +114,14 @@ impl DynamoRequests {
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    /// Batches of a partition of which something waits, at most so many.
-    async fn waiting_in(&self, partition: u64, limit: usize) -> Result<Vec<BatchId>, StoreError> {
-        let (mut found, mut start) = (BTreeSet::new(), None);
+    /// Batches of a partition of which one of `whom` has not been told something, at most so many.
+    async fn waiting_in(
+        &self,
+        partition: u64,
+        whom: &BTreeSet<Destination>,
+        limit: usize,
+    ) -> Result<Vec<Behind>, StoreError> {
+        let (mut found, mut start) = (BTreeMap::new(), None);
         while found.len() < limit {
             let answer = self
                 .client
@@ -117,37 +129,68 @@ impl DynamoRequests {
                 .table_name(&self.table)
                 .key_condition_expression("pk = :pk")
                 .expression_attribute_values(":pk", text(format!("OUTBOX#{partition:02}")))
-                .projection_expression("sk")
+                .projection_expression("sk, told, #expires")
+                .expression_attribute_names("#expires", EXPIRES)
+                // Whoever asks for one wants to know whether there is any.
+                .set_limit((limit == 1).then_some(FEW))
                 .set_exclusive_start_key(start)
                 .send()
                 .await
                 .map_err(unavailable("look for news"))?;
-            found.extend(answer.items().iter().filter_map(batch_of));
+            let items = answer.items().iter();
+            let behind = items.filter(|item| {
+                let told = told(item).unwrap_or_default();
+                !has_expired(item) && !whom.is_subset(&told)
+            });
+            for (batch, since) in behind.filter_map(batch_of) {
+                found.entry(batch).or_insert(since);
+            }
             start = answer.last_evaluated_key.filter(|key| !key.is_empty());
             if start.is_none() {
                 break;
             }
         }
-        Ok(found.into_iter().take(limit).collect())
+        let found = found.into_iter().take(limit);
+        let behind = found.map(|(batch, since)| Behind { batch, since });
+        Ok(behind.collect())
     }
 }
 
-fn batch_of(item: &Item) -> Option<BatchId> {
-    let (batch, _) = as_text(item, SK)?.split_once('#')?;
-    batch.parse().ok().map(BatchId)
+/// The batch of an item, and when it was written.
+fn batch_of(item: &Item) -> Option<(BatchId, Timestamp)> {
+    let mut parts = as_text(item, SK)?.split('#');
+    let batch = parts.next()?.parse().ok().map(BatchId)?;
+    let since = parts.next()?.parse().ok();
+    let since = since.and_then(|since| Timestamp::from_microsecond(since).ok());
+    Some((batch, since?))
+}
+
+/// The table removes it when it comes to it, which may take days.
+fn has_expired(item: &Item) -> bool {
+    let expires: Option<i64> = as_number(item, EXPIRES);
+    expires.is_some_and(|expires| expires <= SystemClock.now().as_second())
+}
+
+fn told(item: &Item) -> Result<BTreeSet<Destination>, serde_json::Error> {
+    let told = as_text(item, TOLD).map(serde_json::from_str).transpose();
+    Ok(told?.unwrap_or_default())
 }
 
 #[async_trait]
 impl Outbox for DynamoRequests {
     /// Needs `dynamodb:Query`.
-    async fn waiting(&self, limit: u32) -> Result<Vec<BatchId>, StoreError> {
+    async fn waiting(
+        &self,
+        whom: &BTreeSet<Destination>,
+        limit: u32,
+    ) -> Result<Vec<Behind>, StoreError> {
         let limit = limit as usize;
-        let looks = (0..PARTITIONS).map(|partition| self.waiting_in(partition, limit));
+        let looks = (0..PARTITIONS).map(|partition| self.waiting_in(partition, whom, limit));
         let looks = stream::iter(looks.collect::<Vec<_>>()).buffered(AT_ONCE);
-        let found: Vec<Vec<BatchId>> = looks.try_collect().await?;
-        let mut found: Vec<BatchId> = found.into_iter().flatten().collect();
+        let found: Vec<Vec<Behind>> = looks.try_collect().await?;
+        let mut found: Vec<Behind> = found.into_iter().flatten().collect();
         // Batches are numbered in the order in which they came.
-        found.sort_unstable();
+        found.sort_unstable_by_key(|behind| behind.batch);
         found.truncate(limit);
         Ok(found)
     }
@@ -168,9 +211,11 @@ impl Outbox for DynamoRequests {
                 .send()
                 .await
                 .map_err(unavailable(ACTION))?;
-            for item in answer.items() {
-                found.push(waiting(item, batch)?);
-            }
+            let items = answer.items().iter().filter(|item| !has_expired(item));
+            found.extend(items.filter_map(|item| {
+                let waiting = waiting(item, batch);
+                waiting.inspect_err(|error| unreadable(batch, error)).ok()
+            }));
             start = answer.last_evaluated_key.filter(|key| !key.is_empty());
             if start.is_none() {
                 return Ok(found);
@@ -182,14 +227,14 @@ impl Outbox for DynamoRequests {
     async fn note(&self, waiting: &Waiting) -> Result<(), StoreError> {
         let names = serde_json::to_string(&waiting.told);
         let names = names.map_err(|error| malformed(waiting.news.request(), error.into()))?;
-        self.set(
-            waiting.batch,
-            &waiting.key,
-            TOLD,
-            text(names),
-            "note whom news was told to",
-        )
-        .await
+        // Not a waking: nobody has to look at it because of this.
+        let update = "SET #told = :value REMOVE #woken";
+        let call = self.update(waiting.batch, &waiting.key, update);
+        let call = call
+            .expression_attribute_names("#told", TOLD)
+            .expression_attribute_names("#woken", WOKEN)
+            .expression_attribute_values(":value", text(names));
+        done_if_there(call.send().await, "note whom news was told to")
     }
 
     /// Needs `dynamodb:DeleteItem`.
@@ -227,7 +272,11 @@ impl Outbox for DynamoRequests {
         match answer.items().first().and_then(|item| as_text(item, SK)) {
             Some(sort) => {
                 let now = text(SystemClock.now().to_string());
-                self.set(batch, sort, WOKEN, now, "wake a batch").await
+                let call = self.update(batch, sort, "SET #woken = :value");
+                let call = call
+                    .expression_attribute_names("#woken", WOKEN)
+                    .expression_attribute_values(":value", now);
+                done_if_there(call.send().await, "wake a batch")
             }
             None => Ok(()),
         }
@@ -235,39 +284,29 @@ impl Outbox for DynamoRequests {
 }
 
 impl DynamoRequests {
-    /// Sets an attribute of news that is still there.
-    async fn set(
-        &self,
-        batch: BatchId,
-        sort: &str,
-        name: &str,
-        value: AttributeValue,
-        action: &'static str,
-    ) -> Result<(), StoreError> {
-        let updated = self
-            .client
+    /// A change of news that is still there.
+    fn update(&self, batch: BatchId, sort: &str, update: &str) -> UpdateItemFluentBuilder {
+        self.client
             .update_item()
             .table_name(&self.table)
             .set_key(Some(key(partition(batch), sort)))
-            .update_expression("SET #name = :value")
+            .update_expression(update)
             .condition_expression("attribute_exists(pk)")
-            .expression_attribute_names("#name", name)
-            .expression_attribute_values(":value", value)
-            .send()
-            .await;
-        match updated {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let gone = error
-                    .as_service_error()
-                    .is_some_and(UpdateItemError::is_conditional_check_failed_exception);
-                if gone {
-                    Ok(())
-                } else {
-                    Err(unavailable(action)(error))
-                }
-            }
-        }
+    }
+}
+
+/// Whoever is too late has nothing to change.
+fn done_if_there(
+    updated: Result<UpdateItemOutput, SdkError<UpdateItemError>>,
+    action: &'static str,
+) -> Result<(), StoreError> {
+    let Err(error) = updated else { return Ok(()) };
+    let gone = error
+        .as_service_error()
+        .is_some_and(UpdateItemError::is_conditional_check_failed_exception);
+    match gone {
+        true => Ok(()),
+        false => Err(unavailable(action)(error)),
     }
 }
 
@@ -284,17 +323,25 @@ fn waiting(item: &Item, batch: BatchId) -> Result<Waiting, StoreError> {
             count: as_number(item, "count").unwrap_or(1),
         }),
     };
-    let told = as_text(item, TOLD).map(serde_json::from_str).transpose();
     Ok(Waiting {
         key: as_text(item, SK).unwrap_or_default().to_owned(),
         batch,
+        since: batch_of(item).map(|(_, since)| since).unwrap_or_default(),
         news,
-        told: told
-            .map_err(|error| malformed(id, error.into()))?
-            .unwrap_or_default(),
+        told: told(item).map_err(|error| malformed(id, error.into()))?,
     })
 }
 
 fn malformed(id: RequestId, source: RecordError) -> StoreError {
     StoreError::Malformed { id, source }
+}
+
+/// News that says nothing: it stays until its time is over.
+fn unreadable(batch: BatchId, error: &StoreError) {
+    error!(
+        event = "news_unreadable",
+        batch = batch.0,
+        error = chain(error),
+        "news is passed over"
+    );
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use iib_ports::{Clock as _, NEWS_DAYS, Outbox, StoreError, SystemClock, Waiting};
-use iib_request::{BatchId, News, Record, RecordError, RequestId, Siblings};
+use iib_ports::{Behind, Clock as _, NEWS_DAYS, Outbox, StoreError, SystemClock, Waiting, chain};
+use iib_request::{BatchId, Destination, News, Record, RecordError, RequestId, Siblings};
 use jiff::Timestamp;
 use rusqlite::{Transaction, params};
 use tokio::sync::Notify;
+use tracing::error;
 
 use super::{SqliteRequests, stored_text};
 
@@ -53,6 +54,7 @@ struct Row {
     count: Option<u64>,
     record: String,
     told: String,
+    written_at: i64,
 }
 
 /// Notes that a batch is there.
@@ -105,16 +107,35 @@ pub(super) fn note_changed(
 
 #[async_trait]
 impl Outbox for SqliteRequests {
-    async fn waiting(&self, limit: u32) -> Result<Vec<BatchId>, StoreError> {
+    async fn waiting(
+        &self,
+        whom: &BTreeSet<Destination>,
+        limit: u32,
+    ) -> Result<Vec<Behind>, StoreError> {
         let oldest = SystemClock.now().as_microsecond().saturating_sub(LIFE);
+        let whom = whom.clone();
         self.run("look for news", move |db| {
             db.prepare_cached("DELETE FROM outbox WHERE written_at < ?1")?
                 .execute([oldest])?;
-            db.prepare_cached(
-                "SELECT batch FROM outbox GROUP BY batch ORDER BY min(place) LIMIT ?1",
-            )?
-            .query_map([limit], |row| row.get(0).map(BatchId))?
-            .collect()
+            let mut rows =
+                db.prepare_cached("SELECT batch, written_at, told FROM outbox ORDER BY place")?;
+            let mut rows = rows.query([])?;
+            let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
+            while let Some(row) = rows.next()? {
+                let batch = row.get(0).map(BatchId)?;
+                // What cannot be read here is looked at there.
+                let told = serde_json::from_str(stored_text(row.get_ref(2)?));
+                let told: BTreeSet<Destination> = told.unwrap_or_default();
+                if whom.is_subset(&told) || !seen.insert(batch) {
+                    continue;
+                }
+                let since = Timestamp::from_microsecond(row.get(1)?).unwrap_or_default();
+                found.push(Behind { batch, since });
+                if found.len() >= limit as usize {
+                    break;
+                }
+            }
+            Ok(found)
         })
         .await
     }
@@ -123,7 +144,7 @@ impl Outbox for SqliteRequests {
         let rows: Vec<Row> = self
             .read("read the news", move |db| {
                 db.prepare_cached(
-                    "SELECT place, request, version, count, record, told FROM outbox
+                    "SELECT place, request, version, count, record, told, written_at FROM outbox
                      WHERE batch = ?1 ORDER BY place",
                 )?
                 .query_map([batch.0], |row| {
@@ -134,13 +155,17 @@ impl Outbox for SqliteRequests {
                         count: row.get(3)?,
                         record: stored_text(row.get_ref(4)?).to_owned(),
                         told: row.get(5)?,
+                        written_at: row.get(6)?,
                     })
                 })?
                 .collect()
             })
             .await?;
-        let waiting = |row: Row| row.waiting(batch);
-        rows.into_iter().map(waiting).collect()
+        let waiting = |row: Row| {
+            let waiting = row.waiting(batch);
+            waiting.inspect_err(|error| unreadable(batch, error)).ok()
+        };
+        Ok(rows.into_iter().filter_map(waiting).collect())
     }
 
     async fn note(&self, waiting: &Waiting) -> Result<(), StoreError> {
@@ -197,6 +222,7 @@ impl Row {
         Ok(Waiting {
             key: self.place.to_string(),
             batch,
+            since: Timestamp::from_microsecond(self.written_at).unwrap_or_default(),
             news,
             told: told.map_err(|error| malformed(id, error.into()))?,
         })
@@ -205,4 +231,14 @@ impl Row {
 
 fn malformed(id: RequestId, source: RecordError) -> StoreError {
     StoreError::Malformed { id, source }
+}
+
+/// News that says nothing: it stays until its time is over.
+fn unreadable(batch: BatchId, error: &StoreError) {
+    error!(
+        event = "news_unreadable",
+        batch = batch.0,
+        error = chain(error),
+        "news is passed over"
+    );
 }

@@ -3,6 +3,7 @@
 
 use iib_catalog::Mode;
 use iib_request::{ALL_INDEXES, ApiSettings, QueueOf, is_host};
+use url::{Host, Url};
 
 use super::origin::Faults;
 
@@ -11,6 +12,7 @@ pub(super) fn check(api: &ApiSettings, faults: &mut Faults) {
     faults.of_zero("api.max_bundles", api.max_bundles);
     faults.of_zero("api.max_batch", api.max_batch);
     check_proxies(api, faults);
+    check_issuer(api, faults);
     check_queues(api, faults);
     for name in api.hosts.iter().filter(|name| !is_host(name)) {
         let text = format!(
@@ -64,6 +66,43 @@ fn check_proxies(api: &ApiSettings, faults: &mut Faults) {
             faults.of_value(PROXIES, text);
         }
         (Some(_), false) | (None, true) => {}
+    }
+}
+
+/// An issuer without an audience would let in whoever has a token of it for something else.
+fn check_issuer(api: &ApiSettings, faults: &mut Faults) {
+    const ISSUER: &str = "api.jwt_issuer";
+    const AUDIENCES: &str = "api.jwt_audiences";
+    const CLAIMS: &str = "api.user_claims";
+    let is_loopback = |url: &Url| match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    if let Some(issuer) = &api.jwt_issuer {
+        let url = Url::parse(issuer).ok();
+        let is_safe = |url: &Url| match url.scheme() {
+            "https" => url.has_host(),
+            "http" => is_loopback(url),
+            _ => false,
+        };
+        if !url.as_ref().is_some_and(is_safe) {
+            let text = format!(
+                "`{issuer}` is no address of an issuer: write it as in its tokens, such as https://id.example.com"
+            );
+            faults.of_value(ISSUER, text);
+        } else if api.jwt_audiences.is_empty() {
+            let text = format!("it needs those whom its tokens are for: name them in {AUDIENCES}");
+            faults.of_value(ISSUER, text);
+        }
+    } else if !api.jwt_audiences.is_empty() {
+        let text = format!("they need the issuer of the tokens: {ISSUER}");
+        faults.of_value(AUDIENCES, text);
+    }
+    if api.user_claims.is_empty() {
+        let text = "it is empty: name a claim that says who the user is, such as `sub`".to_owned();
+        faults.of_value(CLAIMS, text);
     }
 }
 
@@ -122,6 +161,37 @@ mod tests {
             ),
             (NAME, r#"{"ann": 3}"#, Some("did not match")),
         ]);
+    }
+
+    #[test]
+    fn an_issuer_has_an_address_and_an_audience() {
+        const ISSUER: &str = "IIB_JWT_ISSUER";
+        assert_checked(&[
+            (
+                ISSUER,
+                "https://id.example.com",
+                Some("name them in api.jwt_audiences"),
+            ),
+            (
+                ISSUER,
+                "http://id.example.com",
+                Some("`http://id.example.com` is no address of an issuer"),
+            ),
+            (ISSUER, "id.example.com", Some("is no address of an issuer")),
+            (
+                "IIB_JWT_AUDIENCES",
+                "iib",
+                Some("they need the issuer of the tokens: api.jwt_issuer"),
+            ),
+            ("IIB_USER_CLAIMS", ",", Some("name a claim that says")),
+        ]);
+        for issuer in ["https://id.example.com/realms/a", "http://127.0.0.1:8080"] {
+            let both = [(ISSUER, issuer), ("IIB_JWT_AUDIENCES", "iib, other")];
+            let both = both.map(|(name, text)| (name.to_owned(), text.to_owned()));
+            let config = Config::load(None, &both.into()).unwrap();
+            assert_eq!(config.api.jwt_issuer.as_deref(), Some(issuer));
+            assert_eq!(config.api.jwt_audiences, ["iib", "other"]);
+        }
     }
 
     #[test]

@@ -1,0 +1,206 @@
+//! The issuer's keys: where they are, and how long they count.
+
+use std::error::Error;
+use std::time::Duration;
+
+use iib_ports::TokenError;
+use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
+use reqwest::redirect::Policy;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tracing::warn;
+use url::Url;
+
+/// Where an issuer says where its keys are (OpenID Connect Discovery 1.0, section 4).
+const DISCOVERY: &str = "/.well-known/openid-configuration";
+/// Age from which on keys are read again.
+const FRESH: Duration = Duration::from_secs(60 * 60);
+/// Age up to which they count while the issuer cannot be reached.
+const USABLE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long after reading keys, or trying to, that is not done again. A token may name any key, and whoever waits
+/// for an issuer that is down keeps others waiting.
+const PAUSE: Duration = Duration::from_secs(60);
+/// The same after a failure, while there are no keys at all.
+const SHORT_PAUSE: Duration = Duration::from_secs(5);
+/// Longest time for each of the two documents.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Largest document, bytes.
+const LARGEST: usize = 1024 * 1024;
+
+/// No issuer can be asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssuerError {
+    /// The address is none.
+    #[error(
+        "`{0}` is no address of an issuer: write it as in its tokens, such as https://id.example.com"
+    )]
+    Address(String),
+    /// The HTTP client cannot be set up.
+    #[error("no HTTP client can be set up")]
+    Http(#[from] reqwest::Error),
+}
+
+#[derive(Debug)]
+pub(crate) struct Keys {
+    issuer: String,
+    http: reqwest::Client,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    keys: Vec<Jwk>,
+    read_at: Option<Instant>,
+    tried_at: Option<Instant>,
+    /// Why they could not be read when that was tried last and failed.
+    failure: String,
+}
+
+impl Kept {
+    fn is_younger(&self, age: Duration, now: Instant) -> bool {
+        self.read_at.is_some_and(|read_at| now - read_at < age)
+    }
+
+    fn may_be_read(&self, now: Instant) -> bool {
+        let pause = match self.is_younger(USABLE, now) {
+            true => PAUSE,
+            false => SHORT_PAUSE,
+        };
+        self.tried_at.is_none_or(|tried_at| now - tried_at >= pause)
+    }
+
+    fn pick(&self, name: Option<&str>) -> Option<&Jwk> {
+        match (name, &self.keys[..]) {
+            (Some(name), keys) => keys
+                .iter()
+                .find(|key| key.common.key_id.as_deref() == Some(name)),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    jwks_uri: String,
+}
+
+#[derive(Deserialize)]
+struct KeySet {
+    /// Some may be of kinds that are not known here.
+    keys: Vec<Value>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("{0} is longer than {LARGEST} bytes")]
+    TooLong(Url),
+    #[error("{0} is not what it should be")]
+    NotJson(Url, #[source] serde_json::Error),
+    #[error("{0} says that it is {1}")]
+    OtherIssuer(Url, String),
+    #[error("its keys are at `{0}`, which is no address, or not as safe as its own")]
+    Place(String),
+}
+
+impl Keys {
+    pub(crate) fn new(issuer: &str, proxy: reqwest::Proxy) -> Result<Self, IssuerError> {
+        let url = Url::parse(issuer).ok();
+        let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let url = url.ok_or_else(|| IssuerError::Address(issuer.to_owned()))?;
+        let http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .redirect(Policy::limited(3))
+            .https_only(url.scheme() == "https")
+            .proxy(proxy)
+            .build()?;
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            http,
+            kept: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The key with this name, or the only one.
+    pub(crate) async fn find(&self, name: Option<&str>) -> Result<Option<Jwk>, TokenError> {
+        // Whoever comes while they are read waits for them, and reads none himself.
+        let mut kept = self.kept.lock().await;
+        let now = Instant::now();
+        let has = |kept: &Kept| kept.is_younger(FRESH, now) && kept.pick(name).is_some();
+        if !has(&kept) && kept.may_be_read(now) {
+            kept.tried_at = Some(now);
+            match self.read().await {
+                Ok(keys) => {
+                    kept.keys = keys;
+                    kept.read_at = Some(now);
+                }
+                Err(error) => {
+                    kept.failure = iib_ports::chain(&*error);
+                    warn!(
+                        event = "issuer_unreachable",
+                        issuer = self.issuer,
+                        error = kept.failure,
+                        "the issuer's keys cannot be read"
+                    );
+                }
+            }
+        }
+        match kept.is_younger(USABLE, now) {
+            true => Ok(kept.pick(name).cloned()),
+            false => Err(TokenError::NoKeys {
+                issuer: self.issuer.clone(),
+                source: kept.failure.clone().into(),
+            }),
+        }
+    }
+
+    async fn read(&self) -> Result<Vec<Jwk>, Box<dyn Error + Send + Sync>> {
+        let place = format!("{}{DISCOVERY}", self.issuer.trim_end_matches('/'));
+        let place = Url::parse(&place)?;
+        let found: Discovery = self.document(&place).await?;
+        if found.issuer != self.issuer {
+            return Err(Unusable::OtherIssuer(place, found.issuer).into());
+        }
+        let keys = Url::parse(&found.jwks_uri).ok();
+        let keys = keys.filter(|keys| keys.scheme() == "https" || keys.scheme() == place.scheme());
+        let keys = keys.ok_or(Unusable::Place(found.jwks_uri))?;
+        let set: KeySet = self.document(&keys).await?;
+        let known = |key| serde_json::from_value::<Jwk>(key).ok();
+        let keys = set.keys.into_iter().filter_map(known);
+        let signs = |key: &Jwk| {
+            let uses = key.common.public_key_use.as_ref();
+            uses.is_none_or(|uses| *uses == PublicKeyUse::Signature)
+        };
+        Ok(keys.filter(signs).collect())
+    }
+
+    async fn document<T: DeserializeOwned>(
+        &self,
+        place: &Url,
+    ) -> Result<T, Box<dyn Error + Send + Sync>> {
+        let mut answer = self
+            .http
+            .get(place.clone())
+            .send()
+            .await?
+            .error_for_status()?;
+        let mut text = Vec::new();
+        while let Some(chunk) = answer.chunk().await? {
+            text.extend_from_slice(&chunk);
+            if text.len() > LARGEST {
+                return Err(Unusable::TooLong(place.clone()).into());
+            }
+        }
+        let read = serde_json::from_slice(&text);
+        Ok(read.map_err(|source| Unusable::NotJson(place.clone(), source))?)
+    }
+}
