@@ -12,7 +12,7 @@ use futures::FutureExt;
 use iib_ports::{ArtifactKey, Backoff, Class, Classify, StoreError, chain};
 use iib_request::{
     Built, Claim, LeaseToken, Outcome, Plan, Record, RequestId, Stage, State, Task, Transition,
-    Update,
+    Update, gating_of,
 };
 use jiff::{SignedDuration, Timestamp};
 use tracing::{error, info, warn};
@@ -71,6 +71,11 @@ async fn work(
             let not_built = request.not_built();
             if !not_built.is_empty() {
                 return Err(InputError::not_built(&not_built).into());
+            }
+            let queue = job.record.queue.as_deref();
+            if gating_of(&job.deps.api.greenwave_config, queue, &request).is_some() {
+                let queue = queue.unwrap_or("default").to_owned();
+                return Err(InputError::GatingNotBuilt(queue).into());
             }
             let (plan, update) = flow.pin(job).await?;
             Ok(Finished {

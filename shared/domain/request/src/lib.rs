@@ -43,7 +43,10 @@ pub use patch::{Members, Patch};
 pub use payload::{LONGEST_IMAGE, Payload, ReadContext};
 pub use plan::{Built, BuiltLayer, IndexForm, IndexPlan, IndexToRead, PinnedBundle, Plan};
 pub use proxies::{NoNetwork, TrustedProxies};
-pub use queues::{ALL_INDEXES, QueueOf, UserQueues, queue_of};
+pub use queues::{
+    ALL_INDEXES, DEFAULT_QUEUE, GATED_SUBJECT, Gating, GatingByQueue, QueueOf, UserQueues,
+    gating_of, queue_of,
+};
 pub use record::{Record, RecordError, Siblings};
 pub use refusal::{Refusal, Rule};
 pub use scope::{Scope, ScopeError};

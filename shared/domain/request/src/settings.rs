@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BaseUrl, TrustedProxies, UserQueues};
+use crate::{BaseUrl, GatingByQueue, TrustedProxies, UserQueues};
 
 /// Binary images by scope (`prod`, `stage`, `dev`) and index version (`v4.6`).
 pub type BinaryImages = BTreeMap<String, BTreeMap<String, String>>;
@@ -50,6 +50,8 @@ pub struct ApiSettings {
     pub user_claims: Vec<String>,
     /// Queues of users.
     pub user_to_queue: UserQueues,
+    /// What bundles have to pass, by queue.
+    pub greenwave_config: GatingByQueue,
     /// Most requests of one user that may go on at once; 0: any number.
     pub max_live_requests: u32,
     /// Values `graph_update_mode` may have.
@@ -75,6 +77,7 @@ impl Default for ApiSettings {
             max_bundles: 500,
             max_batch: 500,
             user_to_queue: UserQueues::new(),
+            greenwave_config: GatingByQueue::new(),
             max_live_requests: 0,
             worker_usernames: Vec::new(),
             offer_logs: true,

@@ -19,6 +19,11 @@ pub enum InputError {
         "this version of the service cannot do the work of {0} requests yet: nothing was changed; send it to a service that can"
     )]
     KindNotBuilt(&'static str),
+    /// The bundles have to pass a gate that this version does not ask.
+    #[error(
+        "the bundles of requests in the {0} queue have to pass Greenwave (`api.greenwave_config`), which this version of the service cannot ask yet: nothing was changed"
+    )]
+    GatingNotBuilt(String),
     /// A text of the request is no pull spec.
     #[error("a pull spec in the request's \"{field}\" cannot be used")]
     PullSpec {
@@ -68,6 +73,7 @@ impl InputError {
             // They say it, or have the reference's text and no other.
             Self::NotBuilt(_)
             | Self::KindNotBuilt(_)
+            | Self::GatingNotBuilt(_)
             | Self::Arch(_)
             | Self::Scope(_)
             | Self::BinaryImage(_)

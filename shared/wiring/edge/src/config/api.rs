@@ -2,7 +2,7 @@
 //! ([`ApiSettings`]); `public_url` has a type that checks it.
 
 use iib_catalog::Mode;
-use iib_request::{ALL_INDEXES, ApiSettings, QueueOf, is_host};
+use iib_request::{ALL_INDEXES, ApiSettings, DEFAULT_QUEUE, GATED_SUBJECT, QueueOf, is_host};
 use url::{Host, Url};
 
 use super::origin::Faults;
@@ -14,6 +14,7 @@ pub(super) fn check(api: &ApiSettings, faults: &mut Faults) {
     check_proxies(api, faults);
     check_issuer(api, faults);
     check_queues(api, faults);
+    check_gating(api, faults);
     for name in api.hosts.iter().filter(|name| !is_host(name)) {
         let text = format!(
             "`{name}` is not a host or host:port: write what callers have in their `Host`, without scheme and path"
@@ -40,6 +41,32 @@ fn check_queues(api: &ApiSettings, faults: &mut Faults) {
         {
             let text = format!(
                 "`{user}` has queues by index, and none for others: name it under \"{ALL_INDEXES}\""
+            );
+            faults.of_value(PLACE, text);
+        }
+    }
+}
+
+/// Gates are of queues that users have, by one rule: which bundles are let in must not hang on an index.
+fn check_gating(api: &ApiSettings, faults: &mut Faults) {
+    const PLACE: &str = "api.greenwave_config";
+    let queues = api.user_to_queue.values();
+    let is_by_index = |queue: &&QueueOf| matches!(queue, QueueOf::ByIndex(_));
+    if !api.greenwave_config.is_empty() && queues.clone().any(|queue| is_by_index(&queue)) {
+        let text = "queues that bundles are gated by cannot be those of an index: give each user one queue in api.user_to_queue";
+        faults.of_value(PLACE, text.to_owned());
+        return;
+    }
+    let known: Vec<&str> = queues.flat_map(QueueOf::names).collect();
+    for (queue, gating) in &api.greenwave_config {
+        if queue != DEFAULT_QUEUE && !known.contains(&&**queue) {
+            let text = format!("the queue `{queue}` is nobody's in api.user_to_queue");
+            faults.of_value(PLACE, text);
+        }
+        if gating.subject_type != GATED_SUBJECT {
+            let text = format!(
+                "the queue `{queue}` has the subject_type `{}`: it has to be `{GATED_SUBJECT}`",
+                gating.subject_type
             );
             faults.of_value(PLACE, text);
         }
@@ -161,6 +188,50 @@ mod tests {
             ),
             (NAME, r#"{"ann": 3}"#, Some("did not match")),
         ]);
+    }
+
+    #[test]
+    fn gates_are_of_queues_that_are_there() {
+        const QUEUES: &str = "IIB_USER_TO_QUEUE";
+        const GATES: &str = "IIB_GREENWAVE_CONFIG";
+        let gate = |queue: &str, rest: &str| {
+            format!(r#"{{"{queue}": {{"decision_context": "c", "product_version": "p"{rest}}}}}"#)
+        };
+        const KOJI: &str = r#", "subject_type": "koji_build""#;
+        assert_checked(&[
+            (GATES, &gate("null", KOJI), None),
+            (
+                GATES,
+                &gate("a", KOJI),
+                Some("the queue `a` is nobody's in api.user_to_queue"),
+            ),
+            (
+                GATES,
+                &gate("null", r#", "subject_type": "image""#),
+                Some("it has to be `koji_build`"),
+            ),
+            (GATES, &gate("null", ""), Some("missing field")),
+            (
+                GATES,
+                &gate("null", r#", "subject_type": "koji_build", "x": 1"#),
+                Some("unknown field"),
+            ),
+        ]);
+        for (queues, said) in [
+            (r#"{"SERIAL:ann": "a"}"#, None),
+            (
+                r#"{"ann": {"all": "a"}}"#,
+                Some("cannot be those of an index"),
+            ),
+        ] {
+            let both = [(QUEUES, queues.to_owned()), (GATES, gate("a", KOJI))];
+            let both = both.map(|(name, text)| (name.to_owned(), text));
+            let loaded = Config::load(None, &both.into()).map_err(|error| error.to_string());
+            match said {
+                None => assert_eq!(loaded.unwrap().api.greenwave_config.len(), 1),
+                Some(said) => assert!(loaded.unwrap_err().contains(said)),
+            }
+        }
     }
 
     #[test]

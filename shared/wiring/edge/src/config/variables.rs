@@ -39,7 +39,7 @@ pub(super) const ALIASES: [(&str, &str); 2] = [
 
 /// Every setting has a variable, and a row here. Tests hold this against the defaults and the types.
 #[rustfmt::skip] // One line for each.
-pub(super) const VARIABLES: [Variable; 57] = [
+pub(super) const VARIABLES: [Variable; 58] = [
     row("IIB_DATA_FOLDER", "data_folder", Text),
     row("IIB_SCRATCH", "scratch", Text),
     row("IIB_LOGIN_DISABLED", "api.login_disabled", Flag),
@@ -48,6 +48,7 @@ pub(super) const VARIABLES: [Variable; 57] = [
     row("IIB_MAX_BUNDLES", "api.max_bundles", Number),
     row("IIB_MAX_BATCH", "api.max_batch", Number),
     row("IIB_USER_TO_QUEUE", "api.user_to_queue", Json),
+    row("IIB_GREENWAVE_CONFIG", "api.greenwave_config", Json),
     row("IIB_MAX_LIVE_REQUESTS", "api.max_live_requests", Number),
     row("IIB_WORKER_USERNAMES", "api.worker_usernames", List),
     row("IIB_TRUSTED_PROXIES", "api.trusted_proxies", List),
@@ -202,6 +203,9 @@ mod tests {
     fn each_row_sets_a_setting_that_takes_values_of_its_form() {
         let sample = |form: Form, place: &str| {
             form.read(match form {
+                Json if place == "api.greenwave_config" => {
+                    r#"{"null": {"decision_context": "c", "product_version": "p", "subject_type": "koji_build"}}"#
+                }
                 Json if place == "api.user_to_queue" => r#"{"ann": {"all": "a"}, "bob": "b"}"#,
                 List if place == "api.trusted_proxies" => "10.2.0.0/24",
                 Number => "1",
