@@ -14,7 +14,7 @@ infra/local/measured.json:
     function           whose time it is; with memory_megabytes, milliseconds (billed, warm),
                        init_milliseconds (billed when cold) and invocations (default 1)
     api_calls, read_units, write_units, s3_puts (PUT, LIST, parts), s3_gets, sqs_calls, kms_calls,
-    log_bytes          of each time (default 0)
+    bus_events, log_bytes          of each time (default 0)
     source             where the figures come from
   stored  bytes that one request leaves: table_bytes (for ever), bucket_bytes for bucket_days,
           registry_bytes for --registry-days
@@ -49,6 +49,7 @@ S3_MONTH = 0.023 / GIGABYTE
 SQS_CALL = 0.40 / MILLION
 KMS_CALL = 0.03 / 10_000
 KMS_KEY_MONTH = 1.00
+BUS_EVENT = 1.00 / MILLION  # EventBridge, for each 64 KB of an event
 LOG_BYTE = 0.50 / GIGABYTE
 LOG_MONTH = 0.03 / GIGABYTE
 ALARM_MONTH = 0.10
@@ -57,7 +58,7 @@ DASHBOARD_MONTH = 3.00
 REGISTRY_MONTH = 0.10 / GIGABYTE  # ECR
 
 # What template.yaml and shared/wiring/edge/src/gauges.rs have.
-ALARMS = 30
+ALARMS = 33
 METRICS = 9
 DISK_MEGABYTES = {"mutate": 4096}  # EphemeralStorageMegabytes; 512 of them are free
 LOG_RETENTION_DAYS = 30  # LogRetentionDays
@@ -67,7 +68,7 @@ DAYS = 30
 VOLUMES = {10: 1.0, 1_000: 0.3, 100_000: 0.02}
 
 SERVICES = [
-    "Lambda", "API Gateway", "DynamoDB", "S3", "SQS", "KMS", "CloudWatch logs", "CloudWatch alarms, metrics",
+    "Lambda", "API Gateway", "DynamoDB", "S3", "SQS", "EventBridge", "KMS", "CloudWatch logs", "CloudWatch alarms, metrics",
 ]
 REGISTRY = "Registry (ECR)"
 BEGIN, END = "<!-- cost.py: begin -->", "<!-- cost.py: end -->"
@@ -97,6 +98,7 @@ class Part:
     s3_gets: float = 0
     sqs_calls: float = 0
     kms_calls: float = 0
+    bus_events: float = 0
     log_bytes: float = 0
 
     def gigabyte_seconds(self, cold: float) -> float:
@@ -116,6 +118,7 @@ class Part:
             "DynamoDB": self.write_units * WRITE_UNIT + self.read_units * READ_UNIT,
             "S3": self.s3_puts * S3_PUT + self.s3_gets * S3_GET,
             "SQS": self.sqs_calls * SQS_CALL,
+            "EventBridge": self.bus_events * BUS_EVENT,
             "KMS": self.kms_calls * KMS_CALL,
             "CloudWatch logs": self.log_bytes * (LOG_BYTE + LOG_MONTH * LOG_RETENTION_DAYS / DAYS),
         }
@@ -215,6 +218,7 @@ def calls(figures: Figures) -> str:
         ("S3 PUT, LIST", lambda part: part.s3_puts),
         ("S3 GET", lambda part: part.s3_gets),
         ("SQS", lambda part: part.sqs_calls),
+        ("events", lambda part: part.bus_events),
         ("KMS", lambda part: part.kms_calls),
         ("log bytes", lambda part: part.log_bytes),
     ]

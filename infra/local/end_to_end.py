@@ -6,10 +6,12 @@ functions, the registry. Nothing of the service's own code is used. Arguments: t
 stack and, optionally, parts of names of the tests to run. The last line is `N passed, N failed`.
 """
 
+import base64
 import concurrent.futures
 import contextlib
 import datetime
 import hashlib
+import http.server
 import io
 import json
 import os
@@ -19,6 +21,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 import traceback
 import urllib.error
@@ -52,6 +55,17 @@ class Stack:
         self.s3, self.sqs, self.functions = client("s3"), client("sqs"), client("lambda")
         self.dynamodb, self.logs, self.events = client("dynamodb"), client("logs"), client("events")
         self.bucket, self.table = self.outputs["BucketName"], self.outputs["TableName"]
+
+    def beside(self, name: str, **parameters: str) -> "Stack":
+        """The API of another stack of the same template on the same emulator and registry."""
+        given = {"Registry": self.registry, "InsecureRegistries": self.registry} | parameters
+        given = [part for item in given.items() for part in ("--parameter", "=".join(item))]
+        deploy = [sys.executable, str(ROOT / "infra/local/deploy.py"), "--quiet", "--endpoint", self.endpoint]
+        outputs = run(*deploy, "--stack", name, "--packages", str(self.folder / "packages"), *given)
+        other = Stack(self.folder)
+        other.outputs = json.loads(outputs)
+        other.api = f"{self.endpoint}/_aws/execute-api/{other.outputs['ApiId']}/$default"
+        return other
 
     def call(self, method: str, path: str, body=None, headers=None):
         """One call of the API: status, headers and body, which is JSON or else text."""
@@ -362,6 +376,66 @@ def test_bad_calls_are_refused_and_make_no_request(stack: Stack):
     assert got == 415, got
     assert stack.call("GET", "/api/v1/builds")[2]["meta"]["total"] == before
     assert stack.call("GET", "/api/v1/healthcheck")[2] == {"status": "Health check OK"}
+
+
+def test_tokens_are_verified_by_intake_in_the_order_of_the_api(stack: Stack):
+    with tempfile.TemporaryDirectory() as folder, issuer(Path(folder)) as (address, token):
+        guarded = stack.beside("iib-tokens", JwtIssuer=address, JwtAudience="catalogs", UserClaims="email")
+        # Reading is for all, what is not there is not there for anybody, and bodies are looked at last.
+        for method, path, expected in [
+            ("GET", "builds", 200), ("POST", "builds/nothing", 404), ("PUT", "builds/add", 405), ("POST", "builds/add", 401),
+        ]:
+            status, headers, document = guarded.call(method, f"/api/v1/{path}", None if method == "GET" else b"{")
+            assert status == expected, (method, path, status, document)
+            assert status == 200 or list(document) == ["error"], document
+        assert headers["WWW-Authenticate"] == "Bearer", dict(headers)
+        body = {"bundles": [stack.example("lantern:v0.1.0")], "binary_image": stack.example("binary:v1"), "add_arches": ["amd64"]}
+        for claims, expected in [({"aud": "others"}, 401), ({"aud": "catalogs"}, 201)]:
+            given = token({"iss": address, "exp": int(time.time()) + 600, "email": "lea@example.com"} | claims)
+            status, headers, document = guarded.call(
+                "POST", "/api/v1/builds/add", body, {"Authorization": f"Bearer {given}"}
+            )
+            assert status == expected, (status, document)
+            if status == 401:
+                assert "it is for another audience" in headers["WWW-Authenticate"], dict(headers)
+        assert document["user"] == "lea@example.com", document
+
+
+@contextlib.contextmanager
+def issuer(folder: Path):
+    """An OpenID issuer on loopback: its address, and what signs claims."""
+    key = folder / "key.pem"
+    run("openssl", "genrsa", "-out", str(key), "2048")
+    modulus = run("openssl", "rsa", "-in", str(key), "-noout", "-modulus").strip().partition("=")[2]
+    encoded = lambda content: base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+    public = {"kty": "RSA", "kid": "k", "use": "sig", "alg": "RS256", "n": encoded(bytes.fromhex(modulus)), "e": "AQAB"}
+
+    class Issuer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            known = self.path == "/keys"
+            told = {"keys": [public]} if known else {"issuer": address, "jwks_uri": f"{address}/keys"}
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(told).encode())
+
+        def log_message(self, *_):
+            pass
+
+    def token(claims: dict) -> str:
+        parts = [encoded(json.dumps(part).encode()) for part in ({"alg": "RS256", "kid": "k"}, claims)]
+        text = ".".join(parts)
+        signed = subprocess.run(
+            ["openssl", "dgst", "-sha256", "-sign", str(key)], input=text.encode(), capture_output=True, check=True
+        )
+        return f"{text}.{encoded(signed.stdout)}"
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Issuer)
+    address = f"http://127.0.0.1:{server.server_address[1]}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield address, token
+    finally:
+        server.shutdown()
 
 
 def test_fifty_requests_at_once_get_dense_numbers_and_all_end(stack: Stack):

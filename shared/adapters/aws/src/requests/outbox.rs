@@ -24,8 +24,8 @@ use super::{DynamoRequests, unavailable};
 use crate::table::{EXPIRES, Item, SK, as_number, as_text, key, number, text};
 
 /// Partitions that news is spread over. Each takes a thousand write units a second, of which the news of a state
-/// takes two for each KB: some hundred states a second, if they are usual ones.
-const PARTITIONS: u64 = 16;
+/// takes two for each KB: some 250 states a second, if they are usual ones.
+const PARTITIONS: u64 = 64;
 /// Largest record that is kept with its news, bytes: with the largest, a partition still takes thirty a second.
 const KEPT: usize = 16 * 1024;
 /// Items that are removed, and partitions that are looked into, at the same time.
