@@ -40,7 +40,8 @@ pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
     }
     let open = config.api.login_disabled;
     let folder = config.data_folder.display().to_string();
-    // From here on a stop is one that was asked for, also while what waits is still looked through.
+    // From here on a stop is one that was asked for, also while what waits is still looked through: so signals are
+    // listened for before anything else.
     let mut stopped = std::pin::pin!(asked_to_stop());
     let starting = Service::start(ServiceOptions {
         config,
@@ -49,8 +50,9 @@ pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
         registry_login,
     });
     let mut service = tokio::select! {
-        service = starting => service?,
+        biased;
         () = &mut stopped => return Ok(Exit::Done),
+        service = starting => service?,
     };
     say::line(format_args!("api       http://{}/api/v1", service.api))?;
     let is_reached = |at: SocketAddr| !at.ip().to_canonical().is_loopback();

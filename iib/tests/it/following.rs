@@ -70,6 +70,41 @@ fn whoever_stops_waiting_is_told_how_to_go_on() {
 }
 
 #[test]
+fn a_service_that_is_stopped_while_it_starts_ends_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = [
+        "--listen",
+        "127.0.0.1:0",
+        "--registry-listen",
+        "127.0.0.1:0",
+    ];
+    let data = folder.path().join("data");
+    // At the first sign of life, and a little later each time: what it is doing then differs.
+    for turn in 0..10_u32 {
+        let mut service = iib(&["serve", "--data-folder", data.to_str().unwrap()])
+            .args(free)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let owner = data.join("owner.lock");
+        let own = service.id().to_string();
+        while std::fs::read_to_string(&owner).unwrap_or_default().trim() != own {
+            assert!(service.try_wait().unwrap().is_none(), "it ended by itself");
+            std::thread::yield_now();
+        }
+        for _ in 0..turn * 1000 {
+            std::thread::yield_now();
+        }
+        let asked = Command::new("kill").args(["-TERM", &own]).status();
+        assert!(asked.unwrap().success());
+        let ended = service.wait_with_output().unwrap();
+        let told = text(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(0), "{turn}: {told}");
+    }
+}
+
+#[test]
 fn a_request_that_is_not_there_is_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let server = crate::process::Server::start(folder.path(), "127.0.0.1:0", "127.0.0.1:0");

@@ -1,9 +1,13 @@
 //! What comes out: the same bytes from the same input, and the rules about bundles that are in
 //! the index already.
 
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
 use axum::http::Method;
 use iib_oci::{Digest, PullSpec};
-use iib_request::{AddRequest, Record, Scope, State};
+use iib_ports::{Created, Logs, NewBatch, Requests, StoreError};
+use iib_request::{AddRequest, Record, RequestId, Scope, State};
 use iib_testkit::Pull as _;
 use iib_testkit::scripted_registry::Answer;
 
@@ -238,5 +242,64 @@ async fn every_tag_names_the_same_list_and_the_record_says_which() {
         let spec = world.spec(&format!("iib-build:{tag}"));
         let manifest = world.deps.registry.pull(&spec).await.unwrap();
         assert_eq!(manifest.digest().as_str(), digest_of(&record), "{tag}");
+    }
+}
+
+/// A store that looks into the log of a request when it is to be seen that it has ended.
+struct LooksIntoLogs {
+    requests: Arc<dyn Requests>,
+    logs: Arc<dyn Logs>,
+    endings: Mutex<Vec<(String, Option<String>)>>,
+}
+
+#[async_trait]
+impl Requests for LooksIntoLogs {
+    async fn create(&self, new: NewBatch) -> Result<Created, StoreError> {
+        self.requests.create(new).await
+    }
+
+    async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
+        self.requests.get(id).await
+    }
+
+    async fn replace(&self, record: Record) -> Result<Record, StoreError> {
+        let last = record.history.last().unwrap();
+        let seen = self.endings.lock().unwrap().len();
+        if last.state.is_final() && seen == 0 {
+            let log = self.logs.read(record.id).await.unwrap();
+            let ending = (last.state_reason.clone(), log);
+            self.endings.lock().unwrap().push(ending);
+        }
+        self.requests.replace(record).await
+    }
+}
+
+#[tokio::test]
+async fn whoever_sees_that_a_request_has_ended_finds_its_log_whole() {
+    let world = World::new().await;
+    let good = world
+        .add(&world.push_bundle("lantern", "0.1.0").await)
+        .await;
+    let bad = AddRequest {
+        bundles: vec![world.spec("team/nothing:v1").to_string()],
+        ..good.clone()
+    };
+    for request in [good, bad] {
+        let mut world = world.beside();
+        let looks = Arc::new(LooksIntoLogs {
+            requests: world.deps.requests.clone(),
+            logs: world.deps.logs.clone(),
+            endings: Mutex::default(),
+        });
+        world.deps.requests = looks.clone();
+        world.run(request).await;
+        let endings = looks.endings.lock().unwrap();
+        let [(reason, Some(log))] = &endings[..] else {
+            panic!("{endings:?}");
+        };
+        assert!(
+            log.lines().last().unwrap().ends_with(reason),
+            "{reason}: {log}"
+        );
     }
 }
