@@ -245,7 +245,7 @@ impl Heard {
 #[async_trait]
 impl Announcer for Heard {
     fn destination(&self) -> Destination {
-        Destination::Broker
+        Destination::BrokerRequests
     }
 
     async fn reach(&self) -> Result<(), AnnounceError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use iib_ports::Secret;
 use iib_registry::Proxies;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
@@ -108,6 +108,8 @@ impl Client {
 /// The JSON document of an answer, or the error text in it.
 async fn document(answer: Response) -> anyhow::Result<Value> {
     let status = answer.status();
+    let of_token = answer.headers().get(WWW_AUTHENTICATE);
+    let of_token = of_token.and_then(|value| fault_of_token(value.to_str().ok()?));
     let text = answer.text().await?;
     let document: Value = serde_json::from_str(&text)
         .with_context(|| format!("the service answered {status} without a JSON document"))?;
@@ -122,7 +124,15 @@ async fn document(answer: Response) -> anyhow::Result<Value> {
     bail!(Refusal {
         status,
         said: said.to_owned(),
+        of_token,
     })
+}
+
+/// What a challenge says of the token (RFC 6750, section 3).
+fn fault_of_token(challenge: &str) -> Option<String> {
+    let (_, rest) = challenge.split_once("error_description=\"")?;
+    let (why, _) = rest.split_once('"')?;
+    Some(why.to_owned())
 }
 
 /// The service refused a call.
@@ -131,11 +141,24 @@ pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     /// Its words, about members of the call's document.
     pub(crate) said: String,
+    /// What is wrong with the token that it was shown.
+    pub(crate) of_token: Option<String>,
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { status, said } = self;
+        let Self {
+            status,
+            said,
+            of_token,
+        } = self;
+        // Of a token the service's own text says what browsers show.
+        if let Some(why) = of_token {
+            return write!(
+                f,
+                "the service refused the request ({status}): the token in IIB_TOKEN is not accepted: {why}"
+            );
+        }
         write!(f, "the service refused the request ({status}): {said}")?;
         match *status {
             StatusCode::UNAUTHORIZED => f.write_str("; put a token into IIB_TOKEN"),

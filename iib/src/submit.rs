@@ -55,9 +55,9 @@ async fn submit(
 /// A refusal in terms of the command: who uses flags has not written the members it is about.
 fn in_flags(error: anyhow::Error) -> anyhow::Error {
     match error.downcast::<Refusal>() {
-        Ok(Refusal { status, said }) => Refusal {
-            status,
-            said: with_flags(&said),
+        Ok(refusal) => Refusal {
+            said: with_flags(&refusal.said),
+            ..refusal
         }
         .into(),
         Err(other) => other,

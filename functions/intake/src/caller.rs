@@ -35,8 +35,8 @@ impl FromRequestParts<Api> for Caller {
         let user = match parts.extensions.get::<User>() {
             Some(User(name)) => Some(name.clone()),
             None => match named_by_proxy(parts, settings)? {
-                Some(name) => Some(name),
-                None => match named_by_token(parts, api).await? {
+                Some(name) if !name.is_empty() => Some(name),
+                _ => match named_by_token(parts, api).await? {
                     Some(name) => Some(name),
                     None => parts
                         .extensions
@@ -47,7 +47,10 @@ impl FromRequestParts<Api> for Caller {
         };
         let user = user.filter(|name| !name.is_empty());
         if user.as_ref().is_some_and(|name| name.len() > LONGEST) {
-            return Err(Problem::unauthorized());
+            return Err(match api.tokens {
+                Some(_) => Problem::bad_token("the name in it is longer than 512 bytes"),
+                None => Problem::unauthorized(),
+            });
         }
         if user.is_none() && !settings.login_disabled {
             return Err(match api.tokens {

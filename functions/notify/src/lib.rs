@@ -9,7 +9,7 @@ use iib_request::BatchId;
 use lambda_runtime::LambdaEvent;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use tracing::warn;
+use tracing::{debug, warn};
 
 /// Batches that are told of at the same time.
 const AT_ONCE: usize = 16;
@@ -123,12 +123,16 @@ pub async fn handle(
             continue;
         };
         told.waiting += 1;
-        warn!(
-            event = "news_waits",
-            batch = batch.0,
-            error = chain(&error),
-            "news waits"
-        );
+        // Why somebody cannot be told is said once, not for each batch.
+        match matches!(&error, NotifyError::Announce(error) if error.is_known) {
+            true => debug!(batch = batch.0, "news waits"),
+            false => warn!(
+                event = "news_waits",
+                batch = batch.0,
+                error = chain(&error),
+                "news waits"
+            ),
+        }
         let comes_again = matches!(error, NotifyError::Store(_)) && error.class() == Class::Retry;
         failed = failed.or(comes_again.then_some(error));
     }

@@ -103,6 +103,8 @@ pub trait Announcer: Send + Sync {
 pub struct AnnounceError {
     /// Who.
     pub destination: Destination,
+    /// Whether somebody has been told this a moment ago: nothing was tried since.
+    pub is_known: bool,
     /// What came back.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,

@@ -106,6 +106,11 @@ impl TestIssuer {
         *signing = forged;
     }
 
+    /// Has it tell of no keys at all.
+    pub fn lose_keys(&self) {
+        lock(&self.told).keys.clear();
+    }
+
     /// Whether it answers with an error.
     pub fn set_down(&self, is_down: bool) {
         lock(&self.told).is_down = is_down;

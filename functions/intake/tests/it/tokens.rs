@@ -72,7 +72,7 @@ async fn without_a_good_token_nobody_changes_anything_and_all_may_read() {
         (&["Negotiate abc"], "Bearer"),
         (
             &["Bearer x"],
-            r#"Bearer error="invalid_token", error_description="it is no JSON Web Token""#,
+            r#"Bearer error="invalid_token", error_description="it is no JSON Web Token, or signed in a way that is not known here""#,
         ),
         (
             &[&others],

@@ -69,6 +69,7 @@ impl Announcer for Somebody {
             false => Ok(()),
             true => Err(AnnounceError {
                 destination: self.destination,
+                is_known: false,
                 source: "away".into(),
             }),
         }
@@ -79,6 +80,7 @@ impl Announcer for Somebody {
         if self.refuses.load(Ordering::SeqCst) {
             return Err(AnnounceError {
                 destination: self.destination,
+                is_known: false,
                 source: "no".into(),
             });
         }
@@ -102,7 +104,7 @@ impl Service {
         let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
         let (bus, broker) = (
             Somebody::new(Destination::EventBus),
-            Somebody::new(Destination::Broker),
+            Somebody::new(Destination::BrokerRequests),
         );
         let deps = NotifyDeps {
             outbox: requests.clone(),
@@ -150,7 +152,7 @@ impl Service {
     }
 
     async fn waiting(&self) -> Vec<BatchId> {
-        let whom = BTreeSet::from([Destination::EventBus, Destination::Broker]);
+        let whom = BTreeSet::from([Destination::EventBus, Destination::BrokerRequests]);
         let behind = self.requests.waiting(&whom, 10).await.unwrap();
         behind.into_iter().map(|behind| behind.batch).collect()
     }

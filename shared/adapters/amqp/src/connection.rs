@@ -44,8 +44,6 @@ struct Refused(String);
 pub(crate) enum NotSent {
     /// It does not want it.
     Refused(Failed),
-    /// It does not take messages to this address, or the connection is gone.
-    NoLink(Failed),
     /// The connection is gone.
     Broken(Failed),
 }
@@ -94,7 +92,7 @@ impl Connection {
                 }
             }
         }
-        Err(failed.map_or_else(|| "there is no way to log in".into(), Into::into))
+        Err(failed.map_or_else(|| "there is no way to log in".into(), explained))
     }
 
     async fn open_as(
@@ -157,27 +155,60 @@ impl Connection {
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 
-    /// Sends a message, and waits until the broker has it.
+    /// Opens a link to this address, unless there is one.
+    pub(crate) async fn attach(&mut self, to: &str) -> Result<(), Failed> {
+        if let Entry::Vacant(none) = self.senders.entry(to.to_owned()) {
+            let attaching = Sender::attach(&mut self.session, to, to);
+            none.insert(tokio::select! {
+                attached = attaching => attached?,
+                ended = self.connection.on_close() => return Err(ending(ended)),
+            });
+        }
+        Ok(())
+    }
+
+    /// Sends a message over a link that is there, and waits until the broker has it.
     pub(crate) async fn send(
         &mut self,
         to: &str,
         message: Message<AmqpValue<String>>,
     ) -> Result<(), NotSent> {
-        let sender = match self.senders.entry(to.to_owned()) {
-            Entry::Occupied(there) => there.into_mut(),
-            Entry::Vacant(none) => {
-                let sender = Sender::attach(&mut self.session, to, to).await;
-                none.insert(sender.map_err(|error| NotSent::NoLink(error.into()))?)
-            }
+        let sender = self.senders.get_mut(to);
+        let sender = sender.ok_or_else(|| NotSent::Broken("the link is gone".into()))?;
+        // Nothing else says that the connection has ended while a confirmation is awaited.
+        let outcome = tokio::select! {
+            outcome = sender.send(message) => outcome.map_err(|error| NotSent::Broken(error.into()))?,
+            ended = self.connection.on_close() => return Err(NotSent::Broken(ending(ended))),
         };
-        let outcome = sender.send(message).await;
-        match outcome.map_err(|error| NotSent::Broken(error.into()))? {
+        match outcome {
             Outcome::Accepted(_) => {
                 self.used_at = Instant::now();
                 Ok(())
             }
             other => Err(NotSent::Refused(Refused(format!("{other:?}")).into())),
         }
+    }
+}
+
+fn ending(ended: Result<(), fe2o3_amqp::connection::Error>) -> Failed {
+    match ended {
+        Ok(()) => "the broker has closed it".into(),
+        Err(error) => error.into(),
+    }
+}
+
+/// What brokers do not say themselves.
+fn explained(error: OpenError) -> Failed {
+    match error {
+        OpenError::SaslError { code, .. } => {
+            format!("it does not let this user or certificate in (SASL: {code:?})").into()
+        }
+        OpenError::ProtocolHeaderMismatch(header) => format!(
+            "it does not speak AMQP 1.0, or not without another login; it began with `{}`",
+            header.escape_ascii()
+        )
+        .into(),
+        error => error.into(),
     }
 }
 

@@ -4,7 +4,9 @@ mod connection;
 mod message;
 mod settings;
 
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -35,56 +37,78 @@ pub struct Broker {
     line: Mutex<Line>,
 }
 
+/// Those who listen at one of a broker's two addresses.
+#[expect(missing_debug_implementations, reason = "it holds a login")]
+pub struct Listeners {
+    broker: Arc<Broker>,
+    destination: Destination,
+}
+
 #[derive(Default)]
 struct Line {
     open: Option<Connection>,
-    /// Until when it counts as out of reach.
-    down: Option<Instant>,
-    /// Failures since it last confirmed something or was connected to.
+    /// While it counts as out of reach.
+    pause: Pause,
+    /// While addresses count as not taken.
+    not_taken: BTreeMap<String, Pause>,
+    /// The place of the address that was connected to last.
+    last: usize,
+}
+
+/// A time in which something is not tried again.
+#[derive(Default)]
+struct Pause {
+    until: Option<Instant>,
+    /// Why.
+    reason: String,
+    /// Failures in a row.
     failures: u32,
 }
 
-impl Line {
-    /// The connection, if there is one that is likely to work.
-    fn working(&mut self) -> bool {
-        self.open = self.open.take().filter(|open| {
-            let works = !open.is_closed() && open.used_at.elapsed() < IDLE;
-            if !works {
-                open.abandon();
-            }
-            works
-        });
-        self.open.is_some()
-    }
-
-    /// Whatever it was, what the broker and we think of the connection may differ.
-    fn is_lost(&mut self) {
-        if let Some(open) = self.open.take() {
-            open.abandon();
+impl Pause {
+    fn check(&self) -> Result<(), Failure> {
+        match self.until.is_some_and(|until| Instant::now() < until) {
+            true => Err(Failure::Lately(self.reason.clone())),
+            false => Ok(()),
         }
     }
 
-    fn is_down(&mut self) {
-        self.is_lost();
+    fn begin(&mut self, why: &Failure) {
         let pause = PAUSE.saturating_mul(2_u32.saturating_pow(self.failures));
-        self.down = Some(Instant::now() + pause.min(LONGEST_PAUSE));
+        self.until = Some(Instant::now() + pause.min(LONGEST_PAUSE));
         self.failures = self.failures.saturating_add(1);
+        self.reason = iib_ports::chain(why);
+    }
+}
+
+impl Line {
+    /// Whether there is a connection that is likely to work.
+    fn works(&mut self) -> bool {
+        let works = |open: &Connection| !open.is_closed() && open.used_at.elapsed() < IDLE;
+        if !self.open.as_ref().is_some_and(works) {
+            self.hang_up();
+        }
+        self.open.is_some()
     }
 
-    fn is_well(&mut self) {
-        (self.down, self.failures) = (None, 0);
+    fn hang_up(&mut self) {
+        if let Some(open) = self.open.take() {
+            open.abandon();
+        }
     }
 }
 
 /// Why a broker was not told.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("it could not be reached a moment ago, and is called again soon")]
-    Down,
+    #[error("it is not tried again so soon; a moment ago: {0}")]
+    Lately(String),
     #[error("none of its addresses could be reached: {}", told(.0))]
     Unreachable(Vec<(String, Box<dyn Error + Send + Sync>)>),
     #[error("{to} did not confirm a message within {} seconds", limit.as_secs())]
     Late { to: String, limit: Duration },
+    #[error("{0} takes no messages")]
+    NoLink(String, #[source] Box<dyn Error + Send + Sync>),
     #[error("{0} did not take a message")]
     NotTaken(String, #[source] Box<dyn Error + Send + Sync>),
     #[error("the connection ended before {0} had a message")]
@@ -112,28 +136,43 @@ impl Broker {
         })
     }
 
-    /// Where messages about this go; nowhere, if the settings name no address.
-    fn address(&self, about: About) -> Option<&str> {
-        match about {
-            About::Request { .. } => self.settings.requests_to.as_deref(),
-            About::Batch => self.settings.batches_to.as_deref(),
+    /// Those who are told: one for each address that the settings name.
+    pub fn listeners(self) -> Vec<Listeners> {
+        let broker = Arc::new(self);
+        let both = [Destination::BrokerRequests, Destination::BrokerBatches];
+        let named = both.into_iter().filter(|to| broker.address(*to).is_some());
+        named
+            .map(|destination| Listeners {
+                broker: broker.clone(),
+                destination,
+            })
+            .collect()
+    }
+
+    /// Where messages for these listeners go; nowhere, if the settings name no address.
+    fn address(&self, listeners: Destination) -> Option<&str> {
+        match listeners {
+            Destination::BrokerRequests => self.settings.requests_to.as_deref(),
+            Destination::BrokerBatches => self.settings.batches_to.as_deref(),
+            Destination::EventBus | Destination::Topic => None,
         }
     }
 
     /// The connection, a new one if there is none. All addresses of the broker share the time for one.
     async fn connect<'a>(&self, line: &'a mut Line) -> Result<&'a mut Connection, Failure> {
-        if !line.working() {
-            if line.down.is_some_and(|until| Instant::now() < until) {
-                return Err(Failure::Down);
-            }
-            let urls = u32::try_from(self.settings.urls.len()).unwrap_or(u32::MAX);
-            let each = self.settings.timeout / urls.max(1);
+        if !line.works() {
+            line.pause.check()?;
+            let urls = &self.settings.urls;
+            let each = u32::try_from(urls.len()).unwrap_or(u32::MAX).max(1);
+            let each = self.settings.timeout / each;
             let mut failures = Vec::new();
-            for url in &self.settings.urls {
+            // The one that was there the last time comes first.
+            for place in (line.last..urls.len()).chain(0..line.last) {
+                let Some(url) = urls.get(place) else { continue };
                 let opening = Connection::open(url, &self.settings, self.tls.as_ref());
                 match timeout(each, opening).await {
                     Ok(Ok(open)) => {
-                        line.open = Some(open);
+                        (line.open, line.last) = (Some(open), place);
                         break;
                     }
                     Ok(Err(error)) => failures.push((url.to_string(), error)),
@@ -141,84 +180,129 @@ impl Broker {
                 }
             }
             if line.open.is_none() {
-                line.is_down();
-                return Err(Failure::Unreachable(failures));
+                let failure = Failure::Unreachable(failures);
+                line.pause.begin(&failure);
+                return Err(failure);
             }
         }
-        line.open.as_mut().ok_or(Failure::Down)
+        let Line { open, pause, .. } = line;
+        open.as_mut().ok_or(Failure::Lately(pause.reason.clone()))
     }
 
     async fn send(&self, line: &mut Line, message: &Message, to: &str) -> Result<(), Failure> {
+        self.attach(line, to).await?;
         let document = message::document(message, self.settings.durable);
         let open = self.connect(line).await?;
-        match timeout(self.settings.timeout, open.send(to, document)).await {
+        let sent = timeout(self.settings.timeout, open.send(to, document)).await;
+        let failure = match sent {
             Ok(Ok(())) => {
-                line.is_well();
-                Ok(())
+                line.pause = Pause::default();
+                return Ok(());
             }
             // It has answered: it works.
             Ok(Err(NotSent::Refused(error))) => {
-                line.is_well();
-                Err(Failure::NotTaken(to.to_owned(), error))
+                line.pause = Pause::default();
+                return Err(Failure::NotTaken(to.to_owned(), error));
             }
-            Ok(Err(NotSent::NoLink(error))) => {
-                line.is_lost();
-                Err(Failure::NotTaken(to.to_owned(), error))
-            }
-            Ok(Err(NotSent::Broken(error))) => {
-                line.is_lost();
-                Err(Failure::Broken(to.to_owned(), error))
-            }
+            Ok(Err(NotSent::Broken(error))) => Failure::Broken(to.to_owned(), error),
             Err(_) => {
-                line.is_down();
-                Err(Failure::Late {
-                    to: to.to_owned(),
-                    limit: self.settings.timeout,
-                })
+                let limit = self.settings.timeout;
+                let to = to.to_owned();
+                let failure = Failure::Late { to, limit };
+                line.pause.begin(&failure);
+                failure
             }
+        };
+        // Whatever it was, what the broker and we think of the connection may differ.
+        line.hang_up();
+        Err(failure)
+    }
+
+    /// Opens a link to an address, unless there is one.
+    async fn attach(&self, line: &mut Line, to: &str) -> Result<(), Failure> {
+        if let Some(pause) = line.not_taken.get(to) {
+            pause.check()?;
+        }
+        let open = self.connect(line).await?;
+        let failure = match timeout(self.settings.timeout, open.attach(to)).await {
+            Ok(Ok(())) => {
+                line.not_taken.remove(to);
+                return Ok(());
+            }
+            Ok(Err(error)) => Failure::NoLink(to.to_owned(), error),
+            Err(error) => Failure::NoLink(to.to_owned(), error.into()),
+        };
+        line.not_taken
+            .entry(to.to_owned())
+            .or_default()
+            .begin(&failure);
+        // Some brokers end what a link was asked for in.
+        line.hang_up();
+        Err(failure)
+    }
+}
+
+impl Listeners {
+    /// Where they listen, and the line to it.
+    fn address(&self) -> Option<&str> {
+        self.broker.address(self.destination)
+    }
+
+    fn failed(&self, source: Failure) -> AnnounceError {
+        AnnounceError {
+            destination: self.destination,
+            is_known: matches!(source, Failure::Lately(_)),
+            source: source.into(),
+        }
+    }
+
+    fn hears(&self, message: &Message) -> bool {
+        match (message.about, self.destination) {
+            (About::Request { .. }, to) => to == Destination::BrokerRequests,
+            (About::Batch, to) => to == Destination::BrokerBatches,
         }
     }
 }
 
 #[async_trait]
-impl Announcer for Broker {
+impl Announcer for Listeners {
     fn destination(&self) -> Destination {
-        Destination::Broker
+        self.destination
     }
 
     async fn reach(&self) -> Result<(), AnnounceError> {
-        let mut line = self.line.lock().await;
+        let Some(to) = self.address() else {
+            return Ok(());
+        };
+        let mut line = self.broker.line.lock().await;
         // Whoever asks comes once a minute. Nothing but a new connection says how it is now.
-        line.down = None;
-        line.is_lost();
-        self.connect(&mut line).await.map(drop).map_err(failed)
+        line.pause.until = None;
+        if let Some(pause) = line.not_taken.get_mut(to) {
+            pause.until = None;
+        }
+        line.hang_up();
+        let attached = self.broker.attach(&mut line, to).await;
+        attached.map_err(|failure| self.failed(failure))
     }
 
     async fn announce(&self, messages: &[Message]) -> Result<(), AnnounceError> {
-        let mut line = self.line.lock().await;
-        for message in messages {
-            let Some(to) = self.address(message.about) else {
-                continue;
-            };
+        let Some(to) = self.address() else {
+            return Ok(());
+        };
+        let mut line = self.broker.line.lock().await;
+        for message in messages.iter().filter(|message| self.hears(message)) {
             let was_open = line.open.is_some();
-            let mut sent = self.send(&mut line, message, to).await;
+            let mut sent = self.broker.send(&mut line, message, to).await;
             // An old connection may be one that the broker has given up long since.
             if let (Err(error @ Failure::Broken(..)), true) = (&sent, was_open) {
                 warn!(
                     error = iib_ports::chain(error),
                     "the broker is connected to anew"
                 );
-                sent = self.send(&mut line, message, to).await;
+                sent = self.broker.send(&mut line, message, to).await;
             }
-            sent.map_err(failed)?;
+            sent.map_err(|failure| self.failed(failure))?;
         }
         Ok(())
-    }
-}
-
-fn failed(source: Failure) -> AnnounceError {
-    AnnounceError {
-        destination: Destination::Broker,
-        source: source.into(),
     }
 }

@@ -65,6 +65,11 @@ pub enum BrokerInitError {
     /// One of two that go together is missing.
     #[error("the certificate for the message broker and its key go together: set both or none")]
     Half,
+    /// The login is none.
+    #[error(
+        "the file with the login for the message broker (messaging.login_file) has to have one line, `user:password`"
+    )]
+    Login,
     /// The certificates cannot be used.
     #[error("the certificates for the message broker cannot be used")]
     Tls(#[from] rustls::Error),

@@ -92,6 +92,7 @@ fn detail(message: &Message) -> String {
 fn failed(source: Box<dyn std::error::Error + Send + Sync>) -> AnnounceError {
     AnnounceError {
         destination: Destination::EventBus,
+        is_known: false,
         source,
     }
 }

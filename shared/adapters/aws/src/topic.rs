@@ -75,6 +75,7 @@ fn attribute(
 fn failed(source: Box<dyn std::error::Error + Send + Sync>) -> AnnounceError {
     AnnounceError {
         destination: Destination::Topic,
+        is_known: false,
         source,
     }
 }

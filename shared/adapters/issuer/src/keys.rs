@@ -1,6 +1,7 @@
 //! The issuer's keys: where they are, and how long they count.
 
 use std::error::Error;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use iib_ports::TokenError;
@@ -9,7 +10,6 @@ use reqwest::redirect::Policy;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::warn;
 use url::Url;
@@ -24,7 +24,7 @@ const USABLE: Duration = Duration::from_secs(24 * 60 * 60);
 /// for an issuer that is down keeps others waiting.
 const PAUSE: Duration = Duration::from_secs(60);
 /// The same after a failure, while there are no keys at all.
-const SHORT_PAUSE: Duration = Duration::from_secs(5);
+const SHORT_PAUSE: Duration = Duration::from_secs(10);
 /// Longest time for each of the two documents.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest document, bytes.
@@ -49,6 +49,8 @@ pub(crate) struct Keys {
     issuer: String,
     http: reqwest::Client,
     kept: Mutex<Kept>,
+    /// Held by whoever reads them.
+    reading: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -61,16 +63,22 @@ struct Kept {
 }
 
 impl Kept {
-    fn is_younger(&self, age: Duration, now: Instant) -> bool {
-        self.read_at.is_some_and(|read_at| now - read_at < age)
+    fn is_younger(&self, age: Duration) -> bool {
+        self.read_at.is_some_and(|read_at| read_at.elapsed() < age)
     }
 
-    fn may_be_read(&self, now: Instant) -> bool {
-        let pause = match self.is_younger(USABLE, now) {
+    /// The key, if it is known and need not be read again.
+    fn fresh(&self, name: Option<&str>) -> Option<Jwk> {
+        self.pick(name).filter(|_| self.is_younger(FRESH)).cloned()
+    }
+
+    fn may_be_read(&self) -> bool {
+        let pause = match self.is_younger(USABLE) {
             true => PAUSE,
             false => SHORT_PAUSE,
         };
-        self.tried_at.is_none_or(|tried_at| now - tried_at >= pause)
+        self.tried_at
+            .is_none_or(|tried_at| tried_at.elapsed() >= pause)
     }
 
     fn pick(&self, name: Option<&str>) -> Option<&Jwk> {
@@ -102,8 +110,10 @@ enum Unusable {
     TooLong(Url),
     #[error("{0} is not what it should be")]
     NotJson(Url, #[source] serde_json::Error),
-    #[error("{0} says that it is {1}")]
+    #[error("{0} says that it is {1}: set api.jwt_issuer to that, if it is meant")]
     OtherIssuer(Url, String),
+    #[error("{0} has no key that can be used")]
+    None(String),
     #[error("its keys are at `{0}`, which is no address, or not as safe as its own")]
     Place(String),
 }
@@ -123,6 +133,7 @@ impl Keys {
             issuer: issuer.to_owned(),
             http,
             kept: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
         })
     }
 
@@ -132,16 +143,23 @@ impl Keys {
 
     /// The key with this name, or the only one.
     pub(crate) async fn find(&self, name: Option<&str>) -> Result<Option<Jwk>, TokenError> {
-        // Whoever comes while they are read waits for them, and reads none himself.
-        let mut kept = self.kept.lock().await;
-        let now = Instant::now();
-        let has = |kept: &Kept| kept.is_younger(FRESH, now) && kept.pick(name).is_some();
-        if !has(&kept) && kept.may_be_read(now) {
-            kept.tried_at = Some(now);
-            match self.read().await {
+        if let Some(key) = self.kept().fresh(name) {
+            return Ok(Some(key));
+        }
+        // Whoever comes while they are read waits for them, and reads none himself. Whose key is known does not come
+        // here.
+        let reading = self.reading.lock().await;
+        if let Some(key) = self.kept().fresh(name) {
+            return Ok(Some(key));
+        }
+        if self.kept().may_be_read() {
+            let read = self.read().await;
+            let mut kept = self.kept();
+            kept.tried_at = Some(Instant::now());
+            match read {
                 Ok(keys) => {
                     kept.keys = keys;
-                    kept.read_at = Some(now);
+                    kept.read_at = kept.tried_at;
                 }
                 Err(error) => {
                     kept.failure = iib_ports::chain(&*error);
@@ -154,13 +172,20 @@ impl Keys {
                 }
             }
         }
-        match kept.is_younger(USABLE, now) {
+        drop(reading);
+        let kept = self.kept();
+        match kept.is_younger(USABLE) {
             true => Ok(kept.pick(name).cloned()),
             false => Err(TokenError::NoKeys {
                 issuer: self.issuer.clone(),
                 source: kept.failure.clone().into(),
             }),
         }
+    }
+
+    // It is changed by nothing that can panic halfway.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn read(&self) -> Result<Vec<Jwk>, Box<dyn Error + Send + Sync>> {
@@ -172,7 +197,7 @@ impl Keys {
         }
         let keys = Url::parse(&found.jwks_uri).ok();
         let keys = keys.filter(|keys| keys.scheme() == "https" || keys.scheme() == place.scheme());
-        let keys = keys.ok_or(Unusable::Place(found.jwks_uri))?;
+        let keys = keys.ok_or_else(|| Unusable::Place(found.jwks_uri.clone()))?;
         let set: KeySet = self.document(&keys).await?;
         let known = |key| serde_json::from_value::<Jwk>(key).ok();
         let keys = set.keys.into_iter().filter_map(known);
@@ -180,7 +205,11 @@ impl Keys {
             let uses = key.common.public_key_use.as_ref();
             uses.is_none_or(|uses| *uses == PublicKeyUse::Signature)
         };
-        Ok(keys.filter(signs).collect())
+        let keys: Vec<Jwk> = keys.filter(signs).collect();
+        match keys.is_empty() {
+            true => Err(Unusable::None(found.jwks_uri).into()),
+            false => Ok(keys),
+        }
     }
 
     async fn document<T: DeserializeOwned>(

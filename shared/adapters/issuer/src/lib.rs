@@ -83,7 +83,9 @@ impl Tokens for Issuer {
         if token.len() > LONGEST {
             return Err(refused(format!("it is longer than {LONGEST} bytes")));
         }
-        let header = decode_header(token).map_err(|_| refused("it is no JSON Web Token"))?;
+        let header = decode_header(token).map_err(|_| {
+            refused("it is no JSON Web Token, or signed in a way that is not known here")
+        })?;
         if !ALGORITHMS.contains(&header.alg) {
             return Err(refused("it is not signed with one of a pair of keys"));
         }
@@ -114,7 +116,9 @@ fn why(kind: &ErrorKind) -> &'static str {
         ErrorKind::ExpiredSignature => "it has expired",
         ErrorKind::ImmatureSignature => "it is not valid yet",
         ErrorKind::InvalidIssuer => "it is of another issuer",
-        ErrorKind::MissingRequiredClaim(claim) if claim == "exp" => "it never expires",
+        ErrorKind::MissingRequiredClaim(claim) if claim == "exp" => {
+            "it does not say when it expires, in seconds"
+        }
         ErrorKind::MissingRequiredClaim(_) => "it does not say whose it is",
         ErrorKind::InvalidAlgorithm | ErrorKind::InvalidKeyFormat => "its key is of another kind",
         _ => "it cannot be read",

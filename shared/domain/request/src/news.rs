@@ -65,8 +65,10 @@ pub enum Destination {
     EventBus,
     /// The topic of SNS.
     Topic,
-    /// The AMQP 1.0 broker.
-    Broker,
+    /// Those who listen for requests at the AMQP 1.0 broker.
+    BrokerRequests,
+    /// Those who listen for batches there. A broker may take messages for one of both only.
+    BrokerBatches,
 }
 
 impl fmt::Display for Destination {
@@ -74,7 +76,8 @@ impl fmt::Display for Destination {
         out.write_str(match self {
             Self::EventBus => "the event bus",
             Self::Topic => "the topic",
-            Self::Broker => "the message broker",
+            Self::BrokerRequests => "the message broker's address for requests",
+            Self::BrokerBatches => "the message broker's address for batches",
         })
     }
 }

@@ -140,7 +140,7 @@ async fn what_was_told_goes_and_whom_it_was_told_to_stays<S: Requests + Outbox>(
     store.note(&waiting[1]).await.unwrap();
     assert_eq!(store.of(new.batch).await.unwrap(), waiting);
     let whom = |names: &[Destination]| names.iter().copied().collect::<BTreeSet<_>>();
-    let broker = whom(&[Destination::EventBus, Destination::Broker]);
+    let broker = whom(&[Destination::EventBus, Destination::BrokerRequests]);
     let found = store.waiting(&broker, 10).await.unwrap();
     let since = waiting[0].since;
     assert_eq!(

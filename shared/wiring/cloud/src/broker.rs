@@ -4,21 +4,25 @@ use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use iib_amqp::{Broker, BrokerLogin, BrokerSettings, TlsFiles};
+use iib_amqp::{Broker, BrokerLogin, BrokerSettings, Listeners, TlsFiles};
 use iib_edge::Messaging;
 use iib_ports::{AnnounceError, Announcer, AuthDocument, Secret};
 use iib_request::{Destination, Message};
 use serde::Deserialize;
 use tokio::sync::Mutex;
+use tracing::warn;
 
 /// A broker whose certificates and login are read when it is first told something, and again when they
 /// have changed.
 pub(crate) struct SecretBroker {
     messaging: Messaging,
     secret: Option<Arc<dyn AuthDocument>>,
-    /// The broker, and the secret that it was made with.
-    made: Mutex<Option<(Option<Secret>, Arc<Broker>)>>,
+    /// Those who are told now.
+    made: Mutex<Option<Made>>,
 }
+
+/// Those who are told, and the secret with which.
+type Made = (Option<Secret>, Vec<Arc<Listeners>>);
 
 /// The text of the secret.
 #[derive(Default, Deserialize)]
@@ -40,26 +44,49 @@ impl SecretBroker {
         }
     }
 
-    async fn broker(&self) -> Result<Arc<Broker>, AnnounceError> {
-        let failed = |source| AnnounceError {
-            destination: Destination::Broker,
-            source,
+    /// Those who are told: one for each address that the settings name.
+    pub(crate) fn announcers(self) -> Vec<Arc<dyn Announcer>> {
+        let [requests, batches] = self.messaging.destinations();
+        let broker = Arc::new(self);
+        let listeners = |destination| -> Arc<dyn Announcer> {
+            Arc::new(SecretListeners {
+                broker: broker.clone(),
+                destination,
+            })
         };
+        let requests = requests.map(|_| listeners(Destination::BrokerRequests));
+        let batches = batches.map(|_| listeners(Destination::BrokerBatches));
+        requests.into_iter().chain(batches).collect()
+    }
+
+    async fn listeners(&self) -> Result<Vec<Arc<Listeners>>, Box<dyn Error + Send + Sync>> {
+        let mut made = self.made.lock().await;
         let secret = match &self.secret {
-            Some(secret) => Some(secret.read().await.map_err(failed)?),
+            Some(secret) => match (secret.read().await, &*made) {
+                (Ok(secret), _) => Some(secret),
+                // What was read before is likely to be right still.
+                (Err(error), Some((_, listeners))) => {
+                    let error = iib_ports::chain(&*error);
+                    warn!(
+                        error,
+                        "the secret of the message broker cannot be read anew"
+                    );
+                    return Ok(listeners.clone());
+                }
+                (Err(error), None) => return Err(error),
+            },
             None => None,
         };
-        let mut made = self.made.lock().await;
-        if let Some((with, broker)) = &*made
+        if let Some((with, listeners)) = &*made
             && with.as_ref().map(Secret::expose) == secret.as_ref().map(Secret::expose)
         {
-            return Ok(broker.clone());
+            return Ok(listeners.clone());
         }
-        let settings = self.settings(secret.as_ref()).map_err(failed)?;
-        let broker = Broker::new(settings).map_err(|error| failed(error.into()))?;
-        let broker = Arc::new(broker);
-        *made = Some((secret, broker.clone()));
-        Ok(broker)
+        let broker = Broker::new(self.settings(secret.as_ref())?)?;
+        let listeners = broker.listeners().into_iter();
+        let listeners: Vec<_> = listeners.map(Arc::new).collect();
+        *made = Some((secret, listeners.clone()));
+        Ok(listeners)
     }
 
     fn settings(
@@ -106,17 +133,40 @@ fn place(error: &serde_json::Error) -> String {
     )
 }
 
+/// Those who listen at one of its addresses.
+pub(crate) struct SecretListeners {
+    broker: Arc<SecretBroker>,
+    destination: Destination,
+}
+
+impl SecretListeners {
+    /// Those who listen there now.
+    async fn now(&self) -> Result<Arc<Listeners>, AnnounceError> {
+        let failed = |source| AnnounceError {
+            destination: self.destination,
+            is_known: false,
+            source,
+        };
+        let listeners = self.broker.listeners().await.map_err(failed)?;
+        let ours = listeners
+            .iter()
+            .find(|to| to.destination() == self.destination);
+        ours.cloned()
+            .ok_or_else(|| failed("it has no address".into()))
+    }
+}
+
 #[async_trait]
-impl Announcer for SecretBroker {
+impl Announcer for SecretListeners {
     fn destination(&self) -> Destination {
-        Destination::Broker
+        self.destination
     }
 
     async fn reach(&self) -> Result<(), AnnounceError> {
-        self.broker().await?.reach().await
+        self.now().await?.reach().await
     }
 
     async fn announce(&self, messages: &[Message]) -> Result<(), AnnounceError> {
-        self.broker().await?.announce(messages).await
+        self.now().await?.announce(messages).await
     }
 }

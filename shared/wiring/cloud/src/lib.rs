@@ -198,7 +198,7 @@ impl Cloud {
         if self.config.messaging.is_on() {
             let secret = self.secret(&aws.messaging_secret);
             let messaging = self.config.messaging.clone();
-            announcers.push(Arc::new(SecretBroker::new(messaging, secret)));
+            announcers.extend(SecretBroker::new(messaging, secret).announcers());
         }
         Ok(NotifyDeps {
             outbox: requests.clone(),

@@ -6,12 +6,19 @@ use std::sync::Arc;
 use iib_amqp::{Broker, BrokerInitError, BrokerLogin, BrokerSettings, TlsFiles};
 use iib_edge::Messaging;
 use iib_ports::{Announcer, Secret};
+use tracing::warn;
 
 /// Those whom the settings name: the broker, or nobody.
 pub(crate) fn announcers(
     messaging: &Messaging,
 ) -> Result<Vec<Arc<dyn Announcer>>, BrokerInitError> {
     if !messaging.is_on() {
+        let half = messaging.urls.is_empty() != (messaging.destinations() == [None, None]);
+        if half {
+            warn!(
+                "nobody is told of requests: messaging.urls and an address for requests or batches go together"
+            );
+        }
         return Ok(Vec::new());
     }
     let [requests_to, batches_to] = messaging.destinations();
@@ -26,9 +33,12 @@ pub(crate) fn announcers(
             certificate: bytes(&messaging.certificate)?,
             key: text(&messaging.key)?.map(Secret::new),
         },
-        login: text(&messaging.login_file)?.map(login),
+        login: text(&messaging.login_file)?.map(login).transpose()?,
     })?;
-    Ok(vec![Arc::new(broker)])
+    let listeners = broker.listeners().into_iter();
+    Ok(listeners
+        .map(|to| Arc::new(to) as Arc<dyn Announcer>)
+        .collect())
 }
 
 /// The content of a file that the settings name.
@@ -50,11 +60,14 @@ fn text(path: &Path) -> Result<Option<String>, BrokerInitError> {
 }
 
 /// `user:password`, perhaps with the end of a line.
-fn login(line: String) -> BrokerLogin {
+fn login(line: String) -> Result<BrokerLogin, BrokerInitError> {
     let line = line.trim_end_matches(['\n', '\r']);
-    let (user, password) = line.split_once(':').unwrap_or((line, ""));
-    BrokerLogin {
+    let (user, password) = line.split_once(':').ok_or(BrokerInitError::Login)?;
+    if user.is_empty() || password.is_empty() || line.contains(['\n', '\r', '\u{feff}']) {
+        return Err(BrokerInitError::Login);
+    }
+    Ok(BrokerLogin {
         user: user.to_owned(),
         password: Secret::new(password),
-    }
+    })
 }

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use fe2o3_amqp::types::messaging::{AmqpValue, Message as Document, MessageId};
 use fe2o3_amqp::types::primitives::SimpleValue;
-use iib_amqp::{Broker, BrokerLogin, BrokerSettings, TlsFiles};
-use iib_ports::{Announcer as _, Secret, chain};
-use iib_request::{About, BatchId, Message, RequestId, State};
+use iib_amqp::{Broker, BrokerInitError, BrokerLogin, BrokerSettings, Listeners, TlsFiles};
+use iib_ports::{AnnounceError, Announcer as _, Secret, chain};
+use iib_request::{About, BatchId, Destination, Message, RequestId, State};
 use iib_testkit::rabbitmq::{BrokerCertificates, Listener, RabbitMq};
 use jiff::Timestamp;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -35,6 +35,29 @@ fn settings(urls: &[String]) -> BrokerSettings {
             user: "guest".to_owned(),
             password: Secret::new("guest"),
         }),
+    }
+}
+
+/// Both kinds of listeners of a broker.
+struct Told(Vec<Listeners>);
+
+fn told(settings: BrokerSettings) -> Result<Told, BrokerInitError> {
+    Broker::new(settings).map(|broker| Told(broker.listeners()))
+}
+
+impl Told {
+    async fn announce(&self, messages: &[Message]) -> Result<(), AnnounceError> {
+        for listeners in &self.0 {
+            listeners.announce(messages).await?;
+        }
+        Ok(())
+    }
+
+    async fn reach(&self) -> Result<(), AnnounceError> {
+        for listeners in &self.0 {
+            listeners.reach().await?;
+        }
+        Ok(())
     }
 }
 
@@ -82,7 +105,7 @@ async fn messages_arrive_in_order_as_the_reference_sends_them() {
         Listener::at(&rabbit, BUILDS).await,
         Listener::at(&rabbit, BATCHES).await,
     );
-    let broker = Broker::new(settings(&[format!("amqp://{}", rabbit.address())])).unwrap();
+    let broker = told(settings(&[format!("amqp://{}", rabbit.address())])).unwrap();
     broker.reach().await.unwrap();
     let mut messages = vec![of_request(1, State::InProgress), of_batch()];
     messages.extend((2..200).map(|version| of_request(version, State::InProgress)));
@@ -136,7 +159,7 @@ async fn a_broker_that_was_away_is_told_again_and_only_what_has_an_address() {
         format!("amqp://{nobody}"),
         format!("amqp://{}", rabbit.address()),
     ];
-    let broker = Broker::new(BrokerSettings {
+    let broker = told(BrokerSettings {
         batches_to: None,
         ..settings(&urls)
     });
@@ -152,7 +175,7 @@ async fn a_broker_that_was_away_is_told_again_and_only_what_has_an_address() {
         .unwrap_err();
     let told = chain(&failed);
     assert!(
-        told.contains("the message broker could not be told"),
+        told.contains("the message broker's address for requests could not be told"),
         "{told}"
     );
     // What has no address is not sent, so nobody has to be reached for it.
@@ -163,7 +186,7 @@ async fn a_broker_that_was_away_is_told_again_and_only_what_has_an_address() {
         .await
         .unwrap_err();
     assert!(
-        chain(&failed).contains("a moment ago"),
+        chain(&failed).contains("not tried again so soon"),
         "{}",
         chain(&failed)
     );
@@ -190,7 +213,7 @@ async fn a_broker_that_was_away_is_told_again_and_only_what_has_an_address() {
 #[ignore = "needs rabbitmq-server"]
 async fn an_address_that_the_broker_does_not_take_is_told() {
     let rabbit = RabbitMq::start().await;
-    let broker = Broker::new(BrokerSettings {
+    let broker = told(BrokerSettings {
         requests_to: Some("/no/such".to_owned()),
         ..settings(&[format!("amqp://{}", rabbit.address())])
     });
@@ -199,7 +222,73 @@ async fn an_address_that_the_broker_does_not_take_is_told() {
         .announce(&[of_request(1, State::InProgress)])
         .await;
     let told = chain(&failed.unwrap_err());
-    assert!(told.contains("/no/such did not take a message"), "{told}");
+    assert!(told.contains("/no/such takes no messages"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs rabbitmq-server"]
+async fn who_listens_elsewhere_hears_all_of_it_once_when_one_address_is_refused() {
+    let rabbit = RabbitMq::start().await;
+    let mut builds = Listener::at(&rabbit, BUILDS).await;
+    let broker = Broker::new(BrokerSettings {
+        batches_to: Some("/no/such".to_owned()),
+        ..settings(&[format!("amqp://{}", rabbit.address())])
+    });
+    let listeners = broker.unwrap().listeners();
+    let [requests, batches] = &listeners[..] else {
+        panic!("{}", listeners.len());
+    };
+    assert_eq!(
+        (requests.destination(), batches.destination()),
+        (Destination::BrokerRequests, Destination::BrokerBatches)
+    );
+    for version in 1..=3 {
+        let messages = [of_request(version, State::InProgress), of_batch()];
+        let (requests, batches) =
+            tokio::join!(requests.announce(&messages), batches.announce(&messages));
+        requests.unwrap();
+        let failed = batches.unwrap_err();
+        // It is asked once, and not again for each message.
+        assert_eq!(failed.is_known, version > 1, "{}", chain(&failed));
+        assert!(chain(&failed).contains("/no/such takes no messages"));
+        assert_eq!(body(&builds.next().await)["version"], version);
+    }
+    requests.reach().await.unwrap();
+    let failed = batches.reach().await.unwrap_err();
+    assert!(!failed.is_known, "{}", chain(&failed));
+}
+
+#[tokio::test]
+async fn who_says_nothing_or_hangs_up_is_told_so() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    // It takes each connection, and keeps the first one open.
+    let serving = tokio::spawn(async move {
+        let kept = listener.accept().await;
+        while let Ok((mut other, _)) = listener.accept().await {
+            tokio::io::AsyncWriteExt::write_all(&mut other, b"AMQP\0\0\x09\x01")
+                .await
+                .unwrap();
+        }
+        drop(kept);
+    });
+    let broker = told(BrokerSettings {
+        timeout: Duration::from_millis(300),
+        ..settings(&[format!("amqp://{at}")])
+    })
+    .unwrap();
+    let message = [of_request(1, State::InProgress)];
+    let failed = broker.announce(&message).await.unwrap_err();
+    assert!(chain(&failed).contains("deadline"), "{}", chain(&failed));
+    let failed = broker.announce(&message).await.unwrap_err();
+    assert!(failed.is_known && chain(&failed).contains("not tried again so soon"));
+    let failed = broker.reach().await.unwrap_err();
+    assert!(
+        chain(&failed).contains("it does not speak AMQP 1.0"),
+        "{}",
+        chain(&failed)
+    );
+    serving.abort();
 }
 
 /// Certificates of an authority of our own.
@@ -274,16 +363,12 @@ async fn over_tls_only_those_are_told_who_are_trusted() {
         ..settings(std::slice::from_ref(&url))
     };
     let message = [of_request(1, State::InProgress)];
-    Broker::new(good())
-        .unwrap()
-        .announce(&message)
-        .await
-        .unwrap();
+    told(good()).unwrap().announce(&message).await.unwrap();
     let with_user = BrokerSettings {
         tls: tls.clone(),
         ..settings(std::slice::from_ref(&url))
     };
-    let with_user = Broker::new(with_user).unwrap();
+    let with_user = told(with_user).unwrap();
     with_user.announce(&message).await.unwrap();
     // Somebody whom the broker does not know, nobody, and a broker whom we do not know.
     let other = Certificates::new();
@@ -307,7 +392,7 @@ async fn over_tls_only_those_are_told_who_are_trusted() {
         ("nobody", nobody),
         ("stranger", stranger),
     ] {
-        let broker = Broker::new(BrokerSettings { tls, ..good() }).unwrap();
+        let broker = told(BrokerSettings { tls, ..good() }).unwrap();
         let failed = broker.announce(&message).await;
         let told = chain(&failed.expect_err(who));
         assert!(told.contains(&url), "{who}: {told}");
@@ -355,7 +440,7 @@ fn certificates_that_are_none_are_told_at_the_start() {
             "the certificate for the message broker",
         ),
     ] {
-        let failed = Broker::new(BrokerSettings {
+        let failed = told(BrokerSettings {
             tls,
             ..settings(&url)
         });

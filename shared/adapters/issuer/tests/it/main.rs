@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use iib_issuer::{Issuer, IssuerError};
@@ -59,7 +61,10 @@ async fn what_is_wrong_with_a_token_is_said_without_it() {
     let now = now();
     let cases: [(Value, &str); 8] = [
         (json!({"exp": now - 120}), "it has expired"),
-        (json!({"exp": null}), "it never expires"),
+        (
+            json!({"exp": null}),
+            "it does not say when it expires, in seconds",
+        ),
         (json!({"nbf": now + 120}), "it is not valid yet"),
         (
             json!({"iss": "https://other.example"}),
@@ -96,13 +101,22 @@ async fn what_is_wrong_with_a_token_is_said_without_it() {
             format!("{header}.e30.{signature}"),
             "its signature is wrong",
         ),
-        (none.to_owned(), "it is no JSON Web Token"),
+        (
+            none.to_owned(),
+            "it is no JSON Web Token, or signed in a way that is not known here",
+        ),
         (
             secret.to_owned(),
             "it is not signed with one of a pair of keys",
         ),
-        (String::new(), "it is no JSON Web Token"),
-        ("a.b.c".to_owned(), "it is no JSON Web Token"),
+        (
+            String::new(),
+            "it is no JSON Web Token, or signed in a way that is not known here",
+        ),
+        (
+            "a.b.c".to_owned(),
+            "it is no JSON Web Token, or signed in a way that is not known here",
+        ),
         ("x".repeat(20_000), "it is longer than 16384 bytes"),
     ] {
         let said = refusal(&verifier, &token).await;
@@ -156,7 +170,7 @@ async fn keys_outlast_an_issuer_that_is_down_and_are_read_again() {
     issuer.set_down(false);
     let error = verifier.claims(&token).await.unwrap_err();
     assert!(iib_ports::chain(&error).contains("503"), "{error}");
-    pass(Duration::from_secs(6)).await;
+    pass(Duration::from_secs(11)).await;
     verifier.claims(&token).await.unwrap();
     // Down again: for a day what it said last counts.
     issuer.set_down(true);
@@ -184,6 +198,47 @@ async fn an_issuer_is_what_it_says_it_is() {
         let made = Issuer::new(address, ["iib".to_owned()], none());
         assert!(matches!(made, Err(IssuerError::Address(_))), "{address}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_an_issuer_that_hangs_waits_for_one_attempt() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = asked.clone();
+    let hanging = tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((call, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            kept.push(call);
+        }
+    });
+    let other = TestIssuer::start().await;
+    let token = other.token("iib", json!({"iss": address}));
+    let verifier = Issuer::new(&address, ["iib".to_owned()], none()).unwrap();
+    let waiting = (0..20).map(|_| verifier.claims(&token));
+    for result in futures::future::join_all(waiting).await {
+        let error = result.unwrap_err();
+        assert!(matches!(error, TokenError::NoKeys { .. }), "{error}");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    hanging.abort();
+}
+
+#[tokio::test]
+async fn keys_that_are_known_are_used_while_others_are_looked_for() {
+    let issuer = TestIssuer::start().await;
+    let verifier = believing(&issuer);
+    let token = issuer.token("iib", json!({}));
+    verifier.claims(&token).await.unwrap();
+    // An issuer that has lost its keys for a moment has not lost those that are known.
+    issuer.change_key("second");
+    let unknown = issuer.token("iib", json!({}));
+    issuer.lose_keys();
+    pass(Duration::from_secs(61)).await;
+    assert!(refusal(&verifier, &unknown).await.contains("no such key"));
+    assert_eq!(issuer.reads(), 2);
+    verifier.claims(&token).await.unwrap();
 }
 
 /// Lets this much time pass for the verifier; connections need the real clock.

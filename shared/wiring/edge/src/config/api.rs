@@ -73,6 +73,9 @@ fn check_gating(api: &ApiSettings, faults: &mut Faults) {
     }
 }
 
+/// Headers in which clients send secrets.
+const SECRET_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
+
 /// A header without anybody to take it from is a login that nobody can pass, and the other way round.
 fn check_proxies(api: &ApiSettings, faults: &mut Faults) {
     const HEADER: &str = "api.trusted_user_header";
@@ -81,6 +84,16 @@ fn check_proxies(api: &ApiSettings, faults: &mut Faults) {
     match (&api.trusted_user_header, api.trusted_proxies.is_empty()) {
         (Some(header), _) if header.is_empty() || !header.bytes().all(is_part) => {
             let text = format!("`{header}` is no name of a header: write it as X-Remote-User");
+            faults.of_value(HEADER, text);
+        }
+        (Some(header), _)
+            if SECRET_HEADERS
+                .iter()
+                .any(|s| header.eq_ignore_ascii_case(s)) =>
+        {
+            let text = format!(
+                "`{header}` has what clients log in with, which must not become a name: let the proxy set a header of its own"
+            );
             faults.of_value(HEADER, text);
         }
         (Some(_), true) => {
@@ -109,11 +122,16 @@ fn check_issuer(api: &ApiSettings, faults: &mut Faults) {
     };
     if let Some(issuer) = &api.jwt_issuer {
         let url = Url::parse(issuer).ok();
-        let is_safe = |url: &Url| match url.scheme() {
-            "https" => url.has_host(),
-            "http" => is_loopback(url),
-            _ => false,
+        let is_bare = |url: &Url| {
+            let has_login = !url.username().is_empty() || url.password().is_some();
+            let is_document = url.path().contains("/.well-known/");
+            url.query().is_none() && url.fragment().is_none() && !has_login && !is_document
         };
+        let is_safe = |url: &Url| match url.scheme() {
+            "https" => url.has_host() && is_bare(url),
+            "http" => is_loopback(url) && is_bare(url),
+            _ => false,
+        } && issuer.trim() == issuer;
         if !url.as_ref().is_some_and(is_safe) {
             let text = format!(
                 "`{issuer}` is no address of an issuer: write it as in its tokens, such as https://id.example.com"
@@ -250,6 +268,11 @@ mod tests {
             ),
             (ISSUER, "id.example.com", Some("is no address of an issuer")),
             (
+                ISSUER,
+                "https://id.example.com/.well-known/openid-configuration",
+                Some("is no address of an issuer"),
+            ),
+            (
                 "IIB_JWT_AUDIENCES",
                 "iib",
                 Some("they need the issuer of the tokens: api.jwt_issuer"),
@@ -279,6 +302,11 @@ mod tests {
                 HEADER,
                 "X Remote",
                 Some("`X Remote` is no name of a header"),
+            ),
+            (
+                HEADER,
+                "Authorization",
+                Some("which must not become a name"),
             ),
             (
                 PROXIES,

@@ -1,5 +1,6 @@
 //! Whom the service tells of requests, besides those who ask.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -75,6 +76,27 @@ pub(super) fn check(messaging: &Messaging, faults: &mut Faults) {
             faults.of_value("messaging.urls", fault);
         }
     }
+    let is_set = |path: &PathBuf| !path.as_os_str().is_empty();
+    // Of schemes that it does not know the URL says nothing about addresses.
+    let inside = |url: &Url| {
+        let host = url.host_str().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let address: Option<IpAddr> = host.parse().ok();
+        address.map_or(host == "localhost", |address| address.is_loopback())
+    };
+    let brokers = messaging.brokers();
+    let open = brokers
+        .iter()
+        .find(|url| url.scheme() == "amqp" && !inside(url));
+    if let Some(url) = open.filter(|_| is_set(&messaging.login_file)) {
+        let text = format!("`{url}` would get the password in clear: use amqps");
+        faults.of_value("messaging.urls", text);
+    }
+    let is_plain = !brokers.is_empty() && brokers.iter().all(|url| url.scheme() == "amqp");
+    if is_plain && (is_set(&messaging.ca) || is_set(&messaging.certificate)) {
+        let text = "certificates are for amqps, and all brokers are spoken to without TLS: use amqps in messaging.urls, or set no certificates";
+        faults.of_value("messaging.urls", text.to_owned());
+    }
     if messaging.certificate.as_os_str().is_empty() != messaging.key.as_os_str().is_empty() {
         let text = "a certificate and its key go together: set both or none";
         faults.of_value("messaging.certificate", text);
@@ -91,6 +113,8 @@ pub(super) fn check(messaging: &Messaging, faults: &mut Faults) {
     ] {
         if address.chars().any(char::is_control) {
             faults.of_value(place, "has a control character in it");
+        } else if address.trim() != address {
+            faults.of_value(place, "has spaces around it");
         }
     }
 }
@@ -109,6 +133,7 @@ fn fault_of(text: &str) -> Option<String> {
     let is_good = matches!(url.scheme(), "amqp" | "amqps")
         && url.host_str().is_some_and(|host| !host.is_empty())
         && is_plain
+        && url.port() != Some(0)
         && url.query().is_none()
         && url.fragment().is_none();
     (!is_good).then(|| format!("`{text}` is no address of a broker: {FORM}"))
@@ -174,6 +199,24 @@ mod tests {
                 Some("control character"),
             ),
         ]);
+    }
+
+    #[test]
+    fn passwords_and_certificates_need_tls() {
+        let load = |set: &[(&str, &str)]| Config::load(None, &vars(set)).map_err(|e| e.to_string());
+        let file = |name| (name, "/etc/iib/file");
+        let (urls, login) = ("IIB_MESSAGING_URLS", file("IIB_MESSAGING_LOGIN_FILE"));
+        let plain = (urls, "amqps://b.example, amqp://c.example");
+        let said = load(&[plain, login]).unwrap_err();
+        assert!(
+            said.contains("`amqp://c.example` would get the password"),
+            "{said}"
+        );
+        load(&[(urls, "amqp://127.0.0.1:5672"), login]).unwrap();
+        let ca = file("IIB_MESSAGING_CA");
+        let said = load(&[(urls, "amqp://127.0.0.1:5672"), ca]).unwrap_err();
+        assert!(said.contains("certificates are for amqps"), "{said}");
+        load(&[plain, ca]).unwrap();
     }
 
     #[test]
