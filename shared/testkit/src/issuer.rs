@@ -12,7 +12,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use jiff::Timestamp;
+use iib_ports::{Clock as _, SystemClock};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Map, Value, json};
@@ -130,9 +130,9 @@ impl TestIssuer {
     ///
     /// # Panics
     /// If it cannot be signed.
-    pub fn token(&self, audience: &str, claims: Value) -> String {
+    pub fn token(&self, audience: &str, claims: &Value) -> String {
         let signing = lock(&self.signing);
-        let now = Timestamp::now().as_second();
+        let now = SystemClock.now().as_second();
         let mut all = json!({
             "iss": self.address,
             "aud": audience,

@@ -27,6 +27,7 @@ mod routing;
 mod service;
 #[cfg(test)]
 mod store;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod uploads;

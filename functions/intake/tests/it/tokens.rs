@@ -43,7 +43,7 @@ async fn a_token_names_the_user() {
         (json!({"sub": "1", "cognito:username": "bob"}), "bob"),
         (json!({"sub": "1", "username": ""}), "1"),
     ] {
-        let token = issuer.token("iib", claims);
+        let token = issuer.token("iib", &claims);
         for scheme in ["Bearer", "bearer"] {
             let answer = with(&service, add(&good()), &[&format!("{scheme} {token}")]).await;
             assert_eq!(answer.json()["user"], user);
@@ -51,7 +51,7 @@ async fn a_token_names_the_user() {
     }
     service.deps.api.user_claims = vec!["email".to_owned()];
     let claims = json!({"sub": "1", "email": "ann@example.com"});
-    let token = format!("Bearer {}", issuer.token("iib", claims));
+    let token = format!("Bearer {}", issuer.token("iib", &claims));
     let answer = with(&service, add(&good()), &[&token]).await;
     assert_eq!(answer.json()["user"], "ann@example.com");
     // It is kept nowhere.
@@ -64,9 +64,9 @@ async fn a_token_names_the_user() {
 #[tokio::test]
 async fn without_a_good_token_nobody_changes_anything_and_all_may_read() {
     let (service, issuer) = believing().await;
-    let good_token = format!("Bearer {}", issuer.token("iib", json!({"sub": "1"})));
-    let others = format!("Bearer {}", issuer.token("other", json!({"sub": "1"})));
-    let nobody = format!("Bearer {}", issuer.token("iib", json!({"sub": 1})));
+    let good_token = format!("Bearer {}", issuer.token("iib", &json!({"sub": "1"})));
+    let others = format!("Bearer {}", issuer.token("other", &json!({"sub": "1"})));
+    let nobody = format!("Bearer {}", issuer.token("iib", &json!({"sub": 1})));
     let cases: [(&[&str], &str); 6] = [
         (&[], "Bearer"),
         (&["Negotiate abc"], "Bearer"),
@@ -110,7 +110,7 @@ async fn a_token_is_looked_at_after_path_and_method_and_before_the_body() {
         assert_eq!(answer.status, status, "{method} {path}");
     }
     assert_eq!(issuer.reads(), 0);
-    let token = format!("Bearer {}", issuer.token("iib", json!({"sub": "1"})));
+    let token = format!("Bearer {}", issuer.token("iib", &json!({"sub": "1"})));
     let call = at("POST", "/api/v1/builds/add").header(header::CONTENT_TYPE, "application/json");
     let answer = with(&service, call.body(Body::from("{")).unwrap(), &[&token]).await;
     assert_eq!(answer.status, 400);
@@ -120,7 +120,7 @@ async fn a_token_is_looked_at_after_path_and_method_and_before_the_body() {
 async fn workers_show_tokens_too() {
     let (mut service, issuer) = believing().await;
     service.deps.api.worker_usernames = vec!["worker".to_owned()];
-    let token = |name: &str| format!("Bearer {}", issuer.token("iib", json!({"sub": name})));
+    let token = |name: &str| format!("Bearer {}", issuer.token("iib", &json!({"sub": name})));
     with(&service, add(&good()), &[&token("ann")]).await;
     for (name, status) in [("ann", 403), ("worker", 200)] {
         let call = at("PATCH", "/api/v1/builds/1").header(header::CONTENT_TYPE, "application/json");
@@ -134,7 +134,7 @@ async fn workers_show_tokens_too() {
 async fn an_issuer_that_is_down_is_said_so() {
     let (service, issuer) = believing().await;
     issuer.set_down(true);
-    let token = format!("Bearer {}", issuer.token("iib", json!({"sub": "1"})));
+    let token = format!("Bearer {}", issuer.token("iib", &json!({"sub": "1"})));
     let answer = with(&service, add(&good()), &[&token]).await;
     answer.assert_error(
         503,
@@ -148,7 +148,7 @@ async fn an_issuer_that_is_down_is_said_so() {
 async fn where_no_login_is_demanded_a_token_still_counts() {
     let (mut service, issuer) = believing().await;
     service.deps.api.login_disabled = true;
-    let token = format!("Bearer {}", issuer.token("iib", json!({"sub": "ann"})));
+    let token = format!("Bearer {}", issuer.token("iib", &json!({"sub": "ann"})));
     let answer = with(&service, add(&good()), &[&token]).await;
     assert_eq!(answer.json()["user"], "ann");
     let answer = with(&service, add(&good()), &["Bearer x"]).await;

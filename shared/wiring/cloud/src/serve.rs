@@ -27,8 +27,12 @@ where
     F: Error + Classify + Send + Sync + 'static,
 {
     telemetry::init(LogFormat::Json, Detail::Steps);
-    let cloud = Cloud::new(Config::for_aws()?).await;
-    let ports = connect(&cloud)?;
+    // What it takes to get there is needed once, and the settings no more after that.
+    let ports = Box::pin(async {
+        let cloud = Cloud::new(Config::for_aws()?).await;
+        Ok::<_, StartFailure>(connect(&cloud)?)
+    });
+    let ports = ports.await?;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<E>| {
         handle(&ports, event).await.map_err(|error| told(&error))
     }))

@@ -33,7 +33,10 @@ pub(crate) fn announcers(
             certificate: bytes(&messaging.certificate)?,
             key: text(&messaging.key)?.map(Secret::new),
         },
-        login: text(&messaging.login_file)?.map(login).transpose()?,
+        login: text(&messaging.login_file)?
+            .as_deref()
+            .map(login)
+            .transpose()?,
     })?;
     let listeners = broker.listeners().into_iter();
     Ok(listeners
@@ -60,7 +63,7 @@ fn text(path: &Path) -> Result<Option<String>, BrokerInitError> {
 }
 
 /// `user:password`, perhaps with the end of a line.
-fn login(line: String) -> Result<BrokerLogin, BrokerInitError> {
+fn login(line: &str) -> Result<BrokerLogin, BrokerInitError> {
     let line = line.trim_end_matches(['\n', '\r']);
     let (user, password) = line.split_once(':').ok_or(BrokerInitError::Login)?;
     if user.is_empty() || password.is_empty() || line.contains(['\n', '\r', '\u{feff}']) {

@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     reason = "a test that cannot be set up has failed"
 )]
 
@@ -10,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fe2o3_amqp::types::messaging::{AmqpValue, Message as Document, MessageId};
-use fe2o3_amqp::types::primitives::SimpleValue;
+use fe2o3_amqp::types::primitives::{SimpleValue, Symbol};
 use iib_amqp::{Broker, BrokerInitError, BrokerLogin, BrokerSettings, Listeners, TlsFiles};
 use iib_ports::{AnnounceError, Announcer as _, Secret, chain};
 use iib_request::{About, BatchId, Destination, Message, RequestId, State};
@@ -129,7 +128,7 @@ async fn messages_arrive_in_order_as_the_reference_sends_them() {
                 ]
             );
             let properties = document.properties.as_ref().unwrap();
-            let content_type = properties.content_type.as_ref().map(|name| name.as_str());
+            let content_type = properties.content_type.as_ref().map(Symbol::as_str);
             assert_eq!(content_type, Some("application/json"));
             let Some(MessageId::String(name)) = &properties.correlation_id else {
                 panic!("{properties:?}");
