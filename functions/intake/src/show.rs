@@ -92,15 +92,6 @@ enum Item<'a> {
     Stub(Stub),
 }
 
-/// Lets whatever else is ready go first, some times over. A page is as much work as a request that is taken in, and clients that
-/// list ask again as soon as they have one: on few cores they would take the processor from those who wait for
-/// an answer once. Where nothing else is ready it takes no time.
-async fn give_way() {
-    for _ in 0..8 {
-        tokio::task::yield_now().await;
-    }
-}
-
 /// `GET /builds` (spec rest-api §7).
 pub(crate) async fn list(
     State(deps): State<Arc<IntakeDeps>>,
@@ -109,7 +100,6 @@ pub(crate) async fn list(
     query: Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     let filters = Filters::read(&query)?;
-    give_way().await;
     let window = Window::read(&query, &deps.api);
     let (window, page) = intake::list(&*listing, filters.clone(), window).await?;
     let meta = window.meta(page.total, &builds.0, &filters)?;

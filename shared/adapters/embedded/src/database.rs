@@ -1,6 +1,7 @@
 //! One SQLite file, used off the async threads.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,9 @@ use crate::EmbeddedError;
 /// Only this process writes, so the file is locked by others for as long as somebody looks into
 /// it with the `sqlite3` command; a longer wait would only hide a forgotten transaction there.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a read gives way.
+const GIVE_WAY: Duration = Duration::from_millis(1);
 
 /// Statements kept prepared; more than there are different ones in a store.
 const STATEMENTS: usize = 64;
@@ -43,6 +47,8 @@ impl Classify for DatabaseError {
 pub(crate) struct Database {
     connection: Arc<Mutex<Connection>>,
     readers: Arc<Readers>,
+    /// Calls that write, or wait to.
+    writers: Arc<AtomicUsize>,
 }
 
 /// Connections that only read and that nobody uses at the moment.
@@ -50,6 +56,22 @@ pub(crate) struct Database {
 struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
+}
+
+/// Counts as one who writes until it is dropped, also by a panic.
+struct Writing(Arc<AtomicUsize>);
+
+impl Writing {
+    fn begin(writers: &Arc<AtomicUsize>) -> Self {
+        writers.fetch_add(1, Ordering::Relaxed);
+        Self(writers.clone())
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Reading connections that are kept for later calls. More calls at once than that open their own.
@@ -84,6 +106,7 @@ impl Database {
         }
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
+            writers: Arc::default(),
             readers: Arc::new(Readers {
                 path: path.to_owned(),
                 idle: Mutex::new(Vec::new()),
@@ -110,7 +133,20 @@ impl Database {
         W: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let database = self.clone();
-        tokio::task::spawn_blocking(move || database.run_here(work)).await?
+        let writing = Writing::begin(&self.writers);
+        let run = move || {
+            let _writing = writing;
+            database.run_here(work)
+        };
+        tokio::task::spawn_blocking(run).await?
+    }
+
+    /// Lets those go first who write, if there are any: for reads that are much work and come again at once, such as
+    /// pages. On few cores they would take the processor from those who wait for an answer once.
+    pub(crate) async fn give_way(&self) {
+        if self.writers.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(GIVE_WAY).await;
+        }
     }
 
     /// Runs `work` on this thread, for use before there are async threads.
@@ -179,6 +215,8 @@ fn take_step(connection: &mut Connection, step: u32, script: &str) -> rusqlite::
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
 
     const FIRST: &str = "CREATE TABLE a (x INTEGER) STRICT;";
@@ -233,5 +271,20 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(rows, 0);
+        assert_eq!(database.writers.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn reads_that_give_way_wait_only_while_somebody_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("x.db"), &[FIRST]).unwrap();
+        assert!(database.give_way().now_or_never().is_some());
+        let (goes_on, waits) = std::sync::mpsc::channel();
+        let mut writing = std::pin::pin!(database.run(move |_| Ok(waits.recv().is_ok())));
+        assert!((&mut writing).now_or_never().is_none());
+        assert!(database.give_way().now_or_never().is_none());
+        goes_on.send(()).unwrap();
+        assert!(writing.await.unwrap());
+        assert!(database.give_way().now_or_never().is_some());
     }
 }

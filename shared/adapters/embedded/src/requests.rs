@@ -255,6 +255,7 @@ impl Requests for SqliteRequests {
 #[async_trait]
 impl Listing for SqliteRequests {
     async fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
+        self.database.give_way().await;
         let (query, facets) = (query.clone(), self.facets.clone());
         let (rows, total) = self
             .read("list the requests", move |db| {
