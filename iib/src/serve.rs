@@ -16,6 +16,11 @@ WARNING: this address can be reached from other machines, and nobody has to log 
 can have images read and pushed with the logins of this service, and can read all requests and logs.
 Listen on 127.0.0.1, or see to it that only those reach it who may.";
 
+/// What it means to say who users are, and to ask nobody.
+const NOBODY_ASKED: &str = "\
+WARNING: the settings say who users are, and nobody has to be one: whoever gives no name may send and change
+requests. Set IIB_LOGIN_DISABLED=false to keep them out.";
+
 /// The same of the small registry.
 const OPEN_REGISTRY: &str = "\
 WARNING: the small registry can be reached from other machines and asks for no login: whoever reaches it can
@@ -39,6 +44,8 @@ pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
         config.data_folder.clone_from(folder);
     }
     let open = config.api.login_disabled;
+    let api = &config.api;
+    let names_users = api.jwt_issuer.is_some() || api.trusted_user_header.is_some();
     let folder = config.data_folder.display().to_string();
     // From here on a stop is one that was asked for, also while what waits is still looked through: so signals are
     // listened for before anything else.
@@ -58,6 +65,9 @@ pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
     let is_reached = |at: SocketAddr| !at.ip().to_canonical().is_loopback();
     if open && is_reached(service.api) {
         say::aside(OPEN);
+    }
+    if open && names_users {
+        say::aside(NOBODY_ASKED);
     }
     if options.registry_login.is_none() && service.registry.is_some_and(is_reached) {
         say::aside(OPEN_REGISTRY);

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -18,6 +19,7 @@ use iib_request::{
     Telling, messages,
 };
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 /// Requests of a batch that are read at the same time.
@@ -28,9 +30,8 @@ const WOKEN: u32 = 2000;
 const AT_ONCE: usize = 16;
 /// News of a batch that is told before it is noted that it was.
 const PIECE: usize = 50;
-/// What a piece may take before the end of a run: somebody who does not answer takes half of it to be connected
-/// to, and half to be told.
-const RESERVE: SignedDuration = SignedDuration::from_secs(70);
+/// What is left of a run when nothing is told any more: to note what was.
+const RESERVE: SignedDuration = SignedDuration::from_secs(20);
 /// Age from which on somebody should see why news waits: it came again several times.
 const OVERDUE: SignedDuration = SignedDuration::from_mins(10);
 
@@ -96,7 +97,8 @@ pub async fn tell(
     deadline: Option<Timestamp>,
 ) -> Result<(), NotifyError> {
     let end = deadline.map(|deadline| deadline.saturating_sub(RESERVE).unwrap_or(deadline));
-    let is_late = || end.is_some_and(|end| deps.clock.now() >= end);
+    let left = || end.map(|end| end.duration_since(deps.clock.now()));
+    let is_late = || left().is_some_and(|left| !left.is_positive());
     if is_late() {
         return Ok(deps.outbox.wake(batch).await?);
     }
@@ -122,14 +124,10 @@ pub async fn tell(
     let messages = messages(&news, telling);
     let mut failed: BTreeMap<Destination, AnnounceError> = BTreeMap::new();
     for (waiting, messages) in waiting.chunks(PIECE).zip(messages.chunks(PIECE)) {
-        if is_late() {
-            deps.outbox.wake(batch).await?;
-            break;
-        }
         // Whoever missed something hears nothing that came later.
         let announcers = deps.announcers.iter();
         let announcers = announcers.filter(|to| !failed.contains_key(&to.destination()));
-        let told = announcers.map(|to| tell_one(&**to, waiting, messages));
+        let told = announcers.map(|to| tell_one(&**to, waiting, messages, left));
         let told = join_all(told).await;
         let mut by_now: Vec<BTreeSet<Destination>> = vec![BTreeSet::new(); waiting.len()];
         for (to, count, result) in told {
@@ -142,6 +140,10 @@ pub async fn tell(
         }
         settle(deps, waiting, by_now).await?;
         if failed.len() == deps.announcers.len() {
+            break;
+        }
+        if is_late() {
+            deps.outbox.wake(batch).await?;
             break;
         }
     }
@@ -242,18 +244,32 @@ async fn operators_of(
     }
 }
 
-/// Tells one of those who are told, and gives who it is and how many pieces of news it knows after that.
+/// Tells one of those who are told as much as there is time for, and gives who it is and how many pieces of news it
+/// knows after that.
 async fn tell_one(
     announcer: &dyn Announcer,
     waiting: &[Waiting],
     messages: &[Vec<Message>],
+    left: impl Fn() -> Option<SignedDuration>,
 ) -> (Destination, usize, Result<(), AnnounceError>) {
     let to = announcer.destination();
     for (place, (waiting, messages)) in waiting.iter().zip(messages).enumerate() {
         if waiting.told.contains(&to) || messages.is_empty() {
             continue;
         }
-        if let Err(error) = announcer.announce(messages).await {
+        let telling = announcer.announce(messages);
+        let told = match left() {
+            // What is told in part is told again.
+            Some(left) => {
+                let left = Duration::try_from(left).unwrap_or_default();
+                let Ok(told) = timeout(left, telling).await else {
+                    return (to, place, Ok(()));
+                };
+                told
+            }
+            None => telling.await,
+        };
+        if let Err(error) = told {
             return (to, place, Err(error));
         }
     }

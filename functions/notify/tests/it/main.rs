@@ -27,6 +27,7 @@ struct Somebody {
     destination: Destination,
     away: AtomicBool,
     refuses: AtomicBool,
+    hangs: AtomicBool,
     heard: Mutex<Vec<String>>,
 }
 
@@ -36,6 +37,7 @@ impl Somebody {
             destination,
             away: AtomicBool::new(false),
             refuses: AtomicBool::new(false),
+            hangs: AtomicBool::new(false),
             heard: Mutex::default(),
         })
     }
@@ -51,6 +53,11 @@ impl Somebody {
     /// It can be reached, and takes nothing.
     fn refuses(&self) {
         self.refuses.store(true, Ordering::SeqCst);
+    }
+
+    /// It does not answer.
+    fn hangs(&self) {
+        self.hangs.store(true, Ordering::SeqCst);
     }
 
     fn heard(&self) -> Vec<String> {
@@ -77,6 +84,9 @@ impl Announcer for Somebody {
 
     async fn announce(&self, messages: &[Message]) -> Result<(), AnnounceError> {
         self.reach().await?;
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         if self.refuses.load(Ordering::SeqCst) {
             return Err(AnnounceError {
                 destination: self.destination,
@@ -282,12 +292,32 @@ async fn what_there_is_no_time_for_comes_again() {
         context.deadline = u64::try_from(now.as_millisecond() + seconds * 1000).unwrap();
         context
     };
-    service.handle_in(stream(), until(60)).await.unwrap();
+    service.handle_in(stream(), until(20)).await.unwrap();
     assert!(service.bus.heard().is_empty());
     assert_eq!(service.requests.woken(), [BatchId(1)]);
     service.handle_in(stream(), until(120)).await.unwrap();
     assert_eq!(service.bus.heard(), ["1-1", "batch-1-created"]);
     assert!(service.requests.woken().is_empty());
+}
+
+#[tokio::test]
+async fn who_does_not_answer_keeps_a_run_from_nothing_but_him() {
+    let service = Service::new();
+    let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
+    service
+        .clock
+        .advance(now.duration_since(Timestamp::UNIX_EPOCH));
+    service.broker.hangs();
+    let record = service.create().await;
+    service.change(record, State::InProgress).await;
+    let mut context = Context::default();
+    // A fifth of a second before what is left for noting.
+    context.deadline = u64::try_from(now.as_millisecond() + 20_200).unwrap();
+    service.handle_in(stream(), context).await.unwrap();
+    assert_eq!(service.bus.heard(), ["1-1", "batch-1-created", "1-2"]);
+    let bus = BTreeSet::from([Destination::EventBus]);
+    assert_eq!(service.requests.waiting(&bus, 10).await.unwrap(), []);
+    assert_eq!(service.waiting().await, [BatchId(1)]);
 }
 
 #[tokio::test]

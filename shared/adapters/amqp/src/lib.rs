@@ -126,8 +126,9 @@ impl Broker {
     /// The broker of these settings.
     ///
     /// # Errors
-    /// [`BrokerInitError`] if a certificate or a key cannot be read.
+    /// [`BrokerInitError`] if a certificate or a key cannot be read, or settings do not go together.
     pub fn new(settings: BrokerSettings) -> Result<Self, BrokerInitError> {
+        settings.check()?;
         let tls = settings.tls_connector()?;
         Ok(Self {
             settings,
@@ -192,18 +193,22 @@ impl Broker {
     async fn send(&self, line: &mut Line, message: &Message, to: &str) -> Result<(), Failure> {
         self.attach(line, to).await?;
         let document = message::document(message, self.settings.durable);
-        let open = self.connect(line).await?;
+        self.connect(line).await?;
+        // Whoever does not wait for the end of it leaves no connection behind on which half of a message stands.
+        let Some(mut open) = line.open.take() else {
+            return Err(Failure::Lately(line.pause.reason.clone()));
+        };
         let sent = timeout(self.settings.timeout, open.send(to, document)).await;
-        let failure = match sent {
-            Ok(Ok(())) => {
-                line.pause = Pause::default();
-                return Ok(());
-            }
+        if matches!(&sent, Ok(Ok(()) | Err(NotSent::Refused(_)))) {
             // It has answered: it works.
-            Ok(Err(NotSent::Refused(error))) => {
-                line.pause = Pause::default();
-                return Err(Failure::NotTaken(to.to_owned(), error));
-            }
+            line.open = Some(open);
+            line.pause = Pause::default();
+        } else {
+            open.abandon();
+        }
+        let failure = match sent {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(NotSent::Refused(error))) => Failure::NotTaken(to.to_owned(), error),
             Ok(Err(NotSent::Broken(error))) => Failure::Broken(to.to_owned(), error),
             Err(_) => {
                 let limit = self.settings.timeout;
@@ -213,8 +218,6 @@ impl Broker {
                 failure
             }
         };
-        // Whatever it was, what the broker and we think of the connection may differ.
-        line.hang_up();
         Err(failure)
     }
 
@@ -223,22 +226,26 @@ impl Broker {
         if let Some(pause) = line.not_taken.get(to) {
             pause.check()?;
         }
-        let open = self.connect(line).await?;
-        let failure = match timeout(self.settings.timeout, open.attach(to)).await {
-            Ok(Ok(())) => {
-                line.not_taken.remove(to);
-                return Ok(());
+        loop {
+            let is_old = line.works();
+            let open = self.connect(line).await?;
+            let failure = match timeout(self.settings.timeout, open.attach(to)).await {
+                Ok(Ok(())) => {
+                    line.not_taken.remove(to);
+                    return Ok(());
+                }
+                Ok(Err(error)) => Failure::NoLink(to.to_owned(), error),
+                Err(error) => Failure::NoLink(to.to_owned(), error.into()),
+            };
+            // Some brokers end what a link was asked for in.
+            line.hang_up();
+            // An old connection may be one that the broker has given up long since.
+            if !is_old {
+                let pause = line.not_taken.entry(to.to_owned()).or_default();
+                pause.begin(&failure);
+                return Err(failure);
             }
-            Ok(Err(error)) => Failure::NoLink(to.to_owned(), error),
-            Err(error) => Failure::NoLink(to.to_owned(), error.into()),
-        };
-        line.not_taken
-            .entry(to.to_owned())
-            .or_default()
-            .begin(&failure);
-        // Some brokers end what a link was asked for in.
-        line.hang_up();
-        Err(failure)
+        }
     }
 }
 

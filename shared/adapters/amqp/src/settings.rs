@@ -1,6 +1,7 @@
 //! How a broker is reached.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,9 +68,17 @@ pub enum BrokerInitError {
     Half,
     /// The login is none.
     #[error(
-        "the file with the login for the message broker (messaging.login_file) has to have one line, `user:password`"
+        "the login for the message broker has to have a user and a password; as a file (messaging.login_file) one line, `user:password`"
     )]
     Login,
+    /// Nobody may see the password on its way.
+    #[error("{0} would get the password in clear: use amqps")]
+    InClear(Url),
+    /// Certificates that are shown to nobody.
+    #[error(
+        "certificates are for amqps, and all brokers are spoken to without TLS: use amqps, or give no certificates"
+    )]
+    WithoutTls,
     /// The certificates cannot be used.
     #[error("the certificates for the message broker cannot be used")]
     Tls(#[from] rustls::Error),
@@ -107,6 +116,24 @@ impl BrokerSettings {
         self.tls.certificate.is_some()
     }
 
+    /// Whether all of it goes together.
+    pub(crate) fn check(&self) -> Result<(), BrokerInitError> {
+        if let Some(login) = &self.login {
+            if login.user.is_empty() || login.password.expose().is_empty() {
+                return Err(BrokerInitError::Login);
+            }
+            let open = |url: &&Url| url.scheme() == "amqp" && !is_loopback(url);
+            if let Some(url) = self.urls.iter().find(open) {
+                return Err(BrokerInitError::InClear(url.clone()));
+            }
+        }
+        let is_plain = self.urls.iter().all(|url| url.scheme() == "amqp");
+        match is_plain && (self.tls.ca.is_some() || self.tls.certificate.is_some()) {
+            true => Err(BrokerInitError::WithoutTls),
+            false => Ok(()),
+        }
+    }
+
     pub(crate) fn tls_connector(&self) -> Result<Option<TlsConnector>, BrokerInitError> {
         if self.urls.iter().all(|url| url.scheme() != "amqps") {
             return Ok(None);
@@ -142,6 +169,14 @@ impl BrokerSettings {
         };
         Ok(Some(Arc::new(config).into()))
     }
+}
+
+/// Of schemes that it does not know the URL says nothing about addresses.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let address: Option<IpAddr> = host.parse().ok();
+    address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
 fn certificates(

@@ -58,8 +58,8 @@ struct Kept {
     keys: Vec<Jwk>,
     read_at: Option<Instant>,
     tried_at: Option<Instant>,
-    /// Why they could not be read when that was tried last and failed.
-    failure: String,
+    /// Why they could not be read when that was tried last, if it failed.
+    failure: Option<String>,
 }
 
 impl Kept {
@@ -67,9 +67,21 @@ impl Kept {
         self.read_at.is_some_and(|read_at| read_at.elapsed() < age)
     }
 
-    /// The key, if it is known and need not be read again.
-    fn fresh(&self, name: Option<&str>) -> Option<Jwk> {
-        self.pick(name).filter(|_| self.is_younger(FRESH)).cloned()
+    /// The key, if it is known and was read within this time.
+    fn known(&self, name: Option<&str>, age: Duration) -> Option<Jwk> {
+        self.pick(name).filter(|_| self.is_younger(age)).cloned()
+    }
+
+    fn has_read(&mut self, keys: Vec<Jwk>) {
+        self.keys = keys;
+        self.failure = None;
+        self.tried_at = Some(Instant::now());
+        self.read_at = self.tried_at;
+    }
+
+    fn has_tried(&mut self, failure: String) {
+        self.failure = Some(failure);
+        self.tried_at = Some(Instant::now());
     }
 
     fn may_be_read(&self) -> bool {
@@ -143,42 +155,46 @@ impl Keys {
 
     /// The key with this name, or the only one.
     pub(crate) async fn find(&self, name: Option<&str>) -> Result<Option<Jwk>, TokenError> {
-        if let Some(key) = self.kept().fresh(name) {
+        if let Some(key) = self.kept().known(name, FRESH) {
             return Ok(Some(key));
         }
-        // Whoever comes while they are read waits for them, and reads none himself. Whose key is known does not come
-        // here.
-        let reading = self.reading.lock().await;
-        if let Some(key) = self.kept().fresh(name) {
+        let usable = self.kept().known(name, USABLE);
+        // Whoever comes while they are read uses what is known, or waits for them, and reads none himself.
+        let reading = match (self.reading.try_lock(), usable) {
+            (Ok(reading), _) => reading,
+            (Err(_), Some(key)) => return Ok(Some(key)),
+            (Err(_), None) => self.reading.lock().await,
+        };
+        if let Some(key) = self.kept().known(name, FRESH) {
             return Ok(Some(key));
         }
         if self.kept().may_be_read() {
-            let read = self.read().await;
-            let mut kept = self.kept();
-            kept.tried_at = Some(Instant::now());
-            match read {
-                Ok(keys) => {
-                    kept.keys = keys;
-                    kept.read_at = kept.tried_at;
-                }
+            // Also if whoever asks does not wait for the end of it.
+            self.kept()
+                .has_tried("reading them did not come to an end".to_owned());
+            match self.read().await {
+                Ok(keys) => self.kept().has_read(keys),
                 Err(error) => {
-                    kept.failure = iib_ports::chain(&*error);
+                    let error = iib_ports::chain(&*error);
                     warn!(
                         event = "issuer_unreachable",
                         issuer = self.issuer,
-                        error = kept.failure,
+                        error,
                         "the issuer's keys cannot be read"
                     );
+                    self.kept().has_tried(error);
                 }
             }
         }
         drop(reading);
         let kept = self.kept();
-        match kept.is_younger(USABLE) {
-            true => Ok(kept.pick(name).cloned()),
-            false => Err(TokenError::NoKeys {
+        // One that is not known may be a new one, if the keys could not be read.
+        match (kept.known(name, USABLE), &kept.failure) {
+            (Some(key), _) => Ok(Some(key)),
+            (None, None) => Ok(None),
+            (None, Some(failure)) => Err(TokenError::NoKeys {
                 issuer: self.issuer.clone(),
-                source: kept.failure.clone().into(),
+                source: failure.clone().into(),
             }),
         }
     }

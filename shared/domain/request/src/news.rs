@@ -3,7 +3,7 @@
 //! Whoever writes a request notes with it what is to be told ([`News`]); the messages are made when it
 //! is told, from the news of a batch and from its requests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -69,6 +69,18 @@ pub enum Destination {
     BrokerRequests,
     /// Those who listen for batches there. A broker may take messages for one of both only.
     BrokerBatches,
+}
+
+impl Destination {
+    /// Those of a list of names, as JSON. Names that are not known are those of other versions, and count as nobody.
+    ///
+    /// # Errors
+    /// It is no list of texts.
+    pub fn set_of(names: &str) -> Result<BTreeSet<Self>, serde_json::Error> {
+        let names: Vec<String> = serde_json::from_str(names)?;
+        let known = |name: String| serde_json::from_value(Value::String(name)).ok();
+        Ok(names.into_iter().filter_map(known).collect())
+    }
 }
 
 impl fmt::Display for Destination {

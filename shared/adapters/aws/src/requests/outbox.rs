@@ -30,6 +30,9 @@ const PARTITIONS: u64 = 64;
 const KEPT: usize = 16 * 1024;
 /// Items that are removed, and partitions that are looked into, at the same time.
 const AT_ONCE: usize = 16;
+/// Pages of a partition, 1 MB each, that are looked through for batches of which somebody has not heard. While one of
+/// those who are told is away for long there is much that only he has not heard, and it costs as much as it is.
+const PAGES: u32 = 4;
 /// Items that are read to see whether there are any.
 const FEW: i32 = 20;
 
@@ -122,7 +125,9 @@ impl DynamoRequests {
         limit: usize,
     ) -> Result<Vec<Behind>, StoreError> {
         let (mut found, mut start) = (BTreeMap::new(), None);
-        while found.len() < limit {
+        let (mut pages, few) = (0, limit == 1);
+        while found.len() < limit && (few || pages < PAGES) {
+            pages += 1;
             let answer = self
                 .client
                 .query()
@@ -132,7 +137,7 @@ impl DynamoRequests {
                 .projection_expression("sk, told, #expires")
                 .expression_attribute_names("#expires", EXPIRES)
                 // Whoever asks for one wants to know whether there is any.
-                .set_limit((limit == 1).then_some(FEW))
+                .set_limit(few.then_some(FEW))
                 .set_exclusive_start_key(start)
                 .send()
                 .await
@@ -172,7 +177,7 @@ fn has_expired(item: &Item) -> bool {
 }
 
 fn told(item: &Item) -> Result<BTreeSet<Destination>, serde_json::Error> {
-    let told = as_text(item, TOLD).map(serde_json::from_str).transpose();
+    let told = as_text(item, TOLD).map(Destination::set_of).transpose();
     Ok(told?.unwrap_or_default())
 }
 

@@ -114,9 +114,12 @@ impl Outbox for SqliteRequests {
     ) -> Result<Vec<Behind>, StoreError> {
         let oldest = SystemClock.now().as_microsecond().saturating_sub(LIFE);
         let whom = whom.clone();
-        self.run("look for news", move |db| {
+        self.run("remove old news", move |db| {
             db.prepare_cached("DELETE FROM outbox WHERE written_at < ?1")?
-                .execute([oldest])?;
+                .execute([oldest])
+        })
+        .await?;
+        self.read("look for news", move |db| {
             let mut rows =
                 db.prepare_cached("SELECT batch, written_at, told FROM outbox ORDER BY place")?;
             let mut rows = rows.query([])?;
@@ -124,8 +127,8 @@ impl Outbox for SqliteRequests {
             while let Some(row) = rows.next()? {
                 let batch = row.get(0).map(BatchId)?;
                 // What cannot be read here is looked at there.
-                let told = serde_json::from_str(stored_text(row.get_ref(2)?));
-                let told: BTreeSet<Destination> = told.unwrap_or_default();
+                let told = Destination::set_of(stored_text(row.get_ref(2)?));
+                let told = told.unwrap_or_default();
                 if whom.is_subset(&told) || !seen.insert(batch) {
                     continue;
                 }
@@ -218,7 +221,7 @@ impl Row {
                 count: count.unwrap_or(1),
             }),
         };
-        let told = serde_json::from_str(&self.told);
+        let told = Destination::set_of(&self.told);
         Ok(Waiting {
             key: self.place.to_string(),
             batch,

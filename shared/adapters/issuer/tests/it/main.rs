@@ -226,6 +226,22 @@ async fn whoever_waits_for_an_issuer_that_hangs_waits_for_one_attempt() {
 }
 
 #[tokio::test]
+async fn whoever_goes_away_leaves_an_answer_for_those_who_come() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let other = TestIssuer::start().await;
+    let token = other.token("iib", &json!({"iss": address}));
+    let verifier = Issuer::new(&address, ["iib".to_owned()], none()).unwrap();
+    let gone = tokio::time::timeout(Duration::from_millis(50), verifier.claims(&token)).await;
+    assert!(gone.is_err());
+    let error = verifier.claims(&token).await.unwrap_err();
+    assert!(
+        iib_ports::chain(&error).contains("did not come to an end"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn keys_that_are_known_are_used_while_others_are_looked_for() {
     let issuer = TestIssuer::start().await;
     let verifier = believing(&issuer);
@@ -236,7 +252,9 @@ async fn keys_that_are_known_are_used_while_others_are_looked_for() {
     let unknown = issuer.token("iib", &json!({}));
     issuer.lose_keys();
     pass(Duration::from_secs(61)).await;
-    assert!(refusal(&verifier, &unknown).await.contains("no such key"));
+    let error = verifier.claims(&unknown).await.unwrap_err();
+    assert!(matches!(error, TokenError::NoKeys { .. }), "{error}");
+    assert!(iib_ports::chain(&error).contains("has no key that can be used"));
     assert_eq!(issuer.reads(), 2);
     verifier.claims(&token).await.unwrap();
 }
