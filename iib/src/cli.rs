@@ -47,6 +47,8 @@ pub enum Command {
     Serve(ServeOptions),
     /// Ask a running service to add bundles to an index.
     Add(AddOptions),
+    /// Ask a running service to take operators out of an index
+    Rm(RmOptions),
     /// Ask a running service for an index without operators, made of another one
     CreateEmptyIndex(CreateEmptyIndexOptions),
     /// Follow a request of a running service to its end.
@@ -557,6 +559,35 @@ pub struct AddOptions {
     /// Index to start from; without it, an empty one
     #[arg(long, value_name = "PULL_SPEC")]
     pub from_index: Option<String>,
+    /// Image the index is built on
+    #[arg(long, value_name = "PULL_SPEC")]
+    pub binary_image: Option<String>,
+    /// Architecture to build for besides those of the index; give it once for each
+    #[arg(long = "arch", value_name = "ARCH")]
+    pub add_arches: Vec<String>,
+    /// Further tag of the result; give it once for each
+    #[arg(long = "build-tag", value_name = "TAG")]
+    pub build_tags: Vec<String>,
+    /// How far the index may travel: prod, stage or dev
+    #[arg(long, value_name = "SCOPE")]
+    pub distribution_scope: Option<String>,
+    /// How the request is followed
+    #[command(flatten)]
+    pub following: Following,
+}
+
+/// Options of `iib rm`.
+#[derive(Debug, Args)]
+pub struct RmOptions {
+    /// The service
+    #[command(flatten)]
+    pub service: ServiceAddress,
+    /// Operator (package) to take out; give it once for each
+    #[arg(long = "operator", value_name = "PACKAGE", required = true)]
+    pub operators: Vec<String>,
+    /// Index they are taken out of
+    #[arg(long, value_name = "PULL_SPEC")]
+    pub from_index: String,
     /// Image the index is built on
     #[arg(long, value_name = "PULL_SPEC")]
     pub binary_image: Option<String>,

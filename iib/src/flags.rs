@@ -1,7 +1,7 @@
 //! The flags of the command, in place of the members of the API's documents.
 
 /// Flags, by the members of the call's document that they set.
-const FLAGS: [(&str, &str); 8] = [
+const FLAGS: [(&str, &str); 9] = [
     ("add_arches", "--arch"),
     ("binary_image", "--binary-image"),
     ("build_tags", "--build-tag"),
@@ -9,6 +9,7 @@ const FLAGS: [(&str, &str); 8] = [
     ("distribution_scope", "--distribution-scope"),
     ("from_index", "--from-index"),
     ("labels", "--label"),
+    ("operators", "--operator"),
     ("output_fbc", "--output-fbc"),
 ];
 

@@ -36,6 +36,7 @@ pub async fn run(command: Command) -> Exit {
         Command::Demo(options) => demo::run(&options).await,
         Command::Serve(options) => serve::run(&options).await,
         Command::Add(options) => submit::add(&options).await,
+        Command::Rm(options) => submit::rm(&options).await,
         Command::CreateEmptyIndex(options) => submit::create_empty_index(&options).await,
         Command::Wait(options) => follow::run(&options).await,
         Command::Auth(command) => auth::run(&command).await,

@@ -1,10 +1,10 @@
-//! `iib add` and `iib create-empty-index`: requests to a running service.
+//! `iib add`, `iib rm` and `iib create-empty-index`: requests to a running service.
 
 use anyhow::Context as _;
 use serde_json::{Map, Value, json};
 
 use crate::Exit;
-use crate::cli::{AddOptions, CreateEmptyIndexOptions, Following, ServiceAddress};
+use crate::cli::{AddOptions, CreateEmptyIndexOptions, Following, RmOptions, ServiceAddress};
 use crate::client::{Client, Refusal};
 use crate::flags::with_flags;
 use crate::follow::follow;
@@ -14,6 +14,16 @@ pub(crate) async fn add(options: &AddOptions) -> anyhow::Result<Exit> {
     submit(
         "add",
         &add_body(options),
+        &options.service,
+        &options.following,
+    )
+    .await
+}
+
+pub(crate) async fn rm(options: &RmOptions) -> anyhow::Result<Exit> {
+    submit(
+        "rm",
+        &rm_body(options),
         &options.service,
         &options.following,
     )
@@ -72,13 +82,25 @@ fn add_body(options: &AddOptions) -> Value {
     given(&mut body, "binary_image", options.binary_image.as_ref());
     let scope = options.distribution_scope.as_ref();
     given(&mut body, "distribution_scope", scope);
-    for (name, list) in [
-        ("add_arches", &options.add_arches),
-        ("build_tags", &options.build_tags),
-    ] {
-        given(&mut body, name, Some(list).filter(|list| !list.is_empty()));
-    }
+    lists(&mut body, &options.add_arches, &options.build_tags);
     Value::Object(body)
+}
+
+fn rm_body(options: &RmOptions) -> Value {
+    let mut body = Map::new();
+    body.insert("operators".to_owned(), json!(options.operators));
+    body.insert("from_index".to_owned(), json!(options.from_index));
+    given(&mut body, "binary_image", options.binary_image.as_ref());
+    let scope = options.distribution_scope.as_ref();
+    given(&mut body, "distribution_scope", scope);
+    lists(&mut body, &options.add_arches, &options.build_tags);
+    Value::Object(body)
+}
+
+fn lists(body: &mut Map<String, Value>, add_arches: &[String], build_tags: &[String]) {
+    for (name, list) in [("add_arches", add_arches), ("build_tags", build_tags)] {
+        given(body, name, Some(&list).filter(|list| !list.is_empty()));
+    }
 }
 
 fn create_empty_index_body(options: &CreateEmptyIndexOptions) -> Value {

@@ -10,7 +10,6 @@ from pathlib import Path
 # The work of these kinds is not built, so they end in `failed`. Whoever builds one takes it out of here, gives it
 # inputs that are there (a fragment is a mere name so far), and sees what its clients then want.
 NOT_BUILT = {
-    "rm",
     "merge-index-image",
     "fbc-operations",
     "add-deprecations",

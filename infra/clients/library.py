@@ -188,6 +188,7 @@ def other_kinds(client):
     ]
     done = {build.request_type: ended(client, build) for build in submitted}
     check("iiblib: rm has the operators to remove", done["rm"].removed_operators == ["kettle"])
+    multi_arch("iiblib", f"{REGISTRY}/iib-build:fewer", ["amd64", "arm64"])
     empty = done["create-empty-index"]
     check(
         "iiblib: the empty index has its labels and digest",

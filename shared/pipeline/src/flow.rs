@@ -34,8 +34,8 @@ pub(crate) fn of(request: &Request) -> &dyn Flow {
     match request {
         Request::Add(add) => add,
         Request::CreateEmptyIndex(empty) => empty,
-        Request::Rm(_)
-        | Request::RegenerateBundle(_)
+        Request::Rm(rm) => rm,
+        Request::RegenerateBundle(_)
         | Request::MergeIndexImage(_)
         | Request::RecursiveRelatedBundles(_)
         | Request::FbcOperations(_)

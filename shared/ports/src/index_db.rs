@@ -36,6 +36,13 @@ pub trait IndexDb: Send + Sync {
         options: &AddOptions,
     ) -> Result<AddReport, IndexDbError>;
 
+    /// Removes packages with their bundles, and what nothing names afterwards (spec index-database §8). Says what
+    /// changed.
+    ///
+    /// # Errors
+    /// As [`IndexDb::add`]; `Refused` for a package that is not there.
+    fn remove_packages(&self, db: &Path, packages: &[String]) -> Result<CatalogDiff, IndexDbError>;
+
     /// Removes every package with its bundles, and what nothing names afterwards (spec worker flows
     /// §10). Says what changed.
     ///

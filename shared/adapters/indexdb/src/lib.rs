@@ -208,6 +208,11 @@ impl IndexDb for SqliteIndex {
         })
     }
 
+    fn remove_packages(&self, db: &Path, packages: &[String]) -> Result<CatalogDiff, IndexDbError> {
+        let report = self.remove(db, packages, Missing::Refuse)?;
+        Ok(report.changes)
+    }
+
     fn remove_all(&self, db: &Path) -> Result<CatalogDiff, IndexDbError> {
         let before = open::read(db, open::TIME_LIMIT, |connection| {
             let packages = rows::all_packages(connection)?;

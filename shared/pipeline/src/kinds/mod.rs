@@ -2,3 +2,4 @@
 
 mod add;
 mod create_empty_index;
+mod rm;

@@ -27,6 +27,7 @@ mod outcome;
 mod panics;
 mod pull_specs;
 mod repeats;
+mod rm;
 mod samples;
 mod tar_file;
 mod uploads;

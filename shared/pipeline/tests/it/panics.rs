@@ -29,6 +29,14 @@ impl IndexDb for Faulty {
         panic!("a fault in the engine")
     }
 
+    fn remove_packages(
+        &self,
+        _db: &Path,
+        _packages: &[String],
+    ) -> Result<CatalogDiff, IndexDbError> {
+        panic!("a fault in the engine")
+    }
+
     fn remove_all(&self, _db: &Path) -> Result<CatalogDiff, IndexDbError> {
         panic!("a fault in the engine")
     }
