@@ -71,9 +71,10 @@ pub enum IndexError {
     /// The bundles were refused, or the database cannot be used.
     #[error("Failed to add the bundles to the index image")]
     Add(#[source] IndexDbError),
-    /// The packages were refused, or the database cannot be used.
-    #[error("Failed to remove operators from the index image")]
-    Remove(#[source] IndexDbError),
+    /// A package that is to go is not there. It is the reference's text, with which clients compare; the log says
+    /// which package it is.
+    #[error("Error deleting packages from database")]
+    Remove,
     /// A tag names another image than the one that was changed.
     #[error(
         "{image} was {read} when it was read and is {now} now: somebody else moved the tag, so it is left alone; run the command again"
@@ -97,10 +98,9 @@ impl IndexError {
             | Self::NoDatabaseLabel(_)
             | Self::DatabasePath { .. }
             | Self::NoDatabase { .. }
-            | Self::NoCatalog { .. } => (Class::Reject, None),
-            Self::Database { source, .. } | Self::Add(source) | Self::Remove(source) => {
-                (source.class(), None)
-            }
+            | Self::NoCatalog { .. }
+            | Self::Remove => (Class::Reject, None),
+            Self::Database { source, .. } | Self::Add(source) => (source.class(), None),
             Self::Moved { .. } => (Class::Retry, None),
         }
     }

@@ -42,11 +42,19 @@ impl Flow for RmRequest {
         let (index_db, file) = (job.deps.index_db.clone(), database.clone());
         let packages = self.operators.clone();
         let image = plan.from.map(|index| index.resolved.to_string());
-        let diff = blocking(move || {
-            let removed = index_db.remove_packages(&file, &packages);
-            removed.map_err(|source| not_removed(source, image.unwrap_or_default()))
-        })
-        .await?;
+        let removed =
+            blocking(move || Ok::<_, StageError>(index_db.remove_packages(&file, &packages)));
+        let diff = match removed.await? {
+            Ok(diff) => diff,
+            Err(IndexDbError::Refused(refusals)) => {
+                job.log(refusals.to_string());
+                return Err(IndexError::Remove.into());
+            }
+            Err(source) => {
+                let image = image.unwrap_or_default();
+                return Err(IndexError::Database { image, source }.into());
+            }
+        };
         for line in diff.to_string().lines() {
             job.log(line);
         }
@@ -63,13 +71,5 @@ impl Flow for RmRequest {
             naming: Naming::WithCopy,
         };
         push.run(job).await
-    }
-}
-
-/// A package that is not there is the request's fault; anything else is the database's.
-fn not_removed(source: IndexDbError, image: String) -> IndexError {
-    match source {
-        source @ IndexDbError::Refused(_) => IndexError::Remove(source),
-        source => IndexError::Database { image, source },
     }
 }
