@@ -123,6 +123,7 @@ pub async fn tell(
     let news: Vec<News> = waiting.iter().map(|waiting| waiting.news.clone()).collect();
     let messages = messages(&news, telling);
     let mut failed: BTreeMap<Destination, AnnounceError> = BTreeMap::new();
+    let mut no_time = false;
     for (waiting, messages) in waiting.chunks(PIECE).zip(messages.chunks(PIECE)) {
         // Whoever missed something hears nothing that came later.
         let announcers = deps.announcers.iter();
@@ -134,15 +135,17 @@ pub async fn tell(
             by_now.iter_mut().take(count).for_each(|told| {
                 told.insert(to);
             });
-            if let Err(error) = result {
-                failed.insert(to, error);
+            match result {
+                Ok(Heard::All) => {}
+                Ok(Heard::NoTime) => no_time = true,
+                Err(error) => drop(failed.insert(to, error)),
             }
         }
         settle(deps, waiting, by_now).await?;
         if failed.len() == deps.announcers.len() {
             break;
         }
-        if is_late() {
+        if no_time || is_late() {
             deps.outbox.wake(batch).await?;
             break;
         }
@@ -244,6 +247,12 @@ async fn operators_of(
     }
 }
 
+/// How much of it somebody was told who took what he was told.
+enum Heard {
+    All,
+    NoTime,
+}
+
 /// Tells one of those who are told as much as there is time for, and gives who it is and how many pieces of news it
 /// knows after that.
 async fn tell_one(
@@ -251,7 +260,7 @@ async fn tell_one(
     waiting: &[Waiting],
     messages: &[Vec<Message>],
     left: impl Fn() -> Option<SignedDuration>,
-) -> (Destination, usize, Result<(), AnnounceError>) {
+) -> (Destination, usize, Result<Heard, AnnounceError>) {
     let to = announcer.destination();
     for (place, (waiting, messages)) in waiting.iter().zip(messages).enumerate() {
         if waiting.told.contains(&to) || messages.is_empty() {
@@ -263,7 +272,7 @@ async fn tell_one(
             Some(left) => {
                 let left = Duration::try_from(left).unwrap_or_default();
                 let Ok(told) = timeout(left, telling).await else {
-                    return (to, place, Ok(()));
+                    return (to, place, Ok(Heard::NoTime));
                 };
                 told
             }
@@ -273,7 +282,7 @@ async fn tell_one(
             return (to, place, Err(error));
         }
     }
-    (to, waiting.len(), Ok(()))
+    (to, waiting.len(), Ok(Heard::All))
 }
 
 /// Removes what everybody has been told, and notes who has been told the rest.

@@ -318,6 +318,7 @@ async fn who_does_not_answer_keeps_a_run_from_nothing_but_him() {
     let bus = BTreeSet::from([Destination::EventBus]);
     assert_eq!(service.requests.waiting(&bus, 10).await.unwrap(), []);
     assert_eq!(service.waiting().await, [BatchId(1)]);
+    assert_eq!(service.requests.woken(), [BatchId(1)]);
 }
 
 #[tokio::test]
