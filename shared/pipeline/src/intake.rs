@@ -125,7 +125,9 @@ pub enum IntakeError {
     )]
     NeverKept(RequestId, Offer),
     /// The request added no bundles, so no package is its own.
-    #[error("The request {0} names no bundles, so there is no package to draw")]
+    #[error(
+        "The request {0} names no bundles, so there is no package to draw: `iib catalog graph` draws those of its index"
+    )]
     NoPackages(RequestId),
     /// Which package is meant has to be said.
     #[error(

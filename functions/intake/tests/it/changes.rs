@@ -140,7 +140,7 @@ async fn which_package_is_meant_has_to_be_clear() {
     let service = service_with("{}").await;
     service.get(GRAPH).await.assert_error(
         400,
-        "The request 1 names no bundles, so there is no package to draw",
+        "The request 1 names no bundles, so there is no package to draw: `iib catalog graph` draws those of its index",
     );
 }
 

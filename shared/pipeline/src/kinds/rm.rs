@@ -48,6 +48,15 @@ impl Flow for RmRequest {
             Ok(diff) => diff,
             Err(IndexDbError::Refused(refusals)) => {
                 job.log(refusals.to_string());
+                let index_db = job.deps.index_db.clone();
+                let known =
+                    blocking(move || Ok::<_, StageError>(index_db.shape(&database))).await?;
+                if let Ok(known) = known {
+                    let names = self.operators.iter();
+                    let unknown = names.filter(|name| !known.packages.contains_key(*name));
+                    let unknown: Vec<&str> = unknown.map(String::as_str).collect();
+                    job.log(format!("not in the index: {}", unknown.join(", ")));
+                }
                 return Err(IndexError::Remove.into());
             }
             Err(source) => {

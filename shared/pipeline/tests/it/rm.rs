@@ -87,7 +87,7 @@ async fn what_was_named_is_gone_and_the_rest_stays() {
 async fn what_cannot_be_taken_out_is_told_and_leaves_nothing_behind() {
     let (world, _, request) = world_and_request().await;
     let unknown = RmRequest {
-        operators: vec!["lantern".to_owned(), "no-such".to_owned()],
+        operators: ["lantern", "no-such", "none-either"].map(Into::into).into(),
         ..request.clone()
     };
     let reason = world.fails(unknown).await;
@@ -95,6 +95,10 @@ async fn what_cannot_be_taken_out_is_told_and_leaves_nothing_behind() {
     let log = world.log(RequestId(2)).await;
     let which = "error removing operator package no-such: no package found";
     assert!(log.contains(which), "{log}");
+    assert!(
+        log.contains("not in the index: no-such, none-either"),
+        "{log}"
+    );
     let layer = Layer::of([("configs/a/catalog.json", "{}".as_bytes())]);
     let image = Image::new("amd64", vec![layer]).label(CONFIGS_LABEL, "/configs");
     let catalog = world.push("index/catalog:v1", &image).await.to_string();

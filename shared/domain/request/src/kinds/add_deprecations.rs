@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
-use crate::payload::{IndexParameters, Payload, ReadContext, check_names};
+use crate::payload::{IndexParameters, Payload, ReadContext, check_names, check_package};
 use crate::record::format;
 use crate::refusal::Rule;
 use crate::view::{Base, Copies, From, Shown};
@@ -44,6 +44,7 @@ impl Kind for AddDeprecations {
     /// Scope and architectures are taken and without effect, as in the reference.
     fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
         let operator_package = text(payload, "operator_package")?;
+        check_package("operator_package", &operator_package)?;
         let deprecation_schema = text(payload, SCHEMA)?;
         if serde_json::from_str::<IgnoredAny>(&deprecation_schema).is_err() {
             let text = format!("\"{SCHEMA}\" string should be valid JSON");

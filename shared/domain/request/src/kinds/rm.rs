@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
-use crate::payload::{IndexParameters, Payload, ReadContext, check_names, distinct, texts};
+use crate::payload::{
+    IndexParameters, Payload, ReadContext, check_names, check_package, distinct, texts,
+};
 use crate::record::format;
 use crate::refusal::Rule;
 use crate::view::{Base, Copies, From, Shown};
@@ -131,5 +133,9 @@ fn operators(payload: &Payload) -> Result<Vec<String>, Refusal> {
     let given = payload.get(NAME).and_then(texts).map(distinct);
     let given = given.filter(|operators| !operators.is_empty());
     let text = format!("\"{NAME}\" should be a non-empty array of strings");
-    given.ok_or_else(|| Refusal::new(Rule::Type, NAME, text))
+    let given = given.ok_or_else(|| Refusal::new(Rule::Type, NAME, text))?;
+    for operator in &given {
+        check_package(NAME, operator)?;
+    }
+    Ok(given)
 }

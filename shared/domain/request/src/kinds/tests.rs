@@ -335,6 +335,31 @@ fn an_image_is_one_word_of_bounded_length() {
 }
 
 #[test]
+fn a_package_has_a_name_of_bounded_length_that_can_be_shown() {
+    let long = "a".repeat(254);
+    for (name, told) in [
+        ("lantern\u{1b}[31m", "control characters"),
+        ("lantern\nfailed", "control characters"),
+        ("lantern\0", "control characters"),
+        (&long, "at most 253"),
+    ] {
+        let rm = json!({"operators": ["kettle", name], "from_index": "r.example/i:1"});
+        let deprecations = json!({
+            "operator_package": name, "deprecation_schema": "{}", "from_index": "r.example/i:1",
+        });
+        for (kind, field, payload) in [
+            ("rm", "operators", rm),
+            ("add-deprecations", "operator_package", deprecations),
+        ] {
+            let refused = read(kind, payload.as_object().unwrap()).unwrap_err();
+            let text = refused.to_string();
+            assert!(text.contains(field) && text.contains(told), "{text}");
+            assert!(!text.contains(char::is_control), "{text:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_a_secret_stands_beside_the_kind() {
     let secrets = KINDS.each_ref().map(|kind| kind.secrets);
     let (index, bundle) = (["overwrite_from_index_token"], ["registry_auths"]);

@@ -160,6 +160,26 @@ pub(crate) fn check_form(field: &'static str, image: &str) -> Result<(), Refusal
     Ok(())
 }
 
+/// Longest name of a package, bytes: that of a Kubernetes object.
+const LONGEST_NAME: usize = 253;
+
+/// Refuses what names no package, naming its parameter: it is logged and listed. Ours.
+pub(crate) fn check_package(field: &'static str, name: &str) -> Result<(), Refusal> {
+    let fault = match name.len() > LONGEST_NAME {
+        true => format!(
+            "a name of {} bytes, at most {LONGEST_NAME} are taken",
+            name.len()
+        ),
+        false if name.contains(char::is_control) => {
+            let shown = name.escape_debug();
+            format!("the name \"{shown}\", in which there are control characters")
+        }
+        false => return Ok(()),
+    };
+    let text = format!("\"{field}\" has {fault}: write the name of the package and nothing more");
+    Err(Refusal::new(Rule::Type, field, text))
+}
+
 /// Refuses images at hosts that are not spoken to, each with its parameter. What is no pull spec is
 /// left to the stage that looks it up, which says what is wrong with it.
 pub(crate) fn check_hosts<'a>(
