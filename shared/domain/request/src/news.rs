@@ -143,7 +143,7 @@ impl Message {
     }
 
     /// The document without what makes it long, for those who take no long ones: lists and objects, and
-    /// texts of more than [`SHORT`] bytes are left out, and `shortened` says so. The API has the rest.
+    /// texts of more than 1024 bytes are left out, and `shortened` says so. The API has the rest.
     pub fn shortened(&self) -> Value {
         let is_short = |value: &Value| match value {
             Value::Array(_) | Value::Object(_) => false,
