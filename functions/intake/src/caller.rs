@@ -32,25 +32,9 @@ impl FromRequestParts<Api> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let settings = &api.intake.api;
-        let user = match parts.extensions.get::<User>() {
-            Some(User(name)) => Some(name.clone()),
-            None => match named_by_proxy(parts, settings)? {
-                Some(name) if !name.is_empty() => Some(name),
-                _ => match named_by_token(parts, api).await? {
-                    Some(name) => Some(name),
-                    None => parts
-                        .extensions
-                        .get()
-                        .and_then(|context| authorized(context, &settings.user_claims)),
-                },
-            },
-        };
-        let user = user.filter(|name| !name.is_empty());
+        let user = named(parts, api).await?.filter(|name| !name.is_empty());
         if user.as_ref().is_some_and(|name| name.len() > LONGEST) {
-            return Err(match api.tokens {
-                Some(_) => Problem::bad_token("the name in it is longer than 512 bytes"),
-                None => Problem::unauthorized(),
-            });
+            return Err(Problem::unauthorized());
         }
         if user.is_none() && !settings.login_disabled {
             return Err(match api.tokens {
@@ -77,6 +61,23 @@ impl FromRequestParts<Api> for Worker {
 
 /// Longest name of a user, bytes: it is stored with every request.
 const LONGEST: usize = 512;
+
+/// Who it is, by the first that names somebody: whoever is in front of the router, a trusted proxy, a token, an
+/// authorizer of the API Gateway.
+async fn named(parts: &Parts, api: &Api) -> Result<Option<String>, Problem> {
+    let settings = &api.intake.api;
+    if let Some(User(name)) = parts.extensions.get() {
+        return Ok(Some(name.clone()));
+    }
+    if let Some(name) = named_by_proxy(parts, settings)?.filter(|name| !name.is_empty()) {
+        return Ok(Some(name));
+    }
+    if let Some(name) = named_by_token(parts, api).await? {
+        return Ok(Some(name));
+    }
+    let context = parts.extensions.get();
+    Ok(context.and_then(|context| authorized(context, &settings.user_claims)))
+}
 
 /// Whom the proxy has authenticated that the settings trust: the value of its header, where the call
 /// comes from one of its addresses. From anywhere else the header says nothing.
@@ -125,7 +126,10 @@ async fn named_by_token(parts: &Parts, api: &Api) -> Result<Option<String>, Prob
     let mut named = names.iter().filter_map(|name| claims.get(name)?.as_str());
     let name = named.find(|name| !name.is_empty() && !name.contains(char::is_control));
     let name = name.ok_or_else(|| Problem::bad_token("it does not say who its user is"))?;
-    Ok(Some(name.to_owned()))
+    match name.len() > LONGEST {
+        true => Err(Problem::bad_token("its user's name is too long")),
+        false => Ok(Some(name.to_owned())),
+    }
 }
 
 /// The token of `Bearer <token>`; the scheme in whatever case.

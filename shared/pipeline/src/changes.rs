@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use iib_fbc::{CatalogDiff, Picture};
-use iib_ports::{ArtifactKey, Artifacts};
-use iib_request::RequestId;
+use iib_ports::ArtifactKey;
 use serde::{Deserialize, Serialize};
 
+use crate::job::Job;
 use crate::{StageError, WorkError};
 
 /// Most bytes of graphs that are kept for one request. Intake holds them in memory, and draws
@@ -37,18 +37,19 @@ impl Changes {
         Ok(Self { diff, graphs })
     }
 
-    /// Stores them. The same changes are the same bytes.
+    /// Logs what is not as it was, and stores all of it. The same changes are the same bytes. To be done before the
+    /// record goes on, so that a request which is complete always has its changes.
     ///
     /// # Errors
     /// [`WorkError::Write`] and [`StageError::Artifact`].
-    pub(crate) async fn keep(
-        &self,
-        artifacts: &dyn Artifacts,
-        id: RequestId,
-    ) -> Result<(), StageError> {
+    pub(crate) async fn keep(&self, job: &mut Job<'_>) -> Result<(), StageError> {
+        for line in self.diff.to_string().lines() {
+            job.log(line);
+        }
         let text = serde_json::to_vec(self).map_err(WorkError::Write)?;
         let content = stream::iter([Ok(Bytes::from(text))]).boxed();
-        artifacts.put(&ArtifactKey::changes(id), content).await?;
+        let key = ArtifactKey::changes(job.record.id);
+        job.deps.artifacts.put(&key, content).await?;
         Ok(())
     }
 }

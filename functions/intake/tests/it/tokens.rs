@@ -67,7 +67,13 @@ async fn without_a_good_token_nobody_changes_anything_and_all_may_read() {
     let good_token = format!("Bearer {}", issuer.token("iib", &json!({"sub": "1"})));
     let others = format!("Bearer {}", issuer.token("other", &json!({"sub": "1"})));
     let nobody = format!("Bearer {}", issuer.token("iib", &json!({"sub": 1})));
-    let cases: [(&[&str], &str); 6] = [
+    let long = issuer.token("iib", &json!({"sub": "a".repeat(513)}));
+    let long = format!("Bearer {long}");
+    let cases: [(&[&str], &str); 7] = [
+        (
+            &[&long],
+            r#"Bearer error="invalid_token", error_description="its user's name is too long""#,
+        ),
         (&[], "Bearer"),
         (&["Negotiate abc"], "Bearer"),
         (

@@ -12,9 +12,12 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use iib_notify::{NotifyEvent, Told};
 use iib_pipeline::notify::{NotifyDeps, NotifyError};
-use iib_ports::{AnnounceError, Announcer, NewBatch, Outbox as _, Requests as _};
+use iib_ports::{
+    AnnounceError, Announcer, Behind, Created, NewBatch, Outbox, Requests, StoreError, Waiting,
+};
 use iib_request::{
-    AddRequest, ApiSettings, BatchId, Destination, Message, Record, Request, State, Update,
+    AddRequest, ApiSettings, BatchId, Destination, Message, News, Record, Request, RequestId,
+    State, Update,
 };
 use iib_testkit::memory::MemoryRequests;
 use iib_testkit::time::ManualClock;
@@ -97,6 +100,68 @@ impl Announcer for Somebody {
         let ids = messages.iter().map(|message| message.event_id.clone());
         self.heard.lock().unwrap().extend(ids);
         Ok(())
+    }
+}
+
+/// Stores whose news has no pictures, and which give a record once as it was before.
+struct Lagging {
+    requests: Arc<MemoryRequests>,
+    before: Mutex<Option<Record>>,
+}
+
+#[async_trait]
+impl Requests for Lagging {
+    async fn create(&self, new: NewBatch) -> Result<Created, StoreError> {
+        self.requests.create(new).await
+    }
+
+    async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
+        let before = self
+            .before
+            .lock()
+            .unwrap()
+            .take_if(|record| record.id == id);
+        match before {
+            Some(record) => Ok(Some(record)),
+            None => self.requests.get(id).await,
+        }
+    }
+
+    async fn replace(&self, record: Record) -> Result<Record, StoreError> {
+        self.requests.replace(record).await
+    }
+}
+
+#[async_trait]
+impl Outbox for Lagging {
+    async fn waiting(
+        &self,
+        whom: &BTreeSet<Destination>,
+        limit: u32,
+    ) -> Result<Vec<Behind>, StoreError> {
+        self.requests.waiting(whom, limit).await
+    }
+
+    async fn of(&self, batch: BatchId) -> Result<Vec<Waiting>, StoreError> {
+        let mut waiting = self.requests.of(batch).await?;
+        for waiting in &mut waiting {
+            if let News::Changed { then, .. } = &mut waiting.news {
+                *then = None;
+            }
+        }
+        Ok(waiting)
+    }
+
+    async fn note(&self, waiting: &Waiting) -> Result<(), StoreError> {
+        self.requests.note(waiting).await
+    }
+
+    async fn remove(&self, told: &[Waiting]) -> Result<(), StoreError> {
+        self.requests.remove(told).await
+    }
+
+    async fn wake(&self, batch: BatchId) -> Result<(), StoreError> {
+        self.requests.wake(batch).await
     }
 }
 
@@ -319,6 +384,31 @@ async fn who_does_not_answer_keeps_a_run_from_nothing_but_him() {
     assert_eq!(service.requests.waiting(&bus, 10).await.unwrap(), []);
     assert_eq!(service.waiting().await, [BatchId(1)]);
     assert_eq!(service.requests.woken(), [BatchId(1)]);
+}
+
+#[tokio::test]
+async fn a_change_that_came_while_the_batch_was_read_is_told_as_it_is() {
+    let mut service = Service::new();
+    let add = || Request::Add(AddRequest::default());
+    let mut new = NewBatch::of(None, add(), Timestamp::UNIX_EPOCH);
+    new.requests
+        .extend(NewBatch::of(None, add(), Timestamp::UNIX_EPOCH).requests);
+    let mut records = service.requests.create(new).await.unwrap().into_records();
+    let second = records.remove(1);
+    let first = records.remove(0);
+    service.change(first, State::Complete).await;
+    service.change(second.clone(), State::Complete).await;
+    let lagging = Arc::new(Lagging {
+        requests: service.requests.clone(),
+        before: Mutex::new(Some(second)),
+    });
+    service.deps.requests = lagging.clone();
+    service.deps.outbox = lagging;
+    assert_eq!(service.handle(stream()).await.unwrap(), ALL);
+    assert_eq!(
+        service.bus.heard(),
+        ["1-1", "2-1", "batch-1-created", "1-2", "2-2", "batch-1-2-2"]
+    );
 }
 
 #[tokio::test]

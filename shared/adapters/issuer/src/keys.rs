@@ -20,8 +20,8 @@ const DISCOVERY: &str = "/.well-known/openid-configuration";
 const FRESH: Duration = Duration::from_secs(60 * 60);
 /// Age up to which they count while the issuer cannot be reached.
 const USABLE: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long after reading keys, or trying to, that is not done again. A token may name any key, and whoever waits
-/// for an issuer that is down keeps others waiting.
+/// How long after reading keys, or trying to, that is not done again: a token may name any key, and anybody can make
+/// one.
 const PAUSE: Duration = Duration::from_secs(60);
 /// The same after a failure, while there are no keys at all.
 const SHORT_PAUSE: Duration = Duration::from_secs(10);

@@ -70,8 +70,7 @@ impl Flow for AddRequest {
         let (bundles, packages) = missing(job, &plan, &database, wanted, contents).await?;
         let options = options(self, &plan)?;
         let changes = add_to(job, &plan, &database, bundles, packages, options).await?;
-        // Before the record goes on, so that a request which is complete always has its changes.
-        changes.keep(&*job.deps.artifacts, job.record.id).await?;
+        changes.keep(job).await?;
         database::write_layer(job, &database, input).await
     }
 
@@ -210,7 +209,7 @@ async fn add_to(
              {LAST_WITH_BETA_APIS}"
         ));
     }
-    let changes = blocking(move || {
+    blocking(move || {
         let report = index_db.add(&database, &bundles, &options);
         let limit = Typed {
             kind: MAX_VERSION.to_owned(),
@@ -228,11 +227,7 @@ async fn add_to(
             .map_err(|source| not_added(source, image))?;
         Changes::new(diff, pictures).map_err(StageError::from)
     })
-    .await?;
-    for line in changes.diff.to_string().lines() {
-        job.log(line);
-    }
-    Ok(changes)
+    .await
 }
 
 /// Bundles that do not fit are the bundles' fault; anything else is the database's.

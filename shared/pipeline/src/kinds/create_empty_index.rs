@@ -55,11 +55,7 @@ impl Flow for CreateEmptyIndex {
             })
         })
         .await?;
-        for line in diff.to_string().lines() {
-            job.log(line);
-        }
-        let changes = Changes::new(diff, Vec::new())?;
-        changes.keep(&*job.deps.artifacts, job.record.id).await?;
+        Changes::new(diff, Vec::new())?.keep(job).await?;
         database::write_layer(job, &database, input).await
     }
 

@@ -64,12 +64,8 @@ impl Flow for RmRequest {
                 return Err(IndexError::Database { image, source }.into());
             }
         };
-        for line in diff.to_string().lines() {
-            job.log(line);
-        }
         // Of what is gone there is nothing to draw.
-        let changes = Changes::new(diff, Vec::new())?;
-        changes.keep(&*job.deps.artifacts, job.record.id).await?;
+        Changes::new(diff, Vec::new())?.keep(job).await?;
         database::write_layer(job, &database, input).await
     }
 

@@ -1,34 +1,22 @@
 //! Indexes without operators.
 
 use iib_pipeline::intake::{IntakeDeps, IntakeError, diff, graph};
-use iib_request::{AddRequest, CreateEmptyIndex, Record, Scope};
+use iib_request::{CreateEmptyIndex, Record, Scope};
 
 use crate::image::{Image, Layer};
 use crate::samples::{CONFIGS_LABEL, DATABASE_LABEL, SCOPE_LABEL, VERSION_LABEL, index_image};
-use crate::world::World;
+use crate::world::{World, told};
 
 /// An index with two packages, and a request to make an empty one of it.
 async fn world_and_request() -> (World, Record, CreateEmptyIndex) {
     let world = World::new().await;
-    let lantern = world.push_bundle("lantern", "0.1.0").await;
-    let kettle = world.push_bundle("kettle", "1.0.0").await;
-    let full = AddRequest {
-        bundles: [&lantern, &kettle].map(ToString::to_string).into(),
-        distribution_scope: Some(Scope::Stage),
-        ..world.add(&lantern).await
-    };
-    let full = Box::pin(world.completes(full)).await;
+    let full = world.index_of_two().await;
     let request = CreateEmptyIndex {
         from_index: full.facts.index_image.clone().unwrap(),
         binary_image: Some(world.push_binary(&["amd64"]).await.to_string()),
         ..CreateEmptyIndex::default()
     };
     (world, full, request)
-}
-
-fn told(record: &Record) -> Vec<&str> {
-    let reasons = record.history.iter().map(|entry| &*entry.state_reason);
-    reasons.skip(1).collect()
 }
 
 #[tokio::test]

@@ -1,23 +1,16 @@
 //! Indexes that operators are taken out of.
 
 use iib_pipeline::intake::{IntakeDeps, diff};
-use iib_request::{AddRequest, Record, RequestId, RmRequest, Scope};
+use iib_request::{Record, RequestId, RmRequest};
 
 use crate::image::{Image, Layer};
 use crate::samples::{CONFIGS_LABEL, SCOPE_LABEL, VERSION_LABEL};
-use crate::world::{OUTPUT, World};
+use crate::world::{OUTPUT, World, told};
 
 /// An index with two packages, and a request to take one out of it.
 async fn world_and_request() -> (World, Record, RmRequest) {
     let world = World::new().await;
-    let lantern = world.push_bundle("lantern", "0.1.0").await;
-    let kettle = world.push_bundle("kettle", "1.0.0").await;
-    let full = AddRequest {
-        bundles: [&lantern, &kettle].map(ToString::to_string).into(),
-        distribution_scope: Some(Scope::Stage),
-        ..world.add(&lantern).await
-    };
-    let full = Box::pin(world.completes(full)).await;
+    let full = world.index_of_two().await;
     let request = RmRequest {
         operators: vec!["lantern".to_owned()],
         from_index: full.facts.index_image.clone().unwrap(),
@@ -25,11 +18,6 @@ async fn world_and_request() -> (World, Record, RmRequest) {
         ..RmRequest::default()
     };
     (world, full, request)
-}
-
-fn told(record: &Record) -> Vec<&str> {
-    let reasons = record.history.iter().map(|entry| &*entry.state_reason);
-    reasons.skip(1).collect()
 }
 
 #[tokio::test]

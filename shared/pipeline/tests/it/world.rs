@@ -19,7 +19,7 @@ use iib_pipeline::{Deps, Verdict, read_catalog};
 use iib_ports::{ArtifactKey, InMemory, Queue as _, Registry, Requests as _};
 use iib_registry::{RegistryClient, RegistryConfig};
 use iib_request::{
-    AddRequest, ApiSettings, Record, Request, RequestId, Stage, State, Task, WorkSettings,
+    AddRequest, ApiSettings, Record, Request, RequestId, Scope, Stage, State, Task, WorkSettings,
 };
 use iib_testkit::Pull as _;
 use iib_testkit::memory::{
@@ -438,6 +438,18 @@ impl World {
         self.config_of(&image.parse().unwrap()).await
     }
 
+    /// Makes an index with the packages lantern and kettle, below `prod`.
+    pub(crate) async fn index_of_two(&self) -> Record {
+        let lantern = self.push_bundle("lantern", "0.1.0").await;
+        let kettle = self.push_bundle("kettle", "1.0.0").await;
+        let request = AddRequest {
+            bundles: [&lantern, &kettle].map(ToString::to_string).into(),
+            distribution_scope: Some(Scope::Stage),
+            ..self.add(&lantern).await
+        };
+        Box::pin(self.completes(request)).await
+    }
+
     /// The bundles of the catalog that a request made.
     pub(crate) async fn bundles(&self, record: &Record) -> Vec<String> {
         let index = record.facts.index_image.clone().unwrap();
@@ -472,6 +484,12 @@ impl World {
         assert_eq!(self.deps.logs.read(id).await.unwrap(), None);
         assert_eq!(self.secrets.count(), 0);
     }
+}
+
+/// What a request has told after it came.
+pub(crate) fn told(record: &Record) -> Vec<&str> {
+    let reasons = record.history.iter().map(|entry| &*entry.state_reason);
+    reasons.skip(1).collect()
 }
 
 /// Hands a message to its stage. Panics of the stage are panics here, and it may not hang.

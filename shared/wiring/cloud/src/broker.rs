@@ -116,8 +116,9 @@ impl SecretBroker {
                 certificate: bytes(document.certificate),
                 key: document.key.map(Secret::new),
             },
-            login: document.user.map(|user| BrokerLogin {
-                user,
+            // A half of it is refused by whoever logs in with it.
+            login: (document.user.is_some() || document.password.is_some()).then(|| BrokerLogin {
+                user: document.user.unwrap_or_default(),
                 password: Secret::new(document.password.unwrap_or_default()),
             }),
         })

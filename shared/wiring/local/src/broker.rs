@@ -74,3 +74,20 @@ fn login(line: &str) -> Result<BrokerLogin, BrokerInitError> {
         password: Secret::new(password),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_one_line_with_a_user_and_a_password() {
+        for line in ["ann:p:w", "ann:p:w\n", "ann:p:w\r\n"] {
+            let login = login(line).unwrap();
+            assert_eq!((&*login.user, login.password.expose()), ("ann", "p:w"));
+        }
+        for line in ["", "ann", "ann:", ":pw", "ann:pw\nbob:pw", "\u{feff}ann:pw"] {
+            let refused = login(line).err().unwrap();
+            assert!(matches!(refused, BrokerInitError::Login), "{line:?}");
+        }
+    }
+}

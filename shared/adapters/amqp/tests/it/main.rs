@@ -447,3 +447,59 @@ fn certificates_that_are_none_are_told_at_the_start() {
         assert!(told.contains(expected), "{told}");
     }
 }
+
+#[test]
+fn passwords_and_certificates_are_for_tls() {
+    let login = |user: &str, password: &str| {
+        Some(BrokerLogin {
+            user: user.to_owned(),
+            password: Secret::new(password),
+        })
+    };
+    let ca = || TlsFiles {
+        ca: Some(read(&Certificates::new().path("ca.pem"))),
+        ..TlsFiles::default()
+    };
+    let (outside, inside) = ("amqp://broker.example", "amqp://127.0.0.1:5672");
+    let (safe, ip6) = ("amqps://broker.example", "amqp://[::1]");
+    let none = TlsFiles::default;
+    let cases = [
+        (
+            vec![safe, outside],
+            login("ann", "pw"),
+            none(),
+            "amqp://broker.example would get the password in clear",
+        ),
+        (vec![safe], login("", "pw"), none(), "a user and a password"),
+        (
+            vec![safe],
+            login("ann", ""),
+            none(),
+            "a user and a password",
+        ),
+        (vec![inside], None, ca(), "certificates are for amqps"),
+    ];
+    for (urls, login, tls, expected) in cases {
+        let urls: Vec<String> = urls.into_iter().map(str::to_owned).collect();
+        let failed = told(BrokerSettings {
+            login,
+            tls,
+            ..settings(&urls)
+        });
+        let text = failed.err().unwrap().to_string();
+        assert!(text.contains(expected), "{text}");
+    }
+    for (urls, login, tls) in [
+        ([inside, ip6], login("ann", "pw"), none()),
+        ([outside, inside], None, none()),
+        ([safe, outside], None, ca()),
+    ] {
+        let urls = urls.map(str::to_owned);
+        let made = told(BrokerSettings {
+            login,
+            tls,
+            ..settings(&urls)
+        });
+        assert!(made.is_ok(), "{urls:?}");
+    }
+}
