@@ -59,6 +59,12 @@ async fn run_case(case: Case) -> anyhow::Result<()> {
     config.work.registry = case.registry;
     config.work.binary_images = case.server.binary_image_config;
     config.work.index_image_output_registry = case.server.index_image_output_registry;
+    // The cases were recorded behind the API, which asks for this one.
+    let index = case
+        .request
+        .get("from_index")
+        .and_then(|index| index.as_str());
+    config.api.graph_mode_index_allow_list = index.into_iter().map(str::to_owned).collect();
     config.registries.insecure = case.insecure_registries;
     config.registries.auth_files = vec![case.docker_config];
 

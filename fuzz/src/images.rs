@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use iib_oci::layer::{
     BundleLimits, BundleTree, EntryPath, Extracted, FolderTree, LayerDigests, LayerError,
-    LayerReader, PackEntry, Rest, Threads, Unpacked, extract_file, pack, unpack,
+    LayerReader, PackEntry, Part, Rest, Threads, Unpacked, extract_file, pack, unpack,
 };
 use iib_oci::{Arch, Digest, ImageConfig, MediaType, Pinned, PullSpec, RawManifest, Repository};
 
@@ -26,7 +26,10 @@ pub fn layer(data: &[u8]) {
         files: 20,
     });
     let bundle = read(data, |layer| bundle.apply(layer));
-    let mut folder = FolderTree::new(path("configs"), 20);
+    let mut folder = FolderTree::new(
+        vec![Part::Folder(path("configs")), Part::File(path(DATABASE))],
+        20,
+    );
     let folder = read(data, |layer| {
         folder.apply(layer, |_, _| Ok::<_, io::Error>(io::sink()))
     });

@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 
 # The work of these kinds is not built, so they end in `failed`. Whoever builds one takes it out of here, gives it
-# inputs that are there (a fragment is a mere name so far), and sees what its clients then want.
+# inputs that are there, and sees what its clients then want.
 NOT_BUILT = {
     "merge-index-image",
-    "fbc-operations",
-    "add-deprecations",
     "regenerate-bundle",
     "recursive-related-bundles",
 }
+# These get no inputs that they can use so far: fragments are mere names, and the index has no catalog.
+NOT_FED = {"fbc-operations", "add-deprecations"}
 # Far more than anything here takes on a slow machine.
 PATIENCE = 60
 
@@ -69,6 +69,8 @@ def ended_as_expected(who, build):
         # The first half of the reason is what tells a user what happened, the kind what it was about.
         holds = state == "failed" and "cannot do the work" in reason and kind in reason
         check(f"{who}: {kind}, which is not built, ends in failed and says so", holds, f"{state}: {reason}")
+    elif kind in NOT_FED:
+        check(f"{who}: {kind}, which cannot use its inputs, ends in failed", state == "failed", f"{state}: {reason}")
     else:
         check(f"{who}: {kind} ends in complete", state == "complete", f"{state}: {reason}")
 

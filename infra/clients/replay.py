@@ -16,7 +16,7 @@ from common import (
     BINARY,
     FRONT,
     INDEX,
-    NOT_BUILT,
+    NOT_FED,
     PATIENCE,
     REGISTRY,
     USER,
@@ -169,7 +169,7 @@ def release():
         token not in json.dumps([build, done]) and "overwrite_from_index_token" not in done,
     )
     ended_as_expected("replay", done)
-    if "fbc-operations" not in NOT_BUILT:
+    if "fbc-operations" not in NOT_FED:
         check(
             "replay: after overwriting, index_image is from_index", done["index_image"] == target, done["index_image"]
         )

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use iib_oci::hosts::HostRules;
 use iib_ports::{
-    Artifacts, Clock, IndexDb, Logs, Notifier, OperatorStore, Queue, Registry, Requests, Secrets,
+    Artifacts, Catalogs, Clock, IndexDb, Logs, Notifier, OperatorStore, Queue, Registry, Requests,
+    Secrets,
 };
 use iib_request::{ApiSettings, WorkSettings};
 
@@ -31,6 +32,8 @@ pub struct Deps {
     pub registry: Arc<dyn Registry>,
     /// Index databases.
     pub index_db: Arc<dyn IndexDb>,
+    /// File-based catalogs.
+    pub catalogs: Arc<dyn Catalogs>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Who is told about changes.

@@ -35,11 +35,11 @@ pub(crate) fn of(request: &Request) -> &dyn Flow {
         Request::Add(add) => add,
         Request::CreateEmptyIndex(empty) => empty,
         Request::Rm(rm) => rm,
+        Request::FbcOperations(fragments) => fragments,
+        Request::AddDeprecations(deprecations) => deprecations,
         Request::RegenerateBundle(_)
         | Request::MergeIndexImage(_)
-        | Request::RecursiveRelatedBundles(_)
-        | Request::FbcOperations(_)
-        | Request::AddDeprecations(_) => &NotBuilt,
+        | Request::RecursiveRelatedBundles(_) => &NotBuilt,
     }
 }
 

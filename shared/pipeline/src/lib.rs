@@ -18,6 +18,7 @@ mod labels;
 mod linked_file;
 pub mod notify;
 mod output;
+mod parts;
 pub mod prune;
 mod stage;
 mod steps;

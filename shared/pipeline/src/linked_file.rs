@@ -80,7 +80,7 @@ fn leads_nowhere(image: &str, link: &Link) -> ImageError {
     ImageError::Layer {
         image: image.to_owned(),
         source: LayerError::Refused {
-            path: link.path.clone(),
+            path: link.path.to_string(),
             reason: Refusal::LinkToNothing,
         },
     }

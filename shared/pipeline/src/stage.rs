@@ -331,8 +331,8 @@ async fn finish(mut job: Job<'_>, finished: Finished) -> Result<Verdict, StageEr
     let transition = job.record.work.stage.next(Outcome::Completed);
     let now = job.deps.clock.now();
     job.update_and(update, |record| {
-        if plan.is_some() {
-            record.plan.clone_from(&plan);
+        if let Some(plan) = &plan {
+            record.set_plan(plan.clone());
         }
         if built.is_some() {
             record.built.clone_from(&built);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use iib_bundle::{Bundle, BundleError, Typed};
 use iib_catalog::{AddOptions, CatalogShape, Refusals, UnknownMode};
-use iib_fbc::{CatalogDiff, Picture};
+use iib_fbc::{Catalog, CatalogDiff, Picture};
 
 use crate::{Class, Classify};
 
@@ -62,6 +62,19 @@ pub trait IndexDb: Send + Sync {
         property: &Typed,
     ) -> Result<(), IndexDbError>;
 
+    /// These packages as a file-based catalog has them (spec index-database §11), sorted by name, no
+    /// more than one in memory; those the index does not have are left out. Properties and
+    /// dependencies that no catalog can hold are left out, too, and told, for people.
+    ///
+    /// # Errors
+    /// As [`IndexDb::shape`]; [`IndexDbError::NoCatalog`].
+    fn export(
+        &self,
+        db: &Path,
+        packages: &BTreeSet<String>,
+        take: &mut dyn FnMut(&str, Catalog),
+    ) -> Result<Vec<String>, IndexDbError>;
+
     /// The catalog in outline: default channels, channel heads, bundle names.
     ///
     /// # Errors
@@ -114,6 +127,9 @@ pub enum IndexDbError {
     /// The bundles do not fit the index; the message is the reference's.
     #[error(transparent)]
     Refused(#[from] Refusals),
+    /// What is in it is no catalog: every reason.
+    #[error("{0}")]
+    NoCatalog(String),
     /// A mode that does not exist; the message is the reference's.
     #[error(transparent)]
     UnknownMode(#[from] UnknownMode),
@@ -193,7 +209,8 @@ impl IndexDbError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Refused(refusals) => refusals.exit_code(),
-            Self::UnknownMode(_)
+            Self::NoCatalog(_)
+            | Self::UnknownMode(_)
             | Self::NotAnIndex { .. }
             | Self::Corrupt { .. }
             | Self::NewerSchema { .. }
@@ -209,6 +226,7 @@ impl Classify for IndexDbError {
     fn class(&self) -> Class {
         match self {
             Self::Refused(_)
+            | Self::NoCatalog(_)
             | Self::UnknownMode(_)
             | Self::NotAnIndex { .. }
             | Self::Corrupt { .. }

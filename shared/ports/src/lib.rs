@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod backoff;
+mod catalogs;
 mod class;
 mod clock;
 mod gauges;
@@ -21,6 +22,7 @@ pub use artifacts::{
     Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, Bytestream, Stored,
 };
 pub use backoff::Backoff;
+pub use catalogs::{CatalogError, CatalogFiles, Catalogs};
 pub use class::{Class, Classify, causes, chain};
 pub use clock::Clock;
 pub use gauges::{Gauges, ServiceGauges};

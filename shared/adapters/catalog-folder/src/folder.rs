@@ -21,9 +21,9 @@ const FILE_LIMIT: u64 = 1 << 30;
 const OBJECT_LIMIT: u64 = 16 << 20;
 
 /// Bytes written at once.
-const BUFFER: usize = 1 << 18;
+pub(crate) const BUFFER: usize = 1 << 18;
 
-const IGNORE_FILE: &str = ".indexignore";
+pub(crate) const IGNORE_FILE: &str = ".indexignore";
 
 /// A catalog folder cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -88,11 +88,11 @@ pub enum FolderError {
 /// nearly all of a catalog, are read again when they are wanted, a package at a time.
 #[derive(Debug)]
 pub struct CatalogFolder {
-    root: PathBuf,
-    outline: Catalog,
-    origins: Origins,
+    pub(crate) root: PathBuf,
+    pub(crate) outline: Catalog,
+    pub(crate) origins: Origins,
     /// Where the objects of each package are; those of none are under the empty name.
-    packages: BTreeMap<String, Vec<Spot>>,
+    pub(crate) packages: BTreeMap<String, Vec<Spot>>,
     found: Found,
 }
 
@@ -108,15 +108,37 @@ pub struct Found {
 }
 
 /// Where an object is.
-#[derive(Debug)]
-struct Spot {
+#[derive(Debug, Clone)]
+pub(crate) struct Spot {
     /// The file, relative to the folder.
-    file: Arc<Path>,
+    pub(crate) file: Arc<Path>,
     /// Its bytes.
-    at: Range<u64>,
-    form: Form,
+    pub(crate) at: Range<u64>,
+    pub(crate) form: Form,
     /// Objects of the bundle that are in files of their own.
-    files: usize,
+    pub(crate) files: usize,
+    pub(crate) holds: Holds,
+}
+
+/// What an object is, as far as changing a package depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// A package, a channel or a bundle.
+    Part,
+    /// Deprecations.
+    Deprecations,
+    /// An object of another schema.
+    Other,
+}
+
+impl Holds {
+    fn of(blob: &OwnedBlob) -> Self {
+        match blob {
+            OwnedBlob::Package(_) | OwnedBlob::Channel(_) | OwnedBlob::Bundle(_) => Self::Part,
+            OwnedBlob::Other(other) if other.is_deprecations() => Self::Deprecations,
+            OwnedBlob::Other(_) => Self::Other,
+        }
+    }
 }
 
 impl CatalogFolder {
@@ -160,43 +182,49 @@ impl CatalogFolder {
             },
         };
         for path in files {
-            let file: Arc<Path> = path.into();
-            let shown = file.to_string_lossy();
-            let opened = regular(&root.join(&file), FILE_LIMIT)?;
-            // What is wrong inside objects comes after all that is wrong with the file.
-            let mut inside = None;
-            for document in Documents::new(opened) {
-                let document = document.map_err(|fault| FolderError::Read {
-                    path: file.to_path_buf(),
-                    fault,
-                })?;
-                let mut blob = document.blob;
-                let files = match folder.take_objects_in(&file, &mut blob) {
-                    Ok(files) => files,
-                    Err(fault) => {
-                        inside.get_or_insert(fault);
-                        continue;
-                    }
-                };
-                folder.origins.note(blob.as_blob(), &shown);
-                if let Some(schema) = blob.template_schema() {
-                    let template = (shown.clone().into_owned(), schema.to_owned());
-                    folder.found.templates.insert(template);
-                }
-                let spots = folder.packages.entry(blob.package().to_owned());
-                spots.or_default().push(Spot {
-                    file: file.clone(),
-                    at: document.at,
-                    form: document.form,
-                    files,
-                });
-                folder.outline.push(blob.outlined());
-            }
-            if let Some(fault) = inside {
-                return Err(fault);
-            }
+            folder.read_file(&path.into())?;
         }
         Ok(folder)
+    }
+
+    /// Takes in what a file holds.
+    pub(crate) fn read_file(&mut self, file: &Arc<Path>) -> Result<(), FolderError> {
+        let shown = file.to_string_lossy();
+        let opened = regular(&self.root.join(file), FILE_LIMIT)?;
+        // What is wrong inside objects comes after all that is wrong with the file.
+        let mut inside = None;
+        for document in Documents::new(opened) {
+            let document = document.map_err(|fault| FolderError::Read {
+                path: file.to_path_buf(),
+                fault,
+            })?;
+            let mut blob = document.blob;
+            let files = match self.take_objects_in(file, &mut blob) {
+                Ok(files) => files,
+                Err(fault) => {
+                    inside.get_or_insert(fault);
+                    continue;
+                }
+            };
+            self.origins.note(blob.as_blob(), &shown);
+            if let Some(schema) = blob.template_schema() {
+                let template = (shown.clone().into_owned(), schema.to_owned());
+                self.found.templates.insert(template);
+            }
+            let spots = self.packages.entry(blob.package().to_owned());
+            spots.or_default().push(Spot {
+                file: file.clone(),
+                at: document.at,
+                form: document.form,
+                files,
+                holds: Holds::of(&blob),
+            });
+            self.outline.push(blob.outlined());
+        }
+        match inside {
+            Some(fault) => Err(fault),
+            None => Ok(()),
+        }
     }
 
     /// The catalog as far as checking, comparing and drawing need it ([`OwnedBlob::outlined`]).
@@ -226,39 +254,46 @@ impl CatalogFolder {
     pub fn package(&self, name: &str) -> Result<Catalog, FolderError> {
         let mut catalog = Catalog::default();
         let mut open: Option<(&Path, File)> = None;
-        for Spot {
-            file,
-            at,
-            form,
-            files,
-        } in self.packages.get(name).into_iter().flatten()
-        {
+        for spot in self.packages.get(name).into_iter().flatten() {
+            let file = &spot.file;
             let full = self.root.join(file);
-            let mut opened = match open.take() {
+            let opened = match open.take() {
                 Some((path, opened)) if path == &**file => opened,
                 _ => File::open(&full).map_err(io_error(&full, "read"))?,
             };
-            opened
-                .seek(SeekFrom::Start(at.start))
-                .map_err(io_error(&full, "read"))?;
-            let part = (&opened).take(at.end - at.start);
-            let document = Documents::of_part(part, *form).next();
-            let mut blob = match document {
-                Some(Ok(document)) if document.blob.package() == name => document.blob,
-                _ => {
-                    return Err(FolderError::Changed {
-                        path: file.to_path_buf(),
-                    });
-                }
-            };
-            if *files > 0 {
-                self.take_objects_in(file, &mut blob)?;
-            }
-            catalog.push(blob);
+            catalog.push(self.blob(name, spot, &opened)?);
             open = Some((file, opened));
         }
         catalog.sort();
         Ok(catalog)
+    }
+
+    /// The object at a place in a file, which is open.
+    pub(crate) fn blob(
+        &self,
+        package: &str,
+        spot: &Spot,
+        mut opened: &File,
+    ) -> Result<OwnedBlob, FolderError> {
+        let Spot { file, at, .. } = spot;
+        let full = self.root.join(file);
+        opened
+            .seek(SeekFrom::Start(at.start))
+            .map_err(io_error(&full, "read"))?;
+        let part = opened.take(at.end - at.start);
+        let document = Documents::of_part(part, spot.form).next();
+        let mut blob = match document {
+            Some(Ok(document)) if document.blob.package() == package => document.blob,
+            _ => {
+                return Err(FolderError::Changed {
+                    path: file.to_path_buf(),
+                });
+            }
+        };
+        if spot.files > 0 {
+            self.take_objects_in(file, &mut blob)?;
+        }
+        Ok(blob)
     }
 
     /// Checks the objects of a bundle, takes in those that are in files of their own, and tells how
@@ -443,9 +478,7 @@ impl FolderWriter {
     /// # Errors
     /// The package has a name that is no folder's, or writing fails.
     pub fn package(&mut self, name: &str, catalog: &Catalog) -> Result<(), FolderError> {
-        if name.contains(['/', '\\', '\0']) || name == "." || name == ".." {
-            return Err(FolderError::PackageName(name.to_owned()));
-        }
+        check_folder_name(name)?;
         let folder = self.partial.join(name);
         fs::create_dir_all(&folder).map_err(io_error(&folder, "create"))?;
         let path = folder.join("catalog.json");
@@ -481,6 +514,14 @@ impl Drop for FolderWriter {
     }
 }
 
+/// A package's name is that of its folder.
+pub(crate) fn check_folder_name(name: &str) -> Result<(), FolderError> {
+    match name.contains(['/', '\\', '\0']) || name == "." || name == ".." {
+        true => Err(FolderError::PackageName(name.to_owned())),
+        false => Ok(()),
+    }
+}
+
 fn remove(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -488,7 +529,10 @@ fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
-fn io_error<'a>(path: &'a Path, action: &'static str) -> impl Fn(io::Error) -> FolderError + 'a {
+pub(crate) fn io_error<'a>(
+    path: &'a Path,
+    action: &'static str,
+) -> impl Fn(io::Error) -> FolderError + 'a {
     move |source| FolderError::Io {
         path: path.to_owned(),
         action,

@@ -77,8 +77,24 @@ pub(crate) struct Lookup {
 type Rows = HashMap<String, Vec<i64>>;
 
 impl Lookup {
-    pub(crate) fn new(connection: &Connection) -> Result<Self, Fault> {
-        Self::of(connection, None)
+    /// For the bundles of these packages only; `None` for all.
+    pub(crate) fn of_packages(
+        connection: &Connection,
+        packages: Option<&BTreeSet<String>>,
+    ) -> Result<Self, Fault> {
+        let Some(packages) = packages else {
+            return Self::of(connection, None);
+        };
+        let mut statement = connection
+            .prepare("SELECT operatorbundle_name FROM channel_entry WHERE package_name = ?1")?;
+        let mut bundles = BTreeSet::new();
+        for package in packages {
+            let names = statement.query_map([package], |row| row.get::<_, Option<String>>(0))?;
+            for name in names {
+                bundles.extend(name?);
+            }
+        }
+        Self::of(connection, Some(&bundles))
     }
 
     /// For these bundles only; `None` for all.

@@ -83,13 +83,26 @@ impl SqliteIndex {
     pub fn export<E: From<ExportError>>(
         &self,
         db: &Path,
+        take: impl FnMut(&str, Catalog) -> Result<(), E>,
+    ) -> Result<Vec<LeftOut>, E> {
+        self.export_of(db, None, take)
+    }
+
+    /// The same for these packages; `None` for all.
+    fn export_of<E: From<ExportError>>(
+        &self,
+        db: &Path,
+        packages: Option<&BTreeSet<String>>,
         mut take: impl FnMut(&str, Catalog) -> Result<(), E>,
     ) -> Result<Vec<LeftOut>, E> {
         let exported = open::read(db, open::TIME_LIMIT, |connection| {
-            let lookup = export::Lookup::new(connection)?;
+            let lookup = export::Lookup::of_packages(connection, packages)?;
             let (mut left_out, mut broken) = (Vec::new(), Vec::new());
             let mut report = Report::default();
             for name in export::packages(connection)? {
+                if packages.is_some_and(|packages| !packages.contains(&name)) {
+                    continue;
+                }
                 let catalog = match export::package(connection, &name, &lookup, &mut left_out)? {
                     Ok(catalog) => catalog,
                     Err(fault) => {
@@ -232,6 +245,23 @@ impl IndexDb for SqliteIndex {
         open::change(db, open::TIME_LIMIT, |transaction| {
             bundle_rows::add_property(transaction, images, property)
         })
+    }
+
+    fn export(
+        &self,
+        db: &Path,
+        packages: &BTreeSet<String>,
+        take: &mut dyn FnMut(&str, Catalog),
+    ) -> Result<Vec<String>, IndexDbError> {
+        let exported = self.export_of(db, Some(packages), |name, catalog| {
+            take(name, catalog);
+            Ok::<_, ExportError>(())
+        });
+        match exported {
+            Ok(left_out) => Ok(left_out.iter().map(ToString::to_string).collect()),
+            Err(ExportError::Index(error)) => Err(error),
+            Err(error) => Err(IndexDbError::NoCatalog(error.to_string())),
+        }
     }
 
     fn shape(&self, db: &Path) -> Result<CatalogShape, IndexDbError> {

@@ -368,6 +368,13 @@ pub struct Other {
     pub blob: Box<RawValue>,
 }
 
+impl Other {
+    /// Whether it deprecates something of a package.
+    pub fn is_deprecations(&self) -> bool {
+        self.schema == DEPRECATIONS
+    }
+}
+
 /// White space and escapes for HTML play no part.
 impl PartialEq for Other {
     fn eq(&self, other: &Self) -> bool {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
-use crate::blob::{Catalog, DEPRECATIONS, Other, OwnedBlob};
+use crate::blob::{Blob, Catalog, DEPRECATIONS, Other, OwnedBlob};
 use crate::fields::{Fields, WrongType};
 use crate::read::{Documents, ReadError};
 
@@ -110,6 +110,11 @@ impl Deprecations {
             true => Ok(()),
             false => Err(DeprecationsFault::Unfit(faults)),
         }
+    }
+
+    /// The object that says so.
+    pub fn blob(&self) -> Blob<'_> {
+        Blob::Other(&self.object)
     }
 
     /// Puts them into a catalog, in place of those the package has there.

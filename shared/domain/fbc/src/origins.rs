@@ -27,6 +27,11 @@ impl Origins {
         }
     }
 
+    /// Takes back what was noted of a package's objects.
+    pub fn forget(&mut self, package: &str) {
+        self.files.retain(|(owner, _, _), _| owner != package);
+    }
+
     /// The files that a fault at a place is in: those of the bundle; if there is none, those of the
     /// channel that names it; else those of the package.
     pub(crate) fn of(&self, place: &Place) -> &[String] {

@@ -6,6 +6,7 @@ use iib_oci::{Arch, Descriptor, Digest, Pinned};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::record::format;
 use crate::{Scope, Unknown};
 
 /// Everything that pin settled, by family of work; the later stages look nothing up by tag again.
@@ -26,6 +27,9 @@ pub struct IndexPlan {
     /// The bundles asked for, in order; several may be the same image.
     #[serde(default)]
     pub bundles: Vec<PinnedBundle>,
+    /// The fragments of catalogs to put in, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fragments: Vec<IndexToRead>,
     /// The image of each architecture to build on; a `scratch` index has no images here.
     pub bases: BTreeMap<Arch, Option<Pinned>>,
     /// Version label of the new index, such as `v4.6`.
@@ -85,6 +89,37 @@ pub struct IndexToRead {
 pub enum IndexForm {
     /// A database, at this path in the image, without a leading slash.
     Database(String),
+    /// A file-based catalog, in the folder at this path in the image, without a leading slash.
+    Catalog(String),
+}
+
+/// What an image that is made serves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Serves {
+    /// A database.
+    #[default]
+    Database,
+    /// A file-based catalog.
+    Catalog,
+}
+
+impl Serves {
+    fn is_database(&self) -> bool {
+        *self == Self::Database
+    }
+}
+
+impl Plan {
+    /// The oldest format of records that can have such a plan.
+    pub(crate) fn format(&self) -> u32 {
+        let Self::Index(plan) = self;
+        let is_catalog = |index: &IndexToRead| matches!(index.form, IndexForm::Catalog(_));
+        match plan.from.iter().chain(&plan.fragments).any(is_catalog) {
+            true => format::WITH_CATALOGS,
+            false => format::FIRST,
+        }
+    }
 }
 
 /// What mutate made.
@@ -93,6 +128,9 @@ pub struct Built {
     /// The layers that go on top of each base, the lowest first.
     #[serde(default)]
     pub layers: Vec<BuiltLayer>,
+    /// What they are for. Versions that did not say made databases only.
+    #[serde(default, skip_serializing_if = "Serves::is_database")]
+    pub serves: Serves,
     /// What a newer version noted.
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -124,6 +162,7 @@ pub(crate) mod tests {
         Plan::Index(IndexPlan {
             from: None,
             bundles: Vec::new(),
+            fragments: Vec::new(),
             bases: BTreeMap::new(),
             version: "v4.6".to_owned(),
             scope: Scope::Prod,

@@ -94,6 +94,12 @@ impl Siblings {
 }
 
 impl Record {
+    /// Takes in what pin settled.
+    pub fn set_plan(&mut self, plan: Plan) {
+        self.format = self.format.max(plan.format());
+        self.plan = Some(plan);
+    }
+
     /// A new request (spec rest-api §3).
     pub fn new(
         id: RequestId,

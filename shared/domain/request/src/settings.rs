@@ -115,6 +115,10 @@ pub struct WorkSettings {
     pub index_image_output_registry: Option<String>,
     /// Binary images by scope and version; makes `binary_image` optional in requests.
     pub binary_images: BinaryImages,
+    /// Path of the database behind a catalog, in the image.
+    pub hidden_database: String,
+    /// Folder of deprecations, in a catalog.
+    pub deprecations_folder: String,
     /// How often a stage is tried before the request fails.
     pub max_attempts: u32,
     /// Seconds a stage may take.
@@ -141,6 +145,8 @@ impl Default for WorkSettings {
             image_push_template: "{registry}/iib-build:{request_id}".to_owned(),
             index_image_output_registry: None,
             binary_images: BinaryImages::new(),
+            hidden_database: "/var/lib/iib/_hidden/do.not.edit.db".to_owned(),
+            deprecations_folder: "_operator-deprecations-content".to_owned(),
             max_attempts: 3,
             stage_timeout_seconds: 300,
             max_index_bytes: 4 * 1024 * 1024 * 1024,

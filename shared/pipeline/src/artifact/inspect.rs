@@ -197,7 +197,7 @@ fn check_bundle(reader: impl Read, limit: u64) -> Result<(), UploadRefusal> {
     // Of an archive by itself there is nothing else to look in.
     if let Some(link) = tree.links().first() {
         let nothing = LayerError::Refused {
-            path: link.path.clone(),
+            path: link.path.to_string(),
             reason: Refusal::LinkToNothing,
         };
         return Err(UploadRefusal::Archive(nothing));

@@ -1,6 +1,7 @@
 //! What is wrong with an index, or with what shall be done to it.
 
-use iib_ports::{Class, Classify as _, IndexDbError};
+use iib_fbc::Report;
+use iib_ports::{CatalogError, Class, Classify as _, IndexDbError};
 use iib_request::ScopeError;
 
 use super::Meaning;
@@ -17,11 +18,26 @@ pub enum IndexError {
         /// What is wrong.
         source: ScopeError,
     },
-    /// An index without a database, which this version needs.
-    #[error(
-        "this version of the service does not support file-based catalogs yet, and {0} has one: name an index with a database"
-    )]
+    /// A database is worked on, and the index has a catalog.
+    #[error("{0} has a file-based catalog: name an index with a database, or use `iib catalog`")]
     FileBased(String),
+    /// A catalog is worked on, and the index has none.
+    #[error("Index image {0} does not contain file-based catalog.")]
+    NotACatalog(String),
+    /// A fragment of a catalog has no package.
+    #[error("No operator packages in fbc_fragment {0}")]
+    EmptyFragment(String),
+    /// A fragment of a catalog cannot be used.
+    #[error("the fbc_fragment {image} cannot be used")]
+    Fragment {
+        /// Its image.
+        image: String,
+        /// What is wrong.
+        source: CatalogError,
+    },
+    /// Deprecations for a package that the database behind the catalog does not have.
+    #[error("Cannot add deprecations for {0}, It is either not present in index or opted in fbc")]
+    NotInDatabase(String),
     /// A database is asked for, and the index has a catalog (worker flows §10).
     #[error("Cannot create SQLite index image from File-Based Catalog index image")]
     DatabaseOfCatalog,
@@ -32,11 +48,13 @@ pub enum IndexError {
     NoDatabaseLabel(String),
     /// The label names a path that cannot be in an image.
     #[error(
-        "the database label of {image} is `{path}`, which is not an absolute path to a file: fix the image's label"
+        "the {what} label of {image} is `{path}`, which is no path in an image: fix the image's label"
     )]
-    DatabasePath {
+    LabelPath {
         /// The image.
         image: String,
+        /// What is to be there.
+        what: &'static str,
         /// The label's value.
         path: String,
     },
@@ -60,6 +78,36 @@ pub enum IndexError {
         /// The path the label names.
         path: String,
     },
+    /// The catalog of an index cannot be used.
+    #[error("the catalog of {image} cannot be used")]
+    Catalog {
+        /// The index image.
+        image: String,
+        /// What is wrong.
+        source: CatalogError,
+    },
+    /// The database behind a catalog cannot be used.
+    #[error("the database behind the catalog of {image} cannot be used")]
+    Hidden {
+        /// The index image.
+        image: String,
+        /// What is wrong.
+        source: IndexDbError,
+    },
+    /// What the database behind a catalog has of a package is no catalog.
+    #[error("Failed to migrate index.db to file-based catalog")]
+    Migrate(#[source] IndexDbError),
+    /// Bundles for packages that came in as fragments, which what they bring would replace.
+    #[error(
+        "the index has the packages {0} as file-based catalogs and not as bundles, which adding bundles would replace: send their new catalog with fbc-operations, or take them out with rm first"
+    )]
+    OptedIn(String),
+    /// With the change the catalog would be none.
+    #[error("Failed to validate the content from config_dir configs: {0}")]
+    InvalidCatalog(Report),
+    /// What the catalog has cannot be served.
+    #[error("Failed to generate cache for file-based catalog")]
+    Cache(#[source] CatalogError),
     /// The database of an index cannot be used.
     #[error("the index database of {image} cannot be used")]
     Database {
@@ -94,13 +142,24 @@ impl IndexError {
         match self {
             Self::ScopeLabel { .. } => (Class::Reject, Some("fix the image's label")),
             Self::FileBased(_)
+            | Self::NotACatalog(_)
+            | Self::InvalidCatalog(_)
+            | Self::OptedIn(_)
+            | Self::EmptyFragment(_)
+            | Self::NotInDatabase(_)
             | Self::DatabaseOfCatalog
             | Self::NoDatabaseLabel(_)
-            | Self::DatabasePath { .. }
+            | Self::LabelPath { .. }
             | Self::NoDatabase { .. }
             | Self::NoCatalog { .. }
             | Self::Remove => (Class::Reject, None),
-            Self::Database { source, .. } | Self::Add(source) => (source.class(), None),
+            Self::Catalog { source, .. } | Self::Fragment { source, .. } | Self::Cache(source) => {
+                (source.class(), None)
+            }
+            Self::Database { source, .. }
+            | Self::Hidden { source, .. }
+            | Self::Migrate(source)
+            | Self::Add(source) => (source.class(), None),
             Self::Moved { .. } => (Class::Retry, None),
         }
     }

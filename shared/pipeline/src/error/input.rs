@@ -1,5 +1,6 @@
 //! What a request says that cannot be done.
 
+use iib_fbc::DeprecationsFault;
 use iib_oci::{ArchError, PullSpecError};
 use iib_ports::Class;
 use iib_request::ScopeError;
@@ -47,6 +48,19 @@ pub enum InputError {
     /// The binary image lacks architectures (worker flows §4.4); the list is sorted.
     #[error("The binary image is not available for the following arches: {0}")]
     MissingArches(String),
+    /// What was sent as deprecations is none.
+    #[error("the \"deprecation_schema\" cannot be used")]
+    Deprecations(#[source] DeprecationsFault),
+    /// The deprecations are of another package.
+    #[error(
+        "the \"deprecation_schema\" is about the package \"{package}\", and the \"operator_package\" is \"{wanted}\": name the same one in both"
+    )]
+    DeprecationsOfOther {
+        /// That of the schema.
+        package: String,
+        /// That of the request.
+        wanted: String,
+    },
     /// More bundle content than one request may hold in memory.
     #[error(
         "the bundles of the request have more than {limit} bytes together, the limit set for a request: add them in several requests"
@@ -79,6 +93,8 @@ impl InputError {
             | Self::BinaryImage(_)
             | Self::NoArches
             | Self::MissingArches(_)
+            | Self::Deprecations(_)
+            | Self::DeprecationsOfOther { .. }
             | Self::BundlesTooLarge { .. } => (Class::Reject, None),
         }
     }

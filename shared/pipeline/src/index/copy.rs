@@ -12,14 +12,16 @@ use futures::stream;
 use iib_catalog::CatalogShape;
 use iib_oci::{Arch, Descriptor, MediaType, Pinned, PullSpec, Reference, RunSettings};
 use iib_ports::{BlobSource, BlobStream, IndexDb, Registry, RegistryError};
-use iib_request::{IndexForm, created_after};
+use iib_request::created_after;
 use jiff::Timestamp;
 use tokio::io::AsyncReadExt as _;
 
-use super::database::{self, InputLayer};
+use super::contents::copy_database;
 use super::{Base, Edit, IndexImage, IndexLayer, manifest_list, push_images, push_list};
+use super::{layer, places};
 use crate::image;
 use crate::labels;
+use crate::parts::InputLayer;
 use crate::steps::inputs::{Index, look_at_index};
 use crate::transfer::blocking;
 use crate::{IndexError, InputError, StageError, WorkError};
@@ -29,6 +31,8 @@ use crate::{IndexError, InputError, StageError, WorkError};
 pub struct IndexCopy {
     spec: PullSpec,
     index: Index,
+    /// Where the database is in the image.
+    place: String,
     database: PathBuf,
     input: Option<InputLayer>,
 }
@@ -45,11 +49,15 @@ impl IndexCopy {
         limit: u64,
     ) -> Result<Self, StageError> {
         let index = look_at_index(registry, spec).await?;
+        let Some(place) = index.database.clone() else {
+            return Err(IndexError::FileBased(spec.to_string()).into());
+        };
         let database = folder.join("index.db");
-        let input = database::fetch(registry, &index.read, &database, limit).await?;
+        let input = copy_database(registry, &index.read, &place, &database, limit).await?;
         Ok(Self {
             spec: spec.clone(),
             index,
+            place,
             database,
             input,
         })
@@ -116,11 +124,8 @@ impl NewIndex<'_> {
     /// The path of the database in the image: where it was, unless all else is new too.
     fn place(&self) -> &str {
         match (self.origin, self.binary_image) {
-            (Some(origin), None) => {
-                let IndexForm::Database(path) = &origin.index.read.form;
-                path
-            }
-            _ => database::PATH.trim_start_matches('/'),
+            (Some(origin), None) => &origin.place,
+            _ => places::DATABASE.trim_start_matches('/'),
         }
     }
 
@@ -143,7 +148,7 @@ impl NewIndex<'_> {
     fn labels(&self) -> BTreeMap<String, String> {
         let mut labels = BTreeMap::new();
         if self.origin.is_none() || self.binary_image.is_some() {
-            labels.insert(labels::DATABASE.to_owned(), database::PATH.to_owned());
+            labels.insert(labels::DATABASE.to_owned(), places::DATABASE.to_owned());
         }
         if let (Some(origin), Some(_)) = (self.origin, self.binary_image) {
             labels.insert(labels::VERSION.to_owned(), origin.index.version.clone());
@@ -203,13 +208,11 @@ impl NewIndex<'_> {
         // The copy of the layer is small beside the database, and stays with the original.
         let input = self.origin.and_then(|origin| origin.input.clone());
         blocking(move || -> Result<_, WorkError> {
-            let scratch = |source| WorkError::Scratch {
-                action: "written",
-                source,
-            };
-            let mut out = io::BufWriter::new(File::create(&packed).map_err(scratch)?);
+            let scratch = layer::scratch("written");
+            let mut out = io::BufWriter::new(File::create(&packed).map_err(&scratch)?);
             let file = LayerFile(packed);
-            let layer = database::pack(&database, &place, input.as_ref(), &mut out)?;
+            let items = layer::database(&database, &place);
+            let layer = layer::pack(items, input.as_ref(), &mut out)?;
             out.flush().map_err(scratch)?;
             let layer = IndexLayer {
                 descriptor: Descriptor {

@@ -2,8 +2,12 @@
 
 mod assemble;
 mod blobs;
+pub(crate) mod catalog;
+pub(crate) mod contents;
 mod copy;
-pub(crate) mod database;
+mod forms;
+mod layer;
+pub(crate) mod places;
 pub(crate) mod push;
 mod tags;
 
@@ -18,12 +22,30 @@ use iib_oci::{
     PullSpec, RawManifest, Reference, Repository,
 };
 use iib_ports::{BlobSource, Registry};
+use iib_request::{IndexForm, IndexPlan, IndexToRead};
 
-use crate::{ImageError, StageError, WorkError, image};
+pub(crate) use layer::scratch;
+
+use crate::{ImageError, IndexError, StageError, WorkError, image};
 
 /// Blobs and manifests moved at the same time: layers of a few architectures side by side,
 /// without flooding the registry.
 const MOVES: usize = 4;
+
+/// Refuses a plan whose index has no file-based catalog, in the words of the reference.
+///
+/// # Errors
+/// [`IndexError::NotACatalog`].
+pub(crate) fn check_is_catalog(plan: &IndexPlan) -> Result<(), IndexError> {
+    match &plan.from {
+        Some(IndexToRead {
+            form: IndexForm::Catalog(_),
+            ..
+        }) => Ok(()),
+        Some(other) => Err(IndexError::NotACatalog(other.resolved.to_string())),
+        None => Err(IndexError::NotACatalog(String::new())),
+    }
+}
 
 /// What an index image is built on.
 pub(crate) struct Base {

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use futures::TryStreamExt;
 use iib_oci::{PullSpec, RawManifest, Reference, RunSettings};
 use iib_ports::{ArtifactKey, Artifacts, BlobSource, BlobStream, RegistryError};
-use iib_request::{BuiltLayer, Facts, IndexPlan, State, Update};
+use iib_request::{Built, Facts, IndexPlan, Serves, State, Update};
 
-use super::database;
+use super::places;
 use super::tags;
 use super::{Base, Edit, IndexImage, IndexLayer, manifest_list, push_images, push_list};
 use crate::job::Job;
@@ -44,8 +44,7 @@ impl Push<'_> {
     /// [`crate::ImageError::Registry`]; [`WorkError::Incomplete`] for a record that lacks something.
     pub(crate) async fn run(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
         let plan = job.index_plan()?;
-        let built = job.record.built.as_ref();
-        let built = built.and_then(|built| built.layers.first()).cloned();
+        let built = job.record.built.clone();
         let built = built.ok_or(WorkError::Incomplete("mutate"))?;
         let output = output(&job.deps.work, &job.record.id.to_string())?;
         let images = self.push_images(job, &plan, built, &output).await?;
@@ -59,16 +58,22 @@ impl Push<'_> {
         &self,
         job: &Job<'_>,
         plan: &IndexPlan,
-        built: BuiltLayer,
+        Built { layers, serves, .. }: Built,
         output: &PullSpec,
     ) -> Result<Vec<IndexImage>, StageError> {
         let registry = &job.deps.registry;
+        let built = layers.into_iter().next();
+        let built = built.ok_or(WorkError::Incomplete("mutate"))?;
         let layer = IndexLayer {
             descriptor: built.layer,
             diff_id: built.diff_id,
         };
+        let (form, run) = match serves {
+            Serves::Database => (labels::DATABASE, RunSettings::serve_database()),
+            Serves::Catalog => (labels::CONFIGS, RunSettings::serve_catalog()),
+        };
         let mut labels = BTreeMap::from([
-            (labels::DATABASE.to_owned(), database::PATH.to_owned()),
+            (form.to_owned(), places::of(serves).to_owned()),
             (labels::VERSION.to_owned(), plan.version.clone()),
             (labels::SCOPE.to_owned(), plan.scope.to_string()),
         ]);
@@ -80,10 +85,10 @@ impl Push<'_> {
                 None => Base::scratch(arch),
             };
             let edit = Edit {
-                layer_content: database::PATH,
+                layer_content: places::of(serves),
                 labels: labels.clone(),
                 // Without a binary image there is no program to run.
-                run: (binary_image.is_some()).then(RunSettings::serve_database),
+                run: (binary_image.is_some()).then(|| run.clone()),
                 created: plan.created,
             };
             images.push(IndexImage::on(base, arch, &layer, &edit)?);

@@ -1,8 +1,8 @@
 //! Adding bundles to an index (worker flows §7).
 //!
 //! - pin: the bundles and the inputs are resolved, and it is read which packages the bundles are of.
-//! - mutate: those that the index does not have are read and go into its database, the database
-//!   into a layer.
+//! - mutate: those that the index does not have are read and go into its database, from there into its
+//!   catalog if it has one; both go into a layer.
 //! - push: the images with this layer, and the tags.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,18 +12,18 @@ use async_trait::async_trait;
 use futures::TryFutureExt;
 use iib_bundle::{Bundle, BundleFiles, Typed};
 use iib_catalog::{AddOptions, AlphaFeatures, Mode, Overwrite};
+use iib_fbc::CatalogDiff;
 use iib_oci::{Digest, Pinned};
-use iib_ports::{IndexDbError, PresentBundle};
-use iib_request::{
-    AddRequest, Built, Facts, IndexPlan, Operators, PinnedBundle, Plan, Scope, Update,
-};
+use iib_ports::{IndexDb, IndexDbError};
+use iib_request::{AddRequest, Built, Facts, IndexPlan, Operators, Plan, Scope, Update};
 
 use crate::changes::Changes;
 use crate::flow::Flow;
-use crate::index::database;
+use crate::index::catalog::{self, CatalogIndex};
+use crate::index::contents::Contents;
 use crate::index::push::{Naming, Push};
 use crate::job::Job;
-use crate::steps::bundles::{self, Contents};
+use crate::steps::bundles;
 use crate::steps::inputs::{self, Asked};
 use crate::transfer::blocking;
 use crate::{ImageError, IndexError, StageError};
@@ -61,17 +61,21 @@ impl Flow for AddRequest {
             job.update(Update::doing(doing)).await?;
         }
         let folder = job.scratch_folder()?;
-        let database = folder.path().join("index.db");
         let wanted = bundles::distinct(&plan.bundles);
-        let (input, contents) = futures::try_join!(
-            database::fetch_input(job.deps, &plan, &database),
+        let (contents, read) = futures::try_join!(
+            Contents::of_plan(job.deps, &plan, folder.path()),
             bundles::read(job.deps, &wanted).map_err(|never| match never {})
         )?;
-        let (bundles, packages) = missing(job, &plan, &database, wanted, contents).await?;
+        let pinned = wanted.iter().map(|bundle| bundle.pinned.clone());
+        let wanted: Vec<Wanted> = pinned.zip(read).collect();
         let options = options(self, &plan)?;
-        let changes = add_to(job, &plan, &database, bundles, packages, options).await?;
-        changes.keep(job).await?;
-        database::write_layer(job, &database, input).await
+        if contents.catalog.is_some() {
+            let add = move |index: &mut CatalogIndex| add_to_catalog(index, wanted, &options);
+            catalog::change(job, &contents, add).await?;
+        } else {
+            add_to_database(job, &plan, &contents.database, wanted, options).await?;
+        }
+        contents.store(job).await
     }
 
     async fn push(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
@@ -93,68 +97,64 @@ fn operators(mapping: &BTreeMap<String, Vec<String>>) -> Operators {
     pairs.collect()
 }
 
-/// The bundles that the index does not have, read; and the packages of all that were asked for.
-async fn missing(
-    job: &mut Job<'_>,
-    plan: &IndexPlan,
-    database: &Path,
-    wanted: Vec<&PinnedBundle>,
-    contents: Contents,
-) -> Result<(Vec<Bundle>, BTreeSet<String>), StageError> {
-    let present = present_packages(job, plan, database).await?;
-    let mut packages = BTreeSet::new();
-    let mut missing = Vec::new();
-    for (bundle, content) in wanted.into_iter().zip(contents) {
-        let pinned = &bundle.pinned;
-        if let Some(served_in) = present.get(pinned.digest()) {
-            packages.extend(served_in.iter().cloned());
-            job.log(format!("{pinned} is in the index already and is left out"));
-            continue;
-        }
-        missing.push((pinned.clone(), content?));
-    }
-    let bundles: Vec<Bundle> = blocking(move || {
-        missing
-            .iter()
-            .map(|(pinned, files)| read(pinned, files))
-            .collect()
-    })
-    .await?;
-    for bundle in &bundles {
-        for file in &bundle.passed_over {
-            job.log(format!("{}: {file}; the file is passed over", bundle.image));
-        }
-    }
-    packages.extend(bundles.iter().map(|bundle| bundle.package.clone()));
-    Ok((bundles, packages))
+/// A bundle that is asked for, and what its image holds.
+type Wanted = (Pinned, Result<BundleFiles, StageError>);
+
+/// What there is to add.
+#[derive(Default)]
+struct Missing {
+    /// The bundles that the index does not have.
+    bundles: Vec<Bundle>,
+    /// The packages of all that are asked for.
+    packages: BTreeSet<String>,
+    /// For the log.
+    words: Vec<String>,
 }
 
-/// The packages of the bundles in the index by the bundles' digests, whatever name those are under
-/// (worker flows §7.4).
-async fn present_packages(
-    job: &Job<'_>,
-    plan: &IndexPlan,
-    database: &Path,
-) -> Result<BTreeMap<Digest, BTreeSet<String>>, StageError> {
-    let Some(index) = &plan.from else {
-        return Ok(BTreeMap::new());
-    };
-    let (index_db, database) = (job.deps.index_db.clone(), database.to_owned());
-    let image = index.resolved.to_string();
-    let bundles: Vec<PresentBundle> = blocking(move || {
-        index_db
-            .bundles(&database)
-            .map_err(|source| IndexError::Database { image, source })
-    })
-    .await?;
-    let mut packages: BTreeMap<Digest, BTreeSet<String>> = BTreeMap::new();
-    for bundle in bundles {
-        let digest = bundle.image.rsplit_once('@');
+/// The packages in which an index serves bundles by the bundles' digests, whatever name those are
+/// under (worker flows §7.4).
+type Present = BTreeMap<Digest, BTreeSet<String>>;
+
+fn present<'a>(bundles: impl Iterator<Item = (&'a str, &'a str)>) -> Present {
+    let mut packages = Present::new();
+    for (image, package) in bundles {
+        let digest = image.rsplit_once('@');
         if let Some(digest) = digest.and_then(|(_, digest)| digest.parse().ok()) {
-            packages.entry(digest).or_default().insert(bundle.package);
+            let served_in = packages.entry(digest).or_default();
+            served_in.insert(package.to_owned());
         }
     }
-    Ok(packages)
+    packages
+}
+
+impl Missing {
+    /// Those of the bundles that are not present, read.
+    fn of(wanted: Vec<Wanted>, present: &Present) -> Result<Self, StageError> {
+        let mut missing = Self::default();
+        for (pinned, content) in wanted {
+            if let Some(served_in) = present.get(pinned.digest()) {
+                missing.packages.extend(served_in.iter().cloned());
+                let words = format!("{pinned} is in the index already and is left out");
+                missing.words.push(words);
+                continue;
+            }
+            let bundle = read(&pinned, &content?)?;
+            for file in &bundle.passed_over {
+                let words = format!("{}: {file}; the file is passed over", bundle.image);
+                missing.words.push(words);
+            }
+            if bundle.needs_max_version {
+                missing.words.push(format!(
+                    "{} uses APIs that platform 4.9 removed, and gets {MAX_VERSION} \
+                     {LAST_WITH_BETA_APIS}",
+                    bundle.image
+                ));
+            }
+            missing.packages.insert(bundle.package.clone());
+            missing.bundles.push(bundle);
+        }
+        Ok(missing)
+    }
 }
 
 fn read(pinned: &Pinned, files: &BundleFiles) -> Result<Bundle, ImageError> {
@@ -187,47 +187,101 @@ fn options(add: &AddRequest, plan: &IndexPlan) -> Result<AddOptions, IndexError>
     })
 }
 
-/// Adds the bundles, and says what changed and how these packages are now.
-async fn add_to(
+/// Adds bundles to a database, with the property that they need, and says what changed.
+fn add(
+    index_db: &dyn IndexDb,
+    database: &Path,
+    bundles: &[Bundle],
+    options: &AddOptions,
+) -> Result<CatalogDiff, IndexDbError> {
+    let mut changes = index_db.add(database, bundles, options)?.changes;
+    let limit = Typed {
+        kind: MAX_VERSION.to_owned(),
+        value: LAST_WITH_BETA_APIS.to_owned(),
+    };
+    let limited = bundles.iter().filter(|bundle| bundle.needs_max_version);
+    let images: Vec<String> = limited.clone().map(|bundle| bundle.image.clone()).collect();
+    index_db.add_property(database, &images, &limit)?;
+    for bundle in limited {
+        changes.note_property(&bundle.name, &limit.kind, &limit.value);
+    }
+    Ok(changes)
+}
+
+/// Adds what is missing, and notes what changed and how the packages are now.
+async fn add_to_database(
     job: &mut Job<'_>,
     plan: &IndexPlan,
     database: &Path,
-    bundles: Vec<Bundle>,
-    packages: BTreeSet<String>,
+    wanted: Vec<Wanted>,
     options: AddOptions,
-) -> Result<Changes, StageError> {
+) -> Result<(), StageError> {
     let image = plan.from.as_ref().map(|index| index.resolved.to_string());
     let (index_db, database) = (job.deps.index_db.clone(), database.to_owned());
-    let (limited, limited_names): (Vec<String>, Vec<String>) = bundles
-        .iter()
-        .filter(|bundle| bundle.needs_max_version)
-        .map(|bundle| (bundle.image.clone(), bundle.name.clone()))
-        .unzip();
-    for bundle in &limited {
-        job.log(format!(
-            "{bundle} uses APIs that platform 4.9 removed, and gets {MAX_VERSION} \
-             {LAST_WITH_BETA_APIS}"
-        ));
-    }
-    blocking(move || {
-        let report = index_db.add(&database, &bundles, &options);
-        let limit = Typed {
-            kind: MAX_VERSION.to_owned(),
-            value: LAST_WITH_BETA_APIS.to_owned(),
+    let (words, changes) = blocking(move || {
+        let present = match &image {
+            None => Present::new(),
+            Some(image) => {
+                let bundles = index_db.bundles(&database);
+                let bundles = bundles.map_err(|source| IndexError::Database {
+                    image: image.clone(),
+                    source,
+                })?;
+                present(bundles.iter().map(|found| (&*found.image, &*found.package)))
+            }
         };
-        let (diff, pictures) = report
-            .and_then(|mut report| {
-                index_db.add_property(&database, &limited, &limit)?;
-                for name in &limited_names {
-                    let changes = &mut report.changes;
-                    changes.note_property(name, &limit.kind, &limit.value);
-                }
-                Ok((report.changes, index_db.pictures(&database, &packages)?))
-            })
-            .map_err(|source| not_added(source, image))?;
-        Changes::new(diff, pictures).map_err(StageError::from)
+        let missing = Missing::of(wanted, &present)?;
+        let changes = add(&*index_db, &database, &missing.bundles, &options)
+            .and_then(|diff| Ok((diff, index_db.pictures(&database, &missing.packages)?)))
+            .map_err(|source| not_added(source, image))
+            .map_err(StageError::from)
+            .and_then(|(diff, pictures)| Ok(Changes::new(diff, pictures)?));
+        Ok::<_, StageError>((missing.words, changes))
     })
-    .await
+    .await?;
+    for line in words {
+        job.log(line);
+    }
+    changes?.keep(job).await
+}
+
+/// Adds what is missing to the database behind a catalog, and puts the packages that changed into the
+/// catalog as they are there then.
+fn add_to_catalog(
+    index: &mut CatalogIndex,
+    wanted: Vec<Wanted>,
+    options: &AddOptions,
+) -> Result<(), StageError> {
+    let served = &index.outline().bundles;
+    let present = present(served.iter().map(|found| (&*found.image, &*found.package)));
+    let Missing {
+        bundles,
+        packages,
+        words,
+    } = Missing::of(wanted, &present)?;
+    words.into_iter().for_each(|line| index.tell(line));
+    index.draw(&packages)?;
+    let changed: BTreeSet<String> = bundles
+        .iter()
+        .map(|bundle| bundle.package.clone())
+        .collect();
+    let opted_in: Vec<String> = {
+        let known = index.in_database()?;
+        let in_catalog = index.outline().packages.iter().map(|found| &found.name);
+        let only_there =
+            in_catalog.filter(|name| changed.contains(*name) && !known.contains(*name));
+        only_there.cloned().collect()
+    };
+    if !bundles.is_empty() {
+        let added = index.database(|index_db, file| add(index_db, file, &bundles, options));
+        added.map_err(|source| index.not_added(source))?;
+    }
+    // Said last: whatever is wrong with the bundles themselves comes before.
+    if !opted_in.is_empty() {
+        return Err(IndexError::OptedIn(opted_in.join(", ")).into());
+    }
+    index.migrate(&changed)?;
+    index.follow_database()
 }
 
 /// Bundles that do not fit are the bundles' fault; anything else is the database's.

@@ -1,17 +1,20 @@
 //! Making an index without operators out of another one (worker flows §10).
 //!
 //! - pin: the inputs are resolved.
-//! - mutate: every package is taken out of the index's database, the database goes into a layer.
+//! - mutate: every package is taken out of the index's database, also of one behind a catalog; the
+//!   database goes into a layer, or with an empty catalog in front of it.
 //! - push: the images with this layer, with the labels of the request, and the tags.
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use iib_request::{Built, CreateEmptyIndex, Plan, Update};
+use iib_fbc::CatalogDiff;
+use iib_request::{Built, CreateEmptyIndex, IndexForm, IndexToRead, Plan, Update};
 
 use crate::changes::Changes;
 use crate::flow::Flow;
-use crate::index::database;
+use crate::index::catalog;
+use crate::index::contents::Contents;
 use crate::index::push::{Naming, Push};
 use crate::job::Job;
 use crate::steps::inputs::{self, Asked};
@@ -27,11 +30,11 @@ impl Flow for CreateEmptyIndex {
             distribution_scope: self.distribution_scope,
             ..Asked::default()
         };
-        let prepared = inputs::prepare(job, &asked).await;
-        let (plan, facts) = prepared.map_err(|error| match error {
-            StageError::Index(IndexError::FileBased(_)) => IndexError::DatabaseOfCatalog.into(),
-            other => other,
-        })?;
+        let (plan, facts) = inputs::prepare(job, &asked).await?;
+        let is_catalog = |from: &IndexToRead| matches!(from.form, IndexForm::Catalog(_));
+        if plan.from.as_ref().is_some_and(is_catalog) && self.output_fbc != Some(true) {
+            return Err(IndexError::DatabaseOfCatalog.into());
+        }
         let update = inputs::building(&plan, facts);
         Ok((Plan::Index(plan), update))
     }
@@ -41,22 +44,39 @@ impl Flow for CreateEmptyIndex {
         job.update(Update::doing("Checking operators present in index image"))
             .await?;
         let folder = job.scratch_folder()?;
-        let database = folder.path().join("index.db");
-        let input = database::fetch_input(job.deps, &plan, &database).await?;
+        let contents = Contents::of_plan(job.deps, &plan, folder.path()).await?;
         job.update(Update::doing("Removing operators from index image"))
             .await?;
-        let (index_db, file) = (job.deps.index_db.clone(), database.clone());
+        let (emptied, copy) = (contents.clone(), contents.catalog.clone());
+        let (index_db, catalogs) = (job.deps.index_db.clone(), job.deps.catalogs.clone());
         let image = plan.from.map(|index| index.resolved.to_string());
-        let diff = blocking(move || {
-            let emptied = index_db.remove_all(&file);
-            emptied.map_err(|source| IndexError::Database {
-                image: image.unwrap_or_default(),
+        let image = image.unwrap_or_default();
+        let diff = blocking(move || -> Result<CatalogDiff, IndexError> {
+            let database = index_db.remove_all(&emptied.database);
+            let Some(copy) = copy else {
+                return database.map_err(|source| IndexError::Database { image, source });
+            };
+            database.map_err(|source| IndexError::Hidden {
+                image: image.clone(),
                 source,
-            })
+            })?;
+            let catalog = catalogs.open(&copy.folder);
+            let catalog = catalog.map_err(|source| IndexError::Catalog { image, source })?;
+            let packages = catalog.outline().clone().by_package();
+            Ok(CatalogDiff::between(&packages, &BTreeMap::new()))
         })
         .await?;
-        Changes::new(diff, Vec::new())?.keep(job).await?;
-        database::write_layer(job, &database, input).await
+        if self.output_fbc != Some(true) {
+            Changes::new(diff, Vec::new())?.keep(job).await?;
+            return contents.store(job).await;
+        }
+        let contents = contents.with_empty_catalog(folder.path())?;
+        catalog::change(job, &contents, |index| {
+            index.note(diff);
+            Ok(())
+        })
+        .await?;
+        contents.store(job).await
     }
 
     async fn push(&self, job: &mut Job<'_>) -> Result<Update, StageError> {

@@ -1,5 +1,7 @@
 //! What is done for each kind of request; [`crate::flow`] says how.
 
 mod add;
+mod add_deprecations;
 mod create_empty_index;
+mod fbc_operations;
 mod rm;

@@ -1,18 +1,21 @@
 //! Taking operators out of an index (worker flows §8).
 //!
 //! - pin: the inputs are resolved.
-//! - mutate: the packages are taken out of the index's database, the database goes into a layer.
+//! - mutate: the packages are taken out of the index's database, and out of its catalog if it has
+//!   one; both go into a layer.
 //! - push: the images with this layer, and the tags.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use async_trait::async_trait;
 use iib_ports::IndexDbError;
-use iib_request::{Built, Plan, RmRequest, Update};
+use iib_request::{Built, IndexPlan, Plan, RmRequest, Update};
 
 use crate::changes::Changes;
 use crate::flow::Flow;
-use crate::index::database;
+use crate::index::catalog::{self, CatalogIndex};
+use crate::index::contents::Contents;
 use crate::index::push::{Naming, Push};
 use crate::job::Job;
 use crate::steps::inputs::{self, Asked};
@@ -37,36 +40,15 @@ impl Flow for RmRequest {
     async fn mutate(&self, job: &mut Job<'_>) -> Result<Built, StageError> {
         let plan = job.index_plan()?;
         let folder = job.scratch_folder()?;
-        let database = folder.path().join("index.db");
-        let input = database::fetch_input(job.deps, &plan, &database).await?;
-        let (index_db, file) = (job.deps.index_db.clone(), database.clone());
-        let packages = self.operators.clone();
-        let image = plan.from.map(|index| index.resolved.to_string());
-        let removed =
-            blocking(move || Ok::<_, StageError>(index_db.remove_packages(&file, &packages)));
-        let diff = match removed.await? {
-            Ok(diff) => diff,
-            Err(IndexDbError::Refused(refusals)) => {
-                job.log(refusals.to_string());
-                let index_db = job.deps.index_db.clone();
-                let known =
-                    blocking(move || Ok::<_, StageError>(index_db.shape(&database))).await?;
-                if let Ok(known) = known {
-                    let names = self.operators.iter();
-                    let unknown = names.filter(|name| !known.packages.contains_key(*name));
-                    let unknown: Vec<&str> = unknown.map(String::as_str).collect();
-                    job.log(format!("not in the index: {}", unknown.join(", ")));
-                }
-                return Err(IndexError::Remove.into());
-            }
-            Err(source) => {
-                let image = image.unwrap_or_default();
-                return Err(IndexError::Database { image, source }.into());
-            }
-        };
-        // Of what is gone there is nothing to draw.
-        Changes::new(diff, Vec::new())?.keep(job).await?;
-        database::write_layer(job, &database, input).await
+        let contents = Contents::of_plan(job.deps, &plan, folder.path()).await?;
+        if contents.catalog.is_some() {
+            let operators: BTreeSet<String> = self.operators.iter().cloned().collect();
+            let remove = move |index: &mut CatalogIndex| remove_from_catalog(index, &operators);
+            catalog::change(job, &contents, remove).await?;
+        } else {
+            remove_from_database(job, plan, &contents.database, &self.operators).await?;
+        }
+        contents.store(job).await
     }
 
     async fn push(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
@@ -77,4 +59,56 @@ impl Flow for RmRequest {
         };
         push.run(job).await
     }
+}
+
+/// What an operator is known by in the catalog, in the database behind it or in both goes. Those that
+/// are nowhere are passed over, as the reference does.
+fn remove_from_catalog(
+    index: &mut CatalogIndex,
+    operators: &BTreeSet<String>,
+) -> Result<(), StageError> {
+    let removed = index.remove(operators)?;
+    for operator in operators.difference(&removed) {
+        index.tell(format!("{operator} is not in the index and is passed over"));
+    }
+    index.follow_database()
+}
+
+/// All or nothing, in the words that clients know; the log says which are not there.
+async fn remove_from_database(
+    job: &mut Job<'_>,
+    plan: IndexPlan,
+    database: &Path,
+    operators: &[String],
+) -> Result<(), StageError> {
+    let (index_db, file, packages) = (
+        job.deps.index_db.clone(),
+        database.to_owned(),
+        operators.to_owned(),
+    );
+    let removed = blocking(move || {
+        let removed = index_db.remove_packages(&file, &packages);
+        let known = removed.is_err().then(|| index_db.shape(&file));
+        Ok::<_, StageError>((removed, known))
+    });
+    let diff = match removed.await? {
+        (Ok(diff), _) => diff,
+        (Err(IndexDbError::Refused(refusals)), known) => {
+            job.log(refusals.to_string());
+            if let Some(Ok(known)) = known {
+                let names = operators.iter();
+                let unknown = names.filter(|name| !known.packages.contains_key(*name));
+                let unknown: Vec<&str> = unknown.map(String::as_str).collect();
+                job.log(format!("not in the index: {}", unknown.join(", ")));
+            }
+            return Err(IndexError::Remove.into());
+        }
+        (Err(source), _) => {
+            let image = plan.from.map(|index| index.resolved.to_string());
+            let image = image.unwrap_or_default();
+            return Err(IndexError::Database { image, source }.into());
+        }
+    };
+    // Of what is gone there is nothing to draw.
+    Changes::new(diff, Vec::new())?.keep(job).await
 }

@@ -42,6 +42,7 @@ impl Service {
             secrets: Arc::new(MemorySecrets::default()),
             registry: Arc::new(MemoryRegistry::default()),
             index_db: Arc::new(SqliteIndex),
+            catalogs: Arc::new(iib_catalog_folder::Folders),
             clock: clock.clone(),
             notifier: Arc::new(RecordingNotifier::default()),
             api: ApiSettings::default(),
@@ -122,6 +123,7 @@ impl Flow for Slow {
         let plan = IndexPlan {
             from: None,
             bundles: Vec::new(),
+            fragments: Vec::new(),
             bases: BTreeMap::new(),
             version: "v4.6".to_owned(),
             scope: Scope::Prod,

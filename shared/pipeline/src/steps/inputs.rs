@@ -73,6 +73,7 @@ pub(crate) async fn prepare(
     let plan = IndexPlan {
         from: index.map(|index| index.read),
         bundles: Vec::new(),
+        fragments: Vec::new(),
         bases,
         version,
         scope,
@@ -108,6 +109,8 @@ fn settle_scope(index: Option<&Index>, wanted: Option<Scope>) -> Result<Scope, S
 #[derive(Debug)]
 pub(crate) struct Index {
     pub(crate) read: IndexToRead,
+    /// The path of its database; one with a catalog may have a label for it, too.
+    pub(crate) database: Option<String>,
     pub(crate) arches: BTreeSet<Arch>,
     pub(crate) version: String,
     pub(crate) scope: Option<String>,
@@ -125,12 +128,15 @@ pub(crate) async fn look_at_index(
     let images = image.by_arch(registry).await?;
     let variant = image.any()?;
     let (_, config) = image::config(registry, &variant.pinned).await?;
-    let Some(path) = label(&config, labels::DATABASE) else {
-        let error = match label(&config, labels::CONFIGS) {
-            Some(_) => IndexError::FileBased(text.to_owned()),
-            None => IndexError::NoDatabaseLabel(text.to_owned()),
-        };
-        return Err(error.into());
+    let database = label(&config, labels::DATABASE);
+    let database = database.map(|path| path_in_image(text, "database", path));
+    let database = database.transpose()?;
+    let catalog = label(&config, labels::CONFIGS);
+    let catalog = catalog.map(|path| path_in_image(text, "catalog", path.trim_end_matches('/')));
+    let form = match (catalog.transpose()?, &database) {
+        (Some(path), _) => IndexForm::Catalog(path),
+        (None, Some(path)) => IndexForm::Database(path.clone()),
+        (None, None) => return Err(IndexError::NoDatabaseLabel(text.to_owned()).into()),
     };
     let created = match images.values().next() {
         Some(first) if *first != variant.pinned => {
@@ -140,11 +146,12 @@ pub(crate) async fn look_at_index(
     };
     Ok(Index {
         created,
+        database,
         arches: images.into_keys().collect(),
         read: IndexToRead {
             resolved: image.resolved.clone(),
             image: variant.pinned.clone(),
-            form: IndexForm::Database(database_path(text, path)?),
+            form,
             unknown: Unknown::default(),
         },
         version: label(&config, labels::VERSION)
@@ -154,15 +161,16 @@ pub(crate) async fn look_at_index(
     })
 }
 
-/// The path of the database inside the image: absolute in the label, relative in layers.
-fn database_path(image: &str, path: &str) -> Result<String, IndexError> {
+/// A path of `what` inside the image: absolute in the label, relative in layers.
+fn path_in_image(image: &str, what: &'static str, path: &str) -> Result<String, IndexError> {
     let relative = path.trim_start_matches('/');
     let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
     if relative.split('/').all(plain) {
         return Ok(relative.to_owned());
     }
-    Err(IndexError::DatabasePath {
+    Err(IndexError::LabelPath {
         image: image.to_owned(),
+        what,
         path: path.to_owned(),
     })
 }

@@ -94,15 +94,8 @@ async fn labels_of_the_request_win() {
 }
 
 #[tokio::test]
-async fn what_is_not_built_or_cannot_be_is_told() {
+async fn what_cannot_be_is_told() {
     let (world, full, request) = world_and_request().await;
-    let catalog = CreateEmptyIndex {
-        output_fbc: Some(true),
-        ..request.clone()
-    };
-    world
-        .fails_saying(catalog, &["does not support \"output_fbc\" yet"])
-        .await;
     let layer = Layer::of([("configs/a/catalog.json", "{}".as_bytes())]);
     let image = Image::new("amd64", vec![layer]).label(CONFIGS_LABEL, "/configs");
     let spec = world.push("index/catalog:v1", &image).await;

@@ -5,9 +5,7 @@ use iib_request::{AddRequest, Plan};
 use rusqlite::Connection;
 
 use crate::image::{Family, Image, Layer};
-use crate::samples::{
-    CONFIGS_LABEL, DATABASE, DATABASE_LABEL, VERSION_LABEL, database, index_image,
-};
+use crate::samples::{DATABASE, DATABASE_LABEL, VERSION_LABEL, database, index_image};
 use crate::world::World;
 
 /// A world with a database that holds `lantern.v0.1.0`, and a request to add the next version.
@@ -64,7 +62,6 @@ async fn images_that_are_no_index_are_refused_with_their_name_and_the_label() {
     let (world, database, request) = world_and_request().await;
     let layer = || vec![Layer::of([(DATABASE, database.as_slice())])];
     let without = Image::new("amd64", layer());
-    let catalog = Image::new("amd64", layer()).label(CONFIGS_LABEL, "/configs");
     let spec = world.push("bad/unlabelled:v1", &without).await;
     world
         .fails_saying(
@@ -74,17 +71,6 @@ async fn images_that_are_no_index_are_refused_with_their_name_and_the_label() {
                 spec.as_str(),
                 DATABASE_LABEL,
                 "name an index image with a database",
-            ],
-        )
-        .await;
-    let spec = world.push("bad/catalog:v1", &catalog).await;
-    world
-        .fails_saying(
-            from(&spec, &request),
-            &[
-                spec.as_str(),
-                "file-based catalog",
-                "name an index with a database",
             ],
         )
         .await;

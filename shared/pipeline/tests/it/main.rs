@@ -10,6 +10,7 @@
 mod binary_images;
 mod bundles;
 mod calls;
+mod catalogs;
 mod changes;
 mod crash;
 mod crashes;

@@ -3,8 +3,7 @@
 use iib_pipeline::intake::{IntakeDeps, diff};
 use iib_request::{Record, RequestId, RmRequest};
 
-use crate::image::{Image, Layer};
-use crate::samples::{CONFIGS_LABEL, SCOPE_LABEL, VERSION_LABEL};
+use crate::samples::{SCOPE_LABEL, VERSION_LABEL};
 use crate::world::{OUTPUT, World, told};
 
 /// An index with two packages, and a request to take one out of it.
@@ -87,19 +86,6 @@ async fn what_cannot_be_taken_out_is_told_and_leaves_nothing_behind() {
         log.contains("not in the index: no-such, none-either"),
         "{log}"
     );
-    let layer = Layer::of([("configs/a/catalog.json", "{}".as_bytes())]);
-    let image = Image::new("amd64", vec![layer]).label(CONFIGS_LABEL, "/configs");
-    let catalog = world.push("index/catalog:v1", &image).await.to_string();
-    let of_catalog = RmRequest {
-        from_index: catalog.clone(),
-        ..request.clone()
-    };
-    world
-        .fails_saying(
-            of_catalog,
-            &["does not support file-based catalogs yet", &catalog],
-        )
-        .await;
     let overwriting = RmRequest {
         overwrite_from_index: true,
         ..request

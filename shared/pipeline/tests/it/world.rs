@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use iib_catalog::CatalogShape;
+use iib_catalog_folder::Folders;
 use iib_embedded::registry::{Auth, RegistryStore, router, serve};
 use iib_indexdb::SqliteIndex;
 use iib_oci::hosts::HostRules;
@@ -161,6 +162,7 @@ impl World {
             secrets: secrets.clone(),
             registry: client.clone(),
             index_db: Arc::new(SqliteIndex),
+            catalogs: Arc::new(Folders),
             clock: clock.clone(),
             notifier: Arc::new(RecordingNotifier::default()),
             api: ApiSettings::default(),
@@ -430,6 +432,24 @@ impl World {
         let bytes = self.registry().blob(list.repository(), &manifest.config);
         let bytes: Vec<Bytes> = bytes.await.unwrap().try_collect().await.unwrap();
         ImageConfig::read(&bytes.concat()).unwrap()
+    }
+
+    /// The layer on top of the first image behind a pull spec, which is that of a list.
+    pub(crate) async fn top_layer(&self, list: &PullSpec) -> Vec<u8> {
+        let raw = self.registry().pull(list).await.unwrap();
+        let Resolved::List(found) = raw.read().unwrap() else {
+            panic!("{list} is no list")
+        };
+        let image = list.pin(found.manifests[0].descriptor.digest.clone());
+        let raw = self.registry().pull(&image.to_pull_spec()).await;
+        let Resolved::Image(manifest) = raw.unwrap().read().unwrap() else {
+            panic!("a list in {list}")
+        };
+        let bytes = self
+            .registry()
+            .blob(list.repository(), manifest.layers.last().unwrap());
+        let bytes: Vec<Bytes> = bytes.await.unwrap().try_collect().await.unwrap();
+        bytes.concat()
     }
 
     /// The configuration of what a request made.

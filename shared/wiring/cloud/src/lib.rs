@@ -10,6 +10,7 @@ use iib_aws::{
     AuthSecret, Clients, DynamoLogs, DynamoRequests, Ecr, EcrRegistry, EcrSettings, EcrTags,
     EventBus, KmsSecrets, QueueUrls, S3Artifacts, SqsQueue, Topic,
 };
+use iib_catalog_folder::Folders;
 use iib_edge::{Config, EmfGauges, LogNotifier};
 use iib_indexdb::SqliteIndex;
 use iib_issuer::{Issuer, IssuerError};
@@ -127,6 +128,7 @@ impl Cloud {
             secrets: self.secrets(),
             registry: Arc::new(EcrRegistry::new(Arc::new(client), ecr)),
             index_db: Arc::new(SqliteIndex),
+            catalogs: Arc::new(Folders),
             clock: self.clock.clone(),
             notifier: Arc::new(LogNotifier),
             api: self.config.api.clone(),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use iib_amqp::BrokerInitError;
+use iib_catalog_folder::Folders;
 use iib_edge::{Config, LogNotifier};
 use iib_embedded::{DataFolder, DocumentFolders, EmbeddedError, SqliteQueue, SqliteRequests};
 use iib_indexdb::SqliteIndex;
@@ -160,6 +161,7 @@ impl Local {
             secrets: Arc::new(folder.secrets(clock.clone())),
             registry: registry.clone(),
             index_db: Arc::new(SqliteIndex),
+            catalogs: Arc::new(Folders),
             clock,
             notifier,
             api: config.api.clone(),

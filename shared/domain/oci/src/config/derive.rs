@@ -44,7 +44,7 @@ pub struct RunSettings {
     /// Its default arguments.
     pub cmd: Vec<String>,
     /// A port it listens on, such as `50051/tcp`. Those of the base stay.
-    pub exposed_port: String,
+    pub exposed_port: Option<String>,
 }
 
 impl RunSettings {
@@ -55,7 +55,17 @@ impl RunSettings {
         Self {
             entrypoint: own(&["/bin/opm"]),
             cmd: own(&["registry", "serve", "--database", "/database/index.db"]),
-            exposed_port: "50051/tcp".to_owned(),
+            exposed_port: Some("50051/tcp".to_owned()),
+        }
+    }
+
+    /// A file-based catalog served by opm, from a cache that is made already (worker flows §15).
+    pub fn serve_catalog() -> Self {
+        let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Self {
+            entrypoint: own(&["/bin/opm"]),
+            cmd: own(&["serve", "/configs", "--cache-dir=/tmp/cache"]),
+            exposed_port: None,
         }
     }
 }
@@ -148,9 +158,11 @@ fn set_run(run: &mut Map<String, Value>, edit: &ConfigEdit) -> Result<(), Config
     if let Some(settings) = &edit.run {
         run.insert("Entrypoint".to_owned(), json!(settings.entrypoint));
         run.insert("Cmd".to_owned(), json!(settings.cmd));
-        let mut ports = take_object(run, "ExposedPorts");
-        ports.insert(settings.exposed_port.clone(), json!({}));
-        run.insert("ExposedPorts".to_owned(), Value::Object(ports));
+        if let Some(port) = &settings.exposed_port {
+            let mut ports = take_object(run, "ExposedPorts");
+            ports.insert(port.clone(), json!({}));
+            run.insert("ExposedPorts".to_owned(), Value::Object(ports));
+        }
     }
     Ok(())
 }

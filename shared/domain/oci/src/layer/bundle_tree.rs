@@ -136,10 +136,10 @@ impl BundleTree {
     /// # Errors
     /// [`LayerError::FileTooLarge`] and [`LayerError::FilesTooLarge`].
     pub fn settle(&mut self, link: &Link, content: Vec<u8>) -> Result<(), LayerError> {
-        let path = EntryPath::root().child(&link.path);
-        self.check_size(&path, content.len() as u64, content.len() as u64)?;
-        if self.links.remove(&path).is_some() {
-            self.put(&path, content);
+        let path = &link.path;
+        self.check_size(path, content.len() as u64, content.len() as u64)?;
+        if self.links.remove(path).is_some() {
+            self.put(path, content);
         }
         Ok(())
     }
@@ -233,10 +233,10 @@ impl BundleTree {
                 files.remove(file);
             }
             let link = Link {
-                path: path.to_string(),
+                path: path.clone(),
                 mode,
                 target,
-                copy_of: None,
+                is_read: false,
                 layer: self.layers,
             };
             self.links.insert(path, link);

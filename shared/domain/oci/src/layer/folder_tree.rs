@@ -1,17 +1,27 @@
-//! The files of one folder of an image, such as the catalog of an index.
+//! Some folders and files of an image, such as the catalog of an index and its database.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 
-use super::entries::{Entries, Entry, EntryKind};
+use super::entries::{Entries, Entry, EntryKind, Stream};
 use super::entry_path::Whiteout;
 use super::{EntryPath, LayerError, LayerReader, Refusal};
 
-/// Takes a folder out of the layers of an image, from the top one down: what a higher layer says
-/// of a path counts, so every file is written once and none is held in memory.
+/// A part of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// A folder with all that is in it.
+    Folder(EntryPath),
+    /// A file.
+    File(EntryPath),
+}
+
+/// Takes parts out of the layers of an image, from the top one down: what a higher layer says of a
+/// path counts, so every file is written once and none is held in memory. Paths are those in the
+/// image.
 #[derive(Debug)]
 pub struct FolderTree {
-    root: EntryPath,
+    parts: Vec<Part>,
     /// Files and directories that are kept together, at most.
     limit: usize,
     found: Found,
@@ -30,19 +40,19 @@ pub struct FolderTree {
 /// A hard link: another name of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// The link, by its path below the folder.
-    pub path: String,
+    /// The link.
+    pub path: EntryPath,
     /// Its permission bits.
     pub mode: u32,
-    /// What it is another name of, from the root of the image.
+    /// What it is another name of.
     pub target: EntryPath,
-    /// The same by its path below the folder, if it was read from the same layer.
-    pub copy_of: Option<String>,
+    /// Whether that was read from the same layer.
+    pub is_read: bool,
     /// The layer it is in, counted in the order they were looked at, from 0.
     pub layer: usize,
 }
 
-/// What is in the folder; files without it are relative to its root.
+/// What is in the parts.
 #[derive(Debug, Default)]
 struct Found {
     files: BTreeSet<EntryPath>,
@@ -51,11 +61,11 @@ struct Found {
 }
 
 impl FolderTree {
-    /// The folder `root`, of which no layer was looked at yet. It may have `limit` files and
-    /// directories.
-    pub fn new(root: EntryPath, limit: usize) -> Self {
+    /// These parts, of which no layer was looked at yet. They may have `limit` files and directories
+    /// together.
+    pub fn new(parts: Vec<Part>, limit: usize) -> Self {
         Self {
-            root,
+            parts,
             limit,
             found: Found::default(),
             links: Vec::new(),
@@ -66,12 +76,12 @@ impl FolderTree {
         }
     }
 
-    /// Looks at the next lower layer. `create` opens a file by its path below the root, and its
-    /// permission bits. The archive is read to its end, the layer is not: call
-    /// [`LayerReader::finish`] and compare the digests.
+    /// Looks at the next lower layer. `create` opens a file by its path and its permission bits. The
+    /// archive is read to its end, the layer is not: call [`LayerReader::finish`] and compare the
+    /// digests.
     ///
     /// Entries that lead out of the image are refused wherever they are; devices, symbolic links
-    /// and names that are no text where a file or directory of the folder is expected. What hard
+    /// and names that are no text where a file or directory of the parts is expected. What hard
     /// links are other names of is left to the caller, see [`FolderTree::links`].
     ///
     /// # Errors
@@ -79,7 +89,15 @@ impl FolderTree {
     pub fn apply<R: Read, W: Write>(
         &mut self,
         layer: &mut LayerReader<R>,
-        mut create: impl FnMut(&str, u32) -> io::Result<W>,
+        create: impl FnMut(&EntryPath, u32) -> io::Result<W>,
+    ) -> Result<(), LayerError> {
+        self.apply_stream(layer, create)
+    }
+
+    pub(super) fn apply_stream<W: Write>(
+        &mut self,
+        layer: &mut impl Stream,
+        mut create: impl FnMut(&EntryPath, u32) -> io::Result<W>,
     ) -> Result<(), LayerError> {
         // Whiteouts count for the layers below only, wherever they stand in the archive (OCI
         // image layer, whiteouts).
@@ -109,24 +127,26 @@ impl FolderTree {
                 EntryKind::File | EntryKind::HardLink if self.found.is_taken(&entry.path) => {}
                 EntryKind::HardLink => {
                     let target = entry.link_target()?;
-                    let copied = own.files.contains(&target);
+                    let is_read = own.files.contains(&target);
                     self.links.push(Link {
-                        path: self.below_root(&entry.path).to_owned(),
+                        path: entry.path.clone(),
                         mode: entry.mode,
-                        copy_of: copied.then(|| self.below_root(&target).to_owned()),
+                        is_read,
                         target,
                         layer: self.layers,
                     });
-                    self.elsewhere += usize::from(!copied);
+                    self.elsewhere += usize::from(!is_read);
                     check_links(self.elsewhere)?;
                     own.files.insert(entry.path);
                 }
                 EntryKind::File => {
-                    let below = self.below_root(&entry.path);
-                    let mut sink = create(below, entry.mode).map_err(LayerError::Write)?;
+                    let mut sink = create(&entry.path, entry.mode).map_err(LayerError::Write)?;
                     entries.content(|bytes| sink.write_all(bytes).map_err(LayerError::Write))?;
                     sink.flush().map_err(LayerError::Write)?;
                     own.files.insert(entry.path);
+                }
+                EntryKind::Directory if self.is_file_part(&entry.path) => {
+                    return Err(refused(&entry.path, Refusal::NotAFile));
                 }
                 EntryKind::Directory if self.found.is_in_place_of(&entry.path) => {}
                 EntryKind::Directory => {
@@ -148,7 +168,7 @@ impl FolderTree {
         Ok(())
     }
 
-    /// The hard links of the folder that count: each is to have the content of its target in that
+    /// The hard links in the parts that count: each is to have the content of its target in that
     /// layer or the next lower one that has it.
     pub fn links(&self) -> &[Link] {
         &self.links
@@ -156,43 +176,60 @@ impl FolderTree {
 
     /// Whether no lower layer can add anything.
     pub fn is_settled(&self) -> bool {
-        self.is_hidden(&self.root) || self.emptied.contains(&self.root)
+        self.parts.iter().all(|part| match part {
+            Part::Folder(root) => self.is_hidden(root) || self.emptied.contains(root),
+            Part::File(path) => self.is_hidden(path) || self.found.files.contains(path),
+        })
     }
 
-    /// The permission bits of the directories, by path below the root, which is the empty one;
-    /// `None` if the image does not have the folder. Directories that are only named in the paths
-    /// of files are not among them.
-    pub fn finish(self) -> Option<BTreeMap<String, u32>> {
-        if self.found.len() == 0 {
-            return None;
+    /// Whether a part was found.
+    pub fn has(&self, part: &Part) -> bool {
+        match part {
+            Part::Folder(root) => {
+                let directories = self.found.directories.keys();
+                let mut paths = self.found.files.iter().chain(directories);
+                paths.any(|path| path.is_within(root))
+            }
+            Part::File(path) => self.found.files.contains(path),
         }
-        let directories = self.found.directories.iter();
-        let named = directories.map(|(path, mode)| (self.below_root(path).to_owned(), *mode));
-        Some(named.collect())
     }
 
-    fn below_root<'p>(&self, path: &'p EntryPath) -> &'p str {
-        let below = path.as_str().strip_prefix(self.root.as_str());
-        below.unwrap_or_default().trim_start_matches('/')
+    /// The permission bits of the directories. Those that are only named in the paths of files are not
+    /// among them.
+    pub fn into_directories(self) -> BTreeMap<EntryPath, u32> {
+        self.found.directories
     }
 
-    /// Whether a whiteout can hide something of the folder.
+    /// Whether a whiteout can hide something of a part.
     fn concerns(&self, whiteout: &Whiteout) -> bool {
-        match whiteout {
-            Whiteout::Path(path) => path.is_within(&self.root) || self.root.is_within(path),
-            Whiteout::Below(path) => path.is_within(&self.root) || self.root.is_within(path),
-            Whiteout::Nothing => false,
-        }
+        let path = match whiteout {
+            Whiteout::Path(path) | Whiteout::Below(path) => path,
+            Whiteout::Nothing => return false,
+        };
+        (self.parts.iter().map(Part::path)).any(|part| path.is_within(part) || part.is_within(path))
     }
 
-    /// Whether an entry is in the folder. One that takes the place of a directory above it would
-    /// lead out of it.
+    /// Whether an entry is in a part. One that takes the place of a directory above it would lead out
+    /// of it.
     fn is_seen(&self, entry: &Entry) -> Result<bool, LayerError> {
-        let above = self.root.is_within(&entry.path);
-        if above && entry.kind != EntryKind::Directory && !self.is_hidden(&entry.path) {
-            return Err(refused(&entry.path, Refusal::NotADirectory));
+        let path = &entry.path;
+        let is_above = |part: &Part| match part {
+            Part::Folder(root) => root.is_within(path),
+            Part::File(file) => file.is_below(path),
+        };
+        let above = self.parts.iter().any(is_above);
+        if above && entry.kind != EntryKind::Directory && !self.is_hidden(path) {
+            return Err(refused(path, Refusal::NotADirectory));
         }
-        Ok(entry.path.is_within(&self.root))
+        let is_in = |part: &Part| match part {
+            Part::Folder(root) => path.is_within(root),
+            Part::File(file) => path == file,
+        };
+        Ok(self.parts.iter().any(is_in))
+    }
+
+    fn is_file_part(&self, path: &EntryPath) -> bool {
+        self.parts.contains(&Part::File(path.clone()))
     }
 
     fn is_hidden(&self, path: &EntryPath) -> bool {
@@ -208,6 +245,14 @@ impl FolderTree {
             return Err(LayerError::TooManyFiles { limit: self.limit });
         }
         Ok(())
+    }
+}
+
+impl Part {
+    fn path(&self) -> &EntryPath {
+        match self {
+            Self::Folder(path) | Self::File(path) => path,
+        }
     }
 }
 

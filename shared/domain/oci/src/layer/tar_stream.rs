@@ -9,9 +9,11 @@ use super::{EntryPath, PIECE_SIZE, PackError};
 /// The largest file that a plain ustar header can state: 8 GiB less one byte.
 const FILE_LIMIT: u64 = (1 << 33) - 1;
 
-/// Something to put into a layer. Owner is root and the time is the epoch, for every entry.
+/// Something to put into a layer. The time is the epoch and the group root, for every entry.
 pub struct PackEntry<'a> {
     path: EntryPath,
+    mode: u32,
+    owner: u64,
     content: Content<'a>,
 }
 
@@ -24,20 +26,38 @@ enum Content<'a> {
 }
 
 impl<'a> PackEntry<'a> {
-    /// A directory, mode 0755.
+    /// A directory of root's, mode 0755.
     pub fn directory(path: EntryPath) -> Self {
         Self {
             path,
+            mode: 0o755,
+            owner: 0,
             content: Content::Directory,
         }
     }
 
-    /// A file, mode 0644, of exactly `size` bytes (the header comes before the content).
+    /// A file of root's, mode 0644, of exactly `size` bytes (the header comes before the content).
     pub fn file(path: EntryPath, size: u64, source: &'a mut (dyn Read + Send)) -> Self {
         Self {
             path,
+            mode: 0o644,
+            owner: 0,
             content: Content::File { size, source },
         }
+    }
+
+    /// The same with these permission bits.
+    #[must_use]
+    pub fn with_mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// The same for a user, by number.
+    #[must_use]
+    pub fn owned_by(mut self, user: u64) -> Self {
+        self.owner = user;
+        self
     }
 
     /// Where it goes.
@@ -130,9 +150,16 @@ impl<'e, 'a> TarPieces<'e, 'a> {
     }
 
     fn start(&mut self, entry: &'e mut PackEntry<'a>) -> Result<(), PackError> {
-        let PackEntry { path, content } = entry;
+        let PackEntry {
+            path,
+            mode,
+            owner,
+            content,
+        } = entry;
+        let (mode, owner) = (*mode, *owner);
+        let header = |kind, size| header(path, kind, Stated { mode, owner, size });
         match content {
-            Content::Directory => self.set_pending(header(path, tar::EntryType::Directory, 0)?),
+            Content::Directory => self.set_pending(header(tar::EntryType::Directory, 0)?),
             Content::File { size, .. } if *size > FILE_LIMIT => {
                 return Err(PackError::FileTooLarge {
                     path: path.clone(),
@@ -141,7 +168,7 @@ impl<'e, 'a> TarPieces<'e, 'a> {
                 });
             }
             Content::File { size, source } => {
-                self.set_pending(header(path, tar::EntryType::Regular, *size)?);
+                self.set_pending(header(tar::EntryType::Regular, *size)?);
                 self.current = Some(File {
                     path,
                     size: *size,
@@ -208,19 +235,22 @@ fn padding(size: u64) -> usize {
     (BLOCK - over) % BLOCK
 }
 
+/// What a header states besides path and kind.
+#[derive(Clone, Copy)]
+struct Stated {
+    mode: u32,
+    owner: u64,
+    size: u64,
+}
+
 /// The header blocks of an entry: ustar, with a pax record in front where the path does not fit.
-fn header(path: &EntryPath, kind: tar::EntryType, size: u64) -> Result<Vec<u8>, PackError> {
-    let mode = if kind == tar::EntryType::Directory {
-        0o755
-    } else {
-        0o644
-    };
+fn header(path: &EntryPath, kind: tar::EntryType, stated: Stated) -> Result<Vec<u8>, PackError> {
     let invalid = |source| PackError::Header {
         path: path.clone(),
         source,
     };
     let mut blocks = Vec::new();
-    let mut own = fixed_header(kind, mode, size);
+    let mut own = fixed_header(kind, stated);
     // Directories end with a slash, as every archiver writes them.
     let slash = if kind == tar::EntryType::Directory {
         "/"
@@ -230,14 +260,19 @@ fn header(path: &EntryPath, kind: tar::EntryType, size: u64) -> Result<Vec<u8>, 
     let text = format!("{path}{slash}");
     if own.set_path(&text).is_err() || !text.is_ascii() {
         let record = pax_record("path", &text);
-        let mut extended = fixed_header(tar::EntryType::XHeader, 0o644, record.len() as u64);
+        let of_record = Stated {
+            mode: 0o644,
+            owner: 0,
+            size: record.len() as u64,
+        };
+        let mut extended = fixed_header(tar::EntryType::XHeader, of_record);
         extended.set_path("pax").map_err(invalid)?;
         extended.set_cksum();
         blocks.extend_from_slice(extended.as_bytes());
         blocks.extend_from_slice(record.as_bytes());
         blocks.resize(blocks.len() + padding(record.len() as u64), 0);
         // Readers that know pax do not look at this name.
-        own = fixed_header(kind, mode, size);
+        own = fixed_header(kind, stated);
         own.set_path(format!("long{slash}")).map_err(invalid)?;
     }
     own.set_cksum();
@@ -245,14 +280,14 @@ fn header(path: &EntryPath, kind: tar::EntryType, size: u64) -> Result<Vec<u8>, 
     Ok(blocks)
 }
 
-fn fixed_header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
+fn fixed_header(kind: tar::EntryType, stated: Stated) -> tar::Header {
     let mut header = tar::Header::new_ustar();
     header.set_entry_type(kind);
-    header.set_mode(mode);
-    header.set_uid(0);
+    header.set_mode(stated.mode);
+    header.set_uid(stated.owner);
     header.set_gid(0);
     header.set_mtime(0);
-    header.set_size(size);
+    header.set_size(stated.size);
     header
 }
 

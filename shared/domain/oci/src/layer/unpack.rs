@@ -1,7 +1,7 @@
 //! Unpacking the layer of an index on several threads.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 use flate2::Crc;
 use sha2::{Digest as _, Sha256};
@@ -13,7 +13,10 @@ use super::feed::{Feed, Job};
 use super::ordered::{Results, in_order};
 use super::pieces::{PieceHash, Place};
 use super::source::Source;
-use super::{EntryPath, Extracted, FormFault, LayerDigests, LayerError, PieceTable, Rest, Threads};
+use super::{
+    EntryPath, Extracted, FolderTree, FormFault, LayerDigests, LayerError, PieceTable, Rest,
+    Threads,
+};
 use crate::DigestHasher;
 
 /// What unpacking a layer found.
@@ -49,38 +52,73 @@ pub fn unpack(
     limit: u64,
     threads: Threads,
 ) -> Result<Unpacked, LayerError> {
+    let (file, digests, pieces) = read(input, copy, limit, threads, |layer| {
+        let file = extract(layer, wanted, sink, Rest::Check)?;
+        sink.flush().map_err(LayerError::Write)?;
+        Ok(file)
+    })?;
+    Ok(Unpacked {
+        file,
+        digests,
+        pieces,
+    })
+}
+
+/// Takes parts of an image out of a layer, as [`FolderTree::apply`] does, and reads the layer to its
+/// end; all else as in [`unpack`].
+///
+/// # Errors
+/// As [`unpack`].
+pub fn unpack_tree<W: Write>(
+    input: impl Read + Send,
+    copy: &mut File,
+    tree: &mut FolderTree,
+    create: impl FnMut(&EntryPath, u32) -> io::Result<W>,
+    limit: u64,
+    threads: Threads,
+) -> Result<(LayerDigests, Option<PieceTable>), LayerError> {
+    let ((), digests, pieces) = read(input, copy, limit, threads, |layer| {
+        tree.apply_stream(layer, create)
+    })?;
+    Ok((digests, pieces))
+}
+
+/// Gives the unpacked bytes to `look`, and reads to the end what that leaves.
+fn read<T>(
+    input: impl Read + Send,
+    copy: &mut File,
+    limit: u64,
+    threads: Threads,
+    look: impl FnOnce(&mut Pieces<'_>) -> Result<T, LayerError>,
+) -> Result<(T, LayerDigests, Option<PieceTable>), LayerError> {
     let mut feed = Feed::open(Source::new(input), copy, limit)?;
     let stated = feed.stated_checksum();
     let new_worker = || {
         let mut unpacker = Unpacker::new();
         move |job| unpack_job(&mut unpacker, job)
     };
-    let (file, totals) = in_order(
+    let (found, totals) = in_order(
         threads,
         || feed.next(),
         new_worker,
         |results| -> Result<_, LayerError> {
             let mut pieces = Pieces::new(results, limit);
-            let file = extract(&mut pieces, wanted, sink, Rest::Check)?;
+            let found = look(&mut pieces)?;
             while pieces.next_piece()? {}
-            sink.flush().map_err(LayerError::Write)?;
-            Ok((file, pieces.totals))
+            Ok((found, pieces.totals))
         },
     )?;
     if stated.is_some_and(|stated| stated != totals.checksum.sum()) {
         return Err(LayerError::Form(FormFault::Checksum));
     }
     let (digest, size) = feed.finish();
-    Ok(Unpacked {
-        file,
-        digests: LayerDigests {
-            digest,
-            size,
-            diff_id: totals.diff_id.finish(),
-            unpacked_size: totals.unpacked,
-        },
-        pieces: stated.map(|_| totals.table),
-    })
+    let digests = LayerDigests {
+        digest,
+        size,
+        diff_id: totals.diff_id.finish(),
+        unpacked_size: totals.unpacked,
+    };
+    Ok((found, digests, stated.map(|_| totals.table)))
 }
 
 struct Piece {

@@ -69,6 +69,13 @@ impl Kind for CreateEmptyIndex {
         })
     }
 
+    fn format(&self) -> u32 {
+        match self.output_fbc {
+            Some(true) => format::WITH_CATALOGS,
+            Some(false) | None => Self::FORMAT,
+        }
+    }
+
     fn closing(&self) -> Cow<'static, str> {
         "The empty index image was successfully created".into()
     }
@@ -78,13 +85,6 @@ impl Kind for CreateEmptyIndex {
         let binary = binary.map(|image| ("binary_image", image));
         let index = ("from_index", self.from_index.as_str());
         [index].into_iter().chain(binary).collect()
-    }
-
-    fn not_built(&self) -> Vec<&'static str> {
-        match self.output_fbc {
-            Some(true) => vec!["output_fbc"],
-            Some(false) | None => Vec::new(),
-        }
     }
 
     fn first_facts(&self) -> Facts {

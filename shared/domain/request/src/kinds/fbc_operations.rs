@@ -91,6 +91,11 @@ impl Kind for FbcOperations {
         fragments.chain([index]).chain(binary).collect()
     }
 
+    fn not_built(&self) -> Vec<&'static str> {
+        let asked = self.overwrite_from_index.then_some("overwrite_from_index");
+        asked.into_iter().collect()
+    }
+
     fn first_facts(&self) -> Facts {
         Facts::of_inputs(self.binary_image.as_deref(), self.distribution_scope)
     }

@@ -101,6 +101,10 @@ trait Kind: Into<Request> {
     const NAME: &'static str;
     /// The oldest format of records that has this kind ([`crate::record::format`]).
     const FORMAT: u32;
+    /// The oldest format of records that can say what is asked for.
+    fn format(&self) -> u32 {
+        Self::FORMAT
+    }
     /// Its parameters whose values are secrets.
     const SECRETS: &'static [&'static str] = &[OVERWRITE_TOKEN];
     /// Whether a listing finds it by its result (spec rest-api §7).
@@ -204,10 +208,6 @@ fn name<K: Kind>(_: &K) -> &'static str {
     K::NAME
 }
 
-fn format<K: Kind>(_: &K) -> u32 {
-    K::FORMAT
-}
-
 fn is_found_by_result<K: Kind>(_: &K) -> bool {
     K::FOUND_BY_RESULT
 }
@@ -225,7 +225,7 @@ impl Request {
 
     /// The format of records of such requests.
     pub(crate) fn format(&self) -> u32 {
-        of_each!(self, of => format(of))
+        of_each!(self, of => of.format())
     }
 
     /// The parameters that ask for work which this version does not do. A request with any of

@@ -11,8 +11,8 @@ use super::Record;
 /// only added need none: older versions keep them where they are ([`crate::Unknown`]). Each record
 /// is written in the oldest format that can say what it says, so that older versions go on with the
 /// requests they know, beside newer ones and after them: formats 3 and 4 are those of kinds that came
-/// after the first.
-const FORMAT: u32 = 4;
+/// after the first, format 5 is that of indexes with a file-based catalog.
+const FORMAT: u32 = 5;
 
 /// The format of the first kind of request.
 pub(crate) const FIRST: u32 = 2;
@@ -22,6 +22,9 @@ pub(crate) const WITH_EMPTY_INDEXES: u32 = 3;
 
 /// The format of the six kinds that came after those.
 pub(crate) const WITH_ALL_KINDS: u32 = 4;
+
+/// The format of requests whose plan or result has a file-based catalog.
+pub(crate) const WITH_CATALOGS: u32 = 5;
 
 /// A stored text is no record that this version can read. It is left as it is.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +66,7 @@ impl Record {
             Head {
                 format: Some(found),
             } if found > u64::from(FORMAT) => Err(RecordError::Newer { found }),
-            // They differ in the kinds of requests only.
+            // They differ in what they can say only.
             Head { format: Some(_) } => Ok(serde_json::from_str(text)?),
         }
     }

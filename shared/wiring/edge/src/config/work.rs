@@ -14,6 +14,20 @@ pub(super) fn check(work: &WorkSettings, faults: &mut Faults) {
     faults.of_zero("work.stage_timeout_seconds", work.stage_timeout_seconds);
     faults.of_zero("work.max_index_bytes", work.max_index_bytes);
     faults.of_zero("work.max_bundle_bytes", work.max_bundle_bytes);
+    if !is_free_place(&work.hidden_database) {
+        let text = format!(
+            "`{}` cannot be the place of the database: write an absolute path of a file that is neither in /configs nor in /tmp",
+            work.hidden_database
+        );
+        faults.of_value("work.hidden_database", text);
+    }
+    if !is_plain_name(&work.deprecations_folder) {
+        let text = format!(
+            "`{}` is no name of a folder: write one without slashes",
+            work.deprecations_folder
+        );
+        faults.of_value("work.deprecations_folder", text);
+    }
     results::check(work, faults);
     if let Some(shown) = &work.index_image_output_registry
         && !is_place_of_repositories(shown)
@@ -24,6 +38,19 @@ pub(super) fn check(work: &WorkSettings, faults: &mut Faults) {
         faults.of_value("work.index_image_output_registry", text);
     }
     check_binary_images(&work.binary_images, faults);
+}
+
+fn is_plain_name(text: &str) -> bool {
+    !text.is_empty() && text != "." && text != ".." && !text.contains(['/', '\\', '\0'])
+}
+
+/// Whether a text is the absolute path of a file where an index image has nothing else of ours.
+fn is_free_place(path: &str) -> bool {
+    let Some(relative) = path.strip_prefix('/') else {
+        return false;
+    };
+    let first = relative.split('/').next();
+    relative.split('/').all(is_plain_name) && !matches!(first, Some("configs" | "tmp"))
 }
 
 /// Whether repositories can be named below a text: a registry, or a registry and a path. It takes the
@@ -78,6 +105,33 @@ mod tests {
             ("IIB_MAX_ATTEMPTS", "0", Some("must be at least 1")),
             ("IIB_STAGE_TIMEOUT_SECONDS", "0", Some("must be at least 1")),
             ("IIB_MAX_INDEX_BYTES", "0", Some("must be at least 1")),
+            ("IIB_HIDDEN_INDEX_DB_PATH", "/data/hidden.db", None),
+            (
+                "IIB_HIDDEN_INDEX_DB_PATH",
+                "/configs/x.db",
+                Some("neither in /configs"),
+            ),
+            (
+                "IIB_HIDDEN_INDEX_DB_PATH",
+                "var/x.db",
+                Some("an absolute path"),
+            ),
+            (
+                "IIB_HIDDEN_INDEX_DB_PATH",
+                "/var/../x.db",
+                Some("an absolute path"),
+            ),
+            ("IIB_OPERATOR_DEPRECATIONS_DIR", "deprecated", None),
+            (
+                "IIB_OPERATOR_DEPRECATIONS_DIR",
+                "a/b",
+                Some("without slashes"),
+            ),
+            (
+                "IIB_OPERATOR_DEPRECATIONS_DIR",
+                "..",
+                Some("without slashes"),
+            ),
             ("IIB_MAX_BUNDLE_BYTES", "0", Some("must be at least 1")),
             ("IIB_MAX_BUNDLE_BYTES", "1", None),
         ]);

@@ -28,22 +28,32 @@ type Shown = Option<(Vec<(String, String)>, Vec<String>)>;
 
 /// Files with their contents, and directories; layers from the top one down.
 fn tree(layers: Vec<Archive>) -> Result<Shown, LayerError> {
-    let mut tree = FolderTree::new(entry_path("configs"), 20);
+    let mut tree = FolderTree::new(vec![configs()], 20);
     let closed = Rc::new(RefCell::new(BTreeMap::new()));
     for layer in layers {
         tree.apply(&mut open(&layer.end()), |path, _| {
             Ok(Sink {
-                path: path.to_owned(),
+                path: below(path),
                 content: Vec::new(),
                 closed: closed.clone(),
             })
         })?;
     }
-    let directories = tree.finish();
-    Ok(directories.map(|directories| {
+    let found = tree.has(&configs());
+    let directories = tree.into_directories();
+    Ok(found.then(|| {
         let files = closed.borrow().clone().into_iter().collect();
-        (files, directories.into_keys().collect())
+        (files, directories.keys().map(below).collect())
     }))
+}
+
+fn configs() -> Part {
+    Part::Folder(entry_path("configs"))
+}
+
+fn below(path: &EntryPath) -> String {
+    let below = path.as_str().strip_prefix("configs").unwrap();
+    below.trim_start_matches('/').to_owned()
 }
 
 fn layer(files: &[&str], name: &str) -> Archive {
@@ -152,13 +162,13 @@ fn there_is_a_most() {
 }
 
 fn links(layers: Vec<Archive>) -> Result<Vec<Link>, LayerError> {
-    let mut tree = FolderTree::new(entry_path("configs"), 200);
+    let mut tree = FolderTree::new(vec![configs()], 200);
     for layer in layers {
         tree.apply(&mut open(&layer.end()), |_, _| Ok(io::sink()))?;
     }
     let links = tree.links().to_vec();
     // They are files of the folder, whatever they are other names of.
-    assert!(links.is_empty() || tree.finish().is_some());
+    assert!(links.is_empty() || tree.has(&configs()));
     Ok(links)
 }
 
@@ -177,9 +187,9 @@ fn hard_links_are_told_with_what_they_name() {
         .iter()
         .map(|link| {
             (
-                &link.path[..],
+                link.path.as_str(),
                 link.target.as_str(),
-                link.copy_of.as_deref(),
+                link.is_read,
                 link.layer,
             )
         })
@@ -187,10 +197,10 @@ fn hard_links_are_told_with_what_they_name() {
     assert_eq!(
         told,
         [
-            ("b.yaml", "configs/a.yaml", Some("a.yaml"), 0),
-            ("c.yaml", "usr/share/c.yaml", None, 0),
+            ("configs/b.yaml", "configs/a.yaml", true, 0),
+            ("configs/c.yaml", "usr/share/c.yaml", false, 0),
             // The file of that name in the layer above is another one.
-            ("d.yaml", "configs/a.yaml", None, 1),
+            ("configs/d.yaml", "configs/a.yaml", false, 1),
         ]
     );
 }
@@ -229,4 +239,38 @@ fn what_is_no_file_is_refused_in_the_folder_and_passed_over_elsewhere() {
         let inside = Archive::default().entry(kind, &at(b"configs/"), b"");
         assert!(links(vec![inside]).is_err());
     }
+}
+
+#[test]
+fn several_parts_are_taken_in_one_go() {
+    let hidden = Part::File(entry_path("var/lib/hidden.db"));
+    let layers = [
+        layer(&["configs/a", "var/lib/other.db"], "top"),
+        layer(&["var/lib/hidden.db", "configs-of-others/b"], "middle"),
+        layer(&["var/lib/hidden.db", "configs/b"], "low"),
+    ];
+    let mut tree = FolderTree::new(vec![configs(), hidden.clone()], 20);
+    let (mut files, mut seen) = (Vec::new(), Vec::new());
+    for layer in layers {
+        tree.apply(&mut open(&layer.end()), |path, _| {
+            files.push(path.to_string());
+            Ok(io::sink())
+        })
+        .unwrap();
+        seen.push((tree.has(&configs()), tree.has(&hidden), tree.is_settled()));
+    }
+    assert_eq!(files, ["configs/a", "var/lib/hidden.db", "configs/b"]);
+    let either = (true, true, false);
+    assert_eq!(seen, [(true, false, false), either, either]);
+    // What is to be a file and is none, or leads through one.
+    for entries in [&["var/lib/hidden.db/"][..], &["var/lib"]] {
+        let mut tree = FolderTree::new(vec![hidden.clone()], 20);
+        let refused = tree.apply(&mut open(&layer(entries, "").end()), |_, _| Ok(io::sink()));
+        assert!(refused.is_err(), "{entries:?}");
+    }
+    let mut tree = FolderTree::new(vec![hidden.clone()], 20);
+    let whole = layer(&["var/lib/hidden.db"], "");
+    tree.apply(&mut open(&whole.end()), |_, _| Ok(io::sink()))
+        .unwrap();
+    assert!(tree.is_settled() && !tree.has(&configs()));
 }

@@ -135,10 +135,3 @@ fn what_is_sent_is_kept_and_nothing_is_none() {
     );
     assert_eq!(full.unknown, Unknown::default());
 }
-
-#[test]
-fn a_catalog_is_not_built_yet() {
-    assert!(read(&json!({})).unwrap().not_built().is_empty());
-    let catalog = read(&json!({"output_fbc": true})).unwrap();
-    assert_eq!(catalog.not_built(), ["output_fbc"]);
-}

@@ -1,0 +1,296 @@
+//! Changing an index with a file-based catalog: the catalog, the database behind it, the serve cache.
+//!
+//! Packages that came in as bundles are in both (worker flows §15), and where one is changed by way
+//! of the database, what that says of it takes the place of what the catalog has. Packages that came in
+//! as fragments are in the catalog only. What a request does not touch stays as it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use iib_fbc::{Catalog, CatalogChange, CatalogDiff, Deprecations, Picture, package_changes};
+use iib_ports::{CatalogError, CatalogFiles, Catalogs, IndexDb, IndexDbError};
+
+use super::contents::{CatalogCopy, Contents};
+use super::forms;
+use crate::changes::Changes;
+use crate::job::Job;
+use crate::transfer::blocking;
+use crate::{IndexError, StageError};
+
+/// An index with a catalog while it is changed.
+pub(crate) struct CatalogIndex {
+    index_db: Arc<dyn IndexDb>,
+    /// For messages.
+    image: String,
+    files: Box<dyn CatalogFiles>,
+    contents: Contents,
+    /// What changed otherwise.
+    noted: Vec<CatalogChange>,
+    /// Packages that were touched, as they were.
+    before: BTreeMap<String, Catalog>,
+    /// For the log.
+    words: Vec<String>,
+}
+
+/// Lets `work` change the index in the files of `contents`, which has a catalog; makes the serve
+/// cache, and notes what changed. `version` is that of the new index.
+///
+/// # Errors
+/// Those of `work`; [`IndexError`] for a catalog that cannot be read, or that is none any more.
+pub(crate) async fn change(
+    job: &mut Job<'_>,
+    contents: &Contents,
+    work: impl FnOnce(&mut CatalogIndex) -> Result<(), StageError> + Send + 'static,
+) -> Result<(), StageError> {
+    let plan = job.index_plan()?;
+    let image = plan.from.as_ref().map(|index| index.resolved.to_string());
+    let image = image.unwrap_or_else(|| "the new index".to_owned());
+    let (catalogs, index_db) = (job.deps.catalogs.clone(), job.deps.index_db.clone());
+    let (contents, version) = (contents.clone(), plan.version);
+    let changed = blocking(move || {
+        let Some(copy) = contents.catalog.clone() else {
+            return Err(IndexError::NotACatalog(image).into());
+        };
+        let files = catalogs.open(&copy.folder);
+        let files = files.map_err(|source| IndexError::Catalog {
+            image: image.clone(),
+            source,
+        })?;
+        let mut index = CatalogIndex {
+            index_db,
+            image,
+            files,
+            contents,
+            noted: Vec::new(),
+            before: BTreeMap::new(),
+            words: Vec::new(),
+        };
+        let worked = work(&mut index);
+        let finished = worked.and_then(|()| index.finish(&*catalogs, &copy, &version));
+        Ok::<_, StageError>((finished, index.words))
+    });
+    let (finished, words) = changed.await?;
+    for line in words {
+        job.log(line);
+    }
+    finished?.keep(job).await
+}
+
+impl CatalogIndex {
+    /// The catalog without its contents, as it is now.
+    pub(crate) fn outline(&self) -> &Catalog {
+        self.files.outline()
+    }
+
+    /// Says something in the log.
+    pub(crate) fn tell(&mut self, line: String) {
+        self.words.push(line);
+    }
+
+    /// Takes a note of what changed before.
+    pub(crate) fn note(&mut self, diff: CatalogDiff) {
+        self.noted.extend(diff.changes);
+    }
+
+    /// Has the graphs of packages kept, as they are at the end, whether or not they change.
+    ///
+    /// # Errors
+    /// [`IndexError::Catalog`].
+    pub(crate) fn draw(&mut self, packages: &BTreeSet<String>) -> Result<(), StageError> {
+        packages.iter().try_for_each(|package| self.touch(package))
+    }
+
+    /// What is done to the database behind the catalog.
+    pub(crate) fn database<T>(
+        &self,
+        act: impl FnOnce(&dyn IndexDb, &Path) -> Result<T, IndexDbError>,
+    ) -> Result<T, IndexDbError> {
+        act(&*self.index_db, &self.contents.database)
+    }
+
+    /// The packages in the database.
+    ///
+    /// # Errors
+    /// [`IndexError::Hidden`].
+    pub(crate) fn in_database(&self) -> Result<BTreeSet<String>, StageError> {
+        if !self.contents.database.exists() {
+            return Ok(BTreeSet::new());
+        }
+        let shape = self.database(|index_db, file| index_db.shape(file));
+        let shape = shape.map_err(|source| self.hidden(source))?;
+        Ok(shape.packages.into_keys().collect())
+    }
+
+    /// Takes packages out of the catalog and the database, as far as they are there, and says which
+    /// were.
+    ///
+    /// # Errors
+    /// [`IndexError::Hidden`] and [`IndexError::Catalog`].
+    pub(crate) fn remove(
+        &mut self,
+        packages: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, StageError> {
+        let mut removed = BTreeSet::new();
+        let known = self.in_database()?;
+        let known: Vec<String> = packages.intersection(&known).cloned().collect();
+        if !known.is_empty() {
+            let done = self.database(|index_db, file| index_db.remove_packages(file, &known));
+            done.map_err(|source| self.hidden(source))?;
+            removed.extend(known);
+        }
+        // Of what is gone as a whole the contents do not matter.
+        let mut parts = self.files.outline().clone().by_package();
+        for package in packages {
+            if let Some(part) = parts.remove(package) {
+                self.before.entry(package.clone()).or_insert(part);
+            }
+            let done = self.files.remove(package);
+            if done.map_err(|source| self.broken(source))? {
+                removed.insert(package.clone());
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Puts packages as the database has them into the catalog. One that the database does not have
+    /// any more is left alone.
+    ///
+    /// # Errors
+    /// [`IndexError::Migrate`] and [`IndexError::Catalog`].
+    pub(crate) fn migrate(&mut self, packages: &BTreeSet<String>) -> Result<(), StageError> {
+        if packages.is_empty() {
+            return Ok(());
+        }
+        for package in packages {
+            self.touch(package)?;
+        }
+        let files = &mut self.files;
+        let mut failed = None;
+        let exported = self.index_db.export(
+            &self.contents.database,
+            packages,
+            &mut |package, content| {
+                if failed.is_none() {
+                    failed = files.replace(package, &content).err();
+                }
+            },
+        );
+        if let Some(source) = failed {
+            return Err(self.broken(source).into());
+        }
+        let left_out = exported.map_err(|source| match source {
+            IndexDbError::NoCatalog(_) => IndexError::Migrate(source),
+            source => self.hidden(source),
+        })?;
+        let words = left_out
+            .iter()
+            .map(|part| format!("{part}; it is left out"));
+        self.words.extend(words);
+        Ok(())
+    }
+
+    /// Puts the packages of a fragment in place of those of the same name. What the database has of
+    /// them goes: they are no bundles' any more.
+    ///
+    /// # Errors
+    /// As of [`CatalogIndex::remove`].
+    pub(crate) fn merge(
+        &mut self,
+        fragment: &Path,
+        packages: &BTreeSet<String>,
+    ) -> Result<(), StageError> {
+        self.draw(packages)?;
+        self.remove(packages)?;
+        let merged = self.files.merge(fragment);
+        merged.map_err(|source| self.broken(source))?;
+        Ok(())
+    }
+
+    /// Puts deprecations in place of those of their package.
+    ///
+    /// # Errors
+    /// [`IndexError::Catalog`].
+    pub(crate) fn deprecate(
+        &mut self,
+        folder: &str,
+        deprecations: &Deprecations,
+    ) -> Result<(), StageError> {
+        self.touch(&deprecations.package)?;
+        let put = self.files.deprecate(folder, deprecations);
+        Ok(put.map_err(|source| self.broken(source))?)
+    }
+
+    /// Puts packages into the catalog that only the database has: by itself it would serve them.
+    ///
+    /// # Errors
+    /// As of [`CatalogIndex::migrate`].
+    pub(crate) fn follow_database(&mut self) -> Result<(), StageError> {
+        let outline = self.files.outline();
+        let catalog: BTreeSet<&String> = outline.packages.iter().map(|found| &found.name).collect();
+        let known = self.in_database()?.into_iter();
+        let missing: BTreeSet<String> = known.filter(|name| !catalog.contains(name)).collect();
+        for package in &missing {
+            self.tell(format!(
+                "the package {package} is in the database behind the catalog and not in the catalog: \
+                 it is put there"
+            ));
+        }
+        self.migrate(&missing)
+    }
+
+    /// Remembers a package as it is.
+    fn touch(&mut self, package: &str) -> Result<(), StageError> {
+        if !self.before.contains_key(package) {
+            let content = self.files.package(package);
+            let content = content.map_err(|source| self.broken(source))?;
+            self.before.insert(package.to_owned(), content);
+        }
+        Ok(())
+    }
+
+    /// Checks the catalog, makes its cache, and says what changed.
+    fn finish(
+        &mut self,
+        catalogs: &dyn Catalogs,
+        copy: &CatalogCopy,
+        version: &str,
+    ) -> Result<Changes, StageError> {
+        let report = self.files.check();
+        if !report.is_clean() {
+            return Err(IndexError::InvalidCatalog(report).into());
+        }
+        let cached = catalogs.write_cache(&copy.folder, &copy.cache, forms::serve_cache(version));
+        self.words.extend(cached.map_err(IndexError::Cache)?);
+        let (mut changes, mut pictures) = (std::mem::take(&mut self.noted), Vec::new());
+        for (package, before) in std::mem::take(&mut self.before) {
+            let after = self.files.package(&package);
+            let after = after.map_err(|source| self.broken(source))?;
+            changes.extend(package_changes(&package, &before, &after));
+            pictures.extend(Picture::of(&after, &package));
+        }
+        Ok(Changes::new(CatalogDiff { changes }, pictures)?)
+    }
+
+    /// Bundles that do not fit are the bundles' fault; anything else is the database's.
+    pub(crate) fn not_added(&self, source: IndexDbError) -> IndexError {
+        match source {
+            IndexDbError::Refused(_) => IndexError::Add(source),
+            source => self.hidden(source),
+        }
+    }
+
+    fn hidden(&self, source: IndexDbError) -> IndexError {
+        IndexError::Hidden {
+            image: self.image.clone(),
+            source,
+        }
+    }
+
+    fn broken(&self, source: CatalogError) -> IndexError {
+        IndexError::Catalog {
+            image: self.image.clone(),
+            source,
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What an index holds, out of its image and into a layer.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use iib_oci::layer::{EntryPath, PackedLayer};
+use iib_oci::{Descriptor, MediaType};
+use iib_ports::{ArtifactKey, Registry};
+use iib_request::{Built, BuiltLayer, IndexForm, IndexPlan, IndexToRead, Serves, Unknown};
+
+use super::{layer, places};
+use crate::job::Job;
+use crate::parts::{self, Copy, InputLayer};
+use crate::transfer::{blocking, write_artifact};
+use crate::{Deps, IndexError, StageError, WorkError};
+
+/// What an index holds, in files of this machine that may be changed.
+#[derive(Debug, Clone)]
+pub(crate) struct Contents {
+    /// Its database; of an index with a catalog the one behind that. It may be absent.
+    pub(crate) database: PathBuf,
+    /// Its catalog, if it has one.
+    pub(crate) catalog: Option<CatalogCopy>,
+    input: Option<InputLayer>,
+}
+
+/// A file-based catalog in a folder.
+#[derive(Debug, Clone)]
+pub(crate) struct CatalogCopy {
+    pub(crate) folder: PathBuf,
+    /// Where its serve cache goes.
+    pub(crate) cache: PathBuf,
+}
+
+impl CatalogCopy {
+    fn below(folder: &Path) -> Self {
+        Self {
+            folder: folder.join("configs"),
+            cache: folder.join("cache"),
+        }
+    }
+}
+
+impl Contents {
+    /// An index with nothing in it, to be made in a folder.
+    pub(crate) fn empty(folder: &Path) -> Self {
+        Self {
+            database: folder.join("index.db"),
+            catalog: None,
+            input: None,
+        }
+    }
+
+    /// Gives the index an empty catalog in place of whatever it has.
+    ///
+    /// # Errors
+    /// [`WorkError::Scratch`].
+    pub(crate) fn with_empty_catalog(mut self, folder: &Path) -> Result<Self, WorkError> {
+        let copy = CatalogCopy::below(folder);
+        match fs::remove_dir_all(&copy.folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => fs::create_dir(&copy.folder),
+        }
+        .map_err(layer::scratch("created"))?;
+        self.catalog = Some(copy);
+        Ok(self)
+    }
+
+    /// Copies what a plan's index holds to a folder, which is empty; that is nothing for a plan that
+    /// starts from none.
+    ///
+    /// # Errors
+    /// As [`Contents::fetch`].
+    pub(crate) async fn of_plan(
+        deps: &Deps,
+        plan: &IndexPlan,
+        folder: &Path,
+    ) -> Result<Self, StageError> {
+        match &plan.from {
+            Some(index) => Self::fetch(deps, index, folder).await,
+            None => Ok(Self::empty(folder)),
+        }
+    }
+
+    /// Copies what an index holds to a folder, which is empty.
+    ///
+    /// # Errors
+    /// [`StageError`] naming the image.
+    pub(crate) async fn fetch(
+        deps: &Deps,
+        index: &IndexToRead,
+        folder: &Path,
+    ) -> Result<Self, StageError> {
+        let (registry, limit) = (&*deps.registry, deps.work.max_index_bytes);
+        let contents = Self::empty(folder);
+        let path = match &index.form {
+            IndexForm::Database(path) => {
+                let database = &contents.database;
+                let input = copy_database(registry, index, path, database, limit).await?;
+                return Ok(Self { input, ..contents });
+            }
+            IndexForm::Catalog(path) => path,
+        };
+        let image = index.resolved.to_string();
+        let missing = || IndexError::NoCatalog {
+            image: image.clone(),
+            path: path.clone(),
+        };
+        let root = EntryPath::parse(path.as_bytes()).map_err(|_| missing())?;
+        let hidden = EntryPath::parse(deps.work.hidden_database.as_bytes());
+        let hidden = hidden.map_err(|_| WorkError::Incomplete("the settings"))?;
+        let copy = CatalogCopy::below(folder);
+        let copies = [
+            Copy::folder(root, copy.folder.clone()),
+            Copy::file(hidden, contents.database.clone()),
+        ];
+        let copied = parts::copy(registry, &index.image, &copies, folder, limit).await?;
+        if copied.found.first() != Some(&true) {
+            return Err(missing().into());
+        }
+        let catalog = copy.folder.clone();
+        blocking(move || layer::set_usual_modes(&catalog)).await?;
+        Ok(Self {
+            catalog: Some(copy),
+            input: copied.input,
+            ..contents
+        })
+    }
+
+    /// Packs it into the index layer and stores that, in one pass.
+    ///
+    /// # Errors
+    /// [`WorkError::Pack`], [`StageError::Artifact`], and [`WorkError::StoredOther`] for a store that
+    /// kept something else.
+    pub(crate) async fn store(self, job: &mut Job<'_>) -> Result<Built, StageError> {
+        let key = ArtifactKey::layer(job.record.id, &job.token);
+        let serves = self.serves();
+        let hidden = job.deps.work.hidden_database.clone();
+        let (packed, stored) = write_artifact(&*job.deps.artifacts, &key, move |out| {
+            let items = self.items(&hidden)?;
+            layer::pack(items, self.input.as_ref(), out)
+        })
+        .await?;
+        if stored.digest != packed.digest {
+            let (sent, got) = (packed.digest.to_string(), stored.digest.to_string());
+            return Err(WorkError::StoredOther { sent, got }.into());
+        }
+        let PackedLayer {
+            digest,
+            size,
+            pieces,
+            pieces_reused,
+            ..
+        } = &packed;
+        job.log(format!(
+            "the index layer {digest} has {size} bytes; {pieces_reused} of its {pieces} pieces are \
+             those of the input"
+        ));
+        let layer = BuiltLayer {
+            artifact: key.as_str().to_owned(),
+            layer: Descriptor {
+                media_type: MediaType::new(MediaType::DOCKER_LAYER),
+                size: packed.size,
+                digest: packed.digest,
+            },
+            diff_id: packed.diff_id,
+            holds: places::of(serves).to_owned(),
+            unknown: Unknown::default(),
+        };
+        Ok(Built {
+            layers: vec![layer],
+            serves,
+            unknown: Unknown::default(),
+        })
+    }
+
+    fn serves(&self) -> Serves {
+        match self.catalog {
+            Some(_) => Serves::Catalog,
+            None => Serves::Database,
+        }
+    }
+
+    fn items(&self, hidden: &str) -> Result<Vec<layer::Item>, WorkError> {
+        let Some(catalog) = &self.catalog else {
+            return Ok(layer::database(&self.database, places::DATABASE));
+        };
+        let mut items = layer::catalog(&catalog.folder, &catalog.cache)?;
+        if self.database.exists() {
+            items.extend(layer::database(&self.database, hidden));
+        }
+        Ok(items)
+    }
+}
+
+/// Copies the database of an index to a file.
+///
+/// # Errors
+/// [`StageError`] naming the image.
+pub(crate) async fn copy_database(
+    registry: &dyn Registry,
+    index: &IndexToRead,
+    path: &str,
+    to: &Path,
+    limit: u64,
+) -> Result<Option<InputLayer>, StageError> {
+    let image = index.resolved.to_string();
+    let path = path.to_owned();
+    let missing = || IndexError::NoDatabase {
+        image: image.clone(),
+        path: path.clone(),
+    };
+    let wanted = EntryPath::parse(path.as_bytes()).map_err(|_| missing())?;
+    let scratch = to.parent().unwrap_or(Path::new("."));
+    let copies = [Copy::file(wanted, to.to_owned())];
+    let copied = parts::copy(registry, &index.image, &copies, scratch, limit).await?;
+    match copied.found[..] {
+        [true] => Ok(copied.input),
+        _ => Err(missing().into()),
+    }
+}

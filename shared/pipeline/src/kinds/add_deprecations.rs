@@ -1,0 +1,103 @@
+//! Saying in an index what of an operator is deprecated (worker flows §10).
+//!
+//! - pin: the inputs are resolved.
+//! - mutate: the deprecations take the place of those that the catalog has of the package.
+//! - push: the images with the new layer, and the tags.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use iib_catalog::CatalogShape;
+use iib_fbc::Deprecations;
+use iib_request::{AddDeprecations, Built, IndexPlan, Plan, Update};
+
+use crate::flow::Flow;
+use crate::index::catalog::{self, CatalogIndex};
+use crate::index::check_is_catalog;
+use crate::index::contents::Contents;
+use crate::index::push::{Naming, Push};
+use crate::job::Job;
+use crate::steps::inputs::{self, Asked};
+use crate::transfer::blocking;
+use crate::{Deps, IndexError, InputError, StageError};
+
+#[async_trait]
+impl Flow for AddDeprecations {
+    async fn pin(&self, job: &mut Job<'_>) -> Result<(Plan, Update), StageError> {
+        job.update(Update::doing("Resolving the index images"))
+            .await?;
+        let asked = Asked {
+            from_index: Some(&self.from_index),
+            binary_image: self.binary_image.as_deref(),
+            overwrites: self.overwrite_from_index,
+            ..Asked::default()
+        };
+        let (plan, facts) = inputs::prepare(job, &asked).await?;
+        let update = inputs::building(&plan, facts);
+        Ok((Plan::Index(plan), update))
+    }
+
+    async fn mutate(&self, job: &mut Job<'_>) -> Result<Built, StageError> {
+        let plan = job.index_plan()?;
+        check_is_catalog(&plan)?;
+        let folder = job.scratch_folder()?;
+        let contents = Contents::of_plan(job.deps, &plan, folder.path()).await?;
+        check_in_database(job.deps, &plan, &contents, &self.operator_package).await?;
+        for doing in [
+            "Getting all deprecations present in index image",
+            "Adding deprecations to from_index",
+        ] {
+            job.update(Update::doing(doing)).await?;
+        }
+        let deprecations = read(self)?;
+        let folder = job.deps.work.deprecations_folder.clone();
+        let put = move |index: &mut CatalogIndex| index.deprecate(&folder, &deprecations);
+        catalog::change(job, &contents, put).await?;
+        contents.store(job).await
+    }
+
+    async fn push(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
+        let push = Push {
+            labels: &BTreeMap::new(),
+            build_tags: &self.build_tags,
+            naming: Naming::WithCopy,
+        };
+        push.run(job).await
+    }
+}
+
+/// The package has to be one that came in as bundles; whoever sends a catalog of its own says in it what is
+/// deprecated.
+async fn check_in_database(
+    deps: &Deps,
+    plan: &IndexPlan,
+    contents: &Contents,
+    package: &str,
+) -> Result<(), StageError> {
+    let (index_db, database) = (deps.index_db.clone(), contents.database.clone());
+    let image = plan.from.as_ref().map(|index| index.resolved.to_string());
+    let image = image.unwrap_or_default();
+    let known = blocking(move || match database.exists() {
+        true => index_db
+            .shape(&database)
+            .map_err(|source| IndexError::Hidden { image, source }),
+        false => Ok(CatalogShape::default()),
+    });
+    match known.await?.packages.contains_key(package) {
+        true => Ok(()),
+        false => Err(IndexError::NotInDatabase(package.to_owned()).into()),
+    }
+}
+
+/// The deprecations that were sent.
+fn read(request: &AddDeprecations) -> Result<Deprecations, InputError> {
+    let read = Deprecations::read(request.deprecation_schema.as_bytes());
+    let read = read.map_err(InputError::Deprecations)?;
+    match read.package == request.operator_package {
+        true => Ok(read),
+        false => Err(InputError::DeprecationsOfOther {
+            package: read.package,
+            wanted: request.operator_package.clone(),
+        }),
+    }
+}

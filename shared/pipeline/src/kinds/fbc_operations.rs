@@ -1,0 +1,191 @@
+//! Putting fragments of file-based catalogs into an index (worker flows §10).
+//!
+//! - pin: fragments and inputs are resolved.
+//! - mutate: the packages of each fragment take the place of those of the same name, in the order of
+//!   the fragments; what the database behind the catalog has of them goes.
+//! - push: the images with the new layer, and the tags.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use iib_oci::layer::EntryPath;
+use iib_ports::{CatalogError, Catalogs, Registry};
+use iib_request::{Built, Facts, FbcOperations, IndexForm, IndexToRead, Plan, Unknown, Update};
+
+use crate::flow::Flow;
+use crate::index::catalog::{self, CatalogIndex};
+use crate::index::contents::Contents;
+use crate::index::push::{Naming, Push};
+use crate::index::{check_is_catalog, places, scratch};
+use crate::job::Job;
+use crate::labels::{self, label};
+use crate::parts::{self, Copy};
+use crate::steps::inputs::{self, Asked, pull_spec};
+use crate::transfer::blocking;
+use crate::{Deps, IndexError, StageError, image};
+
+#[async_trait]
+impl Flow for FbcOperations {
+    async fn pin(&self, job: &mut Job<'_>) -> Result<(Plan, Update), StageError> {
+        let registry = job.deps.registry.clone();
+        job.update(Update::doing("Resolving the fbc fragments"))
+            .await?;
+        let looks = self.fbc_fragments.iter();
+        let looks = looks.map(|fragment| look_at_fragment(&*registry, fragment));
+        let fragments = futures::future::try_join_all(looks).await?;
+        let asked = Asked {
+            from_index: Some(&self.from_index),
+            binary_image: self.binary_image.as_deref(),
+            distribution_scope: self.distribution_scope,
+            add_arches: &self.add_arches,
+            overwrites: self.overwrite_from_index,
+        };
+        let (mut plan, facts) = inputs::prepare(job, &asked).await?;
+        let resolved: Vec<String> = fragments.iter().map(|f| f.resolved.to_string()).collect();
+        let facts = Facts {
+            fbc_fragment_resolved: resolved.first().filter(|_| self.single).cloned(),
+            fbc_fragments_resolved: Some(resolved),
+            ..facts
+        };
+        plan.fragments = fragments;
+        let update = inputs::building(&plan, facts);
+        Ok((Plan::Index(plan), update))
+    }
+
+    async fn mutate(&self, job: &mut Job<'_>) -> Result<Built, StageError> {
+        let plan = job.index_plan()?;
+        let count = plan.fragments.len();
+        let doing = format!("Extracting operator packages from {count} fbc fragment(s)");
+        job.update(Update::doing(doing)).await?;
+        check_is_catalog(&plan)?;
+        let folder = job.scratch_folder()?;
+        let of_index = folder.path().join("index");
+        fs::create_dir(&of_index).map_err(scratch("created"))?;
+        let contents = Contents::of_plan(job.deps, &plan, &of_index).await?;
+        let mut fragments = Vec::new();
+        for (number, fragment) in plan.fragments.iter().enumerate() {
+            let folder = folder.path().join(format!("fragment-{number}"));
+            fragments.push(Fragment::fetch(job.deps, fragment, folder).await?);
+        }
+        for (number, fragment) in (1..).zip(&fragments) {
+            let packages: Vec<String> = fragment
+                .packages
+                .iter()
+                .map(|name| format!("'{name}'"))
+                .collect();
+            let doing = format!(
+                "Adding package(s) [{}] from fbc fragment {number}/{count} to from_index",
+                packages.join(", ")
+            );
+            job.update(Update::doing(doing)).await?;
+        }
+        catalog::change(job, &contents, move |index| merge(index, &fragments)).await?;
+        contents.store(job).await
+    }
+
+    async fn push(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
+        let push = Push {
+            labels: &BTreeMap::new(),
+            build_tags: &self.build_tags,
+            naming: Naming::WithCopy,
+        };
+        push.run(job).await
+    }
+}
+
+/// Where an image has its fragment: in the folder its label names, else in the usual one.
+async fn look_at_fragment(
+    registry: &dyn Registry,
+    fragment: &str,
+) -> Result<IndexToRead, StageError> {
+    let found = image::resolve(registry, &pull_spec("fbc_fragments", fragment)?).await?;
+    let variant = found.any()?;
+    let (_, config) = variant.config(registry).await?;
+    let path = label(&config, labels::CONFIGS).unwrap_or(places::CATALOG);
+    Ok(IndexToRead {
+        resolved: found.resolved.clone(),
+        image: variant.pinned.clone(),
+        form: IndexForm::Catalog(path.trim_matches('/').to_owned()),
+        unknown: Unknown::default(),
+    })
+}
+
+/// A fragment on this machine.
+struct Fragment {
+    image: String,
+    folder: PathBuf,
+    packages: BTreeSet<String>,
+}
+
+impl Fragment {
+    /// Copies a fragment to a folder, and looks whether it is a catalog with a package.
+    async fn fetch(
+        deps: &Deps,
+        fragment: &IndexToRead,
+        folder: PathBuf,
+    ) -> Result<Self, StageError> {
+        let image = fragment.resolved.to_string();
+        let (IndexForm::Catalog(path) | IndexForm::Database(path)) = &fragment.form;
+        let none = || IndexError::EmptyFragment(image.clone());
+        let root = EntryPath::parse(path.as_bytes()).map_err(|_| none())?;
+        let copies = [Copy::folder(root, folder.join("configs"))];
+        fs::create_dir(&folder).map_err(scratch("created"))?;
+        let limit = deps.work.max_index_bytes;
+        let copied = parts::copy(&*deps.registry, &fragment.image, &copies, &folder, limit).await?;
+        if copied.found != [true] {
+            return Err(none().into());
+        }
+        let folder = folder.join("configs");
+        let packages = packages_of(deps.catalogs.clone(), folder.clone());
+        let packages = packages.await?.map_err(|source| IndexError::Fragment {
+            image: image.clone(),
+            source,
+        })?;
+        if packages.is_empty() {
+            return Err(none().into());
+        }
+        Ok(Self {
+            image,
+            folder,
+            packages,
+        })
+    }
+}
+
+/// The names of the packages in a catalog that has to be without faults.
+async fn packages_of(
+    catalogs: Arc<dyn Catalogs>,
+    folder: PathBuf,
+) -> Result<Result<BTreeSet<String>, CatalogError>, StageError> {
+    let read = move || {
+        let catalog = catalogs.open(Path::new(&folder))?;
+        let report = catalog.check();
+        match report.is_clean() {
+            true => Ok(catalog.outline().package_names()),
+            false => Err(CatalogError::Invalid(report)),
+        }
+    };
+    blocking(move || Ok::<_, StageError>(read())).await
+}
+
+/// Puts the fragments in, one after the other.
+fn merge(index: &mut CatalogIndex, fragments: &[Fragment]) -> Result<(), StageError> {
+    let mut from: BTreeMap<&str, &str> = BTreeMap::new();
+    for fragment in fragments {
+        for package in &fragment.packages {
+            if let Some(earlier) = from.insert(package, &fragment.image) {
+                index.tell(format!(
+                    "the package {package} is in {earlier} and in {}, of which the latter counts",
+                    fragment.image
+                ));
+            }
+        }
+    }
+    for fragment in fragments {
+        index.merge(&fragment.folder, &fragment.packages)?;
+    }
+    index.follow_database()
+}

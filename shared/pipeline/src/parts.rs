@@ -1,0 +1,200 @@
+//! Parts of an image, copied to files of this machine.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use iib_oci::Pinned;
+use iib_oci::layer::{EntryPath, FolderTree, LayerError, Part, PieceTable, Threads, unpack_tree};
+use iib_ports::Registry;
+
+use crate::linked_file::Layers;
+use crate::transfer::{blocking, check_size, read_blob};
+use crate::{ImageError, StageError, WorkError, image};
+
+/// A part of an image, and where its copy goes: a file, or a folder that is absent or empty.
+#[derive(Debug, Clone)]
+pub(crate) struct Copy {
+    pub(crate) part: Part,
+    pub(crate) to: PathBuf,
+}
+
+impl Copy {
+    /// A folder of the image.
+    pub(crate) fn folder(path: EntryPath, to: PathBuf) -> Self {
+        let part = Part::Folder(path);
+        Self { part, to }
+    }
+
+    /// A file of the image.
+    pub(crate) fn file(path: EntryPath, to: PathBuf) -> Self {
+        let part = Part::File(path);
+        Self { part, to }
+    }
+
+    /// Where the copy of a path goes that is in this part.
+    fn target(&self, path: &EntryPath) -> Option<PathBuf> {
+        let (Part::Folder(root) | Part::File(root)) = &self.part;
+        let below = path.as_str().strip_prefix(root.as_str())?;
+        match (below.strip_prefix('/'), below.is_empty()) {
+            (Some(below), _) => Some(self.to.join(below)),
+            (None, true) => Some(self.to.clone()),
+            (None, false) if root.as_str().is_empty() => Some(self.to.join(below)),
+            (None, false) => None,
+        }
+    }
+}
+
+/// The layer in our own form that things came from, for taking over what did not change.
+#[derive(Debug, Clone)]
+pub(crate) struct InputLayer {
+    /// Its pieces.
+    pub(crate) pieces: PieceTable,
+    /// Its compressed bytes.
+    pub(crate) file: PathBuf,
+}
+
+/// What was copied.
+#[derive(Debug)]
+pub(crate) struct Copied {
+    /// Of each part, whether the image has it.
+    pub(crate) found: Vec<bool>,
+    /// The highest layer that is in our own form.
+    pub(crate) input: Option<InputLayer>,
+}
+
+/// Files and directories that are copied from one image at most: two orders above the largest
+/// catalog known.
+const FILES: usize = 200_000;
+
+/// Copies parts of an image. Its layers are looked at from the top down, each once, until nothing of
+/// the parts can be below. At most `limit` bytes are unpacked. `scratch` is a folder for copies of
+/// layers.
+///
+/// # Errors
+/// [`StageError`] naming the image.
+pub(crate) async fn copy(
+    registry: &dyn Registry,
+    image: &Pinned,
+    copies: &[Copy],
+    scratch: &Path,
+    limit: u64,
+) -> Result<Copied, StageError> {
+    let name = image.to_string();
+    let parts = copies.iter().map(|copy| copy.part.clone()).collect();
+    let mut tree = FolderTree::new(parts, FILES);
+    let manifest = image::manifest(registry, image).await?;
+    let (mut left, mut input) = (limit, None);
+    for (number, layer) in manifest.layers.iter().rev().enumerate() {
+        if tree.is_settled() {
+            break;
+        }
+        check_size(&name, layer, left)?;
+        let doing = format!("Failed to read a layer of the index image {name}");
+        let (image_name, copies) = (name.clone(), copies.to_vec());
+        let kept = scratch.join(format!("input-{number}.layer"));
+        let read = read_blob(
+            registry,
+            image.repository(),
+            layer,
+            &doing,
+            move |reader| -> Result<_, StageError> {
+                let mut file = File::options()
+                    .read(true)
+                    .write(true)
+                    .create(true)
+                    .truncate(true)
+                    .open(&kept)
+                    .map_err(not_written)?;
+                let create = |path: &EntryPath, mode| create(&target(&copies, path)?, mode);
+                let threads = Threads::available();
+                let read = unpack_tree(reader, &mut file, &mut tree, create, left, threads);
+                let (digests, pieces) = read.map_err(|source| ImageError::Layer {
+                    image: image_name,
+                    source,
+                })?;
+                if pieces.is_none() {
+                    fs::remove_file(&kept).map_err(not_written)?;
+                }
+                let input = pieces.map(|pieces| InputLayer { pieces, file: kept });
+                Ok((tree, left.saturating_sub(digests.unpacked_size), input))
+            },
+        );
+        let layer_input;
+        (tree, left, layer_input) = read.await?;
+        input = input.or(layer_input);
+    }
+    let links = tree.links().to_vec();
+    for link in links.iter().filter(|link| !link.is_read) {
+        let layers = Layers {
+            registry,
+            repository: image.repository(),
+            image: &name,
+            layers: manifest.layers.iter().rev().skip(link.layer).collect(),
+            limit,
+        };
+        let path = target(copies, &link.path).map_err(not_written)?;
+        // Its bits come last: they may forbid to write it.
+        let file = layers
+            .read(link, || create(&path, WRITABLE).map_err(not_written))
+            .await?;
+        let mode = Permissions::from_mode(link.mode);
+        file.set_permissions(mode).map_err(not_written)?;
+    }
+    let found = copies.iter().map(|copy| tree.has(&copy.part)).collect();
+    let directories = tree.into_directories();
+    let copies = copies.to_vec();
+    blocking(move || -> Result<(), StageError> {
+        // Copies take room as if they had been in the layer.
+        let mut left = left;
+        for link in links.iter().filter(|link| link.is_read) {
+            let original = target(&copies, &link.target).map_err(not_written)?;
+            let mut original = File::open(original).map_err(not_written)?;
+            let size = original.metadata().map_err(not_written)?.len();
+            left = left.checked_sub(size).ok_or_else(|| ImageError::Layer {
+                image: name.clone(),
+                source: LayerError::TooLarge { limit },
+            })?;
+            let path = target(&copies, &link.path).map_err(not_written)?;
+            let mut file = create(&path, WRITABLE).map_err(not_written)?;
+            io::copy(&mut original, &mut file).map_err(not_written)?;
+            let mode = Permissions::from_mode(link.mode);
+            file.set_permissions(mode).map_err(not_written)?;
+        }
+        // From the lowest up, because bits may take away the right to go further down.
+        for (path, mode) in directories.iter().rev() {
+            let path = target(&copies, path).map_err(not_written)?;
+            fs::create_dir_all(&path).map_err(not_written)?;
+            fs::set_permissions(&path, Permissions::from_mode(*mode)).map_err(not_written)?;
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(Copied { found, input })
+}
+
+fn target(copies: &[Copy], path: &EntryPath) -> io::Result<PathBuf> {
+    let target = copies.iter().find_map(|copy| copy.target(path));
+    target.ok_or_else(|| io::Error::other("it is in no part that is copied"))
+}
+
+/// The bits of a file that is still written to.
+const WRITABLE: u32 = 0o600;
+
+fn not_written(source: io::Error) -> WorkError {
+    WorkError::Scratch {
+        action: "written",
+        source,
+    }
+}
+
+/// Permission bits count: the digest of a serve cache is made over them.
+fn create(path: &Path, mode: u32) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let file = File::create(path)?;
+    file.set_permissions(Permissions::from_mode(mode))?;
+    Ok(file)
+}

@@ -1,0 +1,111 @@
+//! The port of file-based catalogs.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::io;
+use std::path::Path;
+
+use iib_fbc::{Catalog, Deprecations, Report, ServeForm};
+
+use crate::{Class, Classify};
+
+/// File-based catalogs in folders. Synchronous: call it from a thread that may block.
+///
+/// The caller works on private copies; nobody else may have them open.
+pub trait Catalogs: Send + Sync {
+    /// Reads the catalog in a folder.
+    ///
+    /// # Errors
+    /// It is no catalog, or cannot be read at all. What is in it may still have faults:
+    /// [`CatalogFiles::check`] tells.
+    fn open(&self, folder: &Path) -> Result<Box<dyn CatalogFiles>, CatalogError>;
+
+    /// Writes the serve cache of the catalog in `folder` to `cache`, which is absent, empty or an
+    /// older cache (spec index-database §14, newest-opm §7). Gives what it does not carry, for
+    /// people.
+    ///
+    /// # Errors
+    /// The catalog has faults, or something that no cache can hold.
+    fn write_cache(
+        &self,
+        folder: &Path,
+        cache: &Path,
+        form: ServeForm,
+    ) -> Result<Vec<String>, CatalogError>;
+}
+
+/// A catalog in a folder that is changed package by package. What is not touched keeps its bytes,
+/// and only what is asked for is in memory.
+pub trait CatalogFiles: Send {
+    /// The catalog without its contents ([`iib_fbc::OwnedBlob::outlined`]), as it is now.
+    fn outline(&self) -> &Catalog;
+
+    /// Every fault of the catalog, with the files it is in.
+    fn check(&self) -> Report;
+
+    /// All of a package; nothing if it is not there.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    fn package(&self, name: &str) -> Result<Catalog, CatalogError>;
+
+    /// Takes a package out with all that belongs to it, and says whether it was there.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    fn remove(&mut self, package: &str) -> Result<bool, CatalogError>;
+
+    /// Puts a package, its channels and bundles in place of those that are there. Objects of other
+    /// schemas stay.
+    ///
+    /// # Errors
+    /// A file cannot be written, or the package has a name that is no folder's.
+    fn replace(&mut self, package: &str, content: &Catalog) -> Result<(), CatalogError>;
+
+    /// Puts deprecations in place of those of their package, into a folder of this name.
+    ///
+    /// # Errors
+    /// As of [`CatalogFiles::replace`].
+    fn deprecate(&mut self, folder: &str, of: &Deprecations) -> Result<(), CatalogError>;
+
+    /// Puts the packages of the catalog in another folder in place of those of the same name, and
+    /// gives their names.
+    ///
+    /// # Errors
+    /// As of [`CatalogFiles::replace`]; the other folder is no catalog.
+    fn merge(&mut self, fragment: &Path) -> Result<BTreeSet<String>, CatalogError>;
+}
+
+/// Why something could not be done with a catalog.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatalogError {
+    /// What is in its files is no catalog, or nothing that can be served.
+    #[error(transparent)]
+    Content(Box<dyn Error + Send + Sync>),
+    /// The catalog has faults.
+    #[error("{0}")]
+    Invalid(Report),
+    /// The file system failed.
+    #[error("the system did not {action} a file of the catalog")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// What it said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is not what it was; nobody else may have touched it.
+    #[error("the copy of the catalog changed while it was worked on")]
+    Changed(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl Classify for CatalogError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Content(_) | Self::Invalid(_) => Class::Reject,
+            Self::Io { .. } => Class::Retry,
+            Self::Changed(_) => Class::Bug,
+        }
+    }
+}
