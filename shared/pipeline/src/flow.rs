@@ -35,11 +35,10 @@ pub(crate) fn of(request: &Request) -> &dyn Flow {
         Request::Add(add) => add,
         Request::CreateEmptyIndex(empty) => empty,
         Request::Rm(rm) => rm,
+        Request::MergeIndexImage(merge) => merge,
         Request::FbcOperations(fragments) => fragments,
         Request::AddDeprecations(deprecations) => deprecations,
-        Request::RegenerateBundle(_)
-        | Request::MergeIndexImage(_)
-        | Request::RecursiveRelatedBundles(_) => &NotBuilt,
+        Request::RegenerateBundle(_) | Request::RecursiveRelatedBundles(_) => &NotBuilt,
     }
 }
 

@@ -126,7 +126,7 @@ impl Job<'_> {
     /// [`WorkError::Incomplete`] if there is nothing.
     pub(crate) fn index_plan(&self) -> Result<IndexPlan, WorkError> {
         match &self.record.plan {
-            Some(Plan::Index(plan)) => Ok(plan.clone()),
+            Some(Plan::Index(plan)) => Ok((**plan).clone()),
             None => Err(WorkError::Incomplete("pin")),
         }
     }

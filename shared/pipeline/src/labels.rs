@@ -13,6 +13,9 @@ pub(crate) const CONFIGS: &str = "operators.operatorframework.io.index.configs.v
 /// Package of a bundle.
 pub(crate) const PACKAGE: &str = "operators.operatorframework.io.bundle.package.v1";
 
+/// The platforms a bundle is for.
+pub(crate) const VERSIONS: &str = "com.redhat.openshift.versions";
+
 /// The label of this name, if an image has it.
 pub(crate) fn label<'a>(config: &'a ImageConfig, name: &str) -> Option<&'a str> {
     config.labels().get(name).map(String::as_str)

@@ -50,6 +50,14 @@ pub trait IndexDb: Send + Sync {
     /// As [`IndexDb::add`].
     fn remove_all(&self, db: &Path) -> Result<CatalogDiff, IndexDbError>;
 
+    /// Deprecates the bundles with these images, in their order, and cuts off what is below them; a
+    /// package whose heads are all among them goes as a whole (spec index-database §9, §16). Images that
+    /// no bundle in a channel has are passed over. Says what changed.
+    ///
+    /// # Errors
+    /// As [`IndexDb::add`]; `Refused` where a default channel would lose its head.
+    fn deprecate(&self, db: &Path, images: &[String]) -> Result<CatalogDiff, IndexDbError>;
+
     /// Adds a property to the bundles with these images, whatever it has already (spec
     /// index-database §10).
     ///

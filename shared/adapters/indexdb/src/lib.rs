@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use iib_bundle::{Bundle, Typed};
-use iib_catalog::{AddOptions, CatalogShape, DeprecateOptions, LoneBundle, Missing};
+use iib_catalog::{
+    AddOptions, CatalogShape, DefaultHeads, DeprecateOptions, LoneBundle, Missing, PackageRemoval,
+};
 use iib_fbc::{Catalog, CatalogDiff, Picture, Report, check_tree};
 use iib_ports::{AddReport, IndexDb, IndexDbError, PresentBundle};
 
@@ -234,6 +236,16 @@ impl IndexDb for SqliteIndex {
         // A new file: in an old one rows may be left that nothing names, and pages that were freed.
         open::replace_with_empty(db, open::TIME_LIMIT)?;
         Ok(CatalogDiff::between(&before, &BTreeMap::new()))
+    }
+
+    fn deprecate(&self, db: &Path, images: &[String]) -> Result<CatalogDiff, IndexDbError> {
+        let options = DeprecateOptions {
+            missing: Missing::PassOver,
+            package_removal: PackageRemoval::Allowed,
+            default_heads: DefaultHeads::Refuse,
+        };
+        let report = Self::deprecate(self, db, images, &options)?;
+        Ok(report.changes)
     }
 
     fn add_property(

@@ -4,6 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{PackageRows, Refusal};
 
+/// Which of the images of a deprecation list an index has, in the list's order: those under just that
+/// pull spec (worker flows §7.7).
+pub fn named_of<'a>(list: &[String], bundles: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let bundles: BTreeSet<&str> = bundles.collect();
+    let named = list.iter().filter(|image| bundles.contains(image.as_str()));
+    named.cloned().collect()
+}
+
 /// What happens to names that are not in the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Missing {

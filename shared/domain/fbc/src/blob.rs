@@ -6,6 +6,7 @@ use iib_catalog::{CatalogShape, PackageShape};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use crate::fields::Fields;
 use crate::graph;
 use crate::property::OBJECT;
 use crate::read::without_html_escapes;
@@ -300,6 +301,19 @@ pub struct CatalogBundle {
     /// The images it uses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub related_images: Vec<RelatedImage>,
+}
+
+impl CatalogBundle {
+    /// The version in its property `olm.package`, if it has one that can be read; an outline has it, too.
+    pub fn version(&self) -> Option<String> {
+        let mut properties = self.properties.iter();
+        let package = properties.find(|property| property.kind == PACKAGE)?;
+        let fields = Fields::of(package.value.as_deref()?).ok()?;
+        fields
+            .string("version")
+            .ok()
+            .filter(|version| !version.is_empty())
+    }
 }
 
 /// A property: a type, and a value as JSON text.

@@ -41,7 +41,10 @@ pub use listing::{Facets, Filters, Meta, Sought, Window};
 pub use news::{About, Destination, Message, News, Telling, messages};
 pub use patch::{Members, Patch};
 pub use payload::{LONGEST_IMAGE, Payload, ReadContext};
-pub use plan::{Built, BuiltLayer, IndexForm, IndexPlan, IndexToRead, PinnedBundle, Plan, Serves};
+pub use plan::{
+    Built, BuiltLayer, BundleToDeprecate, IndexForm, IndexPlan, IndexToRead, PinnedBundle, Plan,
+    Serves,
+};
 pub use proxies::{NoNetwork, TrustedProxies};
 pub use queues::{
     ALL_INDEXES, DEFAULT_QUEUE, GATED_SUBJECT, Gating, GatingByQueue, QueueOf, UserQueues,

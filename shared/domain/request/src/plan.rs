@@ -14,7 +14,7 @@ use crate::{Scope, Unknown};
 #[serde(rename_all = "snake_case")]
 pub enum Plan {
     /// An index is made.
-    Index(IndexPlan),
+    Index(Box<IndexPlan>),
 }
 
 /// What was settled for a request that makes an index. A plan without one of the last three is
@@ -24,9 +24,15 @@ pub struct IndexPlan {
     /// The index to start from; none: an empty one.
     #[serde(default)]
     pub from: Option<IndexToRead>,
+    /// The index that the first one is merged into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<IndexToRead>,
     /// The bundles asked for, in order; several may be the same image.
     #[serde(default)]
     pub bundles: Vec<PinnedBundle>,
+    /// The bundles to deprecate, in order; several may be the same image.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deprecate: Vec<BundleToDeprecate>,
     /// The fragments of catalogs to put in, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fragments: Vec<IndexToRead>,
@@ -69,6 +75,19 @@ pub struct PinnedBundle {
     pub unknown: Unknown,
 }
 
+/// A bundle of a deprecation list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BundleToDeprecate {
+    /// As the user wrote it.
+    pub requested: String,
+    /// What it is; `None` if there is no such image.
+    #[serde(default)]
+    pub pinned: Option<Pinned>,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
 /// Where the contents of the input index are found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexToRead {
@@ -78,6 +97,9 @@ pub struct IndexToRead {
     pub image: Pinned,
     /// What they are and where.
     pub form: IndexForm,
+    /// Where the database behind a catalog is, without a leading slash, if the image says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<String>,
     /// What a newer version noted.
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -115,7 +137,8 @@ impl Plan {
     pub(crate) fn format(&self) -> u32 {
         let Self::Index(plan) = self;
         let is_catalog = |index: &IndexToRead| matches!(index.form, IndexForm::Catalog(_));
-        match plan.from.iter().chain(&plan.fragments).any(is_catalog) {
+        let indexes = plan.from.iter().chain(&plan.into).chain(&plan.fragments);
+        match indexes.into_iter().any(is_catalog) {
             true => format::WITH_CATALOGS,
             false => format::FIRST,
         }
@@ -159,15 +182,17 @@ pub(crate) mod tests {
 
     /// A plan for an index from nothing.
     pub(crate) fn index() -> Plan {
-        Plan::Index(IndexPlan {
+        Plan::Index(Box::new(IndexPlan {
             from: None,
+            into: None,
             bundles: Vec::new(),
+            deprecate: Vec::new(),
             fragments: Vec::new(),
             bases: BTreeMap::new(),
             version: "v4.6".to_owned(),
             scope: Scope::Prod,
             created: Timestamp::UNIX_EPOCH,
             unknown: Unknown::default(),
-        })
+        }))
     }
 }

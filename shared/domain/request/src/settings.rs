@@ -115,6 +115,9 @@ pub struct WorkSettings {
     pub index_image_output_registry: Option<String>,
     /// Binary images by scope and version; makes `binary_image` optional in requests.
     pub binary_images: BinaryImages,
+    /// Beginnings of the pull specs of indexes, and users, whose merges may take in bundles that do not
+    /// say what platform they are for.
+    pub no_ocp_label_allow_list: Vec<String>,
     /// Path of the database behind a catalog, in the image.
     pub hidden_database: String,
     /// Folder of deprecations, in a catalog.
@@ -145,6 +148,7 @@ impl Default for WorkSettings {
             image_push_template: "{registry}/iib-build:{request_id}".to_owned(),
             index_image_output_registry: None,
             binary_images: BinaryImages::new(),
+            no_ocp_label_allow_list: Vec::new(),
             hidden_database: "/var/lib/iib/_hidden/do.not.edit.db".to_owned(),
             deprecations_folder: "_operator-deprecations-content".to_owned(),
             max_attempts: 3,

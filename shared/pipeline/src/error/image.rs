@@ -19,6 +19,9 @@ pub enum ImageError {
         /// What the registry said.
         source: RegistryError,
     },
+    /// An image that was not there when it was looked up.
+    #[error("Failed to inspect docker://{0}. Make sure it exists and is accessible to IIB.")]
+    Absent(String),
     /// A call to a registry failed while content was moved.
     #[error("{doing}")]
     Registry {
@@ -131,7 +134,8 @@ impl ImageError {
                 (Class::Reject, Some(source.hint().unwrap_or(MEND_BUNDLE)))
             }
             // They say it.
-            Self::EmptyList(_)
+            Self::Absent(_)
+            | Self::EmptyList(_)
             | Self::NoArch(_)
             | Self::Arch { .. }
             | Self::WrongArch { .. }

@@ -1,5 +1,6 @@
 //! What is wrong with an index, or with what shall be done to it.
 
+use iib_catalog::{InvalidPlatform, NoDigest, NoLatest};
 use iib_fbc::Report;
 use iib_ports::{CatalogError, Class, Classify as _, IndexDbError};
 use iib_request::ScopeError;
@@ -119,6 +120,26 @@ pub enum IndexError {
     /// The bundles were refused, or the database cannot be used.
     #[error("Failed to add the bundles to the index image")]
     Add(#[source] IndexDbError),
+    /// A merge that would need a catalog to become a database (worker flows §9).
+    #[error("Cannot merge source File-Based Catalog index image into target SQLite index image.")]
+    CatalogIntoDatabase,
+    /// A merge of a catalog without the database that a merge works on.
+    #[error(
+        "{0} has no database behind its file-based catalog, which is what a merge works on: put its packages into the other index with fbc-operations"
+    )]
+    NothingBehind(String),
+    /// A bundle of an index that is merged has no digest.
+    #[error(transparent)]
+    NoDigest(NoDigest),
+    /// Bundles that cannot be reduced to the latest of each package.
+    #[error(transparent)]
+    NoLatest(NoLatest),
+    /// The version of an index cannot be read.
+    #[error(transparent)]
+    Platform(InvalidPlatform),
+    /// Bundles that cannot be deprecated.
+    #[error("Failed to deprecate the bundles")]
+    Deprecate(#[source] IndexDbError),
     /// A package that is to go is not there. It is the reference's text, with which clients compare; the log says
     /// which package it is.
     #[error("Error deleting packages from database")]
@@ -145,6 +166,11 @@ impl IndexError {
             | Self::NotACatalog(_)
             | Self::InvalidCatalog(_)
             | Self::OptedIn(_)
+            | Self::CatalogIntoDatabase
+            | Self::NothingBehind(_)
+            | Self::NoDigest(_)
+            | Self::NoLatest(_)
+            | Self::Platform(_)
             | Self::EmptyFragment(_)
             | Self::NotInDatabase(_)
             | Self::DatabaseOfCatalog
@@ -159,6 +185,7 @@ impl IndexError {
             Self::Database { source, .. }
             | Self::Hidden { source, .. }
             | Self::Migrate(source)
+            | Self::Deprecate(source)
             | Self::Add(source) => (source.class(), None),
             Self::Moved { .. } => (Class::Retry, None),
         }

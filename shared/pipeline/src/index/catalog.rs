@@ -29,6 +29,8 @@ pub(crate) struct CatalogIndex {
     noted: Vec<CatalogChange>,
     /// Packages that were touched, as they were.
     before: BTreeMap<String, Catalog>,
+    /// Packages whose graphs are kept, whether or not they change.
+    drawn: BTreeSet<String>,
     /// For the log.
     words: Vec<String>,
 }
@@ -64,6 +66,7 @@ pub(crate) async fn change(
             contents,
             noted: Vec::new(),
             before: BTreeMap::new(),
+            drawn: BTreeSet::new(),
             words: Vec::new(),
         };
         let worked = work(&mut index);
@@ -94,11 +97,8 @@ impl CatalogIndex {
     }
 
     /// Has the graphs of packages kept, as they are at the end, whether or not they change.
-    ///
-    /// # Errors
-    /// [`IndexError::Catalog`].
-    pub(crate) fn draw(&mut self, packages: &BTreeSet<String>) -> Result<(), StageError> {
-        packages.iter().try_for_each(|package| self.touch(package))
+    pub(crate) fn draw(&mut self, packages: &BTreeSet<String>) {
+        self.drawn.extend(packages.iter().cloned());
     }
 
     /// What is done to the database behind the catalog.
@@ -114,7 +114,7 @@ impl CatalogIndex {
     /// # Errors
     /// [`IndexError::Hidden`].
     pub(crate) fn in_database(&self) -> Result<BTreeSet<String>, StageError> {
-        if !self.contents.database.exists() {
+        if !self.has_database() {
             return Ok(BTreeSet::new());
         }
         let shape = self.database(|index_db, file| index_db.shape(file));
@@ -159,23 +159,36 @@ impl CatalogIndex {
     /// # Errors
     /// [`IndexError::Migrate`] and [`IndexError::Catalog`].
     pub(crate) fn migrate(&mut self, packages: &BTreeSet<String>) -> Result<(), StageError> {
+        packages
+            .iter()
+            .try_for_each(|package| self.touch(package))?;
+        self.put(packages)
+    }
+
+    /// Puts all packages of the database into the catalog, which has none yet. The index has another form
+    /// then, and says what it said.
+    ///
+    /// # Errors
+    /// As of [`CatalogIndex::migrate`].
+    pub(crate) fn put_all(&mut self) -> Result<(), StageError> {
+        let packages = self.in_database()?;
+        self.put(&packages)
+    }
+
+    fn put(&mut self, packages: &BTreeSet<String>) -> Result<(), StageError> {
         if packages.is_empty() {
             return Ok(());
         }
-        for package in packages {
-            self.touch(package)?;
-        }
         let files = &mut self.files;
         let mut failed = None;
-        let exported = self.index_db.export(
-            &self.contents.database,
-            packages,
-            &mut |package, content| {
-                if failed.is_none() {
-                    failed = files.replace(package, &content).err();
-                }
-            },
-        );
+        let mut take = |package: &str, content: Catalog| {
+            if failed.is_none() {
+                failed = files.replace(package, &content).err();
+            }
+        };
+        let exported = self
+            .index_db
+            .export(&self.contents.database, packages, &mut take);
         if let Some(source) = failed {
             return Err(self.broken(source).into());
         }
@@ -200,7 +213,9 @@ impl CatalogIndex {
         fragment: &Path,
         packages: &BTreeSet<String>,
     ) -> Result<(), StageError> {
-        self.draw(packages)?;
+        packages
+            .iter()
+            .try_for_each(|package| self.touch(package))?;
         self.remove(packages)?;
         let merged = self.files.merge(fragment);
         merged.map_err(|source| self.broken(source))?;
@@ -267,9 +282,25 @@ impl CatalogIndex {
             let after = self.files.package(&package);
             let after = after.map_err(|source| self.broken(source))?;
             changes.extend(package_changes(&package, &before, &after));
-            pictures.extend(Picture::of(&after, &package));
+            self.drawn.insert(package);
+        }
+        for package in &self.drawn {
+            pictures.extend(Picture::of(self.files.outline(), package));
         }
         Ok(Changes::new(CatalogDiff { changes }, pictures)?)
+    }
+
+    /// Whether there is a database behind the catalog.
+    pub(crate) fn has_database(&self) -> bool {
+        self.contents.database.exists()
+    }
+
+    /// Bundles that cannot be deprecated are the list's fault; anything else is the database's.
+    pub(crate) fn not_deprecated(&self, source: IndexDbError) -> IndexError {
+        match source {
+            IndexDbError::Refused(_) => IndexError::Deprecate(source),
+            source => self.hidden(source),
+        }
     }
 
     /// Bundles that do not fit are the bundles' fault; anything else is the database's.

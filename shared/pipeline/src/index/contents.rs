@@ -107,7 +107,8 @@ impl Contents {
             path: path.clone(),
         };
         let root = EntryPath::parse(path.as_bytes()).map_err(|_| missing())?;
-        let hidden = EntryPath::parse(deps.work.hidden_database.as_bytes());
+        let hidden = index.hidden.as_ref().unwrap_or(&deps.work.hidden_database);
+        let hidden = EntryPath::parse(hidden.as_bytes());
         let hidden = hidden.map_err(|_| WorkError::Incomplete("the settings"))?;
         let copy = CatalogCopy::below(folder);
         let copies = [

@@ -35,6 +35,8 @@ pub(crate) enum Naming {
     /// Its own. The pinned name is no part of what is told, because the reference does not tell it,
     /// but the API shows it.
     Plain,
+    /// The same, of which nothing is told before (worker flows §5.3).
+    Merged,
 }
 
 impl Push<'_> {
@@ -116,7 +118,11 @@ impl Push<'_> {
             Some(noted) => noted.clone(),
             None => tags::named(job, self.build_tags).await?,
         };
-        job.update_and(Update::doing("Creating the manifest list"), |record| {
+        let update = match self.naming {
+            Naming::Merged => Update::default(),
+            Naming::WithCopy | Naming::Plain => Update::doing("Creating the manifest list"),
+        };
+        job.update_and(update, |record| {
             record.tags_before = Some(tags_before.clone());
         })
         .await?;
@@ -165,7 +171,7 @@ impl Push<'_> {
             ..Facts::default()
         };
         let told = match self.naming {
-            Naming::Plain => told,
+            Naming::Plain | Naming::Merged => told,
             Naming::WithCopy => Facts {
                 index_image_resolved: resolved.index_image_resolved.clone(),
                 internal_index_image_copy_resolved: Some(pinned(&internal)),

@@ -24,6 +24,7 @@ use crate::index::contents::Contents;
 use crate::index::push::{Naming, Push};
 use crate::job::Job;
 use crate::steps::bundles;
+use crate::steps::deprecation::{self, deprecate, deprecate_in_catalog, not_deprecated};
 use crate::steps::inputs::{self, Asked};
 use crate::transfer::blocking;
 use crate::{ImageError, IndexError, StageError};
@@ -40,6 +41,7 @@ impl Flow for AddRequest {
             distribution_scope: self.distribution_scope,
             add_arches: &self.add_arches,
             overwrites: self.overwrite_from_index,
+            merge: None,
         };
         let (mut plan, facts) = inputs::prepare(job, &asked).await?;
         let bundles = bundles::label_with_packages(&*registry, bundles).await?;
@@ -50,8 +52,9 @@ impl Flow for AddRequest {
             ..facts
         };
         plan.bundles = bundles;
+        plan.deprecate = deprecation::pin(&*registry, &self.deprecation_list).await?;
         let update = inputs::building(&plan, facts);
-        Ok((Plan::Index(plan), update))
+        Ok((Plan::Index(plan.into()), update))
     }
 
     async fn mutate(&self, job: &mut Job<'_>) -> Result<Built, StageError> {
@@ -68,12 +71,16 @@ impl Flow for AddRequest {
         )?;
         let pinned = wanted.iter().map(|bundle| bundle.pinned.clone());
         let wanted: Vec<Wanted> = pinned.zip(read).collect();
-        let options = options(self, &plan)?;
+        let asked = Asking {
+            wanted,
+            options: options(self.graph_update_mode.as_deref(), plan.scope)?,
+            deprecate: deprecation::images(&plan.deprecate),
+        };
         if contents.catalog.is_some() {
-            let add = move |index: &mut CatalogIndex| add_to_catalog(index, wanted, &options);
+            let add = move |index: &mut CatalogIndex| add_to_catalog(index, asked);
             catalog::change(job, &contents, add).await?;
         } else {
-            add_to_database(job, &plan, &contents.database, wanted, options).await?;
+            add_to_database(job, &plan, &contents.database, asked).await?;
         }
         contents.store(job).await
     }
@@ -98,22 +105,30 @@ fn operators(mapping: &BTreeMap<String, Vec<String>>) -> Operators {
 }
 
 /// A bundle that is asked for, and what its image holds.
-type Wanted = (Pinned, Result<BundleFiles, StageError>);
+pub(super) type Wanted = (Pinned, Result<BundleFiles, StageError>);
+
+/// What is to be done to the index.
+struct Asking {
+    wanted: Vec<Wanted>,
+    options: AddOptions,
+    /// What to deprecate then; that it cannot be found is said then, too.
+    deprecate: Result<Vec<String>, ImageError>,
+}
 
 /// What there is to add.
 #[derive(Default)]
-struct Missing {
+pub(super) struct Missing {
     /// The bundles that the index does not have.
-    bundles: Vec<Bundle>,
+    pub(super) bundles: Vec<Bundle>,
     /// The packages of all that are asked for.
-    packages: BTreeSet<String>,
+    pub(super) packages: BTreeSet<String>,
     /// For the log.
-    words: Vec<String>,
+    pub(super) words: Vec<String>,
 }
 
 /// The packages in which an index serves bundles by the bundles' digests, whatever name those are
 /// under (worker flows §7.4).
-type Present = BTreeMap<Digest, BTreeSet<String>>;
+pub(super) type Present = BTreeMap<Digest, BTreeSet<String>>;
 
 fn present<'a>(bundles: impl Iterator<Item = (&'a str, &'a str)>) -> Present {
     let mut packages = Present::new();
@@ -129,7 +144,7 @@ fn present<'a>(bundles: impl Iterator<Item = (&'a str, &'a str)>) -> Present {
 
 impl Missing {
     /// Those of the bundles that are not present, read.
-    fn of(wanted: Vec<Wanted>, present: &Present) -> Result<Self, StageError> {
+    pub(super) fn of(wanted: Vec<Wanted>, present: &Present) -> Result<Self, StageError> {
         let mut missing = Self::default();
         for (pinned, content) in wanted {
             if let Some(served_in) = present.get(pinned.digest()) {
@@ -167,13 +182,17 @@ const MAX_VERSION: &str = "olm.maxOpenShiftVersion";
 /// The last platform with the APIs that 4.9 removed; a bare number, as the reference has it.
 const LAST_WITH_BETA_APIS: &str = "4.8";
 
-fn options(add: &AddRequest, plan: &IndexPlan) -> Result<AddOptions, IndexError> {
+/// How bundles are added to an index of this scope.
+///
+/// # Errors
+/// [`IndexError::Add`] for a mode that nobody knows.
+pub(super) fn options(mode: Option<&str>, scope: Scope) -> Result<AddOptions, IndexError> {
     // Below `prod`, an index may be changed where it is released already (worker flows §7.5).
-    let overwrite = match plan.scope {
+    let overwrite = match scope {
         Scope::Prod => Overwrite::Refuse,
         Scope::Stage | Scope::Dev => Overwrite::Latest,
     };
-    let mode = match &add.graph_update_mode {
+    let mode = match mode {
         // The settings may allow a mode that nobody knows.
         Some(mode) => mode
             .parse()
@@ -188,7 +207,7 @@ fn options(add: &AddRequest, plan: &IndexPlan) -> Result<AddOptions, IndexError>
 }
 
 /// Adds bundles to a database, with the property that they need, and says what changed.
-fn add(
+pub(super) fn add(
     index_db: &dyn IndexDb,
     database: &Path,
     bundles: &[Bundle],
@@ -213,8 +232,7 @@ async fn add_to_database(
     job: &mut Job<'_>,
     plan: &IndexPlan,
     database: &Path,
-    wanted: Vec<Wanted>,
-    options: AddOptions,
+    asked: Asking,
 ) -> Result<(), StageError> {
     let image = plan.from.as_ref().map(|index| index.resolved.to_string());
     let (index_db, database) = (job.deps.index_db.clone(), database.to_owned());
@@ -230,13 +248,25 @@ async fn add_to_database(
                 present(bundles.iter().map(|found| (&*found.image, &*found.package)))
             }
         };
-        let missing = Missing::of(wanted, &present)?;
-        let changes = add(&*index_db, &database, &missing.bundles, &options)
-            .and_then(|diff| Ok((diff, index_db.pictures(&database, &missing.packages)?)))
-            .map_err(|source| not_added(source, image))
-            .map_err(StageError::from)
-            .and_then(|(diff, pictures)| Ok(Changes::new(diff, pictures)?));
-        Ok::<_, StageError>((missing.words, changes))
+        let Missing {
+            bundles,
+            mut packages,
+            mut words,
+        } = Missing::of(asked.wanted, &present)?;
+        let change = || -> Result<Changes, StageError> {
+            let mut diff = add(&*index_db, &database, &bundles, &asked.options)
+                .map_err(|source| not_added(source, image.clone()))?;
+            let done = deprecate(&*index_db, &database, &asked.deprecate?)
+                .map_err(|source| not_deprecated(source, image.clone()))?;
+            words.extend(done.words);
+            packages.extend(done.packages);
+            diff.changes.extend(done.diff.changes);
+            let pictures = index_db.pictures(&database, &packages);
+            let pictures = pictures.map_err(|source| not_added(source, image.clone()))?;
+            Ok(Changes::new(diff, pictures)?)
+        };
+        let changes = change();
+        Ok::<_, StageError>((words, changes))
     })
     .await?;
     for line in words {
@@ -247,20 +277,16 @@ async fn add_to_database(
 
 /// Adds what is missing to the database behind a catalog, and puts the packages that changed into the
 /// catalog as they are there then.
-fn add_to_catalog(
-    index: &mut CatalogIndex,
-    wanted: Vec<Wanted>,
-    options: &AddOptions,
-) -> Result<(), StageError> {
+fn add_to_catalog(index: &mut CatalogIndex, asked: Asking) -> Result<(), StageError> {
     let served = &index.outline().bundles;
     let present = present(served.iter().map(|found| (&*found.image, &*found.package)));
     let Missing {
         bundles,
         packages,
         words,
-    } = Missing::of(wanted, &present)?;
+    } = Missing::of(asked.wanted, &present)?;
     words.into_iter().for_each(|line| index.tell(line));
-    index.draw(&packages)?;
+    index.draw(&packages);
     let changed: BTreeSet<String> = bundles
         .iter()
         .map(|bundle| bundle.package.clone())
@@ -273,7 +299,7 @@ fn add_to_catalog(
         only_there.cloned().collect()
     };
     if !bundles.is_empty() {
-        let added = index.database(|index_db, file| add(index_db, file, &bundles, options));
+        let added = index.database(|index_db, file| add(index_db, file, &bundles, &asked.options));
         added.map_err(|source| index.not_added(source))?;
     }
     // Said last: whatever is wrong with the bundles themselves comes before.
@@ -281,6 +307,7 @@ fn add_to_catalog(
         return Err(IndexError::OptedIn(opted_in.join(", ")).into());
     }
     index.migrate(&changed)?;
+    deprecate_in_catalog(index, &asked.deprecate?)?;
     index.follow_database()
 }
 

@@ -34,7 +34,7 @@ impl Flow for AddDeprecations {
         };
         let (plan, facts) = inputs::prepare(job, &asked).await?;
         let update = inputs::building(&plan, facts);
-        Ok((Plan::Index(plan), update))
+        Ok((Plan::Index(plan.into()), update))
     }
 
     async fn mutate(&self, job: &mut Job<'_>) -> Result<Built, StageError> {

@@ -36,7 +36,7 @@ impl Flow for CreateEmptyIndex {
             return Err(IndexError::DatabaseOfCatalog.into());
         }
         let update = inputs::building(&plan, facts);
-        Ok((Plan::Index(plan), update))
+        Ok((Plan::Index(plan.into()), update))
     }
 
     async fn mutate(&self, job: &mut Job<'_>) -> Result<Built, StageError> {

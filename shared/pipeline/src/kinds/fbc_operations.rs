@@ -42,6 +42,7 @@ impl Flow for FbcOperations {
             distribution_scope: self.distribution_scope,
             add_arches: &self.add_arches,
             overwrites: self.overwrite_from_index,
+            merge: None,
         };
         let (mut plan, facts) = inputs::prepare(job, &asked).await?;
         let resolved: Vec<String> = fragments.iter().map(|f| f.resolved.to_string()).collect();
@@ -52,7 +53,7 @@ impl Flow for FbcOperations {
         };
         plan.fragments = fragments;
         let update = inputs::building(&plan, facts);
-        Ok((Plan::Index(plan), update))
+        Ok((Plan::Index(plan.into()), update))
     }
 
     async fn mutate(&self, job: &mut Job<'_>) -> Result<Built, StageError> {
@@ -109,6 +110,7 @@ async fn look_at_fragment(
         resolved: found.resolved.clone(),
         image: variant.pinned.clone(),
         form: IndexForm::Catalog(path.trim_matches('/').to_owned()),
+        hidden: None,
         unknown: Unknown::default(),
     })
 }

@@ -4,4 +4,5 @@ mod add;
 mod add_deprecations;
 mod create_empty_index;
 mod fbc_operations;
+mod merge_index_image;
 mod rm;

@@ -31,10 +31,11 @@ impl Flow for RmRequest {
             distribution_scope: self.distribution_scope,
             add_arches: &self.add_arches,
             overwrites: self.overwrite_from_index,
+            merge: None,
         };
         let (plan, facts) = inputs::prepare(job, &asked).await?;
         let update = inputs::building(&plan, facts);
-        Ok((Plan::Index(plan), update))
+        Ok((Plan::Index(plan.into()), update))
     }
 
     async fn mutate(&self, job: &mut Job<'_>) -> Result<Built, StageError> {

@@ -122,7 +122,9 @@ impl Flow for Slow {
         self.ended.store(true, Ordering::SeqCst);
         let plan = IndexPlan {
             from: None,
+            into: None,
             bundles: Vec::new(),
+            deprecate: Vec::new(),
             fragments: Vec::new(),
             bases: BTreeMap::new(),
             version: "v4.6".to_owned(),
@@ -130,7 +132,7 @@ impl Flow for Slow {
             created: job.deps.clock.now(),
             unknown: Unknown::default(),
         };
-        Ok((Plan::Index(plan), Update::default()))
+        Ok((Plan::Index(plan.into()), Update::default()))
     }
 
     async fn mutate(&self, _job: &mut Job<'_>) -> Result<Built, StageError> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use iib_bundle::BundleFiles;
+use iib_oci::{ImageConfig, Manifest, Pinned};
 use iib_ports::Registry;
 use iib_request::{PinnedBundle, Unknown};
 
@@ -26,6 +27,24 @@ pub(crate) struct Resolved {
     image: Variant,
 }
 
+impl Resolved {
+    /// The bundle by digest.
+    pub(crate) fn pinned(&self) -> &Pinned {
+        &self.image.pinned
+    }
+
+    /// Its manifest and configuration.
+    ///
+    /// # Errors
+    /// [`ImageError`] naming the image.
+    pub(crate) async fn config(
+        &self,
+        registry: &dyn Registry,
+    ) -> Result<(Manifest, ImageConfig), ImageError> {
+        self.image.config(registry).await
+    }
+}
+
 /// Resolves the bundles, keeping their order.
 ///
 /// # Errors
@@ -36,13 +55,21 @@ pub(crate) async fn resolve(
 ) -> Result<Vec<Resolved>, StageError> {
     let lookups: Vec<_> = texts
         .iter()
-        .map(|text| resolve_one(registry, text))
+        .map(|text| resolve_one(registry, "bundles", text))
         .collect();
     stream::iter(lookups).buffered(LOOKUPS).try_collect().await
 }
 
-async fn resolve_one(registry: &dyn Registry, text: &str) -> Result<Resolved, StageError> {
-    let image = image::resolve(registry, &pull_spec("bundles", text)?).await?;
+/// Resolves a bundle of the parameter `field`.
+///
+/// # Errors
+/// As [`resolve`].
+pub(crate) async fn resolve_one(
+    registry: &dyn Registry,
+    field: &'static str,
+    text: &str,
+) -> Result<Resolved, StageError> {
+    let image = image::resolve(registry, &pull_spec(field, text)?).await?;
     // A list stands for its first entry, as in the reference (worker flows §4).
     let first = image.variants.into_iter().next();
     Ok(Resolved {

@@ -19,10 +19,19 @@ use crate::{IndexError, InputError, StageError};
 /// Version of an index without the label, and of none (worker flows §4.1).
 const DEFAULT_VERSION: &str = "v4.5";
 
+/// The indexes of a merge.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Merge<'a> {
+    pub(crate) source: &'a str,
+    pub(crate) target: Option<&'a str>,
+}
+
 /// What a request says of its inputs.
 #[derive(Debug, Default)]
 pub(crate) struct Asked<'a> {
     pub(crate) from_index: Option<&'a str>,
+    /// What is merged into something, in place of `from_index`.
+    pub(crate) merge: Option<Merge<'a>>,
     pub(crate) binary_image: Option<&'a str>,
     pub(crate) distribution_scope: Option<Scope>,
     /// Architectures to build for besides those of the index.
@@ -42,13 +51,24 @@ pub(crate) async fn prepare(
     let registry = job.deps.registry.clone();
     job.update(Update::doing("Resolving the container images"))
         .await?;
-    let index = match asked.from_index {
-        Some(text) => Some(look_at_index(&*registry, &pull_spec("from_index", text)?).await?),
-        None => None,
+    let look = async |field, text: Option<&str>| match text {
+        Some(text) => {
+            let spec = pull_spec(field, text)?;
+            Ok::<_, StageError>(Some(look_at_index(&*registry, &spec).await?))
+        }
+        None => Ok(None),
     };
-    let version = index.as_ref().map(|index| index.version.clone());
+    let (index, target) = match asked.merge {
+        None => (look("from_index", asked.from_index).await?, None),
+        Some(Merge { source, target }) => (
+            look("source_from_index", Some(source)).await?,
+            look("target_index", target).await?,
+        ),
+    };
+    let leading = target.as_ref().or(index.as_ref());
+    let version = leading.map(|index| index.version.clone());
     let version = version.unwrap_or_else(|| DEFAULT_VERSION.to_owned());
-    let scope = settle_scope(index.as_ref(), asked.distribution_scope)?;
+    let scope = settle_scope(leading, asked.distribution_scope)?;
     let binary_image = binary_image::settle(
         asked.binary_image,
         &job.deps.work.binary_images,
@@ -56,23 +76,39 @@ pub(crate) async fn prepare(
         &version,
     )
     .map_err(InputError::from)?;
-    let arches = index.as_ref().map(|index| index.arches.clone());
-    let arches = arches.unwrap_or_default();
+    let indexes = || index.iter().chain(&target);
+    let arches = indexes().flat_map(|index| index.arches.clone()).collect();
     let found = binary_image::find(&*registry, &binary_image, arches, asked.add_arches).await?;
     let (binary_image_resolved, bases) = found;
+    let resolved = |index: &Option<Index>| {
+        let index = index.as_ref();
+        index.map(|index| index.read.resolved.to_string())
+    };
     let facts = Facts {
         binary_image: Some(binary_image),
         binary_image_resolved: Some(binary_image_resolved),
         distribution_scope: Some(scope.to_string()),
-        from_index_resolved: index.as_ref().map(|index| index.read.resolved.to_string()),
         ..Facts::default()
     };
-    let created = index
-        .as_ref()
-        .map(|index| created_after(index.created, asked.overwrites));
+    let facts = match asked.merge {
+        None => Facts {
+            from_index_resolved: resolved(&index),
+            ..facts
+        },
+        Some(_) => Facts {
+            source_from_index_resolved: resolved(&index),
+            target_index_resolved: resolved(&target),
+            ..facts
+        },
+    };
+    // A merge is as young as the younger one of both.
+    let youngest = indexes().map(|index| index.created).max();
+    let created = youngest.map(|created| created_after(created, asked.overwrites));
     let plan = IndexPlan {
         from: index.map(|index| index.read),
+        into: target.map(|index| index.read),
         bundles: Vec::new(),
+        deprecate: Vec::new(),
         fragments: Vec::new(),
         bases,
         version,
@@ -146,14 +182,18 @@ pub(crate) async fn look_at_index(
     };
     Ok(Index {
         created,
-        database,
         arches: images.into_keys().collect(),
         read: IndexToRead {
             resolved: image.resolved.clone(),
             image: variant.pinned.clone(),
+            hidden: match form {
+                IndexForm::Catalog(_) => database.clone(),
+                IndexForm::Database(_) => None,
+            },
             form,
             unknown: Unknown::default(),
         },
+        database,
         version: label(&config, labels::VERSION)
             .unwrap_or(DEFAULT_VERSION)
             .to_owned(),

@@ -2,4 +2,5 @@
 
 pub(crate) mod binary_image;
 pub(crate) mod bundles;
+pub(crate) mod deprecation;
 pub(crate) mod inputs;

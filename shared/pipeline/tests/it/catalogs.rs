@@ -57,13 +57,13 @@ fn catalog_image(files: &[(&str, &str)], database: Option<&[u8]>) -> Image {
 }
 
 /// What an index holds.
-struct Content {
+pub(crate) struct Content {
     catalog: Catalog,
     folder: TempDir,
 }
 
 impl Content {
-    async fn of(world: &World, record: &Record) -> Self {
+    pub(crate) async fn of(world: &World, record: &Record) -> Self {
         let image: PullSpec = record.facts.index_image.clone().unwrap().parse().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let limits = ContentLimits {
@@ -91,7 +91,7 @@ impl Content {
         names
     }
 
-    fn bundles(&self) -> Vec<&str> {
+    pub(crate) fn bundles(&self) -> Vec<&str> {
         let bundles = self.catalog.bundles.iter();
         bundles.map(|bundle| bundle.name.as_str()).collect()
     }

@@ -23,6 +23,7 @@ mod image;
 mod index_copies;
 mod indexes;
 mod links;
+mod merge;
 mod moved_tags;
 mod outcome;
 mod panics;

@@ -41,6 +41,10 @@ impl IndexDb for Faulty {
         panic!("a fault in the engine")
     }
 
+    fn deprecate(&self, _db: &Path, _images: &[String]) -> Result<CatalogDiff, IndexDbError> {
+        panic!("a fault in the engine")
+    }
+
     fn add_property(
         &self,
         _db: &Path,

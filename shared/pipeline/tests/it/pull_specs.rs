@@ -141,7 +141,6 @@ async fn work_that_is_not_built_is_refused_by_name() {
     let good = world
         .add(&world.push_bundle("lantern", "0.1.0").await)
         .await;
-    let image = good.bundles.clone();
     for (request, name) in [
         (
             AddRequest {
@@ -149,13 +148,6 @@ async fn work_that_is_not_built_is_refused_by_name() {
                 ..good.clone()
             },
             "overwrite_from_index",
-        ),
-        (
-            AddRequest {
-                deprecation_list: image,
-                ..good.clone()
-            },
-            "deprecation_list",
         ),
         (
             AddRequest {

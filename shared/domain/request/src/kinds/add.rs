@@ -110,7 +110,6 @@ impl Kind for AddRequest {
     fn not_built(&self) -> Vec<&'static str> {
         let asked = [
             ("overwrite_from_index", self.overwrite_from_index),
-            ("deprecation_list", !self.deprecation_list.is_empty()),
             (
                 "check_related_images",
                 self.check_related_images == Some(true),

@@ -126,6 +126,11 @@ impl Kind for MergeIndexImage {
         list.chain([source]).chain(optional).collect()
     }
 
+    fn not_built(&self) -> Vec<&'static str> {
+        let asked = self.overwrite_target_index.then_some(OVERWRITE);
+        asked.into_iter().collect()
+    }
+
     fn first_facts(&self) -> Facts {
         Facts::of_inputs(self.binary_image.as_deref(), self.distribution_scope)
     }

@@ -39,7 +39,7 @@ pub(super) const ALIASES: [(&str, &str); 2] = [
 
 /// Every setting has a variable, and a row here. Tests hold this against the defaults and the types.
 #[rustfmt::skip] // One line for each.
-pub(super) const VARIABLES: [Variable; 60] = [
+pub(super) const VARIABLES: [Variable; 61] = [
     row("IIB_DATA_FOLDER", "data_folder", Text),
     row("IIB_SCRATCH", "scratch", Text),
     row("IIB_LOGIN_DISABLED", "api.login_disabled", Flag),
@@ -68,6 +68,7 @@ pub(super) const VARIABLES: [Variable; 60] = [
     row("IIB_HOSTS", "api.hosts", List),
     row("IIB_REGISTRY", "work.registry", Text),
     row("IIB_IMAGE_PUSH_TEMPLATE", "work.image_push_template", Text),
+    row("IIB_NO_OCP_LABEL_ALLOW_LIST", "work.no_ocp_label_allow_list", List),
     row("IIB_HIDDEN_INDEX_DB_PATH", "work.hidden_database", Text),
     row("IIB_OPERATOR_DEPRECATIONS_DIR", "work.deprecations_folder", Text),
     row("IIB_MAX_ATTEMPTS", "work.max_attempts", Number),

@@ -59,17 +59,12 @@ fn work_that_is_not_built_is_named() {
     assert!(AddRequest::default().not_built().is_empty());
     let request = AddRequest {
         overwrite_from_index: true,
-        deprecation_list: vec!["r.example/a:b".to_owned()],
         check_related_images: Some(true),
         ..AddRequest::default()
     };
     assert_eq!(
         request.not_built(),
-        [
-            "overwrite_from_index",
-            "deprecation_list",
-            "check_related_images"
-        ]
+        ["overwrite_from_index", "check_related_images"]
     );
 }
 

@@ -1,0 +1,356 @@
+//! Merging an index into another one (worker flows §9).
+//!
+//! - pin: both indexes and the inputs are resolved.
+//! - mutate: the bundles that the target has and the source lacks are added to the source; those that are
+//!   not for the target's platform, and those of the list, are deprecated. The result has the target's
+//!   form.
+//! - push: the images with the new layer, and the tags.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt, stream};
+use iib_catalog::{ServedBundle, fits_platform, latest_of, missing_in, named_of};
+use iib_fbc::CatalogDiff;
+use iib_ports::Registry;
+use iib_request::{
+    Built, IndexForm, IndexPlan, IndexToRead, MergeIndexImage, PinnedBundle, Plan, Unknown, Update,
+};
+
+use super::add::{self, Missing, Present, Wanted};
+use crate::changes::Changes;
+use crate::flow::Flow;
+use crate::index::catalog::{self, CatalogIndex};
+use crate::index::contents::Contents;
+use crate::index::push::{Naming, Push};
+use crate::index::scratch;
+use crate::job::Job;
+use crate::labels::{self, label};
+use crate::steps::bundles;
+use crate::steps::deprecation::{self, deprecate, deprecate_in_catalog, not_deprecated};
+use crate::steps::inputs::{self, Asked, Merge};
+use crate::transfer::blocking;
+use crate::{IndexError, StageError};
+
+/// Bundles whose labels are read at the same time.
+const LOOKUPS: usize = 16;
+
+#[async_trait]
+impl Flow for MergeIndexImage {
+    async fn pin(&self, job: &mut Job<'_>) -> Result<(Plan, Update), StageError> {
+        let asked = Asked {
+            merge: Some(Merge {
+                source: &self.source_from_index,
+                target: self.target_index.as_deref(),
+            }),
+            binary_image: self.binary_image.as_deref(),
+            distribution_scope: self.distribution_scope,
+            overwrites: self.overwrite_target_index,
+            ..Asked::default()
+        };
+        let (mut plan, facts) = inputs::prepare(job, &asked).await?;
+        let registry = job.deps.registry.clone();
+        plan.deprecate = deprecation::pin(&*registry, &self.deprecation_list).await?;
+        let update = inputs::building(&plan, facts);
+        Ok((Plan::Index(plan.into()), update))
+    }
+
+    async fn mutate(&self, job: &mut Job<'_>) -> Result<Built, StageError> {
+        let plan = job.index_plan()?;
+        let serves_catalog = has_catalog(plan.into.as_ref().or(plan.from.as_ref()));
+        if has_catalog(plan.from.as_ref()) && !serves_catalog {
+            return Err(IndexError::CatalogIntoDatabase.into());
+        }
+        job.update(Update::doing("Getting bundles present in the index images"))
+            .await?;
+        let folder = job.scratch_folder()?;
+        for side in ["source", "target"] {
+            fs::create_dir(folder.path().join(side)).map_err(scratch("created"))?;
+        }
+        let contents = Contents::of_plan(job.deps, &plan, &folder.path().join("source")).await?;
+        if contents.catalog.is_some() && !contents.database.exists() {
+            return Err(IndexError::NothingBehind(self.source_from_index.clone()).into());
+        }
+        let source = served(job, plan.from.as_ref(), &contents).await?;
+        let target = match &plan.into {
+            None => Vec::new(),
+            Some(index) => {
+                let copy = Contents::fetch(job.deps, index, &folder.path().join("target")).await?;
+                served(job, Some(index), &copy).await?
+            }
+        };
+        job.update(Update::doing(
+            "Adding bundles missing in source index image",
+        ))
+        .await?;
+        let missing = missing_in(&source, &target).map_err(IndexError::NoDigest)?;
+        let missing: Vec<ServedBundle> = missing.into_iter().cloned().collect();
+        let labelled = label_all(job, source.iter().chain(&missing)).await?;
+        let invalid = unfit(self, job, &plan, missing.iter().chain(&source), &labelled)?;
+        let added = add_missing(job, self, &plan, &contents, &missing, &labelled).await?;
+        job.update(Update::doing("Deprecating bundles in the deprecation list"))
+            .await?;
+        let listed = deprecation::images(&plan.deprecate)?;
+        let present = source
+            .iter()
+            .chain(&missing)
+            .map(|bundle| bundle.image.as_str());
+        let mut candidates = named_of(&listed, present);
+        candidates.extend(invalid);
+        let known = [source, target].concat();
+        let latest = latest_of(&candidates, &known).map_err(IndexError::NoLatest)?;
+        if !serves_catalog {
+            deprecate_in_database(job, &plan, &contents, added, latest).await?;
+            return contents.store(job).await;
+        }
+        let had_catalog = contents.catalog.is_some();
+        let contents = match had_catalog {
+            true => contents,
+            false => contents.with_empty_catalog(&folder.path().join("source"))?,
+        };
+        let change = move |index: &mut CatalogIndex| {
+            index.draw(&added.packages);
+            if had_catalog {
+                leave_bundles(index, &added.packages)?;
+            } else {
+                index.put_all()?;
+                index.note(added.diff);
+            }
+            deprecate_in_catalog(index, &latest)?;
+            index.follow_database()
+        };
+        catalog::change(job, &contents, change).await?;
+        contents.store(job).await
+    }
+
+    async fn push(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
+        let push = Push {
+            labels: &BTreeMap::new(),
+            build_tags: &self.build_tags,
+            naming: Naming::Merged,
+        };
+        push.run(job).await
+    }
+}
+
+/// Which of the bundles are not for the platform of the new index.
+fn unfit<'b>(
+    request: &MergeIndexImage,
+    job: &mut Job<'_>,
+    plan: &IndexPlan,
+    bundles: impl Iterator<Item = &'b ServedBundle>,
+    labelled: &BTreeMap<String, Labelled>,
+) -> Result<Vec<String>, StageError> {
+    let unlabelled = takes_unlabelled(request, job);
+    let mut unfit = Vec::new();
+    for bundle in bundles {
+        let label = labelled
+            .get(&bundle.image)
+            .and_then(|found| found.versions.as_deref());
+        let fits = fits_platform(label, &plan.version, unlabelled);
+        if !fits.map_err(IndexError::Platform)? {
+            let label = label.map_or("no label".to_owned(), |label| format!("the label {label}"));
+            job.log(format!(
+                "{} is not for {}: its image has {label} of `{}`",
+                bundle.image,
+                plan.version,
+                labels::VERSIONS
+            ));
+            unfit.push(bundle.image.clone());
+        }
+    }
+    Ok(unfit)
+}
+
+/// Whether bundles that do not say what they are for are for every platform.
+fn takes_unlabelled(request: &MergeIndexImage, job: &Job<'_>) -> bool {
+    let indexes = [
+        Some(&request.source_from_index),
+        request.target_index.as_ref(),
+    ];
+    let user = job.record.user.as_deref();
+    let allowed = job.deps.work.no_ocp_label_allow_list.iter().any(|entry| {
+        let of_index = indexes
+            .iter()
+            .flatten()
+            .any(|index| index.starts_with(entry));
+        of_index || user == Some(entry)
+    });
+    request.ignore_bundle_ocp_version == Some(true) && allowed
+}
+
+fn has_catalog(index: Option<&IndexToRead>) -> bool {
+    index.is_some_and(|index| matches!(index.form, IndexForm::Catalog(_)))
+}
+
+/// The bundles that an index serves. One with a catalog serves those of the catalog; where it says where
+/// the database behind that is, only those that are there, too, count.
+async fn served(
+    job: &Job<'_>,
+    index: Option<&IndexToRead>,
+    contents: &Contents,
+) -> Result<Vec<ServedBundle>, StageError> {
+    let Some(index) = index.cloned() else {
+        return Ok(Vec::new());
+    };
+    let (index_db, catalogs) = (job.deps.index_db.clone(), job.deps.catalogs.clone());
+    let contents = contents.clone();
+    blocking(move || -> Result<_, IndexError> {
+        let image = index.resolved.to_string();
+        let in_database = || {
+            let bundles = index_db.bundles(&contents.database)?;
+            let bundles = bundles.into_iter().map(|bundle| ServedBundle {
+                package: bundle.package,
+                name: bundle.name,
+                image: bundle.image,
+                version: bundle.version,
+            });
+            Ok(bundles.collect::<Vec<_>>())
+        };
+        let Some(copy) = &contents.catalog else {
+            return in_database().map_err(|source| IndexError::Database { image, source });
+        };
+        let catalog = catalogs
+            .open(&copy.folder)
+            .map_err(|source| IndexError::Catalog {
+                image: image.clone(),
+                source,
+            })?;
+        let outline = catalog.outline();
+        let bundles = outline.bundles.iter().map(|bundle| ServedBundle {
+            package: bundle.package.clone(),
+            name: bundle.name.clone(),
+            image: bundle.image.clone(),
+            version: bundle.version().unwrap_or_default(),
+        });
+        let mut bundles: Vec<ServedBundle> = bundles.collect();
+        if index.hidden.is_some() && contents.database.exists() {
+            let known = in_database().map_err(|source| IndexError::Hidden { image, source })?;
+            let known: BTreeSet<&str> = known.iter().map(|bundle| bundle.image.as_str()).collect();
+            bundles.retain(|bundle| known.contains(bundle.image.as_str()));
+        }
+        Ok(bundles)
+    })
+    .await
+}
+
+/// What the image of a bundle says, and where its content is.
+struct Labelled {
+    bundle: PinnedBundle,
+    /// The platforms it is for.
+    versions: Option<String>,
+}
+
+/// Looks at the images of bundles, which are all by digest; each is looked at once.
+async fn label_all(
+    job: &Job<'_>,
+    bundles: impl Iterator<Item = &ServedBundle>,
+) -> Result<BTreeMap<String, Labelled>, StageError> {
+    let registry = &*job.deps.registry;
+    let images: BTreeSet<&str> = bundles.map(|bundle| bundle.image.as_str()).collect();
+    let lookups: Vec<_> = images
+        .into_iter()
+        .map(|image| label_one(registry, image))
+        .collect();
+    stream::iter(lookups).buffered(LOOKUPS).try_collect().await
+}
+
+async fn label_one(registry: &dyn Registry, text: &str) -> Result<(String, Labelled), StageError> {
+    let found = bundles::resolve_one(registry, "source_from_index", text).await?;
+    let (manifest, config) = found.config(registry).await?;
+    let bundle = PinnedBundle {
+        requested: text.to_owned(),
+        pinned: found.pinned().clone(),
+        package: label(&config, labels::PACKAGE).map(str::to_owned),
+        layers: manifest.layers,
+        unknown: Unknown::default(),
+    };
+    let versions = label(&config, labels::VERSIONS).map(str::to_owned);
+    Ok((text.to_owned(), Labelled { bundle, versions }))
+}
+
+/// What adding did.
+struct Added {
+    diff: CatalogDiff,
+    /// The packages of the bundles.
+    packages: BTreeSet<String>,
+}
+
+/// Adds the missing bundles to the source's database.
+async fn add_missing(
+    job: &mut Job<'_>,
+    request: &MergeIndexImage,
+    plan: &IndexPlan,
+    contents: &Contents,
+    missing: &[ServedBundle],
+    labelled: &BTreeMap<String, Labelled>,
+) -> Result<Added, StageError> {
+    let looked_at = missing
+        .iter()
+        .filter_map(|bundle| labelled.get(&bundle.image));
+    let pinned: Vec<PinnedBundle> = looked_at.map(|found| found.bundle.clone()).collect();
+    let pinned = bundles::distinct(&pinned);
+    let read = bundles::read(job.deps, &pinned).await;
+    let read = read.unwrap_or_else(|never| match never {});
+    let wanted: Vec<Wanted> = pinned
+        .iter()
+        .map(|bundle| bundle.pinned.clone())
+        .zip(read)
+        .collect();
+    let options = add::options(request.graph_update_mode.as_deref(), plan.scope)?;
+    let (index_db, database) = (job.deps.index_db.clone(), contents.database.clone());
+    let (words, added) = blocking(move || {
+        let Missing {
+            bundles,
+            packages,
+            words,
+        } = Missing::of(wanted, &Present::new())?;
+        let diff = add::add(&*index_db, &database, &bundles, &options);
+        let diff = diff.map_err(IndexError::Add);
+        Ok::<_, StageError>((words, diff.map(|diff| Added { diff, packages })))
+    })
+    .await?;
+    words.into_iter().for_each(|line| job.log(line));
+    Ok(added?)
+}
+
+/// Deprecates bundles, and notes what changed and how the packages are now.
+async fn deprecate_in_database(
+    job: &mut Job<'_>,
+    plan: &IndexPlan,
+    contents: &Contents,
+    added: Added,
+    images: Vec<String>,
+) -> Result<(), StageError> {
+    let image = plan.from.as_ref().map(|index| index.resolved.to_string());
+    let (index_db, database) = (job.deps.index_db.clone(), contents.database.clone());
+    let (words, changes) = blocking(move || -> Result<_, StageError> {
+        let failed = |source| not_deprecated(source, image.clone());
+        let done = deprecate(&*index_db, &database, &images).map_err(failed)?;
+        let (mut diff, mut packages) = (added.diff, added.packages);
+        diff.changes.extend(done.diff.changes);
+        packages.extend(done.packages);
+        let pictures = index_db.pictures(&database, &packages).map_err(failed)?;
+        Ok((done.words, Changes::new(diff, pictures)?))
+    })
+    .await?;
+    words.into_iter().for_each(|line| job.log(line));
+    changes.keep(job).await
+}
+
+/// Leaves in the catalog what came in as bundles, with those that were added. Packages that are in a
+/// catalog only are not carried over, as in the reference.
+fn leave_bundles(index: &mut CatalogIndex, added: &BTreeSet<String>) -> Result<(), StageError> {
+    let known = index.in_database()?;
+    let others = index.outline().package_names().into_iter();
+    let others: BTreeSet<String> = others.filter(|name| !known.contains(name)).collect();
+    for package in &others {
+        index.tell(format!(
+            "the package {package} came in as a file-based catalog and is not carried over: put its \
+             fragment into the new index with fbc-operations"
+        ));
+    }
+    index.remove(&others)?;
+    index.migrate(added)
+}
