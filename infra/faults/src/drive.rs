@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail, ensure};
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use iib_pipeline::Deps;
 use iib_pipeline::intake::{self, IntakeDeps, Submission};
-use iib_ports::PageQuery;
+use iib_ports::{Keyring, PageQuery};
 use iib_request::{Filters, Record, RequestId, Stage};
 use iib_testkit::crash::{Crash, Death, LastCall, Ports};
 use jiff::SignedDuration;
@@ -43,7 +43,7 @@ pub(crate) fn dying(deps: &Deps, death: Death, last: LastCall) -> (Deps, Arc<Cra
         logs: deps.logs.clone(),
         artifacts: deps.artifacts.clone(),
         secrets: deps.secrets.clone(),
-        registry: deps.registry.clone(),
+        registries: deps.registries.clone(),
     };
     let (ports, crash) = Crash::new(death, last, ports);
     let deps = Deps {
@@ -52,7 +52,8 @@ pub(crate) fn dying(deps: &Deps, death: Death, last: LastCall) -> (Deps, Arc<Cra
         logs: ports.logs,
         artifacts: ports.artifacts,
         secrets: ports.secrets,
-        registry: ports.registry,
+        registry: ports.registries.with(Keyring::Own),
+        registries: ports.registries,
         ..deps.clone()
     };
     (deps, crash)

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use iib_oci::hosts::HostRules;
 use iib_ports::{
-    Artifacts, Catalogs, Clock, IndexDb, Logs, Notifier, OperatorStore, Queue, Registry, Requests,
-    Secrets,
+    Artifacts, Catalogs, Clock, IndexDb, Logs, Notifier, OperatorStore, Queue, Registries,
+    Registry, Requests, Secrets,
 };
 use iib_request::{ApiSettings, WorkSettings};
 
@@ -28,8 +28,10 @@ pub struct Deps {
     pub artifacts: Arc<dyn Artifacts>,
     /// Secrets that came with requests.
     pub secrets: Arc<dyn Secrets>,
-    /// Image registries.
+    /// Image registries, with the service's own logins.
     pub registry: Arc<dyn Registry>,
+    /// The same with the logins that come with requests.
+    pub registries: Arc<dyn Registries>,
     /// Index databases.
     pub index_db: Arc<dyn IndexDb>,
     /// File-based catalogs.

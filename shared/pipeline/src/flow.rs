@@ -22,11 +22,20 @@ pub(crate) trait Flow: Sync {
     /// As [`Flow::pin`].
     async fn mutate(&self, job: &mut Job<'_>) -> Result<Built, StageError>;
 
-    /// Pushes it; what the request's own last change says besides its state comes back.
+    /// Pushes it.
     ///
     /// # Errors
     /// As [`Flow::pin`].
-    async fn push(&self, job: &mut Job<'_>) -> Result<Update, StageError>;
+    async fn push(&self, job: &mut Job<'_>) -> Result<Pushed, StageError>;
+}
+
+/// How a push ended.
+#[derive(Debug)]
+pub(crate) enum Pushed {
+    /// All of it is there; the request's last change.
+    Done(Box<Update>),
+    /// The index that was to be overwritten is another one by now, so all has to be done anew.
+    Rebase,
 }
 
 /// The only place here that tells kinds apart.
@@ -55,7 +64,7 @@ impl Flow for NotBuilt {
         Err(WorkError::Incomplete("pin").into())
     }
 
-    async fn push(&self, _: &mut Job<'_>) -> Result<Update, StageError> {
+    async fn push(&self, _: &mut Job<'_>) -> Result<Pushed, StageError> {
         Err(WorkError::Incomplete("pin").into())
     }
 }

@@ -1,13 +1,15 @@
 //! A request in the hands of a stage.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use iib_ports::StoreError;
+use iib_ports::{Keyring, Registry, StoreError};
 use iib_request::{IndexPlan, LeaseToken, Plan, Record, Update};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
 use crate::ending::line;
+use crate::login;
 use crate::stage::leased_until;
 use crate::{Deps, StageError, WorkError};
 
@@ -27,6 +29,8 @@ pub(crate) struct Job<'a> {
     pub(crate) deadline: Timestamp,
     /// Lines for the build log that are not written yet.
     pub(crate) lines: Vec<String>,
+    /// The client with the logins that came with the request, once it was asked for.
+    pub(crate) given: Option<Arc<dyn Registry>>,
 }
 
 impl Job<'_> {
@@ -110,6 +114,25 @@ impl Job<'_> {
             }
         })
         .await
+    }
+
+    /// The client for what the request reads, and for the index that it overwrites: with the login that came
+    /// with it, where that is for a repository ([`login::scope`]), else with the service's own.
+    ///
+    /// # Errors
+    /// [`InputError::TokenGone`] if it is not kept any more, [`InputError::Token`] if it is none;
+    /// [`WorkError::Secret`].
+    pub(crate) async fn registry(&mut self) -> Result<Arc<dyn Registry>, StageError> {
+        if let Some(registry) = &self.given {
+            return Ok(registry.clone());
+        }
+        let keyring = login::keyring(self.deps, &self.record).await?;
+        let registry = match keyring {
+            Keyring::Own => self.deps.registry.clone(),
+            given @ Keyring::Given(_) => self.deps.registries.with(given),
+        };
+        self.given = Some(registry.clone());
+        Ok(registry)
     }
 
     /// Reads the record anew, and sees whether this attempt may still change anything.

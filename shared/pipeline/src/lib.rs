@@ -16,6 +16,7 @@ mod job;
 mod kinds;
 mod labels;
 mod linked_file;
+mod login;
 pub mod notify;
 mod output;
 mod parts;

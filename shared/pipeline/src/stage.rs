@@ -17,7 +17,7 @@ use iib_request::{
 use jiff::{SignedDuration, Timestamp};
 use tracing::{error, info, warn};
 
-use crate::flow::{self, Flow};
+use crate::flow::{self, Flow, Pushed};
 use crate::job::Job;
 use crate::{Deps, InputError, StageError, WorkError};
 
@@ -56,6 +56,8 @@ struct Finished {
     plan: Option<Plan>,
     /// What was made, by mutate.
     built: Option<Built>,
+    /// Whether all begins anew.
+    rebase: bool,
 }
 
 /// Does the work of a stage.
@@ -81,16 +83,22 @@ async fn work(
             Ok(Finished {
                 update,
                 plan: Some(plan),
-                built: None,
+                ..Finished::default()
             })
         }
         Stage::Mutate => Ok(Finished {
             built: Some(flow.mutate(job).await?),
             ..Finished::default()
         }),
-        Stage::Push => Ok(Finished {
-            update: flow.push(job).await?,
-            ..Finished::default()
+        Stage::Push => Ok(match flow.push(job).await? {
+            Pushed::Done(update) => Finished {
+                update: *update,
+                ..Finished::default()
+            },
+            Pushed::Rebase => Finished {
+                rebase: true,
+                ..Finished::default()
+            },
         }),
         // They have no queue.
         Stage::Queued | Stage::Done => Ok(Finished::default()),
@@ -149,6 +157,7 @@ async fn attempt(
             token: token.clone(),
             deadline,
             lines: Vec::new(),
+            given: None,
         },
         Claim::Leased(until) => {
             info!(request.id = id.0, %until, "somebody works on it");
@@ -327,8 +336,13 @@ async fn finish(mut job: Job<'_>, finished: Finished) -> Result<Verdict, StageEr
         update,
         plan,
         built,
+        rebase,
     } = finished;
-    let transition = job.record.work.stage.next(Outcome::Completed);
+    let outcome = match rebase {
+        true => Outcome::Rebase,
+        false => Outcome::Completed,
+    };
+    let transition = job.record.work.stage.next(outcome);
     let now = job.deps.clock.now();
     job.update_and(update, |record| {
         if let Some(plan) = &plan {
@@ -337,7 +351,7 @@ async fn finish(mut job: Job<'_>, finished: Finished) -> Result<Verdict, StageEr
         if built.is_some() {
             record.built.clone_from(&built);
         }
-        record.conclude(Outcome::Completed);
+        record.conclude(outcome);
         record.work.due = Some(now);
     })
     .await?;

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use iib_oci::{Descriptor, Digest, RawManifest, Reference, Repository};
 use iib_ports::{
     Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, BlobSource, BlobStream,
-    Bytestream, Created, Delivery, Logs, NewBatch, Queue, QueueError, Registry, RegistryError,
-    Requests, Secret, SecretError, Secrets, StoreError, Stored,
+    Bytestream, Created, Delivery, Keyring, Logs, NewBatch, Queue, QueueError, Registries,
+    Registry, RegistryError, Requests, Secret, SecretError, Secrets, StoreError, Stored,
 };
 use iib_request::{Record, RequestId, SecretRef, Task};
 use jiff::Timestamp;
@@ -57,7 +57,7 @@ pub struct Ports {
     /// The secrets.
     pub secrets: Arc<dyn Secrets>,
     /// Image registries.
-    pub registry: Arc<dyn Registry>,
+    pub registries: Arc<dyn Registries>,
 }
 
 /// Lets calls through, over all ports together, up to one, and none after it. What the process
@@ -112,7 +112,7 @@ impl Crash {
             logs: crash.clone(),
             artifacts: crash.clone(),
             secrets: crash.clone(),
-            registry: crash.clone(),
+            registries: Arc::new(CrashRegistries(crash.clone())),
         };
         (dying, crash)
     }
@@ -370,15 +370,33 @@ impl Secrets for Crash {
     }
 }
 
+/// Clients of registries whose calls count.
+struct CrashRegistries(Arc<Crash>);
+
+impl Registries for CrashRegistries {
+    fn with(&self, keyring: Keyring) -> Arc<dyn Registry> {
+        Arc::new(CrashRegistry {
+            crash: self.0.clone(),
+            inner: self.0.ports.registries.with(keyring),
+        })
+    }
+}
+
+struct CrashRegistry {
+    crash: Arc<Crash>,
+    inner: Arc<dyn Registry>,
+}
+
 #[async_trait]
-impl Registry for Crash {
+impl Registry for CrashRegistry {
     async fn manifest(
         &self,
         repository: &Repository,
         reference: &Reference,
     ) -> Result<RawManifest, RegistryError> {
-        let manifest = self.ports.registry.manifest(repository, reference);
-        self.call("registry.manifest", manifest, || no_registry(reference))
+        let manifest = self.inner.manifest(repository, reference);
+        self.crash
+            .call("registry.manifest", manifest, || no_registry(reference))
             .await
     }
 
@@ -387,8 +405,9 @@ impl Registry for Crash {
         repository: &Repository,
         descriptor: &Descriptor,
     ) -> Result<BlobStream, RegistryError> {
-        let blob = self.ports.registry.blob(repository, descriptor);
-        self.call("registry.blob", blob, || no_registry(&descriptor.digest))
+        let blob = self.inner.blob(repository, descriptor);
+        self.crash
+            .call("registry.blob", blob, || no_registry(&descriptor.digest))
             .await
     }
 
@@ -397,8 +416,9 @@ impl Registry for Crash {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<bool, RegistryError> {
-        let has = self.ports.registry.has_blob(repository, digest);
-        self.call("registry.has_blob", has, || no_registry(digest))
+        let has = self.inner.has_blob(repository, digest);
+        self.crash
+            .call("registry.has_blob", has, || no_registry(digest))
             .await
     }
 
@@ -408,8 +428,9 @@ impl Registry for Crash {
         from: &Repository,
         digest: &Digest,
     ) -> Result<bool, RegistryError> {
-        let mount = self.ports.registry.mount_blob(to, from, digest);
-        self.call("registry.mount_blob", mount, || no_registry(digest))
+        let mount = self.inner.mount_blob(to, from, digest);
+        self.crash
+            .call("registry.mount_blob", mount, || no_registry(digest))
             .await
     }
 
@@ -419,14 +440,12 @@ impl Registry for Crash {
         descriptor: &Descriptor,
         source: &dyn BlobSource,
     ) -> Result<(), RegistryError> {
-        let push = self
-            .ports
-            .registry
-            .push_blob(repository, descriptor, source);
-        self.call("registry.push_blob", push, || {
-            no_registry(&descriptor.digest)
-        })
-        .await
+        let push = self.inner.push_blob(repository, descriptor, source);
+        self.crash
+            .call("registry.push_blob", push, || {
+                no_registry(&descriptor.digest)
+            })
+            .await
     }
 
     async fn tagged(
@@ -434,8 +453,9 @@ impl Registry for Crash {
         repository: &Repository,
         tag: &str,
     ) -> Result<Option<Digest>, RegistryError> {
-        let look = self.ports.registry.tagged(repository, tag);
-        self.call("registry.tagged", look, || no_registry(&tag))
+        let look = self.inner.tagged(repository, tag);
+        self.crash
+            .call("registry.tagged", look, || no_registry(&tag))
             .await
     }
 
@@ -445,11 +465,9 @@ impl Registry for Crash {
         reference: &Reference,
         manifest: &RawManifest,
     ) -> Result<(), RegistryError> {
-        let push = self
-            .ports
-            .registry
-            .push_manifest(repository, reference, manifest);
-        self.call("registry.push_manifest", push, || no_registry(reference))
+        let push = self.inner.push_manifest(repository, reference, manifest);
+        self.crash
+            .call("registry.push_manifest", push, || no_registry(reference))
             .await
     }
 }
@@ -458,7 +476,7 @@ impl Registry for Crash {
 mod tests {
     use super::*;
     use crate::memory::{
-        MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRequests, MemorySecrets,
+        MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistries, MemoryRequests, MemorySecrets,
     };
 
     fn ports() -> Ports {
@@ -468,7 +486,7 @@ mod tests {
             logs: Arc::new(MemoryLogs::default()),
             artifacts: Arc::new(MemoryArtifacts::default()),
             secrets: Arc::new(MemorySecrets::default()),
-            registry: Arc::new(MemoryRegistry::default()),
+            registries: Arc::new(MemoryRegistries::default()),
         }
     }
 

@@ -16,7 +16,7 @@ pub use gauges::RecordingGauges;
 pub use logs::MemoryLogs;
 pub use notifier::RecordingNotifier;
 pub use queue::MemoryQueue;
-pub use registry::MemoryRegistry;
+pub use registry::{MemoryRegistries, MemoryRegistry};
 pub use requests::MemoryRequests;
 pub use secrets::MemorySecrets;
 

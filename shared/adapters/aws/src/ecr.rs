@@ -15,7 +15,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use iib_oci::{Descriptor, Digest, RawManifest, Reference, Repository};
 use iib_ports::{
-    BlobSource, BlobStream, Clock, Login, Registry, RegistryError, RegistryLogins, Secret,
+    BlobSource, BlobStream, Clock, Keyring, Login, Registries, Registry, RegistryError,
+    RegistryLogins, Secret,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -179,6 +180,27 @@ impl RegistryLogins for Ecr {
         let login = token.login.clone();
         self.state().tokens.insert(registry.to_owned(), token);
         Ok(Some(login))
+    }
+}
+
+/// Clients that know what is different at ECR, one for each identity.
+#[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "ports have nothing to show")]
+pub struct EcrRegistries {
+    inner: Arc<dyn Registries>,
+    ecr: Ecr,
+}
+
+impl EcrRegistries {
+    /// Puts ECR's ways around clients whose own logins come from the same `ecr`.
+    pub fn new(inner: Arc<dyn Registries>, ecr: Ecr) -> Self {
+        Self { inner, ecr }
+    }
+}
+
+impl Registries for EcrRegistries {
+    fn with(&self, keyring: Keyring) -> Arc<dyn Registry> {
+        Arc::new(EcrRegistry::new(self.inner.with(keyring), self.ecr.clone()))
     }
 }
 

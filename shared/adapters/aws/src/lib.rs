@@ -17,7 +17,7 @@ mod topic;
 pub use artifacts::S3Artifacts;
 pub use auth_secret::AuthSecret;
 pub use clients::Clients;
-pub use ecr::{Ecr, EcrRegistry, EcrSettings, EcrTags};
+pub use ecr::{Ecr, EcrRegistries, EcrRegistry, EcrSettings, EcrTags};
 pub use event_bus::EventBus;
 pub use logs::DynamoLogs;
 pub use queue::{QueueUrls, SqsQueue};

@@ -42,15 +42,15 @@ pub use news::{About, Destination, Message, News, Telling, messages};
 pub use patch::{Members, Patch};
 pub use payload::{LONGEST_IMAGE, Payload, ReadContext};
 pub use plan::{
-    Built, BuiltLayer, BundleToDeprecate, IndexForm, IndexPlan, IndexToRead, PinnedBundle, Plan,
-    Serves,
+    Built, BuiltLayer, BundleToDeprecate, IndexForm, IndexPlan, IndexToOverwrite, IndexToRead,
+    PinnedBundle, Plan, Serves,
 };
 pub use proxies::{NoNetwork, TrustedProxies};
 pub use queues::{
     ALL_INDEXES, DEFAULT_QUEUE, GATED_SUBJECT, Gating, GatingByQueue, QueueOf, UserQueues,
     gating_of, queue_of,
 };
-pub use record::{Record, RecordError, Siblings};
+pub use record::{Overwritten, Record, RecordError, Siblings};
 pub use refusal::{Refusal, Rule};
 pub use scope::{Scope, ScopeError};
 pub use settings::{ApiSettings, BinaryImages, WorkSettings};

@@ -27,6 +27,9 @@ pub struct IndexPlan {
     /// The index that the first one is merged into.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub into: Option<IndexToRead>,
+    /// The index whose place the result takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overwrite: Option<IndexToOverwrite>,
     /// The bundles asked for, in order; several may be the same image.
     #[serde(default)]
     pub bundles: Vec<PinnedBundle>,
@@ -70,6 +73,18 @@ pub struct PinnedBundle {
     /// of versions that did not say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<Descriptor>,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// An index whose tag is to name the result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexToOverwrite {
+    /// As the user wrote it.
+    pub requested: String,
+    /// What it named when the work began.
+    pub digest: Digest,
     /// What a newer version noted.
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -133,14 +148,19 @@ impl Serves {
 }
 
 impl Plan {
-    /// The oldest format of records that can have such a plan.
+    /// The oldest format of records that can have such a plan: an older version would pass over what it
+    /// does not know.
     pub(crate) fn format(&self) -> u32 {
         let Self::Index(plan) = self;
         let is_catalog = |index: &IndexToRead| matches!(index.form, IndexForm::Catalog(_));
-        let indexes = plan.from.iter().chain(&plan.into).chain(&plan.fragments);
-        match indexes.into_iter().any(is_catalog) {
-            true => format::WITH_CATALOGS,
-            false => format::FIRST,
+        let is_known = plan.into.is_none()
+            && plan.overwrite.is_none()
+            && plan.deprecate.is_empty()
+            && plan.fragments.is_empty()
+            && !plan.from.as_ref().is_some_and(is_catalog);
+        match is_known {
+            true => format::FIRST,
+            false => format::WITH_CATALOGS,
         }
     }
 }
@@ -185,6 +205,7 @@ pub(crate) mod tests {
         Plan::Index(Box::new(IndexPlan {
             from: None,
             into: None,
+            overwrite: None,
             bundles: Vec::new(),
             deprecate: Vec::new(),
             fragments: Vec::new(),

@@ -65,12 +65,29 @@ pub struct Record {
     /// comes after another one leaves a tag alone that somebody else has moved since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags_before: Option<BTreeMap<String, Option<Digest>>>,
+    /// What became of the index whose place the result takes; noted right before its tag moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overwritten: Option<Overwritten>,
     /// Secrets that came with it, by what they are for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, SecretRef>,
     /// Whether its log, uploads and intermediate tags are gone, as the settings say they will be.
     #[serde(default)]
     pub data_removed: bool,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// A tag that was moved to a result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overwritten {
+    /// The pull spec with the tag.
+    pub index: String,
+    /// What it named before.
+    pub replaced: Digest,
+    /// What it names from then on.
+    pub result: Digest,
     /// What a newer version noted.
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -132,6 +149,7 @@ impl Record {
             plan: None,
             built: None,
             tags_before: None,
+            overwritten: None,
             secrets: BTreeMap::new(),
             data_removed: false,
             unknown: Unknown::default(),

@@ -120,6 +120,20 @@ pub enum IndexError {
     /// The bundles were refused, or the database cannot be used.
     #[error("Failed to add the bundles to the index image")]
     Add(#[source] IndexDbError),
+    /// The index that is to be overwritten changed again and again. The first sentences are the reference's.
+    #[error(
+        "The supplied from_index image changed during the IIB request. Please resubmit the request. {index} was {before} when the work began for the last time and is {now} now; all of it was done anew {times} times"
+    )]
+    ChangedAgain {
+        /// The index.
+        index: String,
+        /// Its digest when the work began.
+        before: String,
+        /// What it names now.
+        now: String,
+        /// How often all was done anew.
+        times: u32,
+    },
     /// A merge that would need a catalog to become a database (worker flows §9).
     #[error("Cannot merge source File-Based Catalog index image into target SQLite index image.")]
     CatalogIntoDatabase,
@@ -166,6 +180,7 @@ impl IndexError {
             | Self::NotACatalog(_)
             | Self::InvalidCatalog(_)
             | Self::OptedIn(_)
+            | Self::ChangedAgain { .. }
             | Self::CatalogIntoDatabase
             | Self::NothingBehind(_)
             | Self::NoDigest(_)

@@ -48,6 +48,17 @@ pub enum InputError {
     /// The binary image lacks architectures (worker flows §4.4); the list is sorted.
     #[error("The binary image is not available for the following arches: {0}")]
     MissingArches(String),
+    /// A login that came with the request is not kept any more.
+    #[error("the \"{0}\" that came with the request is not kept any more: send the request again")]
+    TokenGone(&'static str),
+    /// A login that came with the request is none.
+    #[error("the \"{0}\" is no login: write it as user:password")]
+    Token(&'static str),
+    /// An index that is to be overwritten and is not named by a tag.
+    #[error(
+        "the index {0} is named by its digest, so it cannot be overwritten: name it by a tag, or send the request without overwriting"
+    )]
+    NoTag(String),
     /// What was sent as deprecations is none.
     #[error("the \"deprecation_schema\" cannot be used")]
     Deprecations(#[source] DeprecationsFault),
@@ -93,6 +104,9 @@ impl InputError {
             | Self::BinaryImage(_)
             | Self::NoArches
             | Self::MissingArches(_)
+            | Self::TokenGone(_)
+            | Self::Token(_)
+            | Self::NoTag(_)
             | Self::Deprecations(_)
             | Self::DeprecationsOfOther { .. }
             | Self::BundlesTooLarge { .. } => (Class::Reject, None),

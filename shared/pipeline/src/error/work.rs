@@ -2,7 +2,7 @@
 
 use iib_oci::PullSpecError;
 use iib_oci::layer::PackError;
-use iib_ports::Class;
+use iib_ports::{Class, Classify as _, SecretError};
 
 use super::Meaning;
 
@@ -32,6 +32,9 @@ pub enum WorkError {
         /// What the store reports.
         got: String,
     },
+    /// A secret that came with the request cannot be read.
+    #[error("a secret of the request cannot be read")]
+    Secret(#[source] SecretError),
     /// The stage's time ran out.
     #[error("the work was not done within {0} seconds")]
     Timeout(u32),
@@ -53,6 +56,7 @@ impl WorkError {
     pub(super) fn means(&self) -> Meaning {
         let class = match self {
             Self::Scratch { .. } | Self::Timeout(_) => Class::Retry,
+            Self::Secret(source) => source.class(),
             Self::Pack(source) if source.is_transient() => Class::Retry,
             Self::OutputName(_)
             | Self::Pack(_)

@@ -12,9 +12,11 @@ use iib_ports::{BlobSource, BlobStream, InMemory, Registry, RegistryError};
 use super::{IndexImage, IndexLayer, MOVES};
 use crate::ImageError;
 
-/// Makes every blob of the images available in the output repository, each once.
+/// Makes every blob of the images available in a repository, each once. `from` reads layers of the
+/// binary images.
 pub(super) async fn push_blobs(
-    registry: &Arc<dyn Registry>,
+    registry: &dyn Registry,
+    from: &Arc<dyn Registry>,
     to: &Repository,
     images: &[IndexImage],
     (layer, content): (&IndexLayer, &dyn BlobSource),
@@ -37,7 +39,7 @@ pub(super) async fn push_blobs(
     blobs.insert(&layer.digest, Blob::Index(layer, content));
     let uploads: Vec<_> = blobs
         .into_values()
-        .map(|blob| push_blob(registry, to, blob))
+        .map(|blob| push_blob(registry, from, to, blob))
         .collect();
     stream::iter(uploads)
         .buffer_unordered(MOVES)
@@ -46,11 +48,12 @@ pub(super) async fn push_blobs(
 }
 
 async fn push_blob(
-    registry: &Arc<dyn Registry>,
+    registry: &dyn Registry,
+    from: &Arc<dyn Registry>,
     to: &Repository,
     blob: Blob<'_>,
 ) -> Result<(), ImageError> {
-    provide(registry, to, &blob)
+    provide(registry, from, to, &blob)
         .await
         .map_err(|source| ImageError::Registry {
             doing: format!("Failed to push blob {} to {to}", blob.descriptor().digest),
@@ -77,7 +80,8 @@ impl Blob<'_> {
 
 /// Asks first, mounts second, moves bytes last.
 async fn provide(
-    registry: &Arc<dyn Registry>,
+    registry: &dyn Registry,
+    reading: &Arc<dyn Registry>,
     to: &Repository,
     blob: &Blob<'_>,
 ) -> Result<(), RegistryError> {
@@ -91,7 +95,7 @@ async fn provide(
                 return Ok(());
             }
             let elsewhere = Elsewhere {
-                registry: registry.clone(),
+                registry: reading.clone(),
                 repository: (*from).clone(),
                 descriptor: descriptor.clone(),
             };

@@ -70,29 +70,44 @@ impl Contents {
     /// starts from none.
     ///
     /// # Errors
-    /// As [`Contents::fetch`].
+    /// [`StageError`] naming the image.
     pub(crate) async fn of_plan(
-        deps: &Deps,
+        job: &mut Job<'_>,
         plan: &IndexPlan,
         folder: &Path,
     ) -> Result<Self, StageError> {
-        match &plan.from {
-            Some(index) => Self::fetch(deps, index, folder).await,
-            None => Ok(Self::empty(folder)),
-        }
+        let registry = job.registry().await?;
+        Self::copy(job.deps, &*registry, plan.from.as_ref(), folder).await
     }
 
-    /// Copies what an index holds to a folder, which is empty.
+    /// The same for any index.
     ///
     /// # Errors
-    /// [`StageError`] naming the image.
+    /// As [`Contents::of_plan`].
     pub(crate) async fn fetch(
-        deps: &Deps,
+        job: &mut Job<'_>,
         index: &IndexToRead,
         folder: &Path,
     ) -> Result<Self, StageError> {
-        let (registry, limit) = (&*deps.registry, deps.work.max_index_bytes);
+        let registry = job.registry().await?;
+        Self::copy(job.deps, &*registry, Some(index), folder).await
+    }
+
+    /// The same through a client of the caller's.
+    ///
+    /// # Errors
+    /// As [`Contents::of_plan`].
+    pub(crate) async fn copy(
+        deps: &Deps,
+        registry: &dyn Registry,
+        index: Option<&IndexToRead>,
+        folder: &Path,
+    ) -> Result<Self, StageError> {
+        let limit = deps.work.max_index_bytes;
         let contents = Self::empty(folder);
+        let Some(index) = index else {
+            return Ok(contents);
+        };
         let path = match &index.form {
             IndexForm::Database(path) => {
                 let database = &contents.database;

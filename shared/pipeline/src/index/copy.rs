@@ -111,9 +111,14 @@ impl NewIndex<'_> {
         for (arch, base) in bases {
             images.push(IndexImage::on(base, &arch, &layer, &edit)?);
         }
-        push_images(registry, target, &images, (&layer, &file), |image| {
-            Reference::Digest(image.digest())
-        })
+        push_images(
+            &**registry,
+            registry,
+            target,
+            &images,
+            (&layer, &file),
+            |image| Reference::Digest(image.digest()),
+        )
         .await?;
         let list = manifest_list(&images)?;
         self.check_unmoved(&**registry, target).await?;

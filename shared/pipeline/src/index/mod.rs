@@ -7,6 +7,7 @@ pub(crate) mod contents;
 mod copy;
 mod forms;
 mod layer;
+mod overwrite;
 pub(crate) mod places;
 pub(crate) mod push;
 mod tags;
@@ -127,21 +128,23 @@ impl IndexImage {
     }
 }
 
-/// Pushes blobs, and then the images under what `reference` says. `layer` comes with its content.
+/// Pushes blobs, and then the images under what `reference` says. `layer` comes with its content; what
+/// the images are built on is read through `from`.
 ///
 /// # Errors
 /// [`ImageError::Registry`].
 pub(crate) async fn push_images(
-    registry: &Arc<dyn Registry>,
+    registry: &dyn Registry,
+    from: &Arc<dyn Registry>,
     to: &PullSpec,
     images: &[IndexImage],
     layer: (&IndexLayer, &dyn BlobSource),
     reference: impl Fn(&IndexImage) -> Reference,
 ) -> Result<(), ImageError> {
-    blobs::push_blobs(registry, to.repository(), images, layer).await?;
+    blobs::push_blobs(registry, from, to.repository(), images, layer).await?;
     let pushes: Vec<_> = images
         .iter()
-        .map(|image| push_image(&**registry, to, image, reference(image)))
+        .map(|image| push_image(registry, to, image, reference(image)))
         .collect();
     stream::iter(pushes)
         .buffer_unordered(MOVES)

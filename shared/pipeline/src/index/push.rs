@@ -10,9 +10,11 @@ use iib_oci::{PullSpec, RawManifest, Reference, RunSettings};
 use iib_ports::{ArtifactKey, Artifacts, BlobSource, BlobStream, RegistryError};
 use iib_request::{Built, Facts, IndexPlan, Serves, State, Update};
 
+use super::overwrite::Target;
 use super::places;
 use super::tags;
 use super::{Base, Edit, IndexImage, IndexLayer, manifest_list, push_images, push_list};
+use crate::flow::Pushed;
 use crate::job::Job;
 use crate::output::{arch_tag, output, shown_name};
 use crate::{StageError, WorkError, labels};
@@ -44,25 +46,48 @@ impl Push<'_> {
     ///
     /// # Errors
     /// [`crate::ImageError::Registry`]; [`WorkError::Incomplete`] for a record that lacks something.
-    pub(crate) async fn run(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
+    pub(crate) async fn run(&self, job: &mut Job<'_>) -> Result<Pushed, StageError> {
         let plan = job.index_plan()?;
         let built = job.record.built.clone();
         let built = built.ok_or(WorkError::Incomplete("mutate"))?;
         let output = output(&job.deps.work, &job.record.id.to_string())?;
-        let images = self.push_images(job, &plan, built, &output).await?;
-        let list = manifest_list(&images)?;
+        let made = self.images(job, &plan, built).await?;
+        let list = manifest_list(&made.images)?;
+        let target = match &plan.overwrite {
+            Some(overwrite) => Some(Target::new(job, overwrite, &list).await?),
+            None => None,
+        };
+        // Before anything is moved: most that changes has changed by now.
+        if let Some(target) = &target
+            && !target.is_unmoved(job).await?
+        {
+            return Ok(Pushed::Rebase);
+        }
+        let own = &job.deps.registry;
+        let layer = (&made.layer, &made.content as &dyn BlobSource);
+        push_images(&**own, own, &output, &made.images, layer, |image| {
+            Reference::Tag(arch_tag(&output, &image.arch))
+        })
+        .await?;
         self.move_tags(job, &output, &list).await?;
-        self.tell(job, &images, &output, &list).await?;
-        Ok(Update::state(State::Complete, job.record.request.closing()))
+        if let Some(target) = &target
+            && !target.overwrite(job, &made, &list, &output).await?
+        {
+            return Ok(Pushed::Rebase);
+        }
+        let names = Names::of(job, target.as_ref(), &output, &list);
+        self.tell(job, &made.images, names).await?;
+        let closing = Update::state(State::Complete, job.record.request.closing());
+        Ok(Pushed::Done(Box::new(closing)))
     }
 
-    async fn push_images(
+    /// Puts the images together.
+    async fn images(
         &self,
         job: &Job<'_>,
         plan: &IndexPlan,
         Built { layers, serves, .. }: Built,
-        output: &PullSpec,
-    ) -> Result<Vec<IndexImage>, StageError> {
+    ) -> Result<Made, StageError> {
         let registry = &job.deps.registry;
         let built = layers.into_iter().next();
         let built = built.ok_or(WorkError::Incomplete("mutate"))?;
@@ -99,11 +124,11 @@ impl Push<'_> {
             artifacts: job.deps.artifacts.clone(),
             key: (built.artifact.parse()).map_err(|_| WorkError::Incomplete("mutate"))?,
         };
-        push_images(registry, output, &images, (&layer, &content), |image| {
-            Reference::Tag(arch_tag(output, &image.arch))
+        Ok(Made {
+            images,
+            layer,
+            content,
         })
-        .await?;
-        Ok(images)
     }
 
     /// Puts the list under the request's number and its build tags.
@@ -152,30 +177,23 @@ impl Push<'_> {
         &self,
         job: &mut Job<'_>,
         images: &[IndexImage],
-        output: &PullSpec,
-        list: &RawManifest,
+        names: Names,
     ) -> Result<(), StageError> {
-        let internal = output.to_string();
-        let shown = shown_name(&internal, &job.deps.work);
-        let pinned = |name: &str| match name.rsplit_once(':') {
-            Some((repository, _)) => format!("{repository}@{}", list.digest()),
-            None => name.to_owned(),
-        };
         let resolved = Facts {
-            index_image_resolved: Some(pinned(&shown)),
+            index_image_resolved: Some(names.resolved),
             ..Facts::default()
         };
         let told = Facts {
             arches: Some(images.iter().map(|image| image.arch.to_string()).collect()),
-            index_image: Some(shown),
+            index_image: Some(names.shown),
             ..Facts::default()
         };
         let told = match self.naming {
             Naming::Plain | Naming::Merged => told,
             Naming::WithCopy => Facts {
                 index_image_resolved: resolved.index_image_resolved.clone(),
-                internal_index_image_copy_resolved: Some(pinned(&internal)),
-                internal_index_image_copy: Some(internal),
+                internal_index_image_copy_resolved: Some(names.copy_resolved),
+                internal_index_image_copy: Some(names.copy),
                 ..told
             },
         };
@@ -185,8 +203,55 @@ impl Push<'_> {
     }
 }
 
+/// What is pushed.
+pub(super) struct Made {
+    pub(super) images: Vec<IndexImage>,
+    pub(super) layer: IndexLayer,
+    pub(super) content: StoredLayer,
+}
+
+/// The names of a result (worker flows §6).
+struct Names {
+    /// As users see it: the index that was overwritten, else the output under the name that they know.
+    shown: String,
+    resolved: String,
+    /// The output.
+    copy: String,
+    copy_resolved: String,
+}
+
+impl Names {
+    fn of(
+        job: &Job<'_>,
+        target: Option<&Target<'_>>,
+        output: &PullSpec,
+        list: &RawManifest,
+    ) -> Self {
+        let copy = output.to_string();
+        let digest = list.digest();
+        let pinned = |name: &str| match name.rsplit_once(':') {
+            Some((repository, _)) => format!("{repository}@{digest}"),
+            None => name.to_owned(),
+        };
+        let (shown, resolved) = match target {
+            Some(target) => target.names(&digest),
+            None => {
+                let shown = shown_name(&copy, &job.deps.work);
+                let resolved = pinned(&shown);
+                (shown, resolved)
+            }
+        };
+        Self {
+            copy_resolved: pinned(&copy),
+            shown,
+            resolved,
+            copy,
+        }
+    }
+}
+
 /// The index layer in the artifact store.
-struct StoredLayer {
+pub(super) struct StoredLayer {
     artifacts: Arc<dyn Artifacts>,
     key: ArtifactKey,
 }

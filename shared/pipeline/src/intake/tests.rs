@@ -5,7 +5,7 @@ use iib_ports::{ArtifactKey, Created, Delivery, SECRET_LIMIT, Secret};
 use iib_request::{AddRequest, Filters, Form, QueueOf, Stage, State, Task, Update, Window};
 use iib_testkit::crash::{Crash, Death, LastCall, Ports};
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRequests, MemorySecrets,
+    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistries, MemoryRequests, MemorySecrets,
     RecordingNotifier,
 };
 use iib_testkit::time::ManualClock;
@@ -464,7 +464,7 @@ async fn a_token_stays_where_its_request_may_have_been_stored() {
         logs: service.logs.clone(),
         artifacts: service.deps.artifacts.clone(),
         secrets: service.secrets.clone(),
-        registry: Arc::new(MemoryRegistry::default()),
+        registries: Arc::new(MemoryRegistries::default()),
     };
     let death = Death::At("requests.create", 0);
     let (dying, _) = Crash::new(death, LastCall::Unanswered, ports);

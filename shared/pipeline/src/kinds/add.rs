@@ -18,7 +18,7 @@ use iib_ports::{IndexDb, IndexDbError};
 use iib_request::{AddRequest, Built, Facts, IndexPlan, Operators, Plan, Scope, Update};
 
 use crate::changes::Changes;
-use crate::flow::Flow;
+use crate::flow::{Flow, Pushed};
 use crate::index::catalog::{self, CatalogIndex};
 use crate::index::contents::Contents;
 use crate::index::push::{Naming, Push};
@@ -32,7 +32,7 @@ use crate::{ImageError, IndexError, StageError};
 #[async_trait]
 impl Flow for AddRequest {
     async fn pin(&self, job: &mut Job<'_>) -> Result<(Plan, Update), StageError> {
-        let registry = job.deps.registry.clone();
+        let registry = job.registry().await?;
         job.update(Update::doing("Resolving the bundles")).await?;
         let bundles = bundles::resolve(&*registry, &self.bundles).await?;
         let asked = Asked {
@@ -40,8 +40,7 @@ impl Flow for AddRequest {
             binary_image: self.binary_image.as_deref(),
             distribution_scope: self.distribution_scope,
             add_arches: &self.add_arches,
-            overwrites: self.overwrite_from_index,
-            merge: None,
+            ..Asked::default()
         };
         let (mut plan, facts) = inputs::prepare(job, &asked).await?;
         let bundles = bundles::label_with_packages(&*registry, bundles).await?;
@@ -65,9 +64,10 @@ impl Flow for AddRequest {
         }
         let folder = job.scratch_folder()?;
         let wanted = bundles::distinct(&plan.bundles);
+        let registry = job.registry().await?;
         let (contents, read) = futures::try_join!(
-            Contents::of_plan(job.deps, &plan, folder.path()),
-            bundles::read(job.deps, &wanted).map_err(|never| match never {})
+            Contents::copy(job.deps, &*registry, plan.from.as_ref(), folder.path()),
+            bundles::read(job.deps, &*registry, &wanted).map_err(|never| match never {})
         )?;
         let pinned = wanted.iter().map(|bundle| bundle.pinned.clone());
         let wanted: Vec<Wanted> = pinned.zip(read).collect();
@@ -85,7 +85,7 @@ impl Flow for AddRequest {
         contents.store(job).await
     }
 
-    async fn push(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
+    async fn push(&self, job: &mut Job<'_>) -> Result<Pushed, StageError> {
         let push = Push {
             labels: &BTreeMap::new(),
             build_tags: &self.build_tags,

@@ -11,7 +11,7 @@ use iib_catalog::CatalogShape;
 use iib_fbc::Deprecations;
 use iib_request::{AddDeprecations, Built, IndexPlan, Plan, Update};
 
-use crate::flow::Flow;
+use crate::flow::{Flow, Pushed};
 use crate::index::catalog::{self, CatalogIndex};
 use crate::index::check_is_catalog;
 use crate::index::contents::Contents;
@@ -29,7 +29,6 @@ impl Flow for AddDeprecations {
         let asked = Asked {
             from_index: Some(&self.from_index),
             binary_image: self.binary_image.as_deref(),
-            overwrites: self.overwrite_from_index,
             ..Asked::default()
         };
         let (plan, facts) = inputs::prepare(job, &asked).await?;
@@ -41,7 +40,7 @@ impl Flow for AddDeprecations {
         let plan = job.index_plan()?;
         check_is_catalog(&plan)?;
         let folder = job.scratch_folder()?;
-        let contents = Contents::of_plan(job.deps, &plan, folder.path()).await?;
+        let contents = Contents::of_plan(job, &plan, folder.path()).await?;
         check_in_database(job.deps, &plan, &contents, &self.operator_package).await?;
         for doing in [
             "Getting all deprecations present in index image",
@@ -56,7 +55,7 @@ impl Flow for AddDeprecations {
         contents.store(job).await
     }
 
-    async fn push(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
+    async fn push(&self, job: &mut Job<'_>) -> Result<Pushed, StageError> {
         let push = Push {
             labels: &BTreeMap::new(),
             build_tags: &self.build_tags,

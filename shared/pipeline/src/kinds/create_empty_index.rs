@@ -12,7 +12,7 @@ use iib_fbc::CatalogDiff;
 use iib_request::{Built, CreateEmptyIndex, IndexForm, IndexToRead, Plan, Update};
 
 use crate::changes::Changes;
-use crate::flow::Flow;
+use crate::flow::{Flow, Pushed};
 use crate::index::catalog;
 use crate::index::contents::Contents;
 use crate::index::push::{Naming, Push};
@@ -44,7 +44,7 @@ impl Flow for CreateEmptyIndex {
         job.update(Update::doing("Checking operators present in index image"))
             .await?;
         let folder = job.scratch_folder()?;
-        let contents = Contents::of_plan(job.deps, &plan, folder.path()).await?;
+        let contents = Contents::of_plan(job, &plan, folder.path()).await?;
         job.update(Update::doing("Removing operators from index image"))
             .await?;
         let (emptied, copy) = (contents.clone(), contents.catalog.clone());
@@ -79,7 +79,7 @@ impl Flow for CreateEmptyIndex {
         contents.store(job).await
     }
 
-    async fn push(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
+    async fn push(&self, job: &mut Job<'_>) -> Result<Pushed, StageError> {
         let doing = "Getting and updating labels for new index image";
         job.update(Update::doing(doing)).await?;
         let none = BTreeMap::new();

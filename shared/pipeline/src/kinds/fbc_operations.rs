@@ -15,7 +15,7 @@ use iib_oci::layer::EntryPath;
 use iib_ports::{CatalogError, Catalogs, Registry};
 use iib_request::{Built, Facts, FbcOperations, IndexForm, IndexToRead, Plan, Unknown, Update};
 
-use crate::flow::Flow;
+use crate::flow::{Flow, Pushed};
 use crate::index::catalog::{self, CatalogIndex};
 use crate::index::contents::Contents;
 use crate::index::push::{Naming, Push};
@@ -25,12 +25,12 @@ use crate::labels::{self, label};
 use crate::parts::{self, Copy};
 use crate::steps::inputs::{self, Asked, pull_spec};
 use crate::transfer::blocking;
-use crate::{Deps, IndexError, StageError, image};
+use crate::{IndexError, StageError, image};
 
 #[async_trait]
 impl Flow for FbcOperations {
     async fn pin(&self, job: &mut Job<'_>) -> Result<(Plan, Update), StageError> {
-        let registry = job.deps.registry.clone();
+        let registry = job.registry().await?;
         job.update(Update::doing("Resolving the fbc fragments"))
             .await?;
         let looks = self.fbc_fragments.iter();
@@ -41,8 +41,7 @@ impl Flow for FbcOperations {
             binary_image: self.binary_image.as_deref(),
             distribution_scope: self.distribution_scope,
             add_arches: &self.add_arches,
-            overwrites: self.overwrite_from_index,
-            merge: None,
+            ..Asked::default()
         };
         let (mut plan, facts) = inputs::prepare(job, &asked).await?;
         let resolved: Vec<String> = fragments.iter().map(|f| f.resolved.to_string()).collect();
@@ -65,11 +64,11 @@ impl Flow for FbcOperations {
         let folder = job.scratch_folder()?;
         let of_index = folder.path().join("index");
         fs::create_dir(&of_index).map_err(scratch("created"))?;
-        let contents = Contents::of_plan(job.deps, &plan, &of_index).await?;
+        let contents = Contents::of_plan(job, &plan, &of_index).await?;
         let mut fragments = Vec::new();
         for (number, fragment) in plan.fragments.iter().enumerate() {
             let folder = folder.path().join(format!("fragment-{number}"));
-            fragments.push(Fragment::fetch(job.deps, fragment, folder).await?);
+            fragments.push(Fragment::fetch(job, fragment, folder).await?);
         }
         for (number, fragment) in (1..).zip(&fragments) {
             let packages: Vec<String> = fragment
@@ -87,7 +86,7 @@ impl Flow for FbcOperations {
         contents.store(job).await
     }
 
-    async fn push(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
+    async fn push(&self, job: &mut Job<'_>) -> Result<Pushed, StageError> {
         let push = Push {
             labels: &BTreeMap::new(),
             build_tags: &self.build_tags,
@@ -125,7 +124,7 @@ struct Fragment {
 impl Fragment {
     /// Copies a fragment to a folder, and looks whether it is a catalog with a package.
     async fn fetch(
-        deps: &Deps,
+        job: &mut Job<'_>,
         fragment: &IndexToRead,
         folder: PathBuf,
     ) -> Result<Self, StageError> {
@@ -135,8 +134,9 @@ impl Fragment {
         let root = EntryPath::parse(path.as_bytes()).map_err(|_| none())?;
         let copies = [Copy::folder(root, folder.join("configs"))];
         fs::create_dir(&folder).map_err(scratch("created"))?;
+        let (registry, deps) = (job.registry().await?, job.deps);
         let limit = deps.work.max_index_bytes;
-        let copied = parts::copy(&*deps.registry, &fragment.image, &copies, &folder, limit).await?;
+        let copied = parts::copy(&*registry, &fragment.image, &copies, &folder, limit).await?;
         if copied.found != [true] {
             return Err(none().into());
         }

@@ -20,7 +20,7 @@ use iib_request::{
 
 use super::add::{self, Missing, Present, Wanted};
 use crate::changes::Changes;
-use crate::flow::Flow;
+use crate::flow::{Flow, Pushed};
 use crate::index::catalog::{self, CatalogIndex};
 use crate::index::contents::Contents;
 use crate::index::push::{Naming, Push};
@@ -46,11 +46,10 @@ impl Flow for MergeIndexImage {
             }),
             binary_image: self.binary_image.as_deref(),
             distribution_scope: self.distribution_scope,
-            overwrites: self.overwrite_target_index,
             ..Asked::default()
         };
         let (mut plan, facts) = inputs::prepare(job, &asked).await?;
-        let registry = job.deps.registry.clone();
+        let registry = job.registry().await?;
         plan.deprecate = deprecation::pin(&*registry, &self.deprecation_list).await?;
         let update = inputs::building(&plan, facts);
         Ok((Plan::Index(plan.into()), update))
@@ -68,7 +67,7 @@ impl Flow for MergeIndexImage {
         for side in ["source", "target"] {
             fs::create_dir(folder.path().join(side)).map_err(scratch("created"))?;
         }
-        let contents = Contents::of_plan(job.deps, &plan, &folder.path().join("source")).await?;
+        let contents = Contents::of_plan(job, &plan, &folder.path().join("source")).await?;
         if contents.catalog.is_some() && !contents.database.exists() {
             return Err(IndexError::NothingBehind(self.source_from_index.clone()).into());
         }
@@ -76,7 +75,7 @@ impl Flow for MergeIndexImage {
         let target = match &plan.into {
             None => Vec::new(),
             Some(index) => {
-                let copy = Contents::fetch(job.deps, index, &folder.path().join("target")).await?;
+                let copy = Contents::fetch(job, index, &folder.path().join("target")).await?;
                 served(job, Some(index), &copy).await?
             }
         };
@@ -124,7 +123,7 @@ impl Flow for MergeIndexImage {
         contents.store(job).await
     }
 
-    async fn push(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
+    async fn push(&self, job: &mut Job<'_>) -> Result<Pushed, StageError> {
         let push = Push {
             labels: &BTreeMap::new(),
             build_tags: &self.build_tags,
@@ -244,14 +243,14 @@ struct Labelled {
 
 /// Looks at the images of bundles, which are all by digest; each is looked at once.
 async fn label_all(
-    job: &Job<'_>,
+    job: &mut Job<'_>,
     bundles: impl Iterator<Item = &ServedBundle>,
 ) -> Result<BTreeMap<String, Labelled>, StageError> {
-    let registry = &*job.deps.registry;
+    let registry = job.registry().await?;
     let images: BTreeSet<&str> = bundles.map(|bundle| bundle.image.as_str()).collect();
     let lookups: Vec<_> = images
         .into_iter()
-        .map(|image| label_one(registry, image))
+        .map(|image| label_one(&*registry, image))
         .collect();
     stream::iter(lookups).buffered(LOOKUPS).try_collect().await
 }
@@ -291,7 +290,8 @@ async fn add_missing(
         .filter_map(|bundle| labelled.get(&bundle.image));
     let pinned: Vec<PinnedBundle> = looked_at.map(|found| found.bundle.clone()).collect();
     let pinned = bundles::distinct(&pinned);
-    let read = bundles::read(job.deps, &pinned).await;
+    let registry = job.registry().await?;
+    let read = bundles::read(job.deps, &*registry, &pinned).await;
     let read = read.unwrap_or_else(|never| match never {});
     let wanted: Vec<Wanted> = pinned
         .iter()

@@ -13,7 +13,7 @@ use iib_ports::IndexDbError;
 use iib_request::{Built, IndexPlan, Plan, RmRequest, Update};
 
 use crate::changes::Changes;
-use crate::flow::Flow;
+use crate::flow::{Flow, Pushed};
 use crate::index::catalog::{self, CatalogIndex};
 use crate::index::contents::Contents;
 use crate::index::push::{Naming, Push};
@@ -30,8 +30,7 @@ impl Flow for RmRequest {
             binary_image: self.binary_image.as_deref(),
             distribution_scope: self.distribution_scope,
             add_arches: &self.add_arches,
-            overwrites: self.overwrite_from_index,
-            merge: None,
+            ..Asked::default()
         };
         let (plan, facts) = inputs::prepare(job, &asked).await?;
         let update = inputs::building(&plan, facts);
@@ -41,7 +40,7 @@ impl Flow for RmRequest {
     async fn mutate(&self, job: &mut Job<'_>) -> Result<Built, StageError> {
         let plan = job.index_plan()?;
         let folder = job.scratch_folder()?;
-        let contents = Contents::of_plan(job.deps, &plan, folder.path()).await?;
+        let contents = Contents::of_plan(job, &plan, folder.path()).await?;
         if contents.catalog.is_some() {
             let operators: BTreeSet<String> = self.operators.iter().cloned().collect();
             let remove = move |index: &mut CatalogIndex| remove_from_catalog(index, &operators);
@@ -52,7 +51,7 @@ impl Flow for RmRequest {
         contents.store(job).await
     }
 
-    async fn push(&self, job: &mut Job<'_>) -> Result<Update, StageError> {
+    async fn push(&self, job: &mut Job<'_>) -> Result<Pushed, StageError> {
         let push = Push {
             labels: &BTreeMap::new(),
             build_tags: &self.build_tags,

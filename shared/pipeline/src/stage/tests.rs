@@ -12,8 +12,8 @@ use iib_request::{
     AddRequest, ApiSettings, IndexPlan, Lease, Request, Scope, Unknown, WorkSettings,
 };
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRequests, MemorySecrets,
-    RecordingGauges, RecordingNotifier,
+    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistries, MemoryRegistry, MemoryRequests,
+    MemorySecrets, RecordingGauges, RecordingNotifier,
 };
 use iib_testkit::time::ManualClock;
 
@@ -41,6 +41,7 @@ impl Service {
             artifacts: Arc::new(MemoryArtifacts::default()),
             secrets: Arc::new(MemorySecrets::default()),
             registry: Arc::new(MemoryRegistry::default()),
+            registries: Arc::new(MemoryRegistries::default()),
             index_db: Arc::new(SqliteIndex),
             catalogs: Arc::new(iib_catalog_folder::Folders),
             clock: clock.clone(),
@@ -123,6 +124,7 @@ impl Flow for Slow {
         let plan = IndexPlan {
             from: None,
             into: None,
+            overwrite: None,
             bundles: Vec::new(),
             deprecate: Vec::new(),
             fragments: Vec::new(),
@@ -139,7 +141,7 @@ impl Flow for Slow {
         unreachable!("only pin is asked for")
     }
 
-    async fn push(&self, _job: &mut Job<'_>) -> Result<Update, StageError> {
+    async fn push(&self, _job: &mut Job<'_>) -> Result<Pushed, StageError> {
         unreachable!("only pin is asked for")
     }
 }
@@ -228,7 +230,7 @@ impl Flow for Failing {
         unreachable!("only pin is asked for")
     }
 
-    async fn push(&self, _job: &mut Job<'_>) -> Result<Update, StageError> {
+    async fn push(&self, _job: &mut Job<'_>) -> Result<Pushed, StageError> {
         unreachable!("only pin is asked for")
     }
 }

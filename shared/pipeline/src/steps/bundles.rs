@@ -136,10 +136,10 @@ pub(crate) type Contents = Vec<Result<BundleFiles, StageError>>;
 /// kept together has the limit of a single bundle, because it is in memory at the same time.
 pub(crate) async fn read(
     deps: &Deps,
+    registry: &dyn Registry,
     wanted: &[&PinnedBundle],
 ) -> Result<Contents, std::convert::Infallible> {
     let limit = deps.work.max_bundle_bytes;
-    let registry = &*deps.registry;
     let reads: Vec<_> = wanted
         .iter()
         .map(|bundle| read_one(registry, bundle, limit))

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use iib_oci::{Arch, PullSpec};
+use iib_oci::{Arch, PullSpec, Reference};
 use iib_ports::Registry;
 use iib_request::{
-    Facts, IndexForm, IndexPlan, IndexToRead, Scope, ScopeError, Unknown, Update, created_after,
+    Facts, IndexForm, IndexPlan, IndexToOverwrite, IndexToRead, Scope, ScopeError, Unknown, Update,
+    created_after,
 };
 use jiff::Timestamp;
 
@@ -36,8 +37,6 @@ pub(crate) struct Asked<'a> {
     pub(crate) distribution_scope: Option<Scope>,
     /// Architectures to build for besides those of the index.
     pub(crate) add_arches: &'a [String],
-    /// Whether the result takes the place of the index.
-    pub(crate) overwrites: bool,
 }
 
 /// Settles everything about the inputs. The plan has no bundles yet.
@@ -48,7 +47,7 @@ pub(crate) async fn prepare(
     job: &mut Job<'_>,
     asked: &Asked<'_>,
 ) -> Result<(IndexPlan, Facts), StageError> {
-    let registry = job.deps.registry.clone();
+    let registry = job.registry().await?;
     job.update(Update::doing("Resolving the container images"))
         .await?;
     let look = async |field, text: Option<&str>| match text {
@@ -103,10 +102,26 @@ pub(crate) async fn prepare(
     };
     // A merge is as young as the younger one of both.
     let youngest = indexes().map(|index| index.created).max();
-    let created = youngest.map(|created| created_after(created, asked.overwrites));
+    let overwritten = job.record.request.overwritten().map(str::to_owned);
+    let created = youngest.map(|created| created_after(created, overwritten.is_some()));
+    let overwrite = match (overwritten, target.as_ref().or(index.as_ref())) {
+        (Some(requested), Some(index)) => {
+            let spec = pull_spec("from_index", &requested)?;
+            if !matches!(spec.reference(), Reference::Tag(_)) {
+                return Err(InputError::NoTag(requested).into());
+            }
+            Some(IndexToOverwrite {
+                requested,
+                digest: index.read.resolved.digest().clone(),
+                unknown: Unknown::default(),
+            })
+        }
+        _ => None,
+    };
     let plan = IndexPlan {
         from: index.map(|index| index.read),
         into: target.map(|index| index.read),
+        overwrite,
         bundles: Vec::new(),
         deprecate: Vec::new(),
         fragments: Vec::new(),

@@ -23,7 +23,7 @@ use crate::world::{BUNDLE_LIMIT, INDEX_LIMIT, World, told};
 const HIDDEN: &str = "var/lib/iib/_hidden/do.not.edit.db";
 
 /// A package with a channel of one bundle, as a catalog has it.
-fn package(name: &str, version: &str) -> String {
+pub(crate) fn package(name: &str, version: &str) -> String {
     format!(
         r#"{{"schema": "olm.package", "name": "{name}", "defaultChannel": "stable"}}
 {{"schema": "olm.channel", "package": "{name}", "name": "stable", "entries": [{{"name": "{name}.v{version}"}}]}}
@@ -44,7 +44,7 @@ fn deprecations(package: &str, message: &str) -> String {
 }
 
 /// A catalog in an image, with a database behind it if there is one.
-fn catalog_image(files: &[(&str, &str)], database: Option<&[u8]>) -> Image {
+pub(crate) fn catalog_image(files: &[(&str, &str)], database: Option<&[u8]>) -> Image {
     let files = files
         .iter()
         .map(|(path, text)| (format!("configs/{path}"), text.as_bytes()));

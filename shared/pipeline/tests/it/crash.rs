@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use iib_pipeline::Deps;
+use iib_ports::Keyring;
 use iib_testkit::crash::Ports;
 pub(crate) use iib_testkit::crash::{Crash, Death, LastCall};
 
@@ -14,7 +15,7 @@ pub(crate) fn at(death: Death, last: LastCall, deps: &Deps) -> (Deps, Arc<Crash>
         logs: deps.logs.clone(),
         artifacts: deps.artifacts.clone(),
         secrets: deps.secrets.clone(),
-        registry: deps.registry.clone(),
+        registries: deps.registries.clone(),
     };
     let (dying, crash) = Crash::new(death, last, ports);
     let dying = Deps {
@@ -23,7 +24,8 @@ pub(crate) fn at(death: Death, last: LastCall, deps: &Deps) -> (Deps, Arc<Crash>
         logs: dying.logs,
         artifacts: dying.artifacts,
         secrets: dying.secrets,
-        registry: dying.registry,
+        registry: dying.registries.with(Keyring::Own),
+        registries: dying.registries,
         ..deps.clone()
     };
     (dying, crash)

@@ -13,12 +13,15 @@ use iib_ports::{
     ArtifactKey, ArtifactRoot, Artifacts as _, Clock, Created, NewBatch, Queue as _, Requests,
     Secret, StoreError,
 };
-use iib_request::{AddRequest, CreateEmptyIndex, Record, RequestId, Stage, State, Task, Update};
+use iib_request::{
+    AddRequest, CreateEmptyIndex, FbcOperations, Record, RequestId, Stage, State, Task, Update,
+};
 use iib_testkit::Pull as _;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::catalogs;
 use crate::crash::{self, Death, LastCall};
-use crate::samples;
+use crate::image::Image;
 use crate::world::{World, deliver};
 
 /// More calls than a request takes, so that a loop which never ends is noticed.
@@ -31,6 +34,8 @@ struct Victim {
     log: &'static [&'static str],
     /// Its tags beside its number.
     tags: &'static [&'static str],
+    /// The index that it overwrites, as it is before: a tag and the image.
+    overwrites: Option<(&'static str, Image)>,
 }
 
 /// A bundle is added to an index, for two architectures and with a build tag.
@@ -43,6 +48,7 @@ async fn an_add() -> (World, Victim) {
             "+ bundle lantern/lantern.v0.2.0",
         ],
         tags: &["amd64", "arm64", "extra"],
+        overwrites: None,
     };
     (world, victim)
 }
@@ -59,6 +65,51 @@ async fn an_emptying() -> (World, Victim) {
         submission: empty.into(),
         log: &[" pin Resolving the container", "- package lantern"],
         tags: &["amd64"],
+        overwrites: None,
+    };
+    (world, victim)
+}
+
+/// A bundle is added to an index, which is overwritten.
+async fn an_overwriting() -> (World, Victim) {
+    let (world, request) = world_and_request().await;
+    let index = world.image_of_lantern().await;
+    let overwriting = AddRequest {
+        overwrite_from_index: true,
+        ..request
+    };
+    let victim = Victim {
+        submission: with_token(&overwriting),
+        log: &["+ bundle lantern/lantern.v0.2.0"],
+        tags: &["amd64", "arm64", "extra"],
+        overwrites: Some(("index/lantern:v1", index)),
+    };
+    (world, victim)
+}
+
+/// A fragment is put into an index with a file-based catalog, which is overwritten.
+async fn a_fragment() -> (World, Victim) {
+    let (world, request) = world_and_request().await;
+    let index = catalogs::catalog_image(
+        &[("a/catalog.json", &catalogs::package("a", "1.0.0"))],
+        None,
+    );
+    let from_index = world.push("index/catalog:v1", &index).await;
+    let files = [("b/catalog.json", &*catalogs::package("b", "1.0.0"))];
+    let fragment = catalogs::catalog_image(&files, None);
+    let fragment = world.push("fragments/b:v1", &fragment).await;
+    let operations = FbcOperations {
+        fbc_fragments: vec![fragment.to_string()],
+        from_index: from_index.to_string(),
+        binary_image: request.binary_image,
+        overwrite_from_index: true,
+        ..FbcOperations::default()
+    };
+    let victim = Victim {
+        submission: operations.into(),
+        log: &["+ package b"],
+        tags: &["amd64"],
+        overwrites: Some(("index/catalog:v1", index)),
     };
     (world, victim)
 }
@@ -66,16 +117,8 @@ async fn an_emptying() -> (World, Victim) {
 pub(crate) async fn world_and_request() -> (World, AddRequest) {
     let mut world = World::new().await;
     world.deps.work.max_attempts = 1000;
-    let first = world.push_bundle("lantern", "0.1.0").await;
     let bundle = world.push_bundle("lantern", "0.2.0").await;
-    let database = samples::database(&[(
-        "lantern",
-        "0.1.0",
-        &first
-            .pin(samples::bundle("lantern", "0.1.0").manifest().digest())
-            .to_pull_spec(),
-    )]);
-    let index = samples::index_image(&database);
+    let index = world.image_of_lantern().await;
     let index = world.push("index/lantern:v1", &index).await;
     let request = AddRequest {
         from_index: Some(index.to_string()),
@@ -131,15 +174,32 @@ impl Victim {
             assert!(resolved.ends_with(manifest.digest().as_str()), "{tag}");
         }
         let list = resolved.rsplit_once('@').unwrap().1.to_owned();
+        if let Some((tag, index)) = &self.overwrites {
+            let spec = world.spec(tag);
+            let manifest = world.deps.registry.pull(&spec).await.unwrap();
+            assert_eq!(manifest.digest().as_str(), list);
+            assert_eq!(record.facts.index_image.as_deref(), Some(spec.as_str()));
+            let overwritten = record.overwritten.unwrap();
+            assert_eq!(overwritten.replaced, index.manifest().digest());
+            assert_eq!(overwritten.result, manifest.digest());
+        }
         let changes = world.artifacts.get(&ArtifactKey::changes(id)).await;
         let changes: Vec<_> = changes.unwrap().try_collect().await.unwrap();
         (list, Digest::of(&changes.concat()))
     }
 
+    /// Sends it, with its index as it was.
+    async fn submit(&self, world: &World) -> RequestId {
+        if let Some((tag, index)) = &self.overwrites {
+            world.push(tag, index).await;
+        }
+        world.submit(self.submission.clone()).await
+    }
+
     /// What it comes to when nobody disturbs it.
     async fn undisturbed(&self, world: &mut World) -> (String, Digest) {
         let to = repository(world, "reference");
-        let id = world.submit(self.submission.clone()).await;
+        let id = self.submit(world).await;
         world.run_queue().await;
         self.outcome(world, id, &to).await
     }
@@ -180,7 +240,7 @@ async fn crash_everywhere((mut world, victim): (World, Victim), last: LastCall) 
     let mut calls = 0;
     loop {
         let to = repository(&mut world, &format!("crash-{calls}"));
-        let id = world.submit(victim.submission.clone()).await;
+        let id = victim.submit(&world).await;
         let died = dies(Death::After(calls), last, &world).await;
         lease_ends(&world);
         world.run_queue().await;
@@ -213,13 +273,21 @@ async fn nor_does_a_crash_while_an_index_is_emptied() {
     }
 }
 
+#[tokio::test]
+async fn nor_does_a_crash_while_an_index_is_overwritten() {
+    for last in [LastCall::Lost, LastCall::Unanswered] {
+        crash_everywhere(an_overwriting().await, last).await;
+        crash_everywhere(a_fragment().await, last).await;
+    }
+}
+
 /// A process stands still before every call there can be, for longer than its lease; another one
 /// does all that is left; then it wakes up and goes on as if nothing had been.
 async fn stand_still_everywhere((mut world, victim): (World, Victim)) {
     let expected = victim.undisturbed(&mut world).await;
     for calls in 0..MANY {
         let to = repository(&mut world, &format!("paused-{calls}"));
-        let id = world.submit(victim.submission.clone()).await;
+        let id = victim.submit(&world).await;
         let (pausing, crash) = crash::at(Death::After(calls), LastCall::Paused, &world.deps);
         let queue = world.queue.clone();
         let mut sleeper = tokio::spawn(async move {
@@ -265,6 +333,12 @@ async fn a_process_that_wakes_up_after_its_lease_changes_nothing() {
 }
 
 #[tokio::test]
+async fn nor_does_one_that_overwrites_an_index() {
+    stand_still_everywhere(an_overwriting().await).await;
+    stand_still_everywhere(a_fragment().await).await;
+}
+
+#[tokio::test]
 async fn nor_does_one_that_empties_an_index() {
     stand_still_everywhere(an_emptying().await).await;
 }
@@ -275,7 +349,7 @@ async fn meddle_everywhere((mut world, victim): (World, Victim)) {
     let expected = victim.undisturbed(&mut world).await;
     for writes in 0..MANY {
         let to = repository(&mut world, &format!("meddled-{writes}"));
-        let id = world.submit(victim.submission.clone()).await;
+        let id = victim.submit(&world).await;
         let meddler = Meddler::before(writes, &world, |record, now| {
             record.apply(&Update::doing("seen from outside"), now);
         });
@@ -298,7 +372,7 @@ async fn meddle_everywhere((mut world, victim): (World, Victim)) {
 
 #[tokio::test]
 async fn a_change_from_outside_throws_no_work_away_and_is_not_lost() {
-    for victim in [an_add().await, an_emptying().await] {
+    for victim in [an_add().await, an_emptying().await, an_overwriting().await] {
         meddle_everywhere(victim).await;
     }
 }
@@ -310,7 +384,7 @@ async fn a_request_that_is_ended_from_outside_stays_ended() {
     let (mut world, victim) = an_add().await;
     for writes in 0..MANY {
         repository(&mut world, &format!("ended-{writes}"));
-        let id = world.submit(victim.submission.clone()).await;
+        let id = victim.submit(&world).await;
         let meddler = Meddler::before(writes, &world, |record, now| {
             record.fail("it is not wanted any more", now);
         });
@@ -395,7 +469,7 @@ async fn a_request_whose_message_is_lost_is_found_by_the_sweep() {
     let idle = SignedDuration::from_mins(1);
     for calls in (0..MANY).step_by(5) {
         let to = repository(&mut world, &format!("lost-{calls}"));
-        let id = world.submit(victim.submission.clone()).await;
+        let id = victim.submit(&world).await;
         dies(Death::After(calls), LastCall::Lost, &world).await;
         while world.queue.take_next().is_some() {}
         if world.record(id).await.state() == State::Complete {

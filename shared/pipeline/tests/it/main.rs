@@ -26,6 +26,7 @@ mod links;
 mod merge;
 mod moved_tags;
 mod outcome;
+mod overwrite;
 mod panics;
 mod pull_specs;
 mod repeats;

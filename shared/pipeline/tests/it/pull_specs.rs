@@ -141,22 +141,13 @@ async fn work_that_is_not_built_is_refused_by_name() {
     let good = world
         .add(&world.push_bundle("lantern", "0.1.0").await)
         .await;
-    for (request, name) in [
-        (
-            AddRequest {
-                overwrite_from_index: true,
-                ..good.clone()
-            },
-            "overwrite_from_index",
-        ),
-        (
-            AddRequest {
-                check_related_images: Some(true),
-                ..good.clone()
-            },
-            "check_related_images",
-        ),
-    ] {
+    for (request, name) in [(
+        AddRequest {
+            check_related_images: Some(true),
+            ..good.clone()
+        },
+        "check_related_images",
+    )] {
         let named = format!("\"{name}\"");
         world
             .fails_saying(request, &[&named, "send the request without"])

@@ -75,7 +75,7 @@ async fn what_cannot_be_taken_out_is_told_and_leaves_nothing_behind() {
     let (world, _, request) = world_and_request().await;
     let unknown = RmRequest {
         operators: ["lantern", "no-such", "none-either"].map(Into::into).into(),
-        ..request.clone()
+        ..request
     };
     let reason = world.fails(unknown).await;
     assert_eq!(reason, "Error deleting packages from database");
@@ -86,13 +86,6 @@ async fn what_cannot_be_taken_out_is_told_and_leaves_nothing_behind() {
         log.contains("not in the index: no-such, none-either"),
         "{log}"
     );
-    let overwriting = RmRequest {
-        overwrite_from_index: true,
-        ..request
-    };
-    world
-        .fails_saying(overwriting, &["\"overwrite_from_index\""])
-        .await;
     // Of the first only the index has a tag.
     let tags = world.tags(OUTPUT).await;
     assert_eq!(tags.into_iter().collect::<Vec<_>>(), ["1", "1-amd64"]);

@@ -161,6 +161,7 @@ impl World {
             artifacts: artifacts.clone(),
             secrets: secrets.clone(),
             registry: client.clone(),
+            registries: client.clone(),
             index_db: Arc::new(SqliteIndex),
             catalogs: Arc::new(Folders),
             clock: clock.clone(),
@@ -293,6 +294,14 @@ impl World {
     pub(crate) async fn push_bundle(&self, operator: &str, version: &str) -> PullSpec {
         let name = format!("bundles/{operator}:v{version}");
         self.push(&name, &samples::bundle(operator, version)).await
+    }
+
+    /// An index image with the first lantern, which is pushed.
+    pub(crate) async fn image_of_lantern(&self) -> Image {
+        let bundle = self.push_bundle("lantern", "0.1.0").await;
+        let digest = samples::bundle("lantern", "0.1.0").manifest().digest();
+        let bundle = bundle.pin(digest).to_pull_spec();
+        samples::index_image(&samples::database(&[("lantern", "0.1.0", &bundle)]))
     }
 
     /// Pushes a binary image for these architectures, as a list.
@@ -450,6 +459,17 @@ impl World {
             .blob(list.repository(), manifest.layers.last().unwrap());
         let bytes: Vec<Bytes> = bytes.await.unwrap().try_collect().await.unwrap();
         bytes.concat()
+    }
+
+    /// The configuration of an image that is in no list.
+    pub(crate) async fn config_of_image(&self, image: &PullSpec) -> ImageConfig {
+        let raw = self.registry().pull(image).await.unwrap();
+        let Resolved::Image(manifest) = raw.read().unwrap() else {
+            panic!("{image} is a list")
+        };
+        let bytes = self.registry().blob(image.repository(), &manifest.config);
+        let bytes: Vec<Bytes> = bytes.await.unwrap().try_collect().await.unwrap();
+        ImageConfig::read(&bytes.concat()).unwrap()
     }
 
     /// The configuration of what a request made.

@@ -1,13 +1,13 @@
 //! A registry in memory, behind the port: no protocol, no socket.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use iib_oci::{Descriptor, Digest, RawManifest, Reference, Repository, Resolved};
-use iib_ports::{BlobSource, BlobStream, Registry, RegistryError, Tags};
+use iib_ports::{BlobSource, BlobStream, Keyring, Registries, Registry, RegistryError, Tags};
 
 use super::lock;
 
@@ -16,6 +16,16 @@ use super::lock;
 #[derive(Debug, Default)]
 pub struct MemoryRegistry {
     repositories: Mutex<BTreeMap<Repository, Held>>,
+}
+
+/// The same for everybody, whoever they are.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryRegistries(pub Arc<MemoryRegistry>);
+
+impl Registries for MemoryRegistries {
+    fn with(&self, _: Keyring) -> Arc<dyn Registry> {
+        self.0.clone()
+    }
 }
 
 /// What a repository holds.

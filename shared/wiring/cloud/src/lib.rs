@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use iib_aws::{
-    AuthSecret, Clients, DynamoLogs, DynamoRequests, Ecr, EcrRegistry, EcrSettings, EcrTags,
+    AuthSecret, Clients, DynamoLogs, DynamoRequests, Ecr, EcrRegistries, EcrSettings, EcrTags,
     EventBus, KmsSecrets, QueueUrls, S3Artifacts, SqsQueue, Topic,
 };
 use iib_catalog_folder::Folders;
@@ -22,7 +22,8 @@ use iib_pipeline::intake::IntakeDeps;
 use iib_pipeline::notify::NotifyDeps;
 use iib_pipeline::prune::PruneDeps;
 use iib_ports::{
-    Announcer, Artifacts, AuthDocument, Clock, Listing, Logs, Queue, Secrets, SystemClock, Tokens,
+    Announcer, Artifacts, AuthDocument, Clock, Keyring, Listing, Logs, Queue, Registries, Secrets,
+    SystemClock, Tokens,
 };
 use iib_registry::{Proxies, ProxyError, RegistryClient, RegistryConfig, RegistryInitError};
 
@@ -119,6 +120,7 @@ impl Cloud {
     /// [`CloudError`].
     pub fn stage(&self) -> Result<Deps, CloudError> {
         let (client, ecr) = self.registry()?;
+        let registries = EcrRegistries::new(Arc::new(client), ecr);
         Ok(Deps {
             requests: self.requests(),
             operators: self.requests(),
@@ -126,7 +128,8 @@ impl Cloud {
             logs: self.logs(),
             artifacts: self.artifacts(),
             secrets: self.secrets(),
-            registry: Arc::new(EcrRegistry::new(Arc::new(client), ecr)),
+            registry: registries.with(Keyring::Own),
+            registries: Arc::new(registries),
             index_db: Arc::new(SqliteIndex),
             catalogs: Arc::new(Folders),
             clock: self.clock.clone(),

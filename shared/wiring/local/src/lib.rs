@@ -160,6 +160,7 @@ impl Local {
             artifacts: Arc::new(folder.artifacts().with_documents_in(documents)),
             secrets: Arc::new(folder.secrets(clock.clone())),
             registry: registry.clone(),
+            registries: registry.clone(),
             index_db: Arc::new(SqliteIndex),
             catalogs: Arc::new(Folders),
             clock,

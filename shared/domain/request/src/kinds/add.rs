@@ -108,13 +108,10 @@ impl Kind for AddRequest {
     }
 
     fn not_built(&self) -> Vec<&'static str> {
-        let asked = [
-            ("overwrite_from_index", self.overwrite_from_index),
-            (
-                "check_related_images",
-                self.check_related_images == Some(true),
-            ),
-        ];
+        let asked = [(
+            "check_related_images",
+            self.check_related_images == Some(true),
+        )];
         let asked = asked.into_iter().filter(|(_, asked)| *asked);
         asked.map(|(name, _)| name).collect()
     }
@@ -139,8 +136,10 @@ impl Kind for AddRequest {
         self.from_index.as_deref()
     }
 
-    fn overwrites(&self) -> bool {
-        self.overwrite_from_index
+    fn overwritten(&self) -> Option<&str> {
+        self.from_index
+            .as_deref()
+            .filter(|_| self.overwrite_from_index)
     }
 
     fn view<'a>(&'a self, shown: &Shown<'a>) -> AddView<'a> {

@@ -91,11 +91,6 @@ impl Kind for FbcOperations {
         fragments.chain([index]).chain(binary).collect()
     }
 
-    fn not_built(&self) -> Vec<&'static str> {
-        let asked = self.overwrite_from_index.then_some("overwrite_from_index");
-        asked.into_iter().collect()
-    }
-
     fn first_facts(&self) -> Facts {
         Facts::of_inputs(self.binary_image.as_deref(), self.distribution_scope)
     }
@@ -108,8 +103,8 @@ impl Kind for FbcOperations {
         Some(&self.from_index)
     }
 
-    fn overwrites(&self) -> bool {
-        self.overwrite_from_index
+    fn overwritten(&self) -> Option<&str> {
+        Some(self.from_index.as_str()).filter(|_| self.overwrite_from_index)
     }
 
     fn view<'a>(&'a self, shown: &Shown<'a>) -> FbcOperationsView<'a> {

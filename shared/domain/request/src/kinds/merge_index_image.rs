@@ -126,17 +126,14 @@ impl Kind for MergeIndexImage {
         list.chain([source]).chain(optional).collect()
     }
 
-    fn not_built(&self) -> Vec<&'static str> {
-        let asked = self.overwrite_target_index.then_some(OVERWRITE);
-        asked.into_iter().collect()
-    }
-
     fn first_facts(&self) -> Facts {
         Facts::of_inputs(self.binary_image.as_deref(), self.distribution_scope)
     }
 
-    fn overwrites(&self) -> bool {
-        self.overwrite_target_index
+    fn overwritten(&self) -> Option<&str> {
+        self.target_index
+            .as_deref()
+            .filter(|_| self.overwrite_target_index)
     }
 
     fn view<'a>(&'a self, shown: &Shown<'a>) -> MergeIndexImageView<'a> {

@@ -147,9 +147,9 @@ trait Kind: Into<Request> {
         None
     }
 
-    /// Whether its result takes the place of an index.
-    fn overwrites(&self) -> bool {
-        false
+    /// The index whose place its result takes.
+    fn overwritten(&self) -> Option<&str> {
+        None
     }
 
     /// The bundles that it shows by their operators.
@@ -261,7 +261,12 @@ impl Request {
 
     /// Whether its result takes the place of an index.
     pub fn overwrites(&self) -> bool {
-        of_each!(self, of => of.overwrites())
+        self.overwritten().is_some()
+    }
+
+    /// The index whose place its result takes, as it was named.
+    pub fn overwritten(&self) -> Option<&str> {
+        of_each!(self, of => of.overwritten())
     }
 
     /// The bundles that it shows by their operators.

@@ -1,0 +1,128 @@
+//! Putting a result in the place of an index (worker flows §6).
+//!
+//! Registries offer no compare-and-swap. So the tag is looked at right before it is moved, and what is
+//! in between is one call. Where it names another index than at the beginning, all is done anew on top
+//! of that one; what took somebody else's change back would be lost.
+
+use iib_oci::{Digest, PullSpec, RawManifest, Reference};
+use iib_request::{IndexToOverwrite, Overwritten, Unknown, Update};
+
+use super::push::Made;
+use super::{push_images, push_list};
+use crate::job::Job;
+use crate::steps::inputs::pull_spec;
+use crate::{ImageError, IndexError, StageError};
+
+/// How often all is done anew before the request is given up.
+const REBASES: u32 = 3;
+
+/// The index whose place a result takes.
+pub(super) struct Target<'a> {
+    plan: &'a IndexToOverwrite,
+    spec: PullSpec,
+    /// What it is to name.
+    result: Digest,
+}
+
+impl<'a> Target<'a> {
+    pub(super) async fn new(
+        job: &mut Job<'_>,
+        plan: &'a IndexToOverwrite,
+        list: &RawManifest,
+    ) -> Result<Self, StageError> {
+        // A login that is gone is told before anything is pushed.
+        job.registry().await?;
+        Ok(Self {
+            plan,
+            spec: pull_spec("from_index", &plan.requested)?,
+            result: list.digest(),
+        })
+    }
+
+    /// Its names with the result in its place: as it was asked for, and by digest.
+    pub(super) fn names(&self, result: &Digest) -> (String, String) {
+        let resolved = self.spec.pin(result.clone()).to_string();
+        (self.plan.requested.clone(), resolved)
+    }
+
+    /// Whether nobody else has moved the tag.
+    ///
+    /// # Errors
+    /// [`IndexError::ChangedAgain`] if it was moved, and all was done anew often enough.
+    pub(super) async fn is_unmoved(&self, job: &mut Job<'_>) -> Result<bool, StageError> {
+        let now = self.now(job).await?;
+        // An attempt before this one may have moved it.
+        if now.as_ref() == Some(&self.plan.digest) || now.as_ref() == Some(&self.result) {
+            return Ok(true);
+        }
+        let now = now.map_or("nothing".to_owned(), |now| now.to_string());
+        if job.record.work.rebases >= REBASES {
+            return Err(IndexError::ChangedAgain {
+                index: self.plan.requested.clone(),
+                before: self.plan.digest.to_string(),
+                now,
+                times: REBASES,
+            }
+            .into());
+        }
+        job.log(format!(
+            "{} named {} when the work began and names {now} now: it is done anew on top of that",
+            self.plan.requested, self.plan.digest
+        ));
+        Ok(false)
+    }
+
+    async fn now(&self, job: &mut Job<'_>) -> Result<Option<Digest>, StageError> {
+        let registry = job.registry().await?;
+        let Reference::Tag(tag) = self.spec.reference() else {
+            return Ok(None);
+        };
+        let found = registry.tagged(self.spec.repository(), tag).await;
+        Ok(found.map_err(|source| ImageError::Inspect {
+            image: self.plan.requested.clone(),
+            source,
+        })?)
+    }
+
+    /// Copies the result and moves the tag. `false` if somebody else has moved it meanwhile.
+    ///
+    /// # Errors
+    /// As [`Target::is_unmoved`]; [`ImageError::Overwrite`].
+    pub(super) async fn overwrite(
+        &self,
+        job: &mut Job<'_>,
+        made: &Made,
+        list: &RawManifest,
+        output: &PullSpec,
+    ) -> Result<bool, StageError> {
+        let index = &self.plan.requested;
+        let doing = format!("Overwriting the index image {index} with {output}");
+        job.update(Update::doing(doing)).await?;
+        let (registry, own) = (job.registry().await?, job.deps.registry.clone());
+        let failed = |error: ImageError| ImageError::overwriting(index, error);
+        let layer = (&made.layer, &made.content as &dyn iib_ports::BlobSource);
+        push_images(&*registry, &own, &self.spec, &made.images, layer, |image| {
+            Reference::Digest(image.digest())
+        })
+        .await
+        .map_err(failed)?;
+        // Noted before, so that nobody has to guess after a crash what stood there.
+        let noted = Overwritten {
+            index: index.clone(),
+            replaced: self.plan.digest.clone(),
+            result: self.result.clone(),
+            unknown: Unknown::default(),
+        };
+        job.save(|record| record.overwritten = Some(noted.clone()))
+            .await?;
+        // Whoever takes this request over may move the tag, too.
+        job.renew().await?;
+        if !self.is_unmoved(job).await? {
+            return Ok(false);
+        }
+        push_list(&*registry, &self.spec, list)
+            .await
+            .map_err(failed)?;
+        Ok(true)
+    }
+}
