@@ -8,7 +8,10 @@ use clap::{Args, Parser, Subcommand};
 use iib_catalog::Mode;
 use iib_ports::Secret;
 
+pub use self::requests::*;
 use crate::client::Token;
+
+mod requests;
 
 /// What stands below the commands in `iib --help`.
 const AFTER_HELP: &str = "\
@@ -49,8 +52,14 @@ pub enum Command {
     Add(AddOptions),
     /// Ask a running service to take operators out of an index
     Rm(RmOptions),
+    /// Ask a running service to add to an index what another one has
+    Merge(MergeOptions),
     /// Ask a running service for an index without operators, made of another one
     CreateEmptyIndex(CreateEmptyIndexOptions),
+    /// Ask a running service to put fragments of a file-based catalog into an index that has one
+    Fbc(FbcOptions),
+    /// Ask a running service to say in an index what of an operator is deprecated
+    Deprecations(DeprecationsOptions),
     /// Follow a request of a running service to its end.
     Wait(WaitOptions),
     /// Look at the logins for registries.
@@ -547,90 +556,6 @@ pub struct WaitOptions {
     pub json: bool,
 }
 
-/// Options of `iib add`.
-#[derive(Debug, Args)]
-pub struct AddOptions {
-    /// The service
-    #[command(flatten)]
-    pub service: ServiceAddress,
-    /// Bundle to add; give it once for each
-    #[arg(long = "bundle", value_name = "PULL_SPEC")]
-    pub bundles: Vec<String>,
-    /// Index to start from; without it, an empty one
-    #[arg(long, value_name = "PULL_SPEC")]
-    pub from_index: Option<String>,
-    /// Image the index is built on
-    #[arg(long, value_name = "PULL_SPEC")]
-    pub binary_image: Option<String>,
-    /// Architecture to build for besides those of the index; give it once for each
-    #[arg(long = "arch", value_name = "ARCH")]
-    pub add_arches: Vec<String>,
-    /// Further tag of the result; give it once for each
-    #[arg(long = "build-tag", value_name = "TAG")]
-    pub build_tags: Vec<String>,
-    /// How far the index may travel: prod, stage or dev
-    #[arg(long, value_name = "SCOPE")]
-    pub distribution_scope: Option<String>,
-    /// How the request is followed
-    #[command(flatten)]
-    pub following: Following,
-}
-
-/// Options of `iib rm`.
-#[derive(Debug, Args)]
-pub struct RmOptions {
-    /// The service
-    #[command(flatten)]
-    pub service: ServiceAddress,
-    /// Operator (package) to take out; give it once for each
-    #[arg(long = "operator", value_name = "PACKAGE", required = true)]
-    pub operators: Vec<String>,
-    /// Index they are taken out of
-    #[arg(long, value_name = "PULL_SPEC")]
-    pub from_index: String,
-    /// Image the index is built on
-    #[arg(long, value_name = "PULL_SPEC")]
-    pub binary_image: Option<String>,
-    /// Architecture to build for besides those of the index; give it once for each
-    #[arg(long = "arch", value_name = "ARCH")]
-    pub add_arches: Vec<String>,
-    /// Further tag of the result; give it once for each
-    #[arg(long = "build-tag", value_name = "TAG")]
-    pub build_tags: Vec<String>,
-    /// How far the index may travel: prod, stage or dev
-    #[arg(long, value_name = "SCOPE")]
-    pub distribution_scope: Option<String>,
-    /// How the request is followed
-    #[command(flatten)]
-    pub following: Following,
-}
-
-/// Options of `iib create-empty-index`.
-#[derive(Debug, Args)]
-pub struct CreateEmptyIndexOptions {
-    /// The service
-    #[command(flatten)]
-    pub service: ServiceAddress,
-    /// Index whose architectures, version and scope the new one gets
-    #[arg(long, value_name = "PULL_SPEC")]
-    pub from_index: String,
-    /// Image the index is built on
-    #[arg(long, value_name = "PULL_SPEC")]
-    pub binary_image: Option<String>,
-    /// How far the index may travel: prod, stage or dev
-    #[arg(long, value_name = "SCOPE")]
-    pub distribution_scope: Option<String>,
-    /// Make a file-based catalog instead of a database (not built yet)
-    #[arg(long)]
-    pub output_fbc: bool,
-    /// Label of the new index; give it once for each
-    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
-    pub labels: Vec<(String, String)>,
-    /// How the request is followed
-    #[command(flatten)]
-    pub following: Following,
-}
-
 /// Whether and how a request is followed that was just made.
 #[derive(Debug, Args)]
 pub struct Following {
@@ -643,14 +568,6 @@ pub struct Following {
     /// Print JSON: every change on a line of its own, the finished request last
     #[arg(long)]
     pub json: bool,
-}
-
-/// Reads `name=value`.
-fn label(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(format!("`{text}` is no label: write it as name=value")),
-    }
 }
 
 /// Reads `90s`, `10m`, `2h` or plain seconds.

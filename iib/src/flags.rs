@@ -1,16 +1,27 @@
 //! The flags of the command, in place of the members of the API's documents.
 
 /// Flags, by the members of the call's document that they set.
-const FLAGS: [(&str, &str); 9] = [
+const FLAGS: [(&str, &str); 20] = [
     ("add_arches", "--arch"),
     ("binary_image", "--binary-image"),
     ("build_tags", "--build-tag"),
     ("bundles", "--bundle"),
+    ("deprecation_list", "--deprecate"),
+    ("deprecation_schema", "--file"),
     ("distribution_scope", "--distribution-scope"),
+    ("fbc_fragments", "--fragment"),
     ("from_index", "--from-index"),
+    ("graph_update_mode", "--graph-update-mode"),
     ("labels", "--label"),
+    ("operator_package", "--operator-package"),
     ("operators", "--operator"),
     ("output_fbc", "--output-fbc"),
+    ("overwrite_from_index", "--overwrite"),
+    ("overwrite_from_index_token", "--login-file"),
+    ("overwrite_target_index", "--overwrite"),
+    ("overwrite_target_index_token", "--login-file"),
+    ("source_from_index", "--source-from-index"),
+    ("target_index", "--target-index"),
 ];
 
 /// Members that stand in a text in quotes, or as a word that is nothing else: `bundles` is one.

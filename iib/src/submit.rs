@@ -1,65 +1,178 @@
-//! `iib add`, `iib rm` and `iib create-empty-index`: requests to a running service.
+//! The commands that send requests for indexes to a running service.
+
+use std::fs;
+use std::path::Path;
 
 use anyhow::Context as _;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::Exit;
-use crate::cli::{AddOptions, CreateEmptyIndexOptions, Following, RmOptions, ServiceAddress};
+use crate::cli::{
+    AddOptions, Architectures, CreateEmptyIndexOptions, DeprecationsOptions, FbcOptions, Making,
+    MergeOptions, Overwriting, RmOptions, Sending, Tagging,
+};
 use crate::client::{Client, Refusal};
 use crate::flags::with_flags;
 use crate::follow::follow;
 use crate::say;
 
+/// The index that a login is for, by the names of its parameters.
+const FROM_INDEX: [&str; 2] = ["overwrite_from_index", "overwrite_from_index_token"];
+const TARGET_INDEX: [&str; 2] = ["overwrite_target_index", "overwrite_target_index_token"];
+
 pub(crate) async fn add(options: &AddOptions) -> anyhow::Result<Exit> {
-    submit(
-        "add",
-        &add_body(options),
-        &options.service,
-        &options.following,
-    )
-    .await
+    let mut body = Body::default();
+    body.set("bundles", &options.bundles);
+    body.given("from_index", options.from_index.as_ref());
+    body.list("deprecation_list", &options.deprecation_list);
+    body.given("graph_update_mode", options.graph_update_mode.as_ref());
+    body.making(&options.making);
+    body.architectures(&options.architectures);
+    body.tagging(&options.tagging);
+    body.overwriting(&options.overwriting, FROM_INDEX)?;
+    body.send("add", &options.sending).await
 }
 
 pub(crate) async fn rm(options: &RmOptions) -> anyhow::Result<Exit> {
-    submit(
-        "rm",
-        &rm_body(options),
-        &options.service,
-        &options.following,
-    )
-    .await
+    let mut body = Body::default();
+    body.set("operators", &options.operators);
+    body.set("from_index", &options.from_index);
+    body.making(&options.making);
+    body.architectures(&options.architectures);
+    body.tagging(&options.tagging);
+    body.overwriting(&options.overwriting, FROM_INDEX)?;
+    body.send("rm", &options.sending).await
+}
+
+pub(crate) async fn merge(options: &MergeOptions) -> anyhow::Result<Exit> {
+    let mut body = Body::default();
+    body.set("source_from_index", &options.source_from_index);
+    body.given("target_index", options.target_index.as_ref());
+    body.list("deprecation_list", &options.deprecation_list);
+    body.given("graph_update_mode", options.graph_update_mode.as_ref());
+    body.flag(
+        "ignore_bundle_ocp_version",
+        options.ignore_bundle_ocp_version,
+    );
+    body.making(&options.making);
+    body.tagging(&options.tagging);
+    body.overwriting(&options.overwriting, TARGET_INDEX)?;
+    body.send("merge-index-image", &options.sending).await
 }
 
 pub(crate) async fn create_empty_index(options: &CreateEmptyIndexOptions) -> anyhow::Result<Exit> {
-    let (kind, body) = ("create-empty-index", create_empty_index_body(options));
-    submit(kind, &body, &options.service, &options.following).await
+    let mut body = Body::default();
+    body.set("from_index", &options.from_index);
+    body.making(&options.making);
+    body.flag("output_fbc", options.output_fbc);
+    let labels = options.labels.iter();
+    let labels: Map<String, Value> = labels
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
+    body.given("labels", Some(&labels).filter(|labels| !labels.is_empty()));
+    body.send("create-empty-index", &options.sending).await
 }
 
-async fn submit(
-    kind: &str,
-    body: &Value,
-    service: &ServiceAddress,
-    following: &Following,
-) -> anyhow::Result<Exit> {
-    let client = Client::new(&service.url, service.token.as_ref())?;
-    let submitted = client.submit(kind, body).await;
-    let document = submitted.map_err(in_flags)?;
-    let id = document
-        .get("id")
-        .and_then(Value::as_u64)
-        .context("the answer has no request id")?;
-    if !following.wait {
-        if following.json {
-            say::line(document)?;
-        } else {
-            say::line(id)?;
+pub(crate) async fn fbc(options: &FbcOptions) -> anyhow::Result<Exit> {
+    let mut body = Body::default();
+    body.set("fbc_fragments", &options.fragments);
+    body.set("from_index", &options.from_index);
+    body.making(&options.making);
+    body.architectures(&options.architectures);
+    body.tagging(&options.tagging);
+    body.overwriting(&options.overwriting, FROM_INDEX)?;
+    body.send("fbc-operations", &options.sending).await
+}
+
+pub(crate) async fn deprecations(options: &DeprecationsOptions) -> anyhow::Result<Exit> {
+    let file = &options.file;
+    let text = fs::read_to_string(file);
+    let text = text.with_context(|| format!("{} cannot be read", file.display()))?;
+    let mut body = Body::default();
+    body.set("deprecation_schema", &text);
+    body.set("operator_package", &options.operator_package);
+    body.set("from_index", &options.from_index);
+    body.given("binary_image", options.binary_image.as_ref());
+    body.tagging(&options.tagging);
+    body.overwriting(&options.overwriting, FROM_INDEX)?;
+    body.send("add-deprecations", &options.sending).await
+}
+
+/// The body of a call: only what was given.
+#[derive(Default)]
+struct Body(Map<String, Value>);
+
+impl Body {
+    fn set(&mut self, name: &str, value: &impl Serialize) {
+        self.0.insert(name.to_owned(), json!(value));
+    }
+
+    fn given(&mut self, name: &str, value: Option<&impl Serialize>) {
+        if let Some(value) = value {
+            self.set(name, value);
         }
-        return Ok(Exit::Done);
     }
-    if !following.json {
-        say::aside(format_args!("request {id}"));
+
+    fn list(&mut self, name: &str, list: &[String]) {
+        self.given(name, Some(&list).filter(|list| !list.is_empty()));
     }
-    follow(&client, id, service, following.timeout, following.json).await
+
+    fn flag(&mut self, name: &str, flag: bool) {
+        self.given(name, flag.then_some(&true));
+    }
+
+    fn making(&mut self, making: &Making) {
+        self.given("binary_image", making.binary_image.as_ref());
+        self.given("distribution_scope", making.distribution_scope.as_ref());
+    }
+
+    fn architectures(&mut self, architectures: &Architectures) {
+        self.list("add_arches", &architectures.add_arches);
+    }
+
+    fn tagging(&mut self, tagging: &Tagging) {
+        self.list("build_tags", &tagging.build_tags);
+    }
+
+    fn overwriting(&mut self, asked: &Overwriting, names: [&str; 2]) -> anyhow::Result<()> {
+        let [overwrite, token] = names;
+        self.flag(overwrite, asked.overwrite);
+        if let Some(file) = &asked.login_file {
+            self.set(token, &login(file)?);
+        }
+        Ok(())
+    }
+
+    async fn send(self, kind: &str, sending: &Sending) -> anyhow::Result<Exit> {
+        let Sending { service, following } = sending;
+        let client = Client::new(&service.url, service.token.as_ref())?;
+        let submitted = client.submit(kind, &Value::Object(self.0)).await;
+        let document = submitted.map_err(in_flags)?;
+        let id = document
+            .get("id")
+            .and_then(Value::as_u64)
+            .context("the answer has no request id")?;
+        if !following.wait {
+            if following.json {
+                say::line(document)?;
+            } else {
+                say::line(id)?;
+            }
+            return Ok(Exit::Done);
+        }
+        if !following.json {
+            say::aside(format_args!("request {id}"));
+        }
+        follow(&client, id, service, following.timeout, following.json).await
+    }
+}
+
+/// The first line of a file with a login.
+fn login(file: &Path) -> anyhow::Result<String> {
+    let text = fs::read_to_string(file);
+    let text = text.with_context(|| format!("{} cannot be read", file.display()))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 /// A refusal in terms of the command: who uses flags has not written the members it is about.
@@ -71,58 +184,5 @@ fn in_flags(error: anyhow::Error) -> anyhow::Error {
         }
         .into(),
         Err(other) => other,
-    }
-}
-
-/// The body of a call: only what was given.
-fn add_body(options: &AddOptions) -> Value {
-    let mut body = Map::new();
-    body.insert("bundles".to_owned(), json!(options.bundles));
-    given(&mut body, "from_index", options.from_index.as_ref());
-    given(&mut body, "binary_image", options.binary_image.as_ref());
-    let scope = options.distribution_scope.as_ref();
-    given(&mut body, "distribution_scope", scope);
-    lists(&mut body, &options.add_arches, &options.build_tags);
-    Value::Object(body)
-}
-
-fn rm_body(options: &RmOptions) -> Value {
-    let mut body = Map::new();
-    body.insert("operators".to_owned(), json!(options.operators));
-    body.insert("from_index".to_owned(), json!(options.from_index));
-    given(&mut body, "binary_image", options.binary_image.as_ref());
-    let scope = options.distribution_scope.as_ref();
-    given(&mut body, "distribution_scope", scope);
-    lists(&mut body, &options.add_arches, &options.build_tags);
-    Value::Object(body)
-}
-
-fn lists(body: &mut Map<String, Value>, add_arches: &[String], build_tags: &[String]) {
-    for (name, list) in [("add_arches", add_arches), ("build_tags", build_tags)] {
-        given(body, name, Some(&list).filter(|list| !list.is_empty()));
-    }
-}
-
-fn create_empty_index_body(options: &CreateEmptyIndexOptions) -> Value {
-    let mut body = Map::new();
-    body.insert("from_index".to_owned(), json!(options.from_index));
-    given(&mut body, "binary_image", options.binary_image.as_ref());
-    let scope = options.distribution_scope.as_ref();
-    given(&mut body, "distribution_scope", scope);
-    let output_fbc = options.output_fbc.then_some(true);
-    given(&mut body, "output_fbc", output_fbc.as_ref());
-    let labels: Map<String, Value> = options
-        .labels
-        .iter()
-        .map(|(name, value)| (name.clone(), json!(value)))
-        .collect();
-    let labels = Some(&labels).filter(|labels| !labels.is_empty());
-    given(&mut body, "labels", labels);
-    Value::Object(body)
-}
-
-fn given(body: &mut Map<String, Value>, name: &str, value: Option<&impl serde::Serialize>) {
-    if let Some(value) = value {
-        body.insert(name.to_owned(), json!(value));
     }
 }

@@ -20,6 +20,7 @@ from iiblib.iib_authentication import IIBKrbAuth
 
 from common import (
     BINARY,
+    CATALOG,
     FRONT,
     INDEX,
     PATIENCE,
@@ -28,6 +29,7 @@ from common import (
     check,
     ended_as_expected,
     example,
+    fragment,
     multi_arch,
     summary,
     well_formed,
@@ -168,7 +170,7 @@ def other_kinds(client):
         client.remove_operators(INDEX, ["kettle"], None, binary_image=BINARY, build_tags=["fewer"]),
         client.regenerate_bundle(example("lantern:v0.1.0"), organization="company"),
         client.create_empty_index(INDEX, binary_image=BINARY, labels={"team": "catalogs"}),
-        client.add_deprecations(INDEX, SCHEMA, "lantern", binary_image=BINARY),
+        client.add_deprecations(CATALOG, SCHEMA, "lantern", binary_image=BINARY),
         # Kinds of which the client has the answer's class, but no call.
         posted(
             "merge-index-image",
@@ -177,7 +179,7 @@ def other_kinds(client):
         ),
         posted(
             "fbc-operations",
-            image | {"from_index": INDEX, "fbc_fragment": example("fragment:v1")},
+            image | {"from_index": CATALOG, "fbc_fragment": fragment("a")},
             models.FBCOperationsModel,
         ),
         posted(
@@ -313,7 +315,7 @@ def pubtools():
             "deprecated",
             "add-deprecations",
             iib_ops.add_deprecations_main,
-            ["--operator-package", "lantern", "--deprecation-schema", SCHEMA],
+            ["--index-image", CATALOG, "--operator-package", "lantern", "--deprecation-schema", SCHEMA],
             "PUSHED",
         ),
     ):

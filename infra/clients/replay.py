@@ -3,53 +3,31 @@
 Written from what is known of their behaviour; nothing of their code is here. Only the standard library is needed.
 """
 
-import base64
 import http.client
 import http.server
 import json
 import os
-import ssl
 import threading
 from urllib.parse import urlencode
 
+from calls import API, TICKET, call, ended, of_number, posted
 from common import (
     BINARY,
+    CATALOG,
     FRONT,
     INDEX,
-    NOT_FED,
     PATIENCE,
     REGISTRY,
     USER,
     check,
     ended_as_expected,
     example,
+    fragment,
     multi_arch,
     summary,
     until,
     well_formed,
 )
-
-API = "/api/v1/builds"
-TLS = ssl.create_default_context(cafile=os.environ["REQUESTS_CA_BUNDLE"])
-TICKET = {"Authorization": "Negotiate " + base64.b64encode(f"ticket of {USER}".encode()).decode()}
-
-
-def call(method, path, body=None, headers=None):
-    """One call: status and document."""
-    connection = http.client.HTTPSConnection(FRONT, timeout=PATIENCE, context=TLS)
-    sent = {"Content-Type": "application/json"} if body is not None else {}
-    try:
-        connection.request(method, path, body and json.dumps(body), sent | (headers or {}))
-        answer = connection.getresponse()
-        return answer.status, json.loads(answer.read())
-    finally:
-        connection.close()
-
-
-def posted(kind, body):
-    status, document = call("POST", f"{API}/{kind}", body, TICKET)
-    check(f"replay: {kind} is taken", status == 201, (status, document))
-    return document
 
 
 def listed(**filters):
@@ -61,13 +39,6 @@ def listed(**filters):
         (status, page),
     )
     return page["items"]
-
-
-def of_number(number):
-    status, document = call("GET", f"{API}/{number}")
-    if status != 200:
-        raise SystemExit(f"clients: {status} for request {number}: {document}")
-    return document
 
 
 class Gate(http.server.BaseHTTPRequestHandler):
@@ -109,8 +80,8 @@ def release():
     """update_fbc_catalog: is there a build of these fragments? Otherwise ask for one, and wait for it."""
     # An index in the place of the published one.
     target = f"{REGISTRY}/iib-build:v4.6"
-    publish(INDEX, target)
-    fragments = sorted(example(f"fragment-{name}:v1") for name in ("b", "a"))
+    publish(CATALOG, target)
+    fragments = sorted(fragment(name) for name in ("b", "a"))
     status, answer = call("GET", f"{API}?{urlencode({'user': USER, 'from_index': target, 'state': 'complete'})}")
     unknown = {"error": f"from_index {target} is not a valid index image"}
     check(
@@ -169,16 +140,13 @@ def release():
         token not in json.dumps([build, done]) and "overwrite_from_index_token" not in done,
     )
     ended_as_expected("replay", done)
-    if "fbc-operations" not in NOT_FED:
-        check(
-            "replay: after overwriting, index_image is from_index", done["index_image"] == target, done["index_image"]
-        )
-        check(
-            "replay: both are known by digest",
-            "@sha256:" in done["index_image_resolved"] and "@sha256:" in done["from_index_resolved"],
-            done,
-        )
-        multi_arch("replay", target, asked["add_arches"])
+    check("replay: after overwriting, index_image is from_index", done["index_image"] == target, done["index_image"])
+    check(
+        "replay: both are known by digest",
+        "@sha256:" in done["index_image_resolved"] and "@sha256:" in done["from_index_resolved"],
+        done,
+    )
+    multi_arch("replay", target, asked["add_arches"])
     for state in ("complete", "in_progress", "failed"):
         found = [one["id"] for one in listed(user=USER, from_index=target, state=state)]
         check(
@@ -294,10 +262,8 @@ def operators():
         added["index_image"] and "@sha256:" in added["index_image_resolved"],
         added,
     )
-    fragment = posted("fbc-operations", image | {"fbc_fragments": [example("fragment-a:v1")]})
-    ended_as_expected(
-        "replay", until("it has ended", lambda: of_number(fragment["id"]), lambda seen: seen["state"] != "in_progress")
-    )
+    operations = image | {"from_index": CATALOG, "fbc_fragments": [fragment("a")]}
+    ended_as_expected("replay", ended(posted("fbc-operations", operations)["id"]))
     # These three a client tries again; nothing else may look like them.
     status, document = call("POST", f"{API}/add-rm-batch", {"build_requests": []}, TICKET)
     check(

@@ -31,14 +31,12 @@ pub enum ImageError {
         source: RegistryError,
     },
     /// The result could not be put in the place of an index.
-    #[error("Failed to overwrite the input from_index container image of {image}: {doing}")]
+    #[error("Failed to overwrite the input from_index container image of {image}")]
     Overwrite {
         /// The index.
         image: String,
-        /// What was tried, as a sentence about its failure.
-        doing: String,
-        /// What the registry said.
-        source: RegistryError,
+        /// What failed.
+        source: Box<ImageError>,
     },
     /// A manifest cannot be used.
     #[error("the image {image} cannot be used")]
@@ -132,23 +130,12 @@ const TOO_LARGE: &str =
 const ASK: &str = "if that does not say what to do, ask the operators of this service";
 
 impl ImageError {
-    /// A failure of what is done to put a result in the place of an index.
-    pub(crate) fn overwriting(image: &str, error: Self) -> Self {
-        match error {
-            Self::Registry { doing, source } => Self::Overwrite {
-                image: image.to_owned(),
-                doing,
-                source,
-            },
-            other => other,
-        }
-    }
-
     pub(super) fn means(&self) -> Meaning {
         match self {
-            Self::Inspect { source, .. }
-            | Self::Registry { source, .. }
-            | Self::Overwrite { source, .. } => (source.class(), for_registry(source)),
+            Self::Overwrite { source, .. } => source.means(),
+            Self::Inspect { source, .. } | Self::Registry { source, .. } => {
+                (source.class(), for_registry(source))
+            }
             Self::Manifest { source, .. } => (Class::Reject, for_manifest(source)),
             Self::Config { source, .. } => (Class::Reject, for_config(source)),
             Self::Layer { source, .. } => (of_layer(source), for_layer(source)),

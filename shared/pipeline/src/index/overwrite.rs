@@ -99,7 +99,10 @@ impl<'a> Target<'a> {
         let doing = format!("Overwriting the index image {index} with {output}");
         job.update(Update::doing(doing)).await?;
         let (registry, own) = (job.registry().await?, job.deps.registry.clone());
-        let failed = |error: ImageError| ImageError::overwriting(index, error);
+        let failed = |error: ImageError| ImageError::Overwrite {
+            image: index.clone(),
+            source: Box::new(error),
+        };
         let layer = (&made.layer, &made.content as &dyn iib_ports::BlobSource);
         push_images(&*registry, &own, &self.spec, &made.images, layer, |image| {
             Reference::Digest(image.digest())

@@ -1,0 +1,226 @@
+//! The words of the commands that send requests for indexes to a service.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Following, ServiceAddress};
+
+/// Where a request is sent, and how it is followed.
+#[derive(Debug, Args)]
+pub struct Sending {
+    /// The service
+    #[command(flatten)]
+    pub service: ServiceAddress,
+    /// How the request is followed
+    #[command(flatten)]
+    pub following: Following,
+}
+
+/// How an index is made.
+#[derive(Debug, Args)]
+pub struct Making {
+    /// Image the index is built on
+    #[arg(long, value_name = "PULL_SPEC")]
+    pub binary_image: Option<String>,
+    /// How far the index may travel: prod, stage or dev
+    #[arg(long, value_name = "SCOPE")]
+    pub distribution_scope: Option<String>,
+}
+
+/// Further tags of a result.
+#[derive(Debug, Args)]
+pub struct Tagging {
+    /// Further tag of the result; give it once for each
+    #[arg(long = "build-tag", value_name = "TAG")]
+    pub build_tags: Vec<String>,
+}
+
+/// Architectures.
+#[derive(Debug, Args)]
+pub struct Architectures {
+    /// Architecture to build for besides those of the index; give it once for each
+    #[arg(long = "arch", value_name = "ARCH")]
+    pub add_arches: Vec<String>,
+}
+
+/// Whether the result takes the place of the index.
+#[derive(Debug, Args)]
+pub struct Overwriting {
+    /// Put the result in the place of the index, which has to be named by a tag
+    #[arg(long)]
+    pub overwrite: bool,
+    /// With --overwrite: file with the login for the index, as user:password in one line
+    #[arg(long, requires = "overwrite", value_name = "FILE")]
+    pub login_file: Option<PathBuf>,
+}
+
+/// Options of `iib add`.
+#[derive(Debug, Args)]
+pub struct AddOptions {
+    /// Bundle to add; give it once for each
+    #[arg(long = "bundle", value_name = "PULL_SPEC")]
+    pub bundles: Vec<String>,
+    /// Index to start from; without it, an empty one
+    #[arg(long, value_name = "PULL_SPEC")]
+    pub from_index: Option<String>,
+    /// Bundle to deprecate when the others are added; give it once for each
+    #[arg(long = "deprecate", value_name = "PULL_SPEC")]
+    pub deprecation_list: Vec<String>,
+    /// Where bundles go in the graph: replaces, semver or semver-skippatch
+    #[arg(long, value_name = "MODE")]
+    pub graph_update_mode: Option<String>,
+    /// How it is made.
+    #[command(flatten)]
+    pub making: Making,
+    /// What for.
+    #[command(flatten)]
+    pub architectures: Architectures,
+    /// Its tags.
+    #[command(flatten)]
+    pub tagging: Tagging,
+    /// What becomes of the index.
+    #[command(flatten)]
+    pub overwriting: Overwriting,
+    /// Where to.
+    #[command(flatten)]
+    pub sending: Sending,
+}
+
+/// Options of `iib rm`.
+#[derive(Debug, Args)]
+pub struct RmOptions {
+    /// Operator (package) to take out; give it once for each
+    #[arg(long = "operator", value_name = "PACKAGE", required = true)]
+    pub operators: Vec<String>,
+    /// Index they are taken out of
+    #[arg(long, value_name = "PULL_SPEC")]
+    pub from_index: String,
+    /// How it is made.
+    #[command(flatten)]
+    pub making: Making,
+    /// What for.
+    #[command(flatten)]
+    pub architectures: Architectures,
+    /// Its tags.
+    #[command(flatten)]
+    pub tagging: Tagging,
+    /// What becomes of the index.
+    #[command(flatten)]
+    pub overwriting: Overwriting,
+    /// Where to.
+    #[command(flatten)]
+    pub sending: Sending,
+}
+
+/// Options of `iib merge`.
+#[derive(Debug, Args)]
+pub struct MergeOptions {
+    /// Index to which is added what the other one has
+    #[arg(long, value_name = "PULL_SPEC")]
+    pub source_from_index: String,
+    /// The other index, for whose platform the result is; without it the source is cleaned
+    #[arg(long, value_name = "PULL_SPEC")]
+    pub target_index: Option<String>,
+    /// Bundle to deprecate; give it once for each
+    #[arg(long = "deprecate", value_name = "PULL_SPEC")]
+    pub deprecation_list: Vec<String>,
+    /// Where bundles go in the graph: replaces, semver or semver-skippatch
+    #[arg(long, value_name = "MODE")]
+    pub graph_update_mode: Option<String>,
+    /// Take bundles that do not say what platform they are for, where the service allows it
+    #[arg(long)]
+    pub ignore_bundle_ocp_version: bool,
+    /// How it is made.
+    #[command(flatten)]
+    pub making: Making,
+    /// Its tags.
+    #[command(flatten)]
+    pub tagging: Tagging,
+    /// What becomes of the target.
+    #[command(flatten)]
+    pub overwriting: Overwriting,
+    /// Where to.
+    #[command(flatten)]
+    pub sending: Sending,
+}
+
+/// Options of `iib create-empty-index`.
+#[derive(Debug, Args)]
+pub struct CreateEmptyIndexOptions {
+    /// Index whose architectures, version and scope the new one gets
+    #[arg(long, value_name = "PULL_SPEC")]
+    pub from_index: String,
+    /// How it is made.
+    #[command(flatten)]
+    pub making: Making,
+    /// Make a file-based catalog instead of a database
+    #[arg(long)]
+    pub output_fbc: bool,
+    /// Label of the new index; give it once for each
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    pub labels: Vec<(String, String)>,
+    /// Where to.
+    #[command(flatten)]
+    pub sending: Sending,
+}
+
+/// Options of `iib fbc`.
+#[derive(Debug, Args)]
+pub struct FbcOptions {
+    /// Image with a fragment; give it once for each, of a package in several the last one counts
+    #[arg(long = "fragment", value_name = "PULL_SPEC", required = true)]
+    pub fragments: Vec<String>,
+    /// Index they are put into
+    #[arg(long, value_name = "PULL_SPEC")]
+    pub from_index: String,
+    /// How it is made.
+    #[command(flatten)]
+    pub making: Making,
+    /// What for.
+    #[command(flatten)]
+    pub architectures: Architectures,
+    /// Its tags.
+    #[command(flatten)]
+    pub tagging: Tagging,
+    /// What becomes of the index.
+    #[command(flatten)]
+    pub overwriting: Overwriting,
+    /// Where to.
+    #[command(flatten)]
+    pub sending: Sending,
+}
+
+/// Options of `iib deprecations`.
+#[derive(Debug, Args)]
+pub struct DeprecationsOptions {
+    /// File with an object of schema olm.deprecations, in JSON
+    #[arg(long = "file", value_name = "FILE")]
+    pub file: PathBuf,
+    /// The package that it is about
+    #[arg(long, value_name = "PACKAGE")]
+    pub operator_package: String,
+    /// Index it is put into
+    #[arg(long, value_name = "PULL_SPEC")]
+    pub from_index: String,
+    /// Image the index is built on
+    #[arg(long, value_name = "PULL_SPEC")]
+    pub binary_image: Option<String>,
+    /// Its tags.
+    #[command(flatten)]
+    pub tagging: Tagging,
+    /// What becomes of the index.
+    #[command(flatten)]
+    pub overwriting: Overwriting,
+    /// Where to.
+    #[command(flatten)]
+    pub sending: Sending,
+}
+
+/// Reads `name=value`.
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is no label: write it as name=value")),
+    }
+}
