@@ -2,6 +2,7 @@
 
 mod api;
 mod catalog;
+mod decide;
 mod images;
 mod messages;
 mod op;
@@ -88,6 +89,13 @@ enum Command {
         #[arg(required = true)]
         scenarios: Vec<PathBuf>,
     },
+    /// A table of decisions
+    Decide {
+        /// The table
+        input: PathBuf,
+        /// Where the answers go
+        output: PathBuf,
+    },
     /// One whole request
     Request {
         /// The request and the settings of the service
@@ -125,6 +133,7 @@ fn main() -> ExitCode {
             Ok(false) => ExitCode::FAILURE,
             Err(error) => complain(&format!("{error:#}"), 1),
         },
+        Command::Decide { input, output } => told(decide::run(&input, &output)),
         Command::Request { file } => told(request::run(&file)),
     }
 }

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{PackageRows, Refusal};
 
-/// Which of the images of a deprecation list an index has, in the list's order: those under just that
-/// pull spec (worker flows §7.7).
+/// The bundles of an index that a deprecation list names, in the index's order: those under just the pull
+/// spec that is listed (worker flows §7.7).
 pub fn named_of<'a>(list: &[String], bundles: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let bundles: BTreeSet<&str> = bundles.collect();
-    let named = list.iter().filter(|image| bundles.contains(image.as_str()));
-    named.cloned().collect()
+    let list: BTreeSet<&str> = list.iter().map(String::as_str).collect();
+    let named = bundles.filter(|image| list.contains(image));
+    named.map(str::to_owned).collect()
 }
 
 /// What happens to names that are not in the index.

@@ -26,7 +26,9 @@ pub use deprecation::{
     heads_to_remove, named_of, truncate,
 };
 pub use latest::{Latest, LoneBundle, check_kept, latest};
-pub use merge::{NoDigest, NoLatest, ServedBundle, Side, latest_of, missing_in};
+pub use merge::{
+    NoDigest, NoLatest, ServedBundle, Side, latest_of, missing_in, unfit, unlabelled_fit,
+};
 pub use options::{AddOptions, AlphaFeatures, Mode, Overwrite, UnknownMode};
 pub use overwrite::{InterimHead, make_room};
 pub use package::{ChannelRow, Entry, PackageRows, PresentRow};

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Version, VersionError};
+use crate::{InvalidPlatform, Version, VersionError, fits_platform};
 
 /// A bundle that an index serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +75,44 @@ pub fn missing_in<'a>(
         }
     }
     Ok(missing)
+}
+
+/// Whether bundles that do not say what they are for fit: if that is asked for, and one of the indexes begins
+/// like an entry of the list, or the user is one.
+pub fn unlabelled_fit(
+    asked_for: bool,
+    allowed: &[String],
+    indexes: &[&str],
+    user: Option<&str>,
+) -> bool {
+    let of_entry = |entry: &String| {
+        let of_index = indexes
+            .iter()
+            .any(|index| index.starts_with(entry.as_str()));
+        of_index || user == Some(entry)
+    };
+    asked_for && allowed.iter().any(of_entry)
+}
+
+/// Those of the bundles that are not for this version of the platform, each once, in their order. `label`
+/// gives what the image of a bundle says.
+///
+/// # Errors
+/// [`InvalidPlatform`].
+pub fn unfit<'a>(
+    bundles: impl Iterator<Item = &'a ServedBundle>,
+    label: impl Fn(&str) -> Option<&'a str>,
+    version: &str,
+    unlabelled: bool,
+) -> Result<Vec<&'a ServedBundle>, InvalidPlatform> {
+    let (mut seen, mut unfit) = (BTreeSet::new(), Vec::new());
+    for bundle in bundles {
+        let fits = fits_platform(label(&bundle.image), version, unlabelled)?;
+        if !fits && seen.insert(bundle.image.as_str()) {
+            unfit.push(bundle);
+        }
+    }
+    Ok(unfit)
 }
 
 /// Why bundles cannot be reduced to the latest ones.

@@ -11,7 +11,7 @@ use std::fs;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
-use iib_catalog::{ServedBundle, fits_platform, latest_of, missing_in, named_of};
+use iib_catalog::{ServedBundle, latest_of, missing_in, named_of, unfit, unlabelled_fit};
 use iib_fbc::CatalogDiff;
 use iib_ports::Registry;
 use iib_request::{
@@ -86,7 +86,8 @@ impl Flow for MergeIndexImage {
         let missing = missing_in(&source, &target).map_err(IndexError::NoDigest)?;
         let missing: Vec<ServedBundle> = missing.into_iter().cloned().collect();
         let labelled = label_all(job, source.iter().chain(&missing)).await?;
-        let invalid = unfit(self, job, &plan, missing.iter().chain(&source), &labelled)?;
+        let both: Vec<&ServedBundle> = missing.iter().chain(&source).collect();
+        let invalid = unfit_for(self, job, &plan.version, &both, &labelled)?;
         let added = add_missing(job, self, &plan, &contents, &missing, &labelled).await?;
         job.update(Update::doing("Deprecating bundles in the deprecation list"))
             .await?;
@@ -134,49 +135,40 @@ impl Flow for MergeIndexImage {
 }
 
 /// Which of the bundles are not for the platform of the new index.
-fn unfit<'b>(
+fn unfit_for(
     request: &MergeIndexImage,
     job: &mut Job<'_>,
-    plan: &IndexPlan,
-    bundles: impl Iterator<Item = &'b ServedBundle>,
+    version: &str,
+    bundles: &[&ServedBundle],
     labelled: &BTreeMap<String, Labelled>,
 ) -> Result<Vec<String>, StageError> {
-    let unlabelled = takes_unlabelled(request, job);
-    let mut unfit = Vec::new();
-    for bundle in bundles {
-        let label = labelled
-            .get(&bundle.image)
-            .and_then(|found| found.versions.as_deref());
-        let fits = fits_platform(label, &plan.version, unlabelled);
-        if !fits.map_err(IndexError::Platform)? {
-            let label = label.map_or("no label".to_owned(), |label| format!("the label {label}"));
-            job.log(format!(
-                "{} is not for {}: its image has {label} of `{}`",
-                bundle.image,
-                plan.version,
-                labels::VERSIONS
-            ));
-            unfit.push(bundle.image.clone());
-        }
-    }
-    Ok(unfit)
-}
-
-/// Whether bundles that do not say what they are for are for every platform.
-fn takes_unlabelled(request: &MergeIndexImage, job: &Job<'_>) -> bool {
     let indexes = [
         Some(&request.source_from_index),
         request.target_index.as_ref(),
     ];
-    let user = job.record.user.as_deref();
-    let allowed = job.deps.work.no_ocp_label_allow_list.iter().any(|entry| {
-        let of_index = indexes
-            .iter()
-            .flatten()
-            .any(|index| index.starts_with(entry));
-        of_index || user == Some(entry)
-    });
-    request.ignore_bundle_ocp_version == Some(true) && allowed
+    let indexes: Vec<&str> = indexes.into_iter().flatten().map(String::as_str).collect();
+    let unlabelled = unlabelled_fit(
+        request.ignore_bundle_ocp_version == Some(true),
+        &job.deps.work.no_ocp_label_allow_list,
+        &indexes,
+        job.record.user.as_deref(),
+    );
+    let label = |image: &str| labelled.get(image)?.versions.as_deref();
+    let unfit = unfit(bundles.iter().copied(), label, version, unlabelled);
+    let unfit = unfit.map_err(IndexError::Platform)?;
+    for bundle in &unfit {
+        let label = label(&bundle.image);
+        let label = label.map_or("no label".to_owned(), |label| format!("the label {label}"));
+        job.log(format!(
+            "{} is not for {version}: its image has {label} of `{}`",
+            bundle.image,
+            labels::VERSIONS
+        ));
+    }
+    Ok(unfit
+        .into_iter()
+        .map(|bundle| bundle.image.clone())
+        .collect())
 }
 
 fn has_catalog(index: Option<&IndexToRead>) -> bool {

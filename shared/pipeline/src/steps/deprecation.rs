@@ -85,7 +85,9 @@ pub(crate) fn deprecate(
     }
     let present = index_db.bundles(database)?;
     let served = present.iter().map(|bundle| bundle.image.as_str());
-    let named = named_of(images, served);
+    let mut named = named_of(images, served);
+    let mut seen = BTreeSet::new();
+    named.retain(|image| seen.insert(image.clone()));
     let not_there = images.iter().filter(|image| !named.contains(*image));
     let words = not_there.map(|image| {
         format!("{image} of the deprecation list is not in the index and is passed over")
