@@ -74,7 +74,9 @@ fn report(document: &Value, show: Show) -> anyhow::Result<Exit> {
     match show {
         Show::Json => say::line(document)?,
         Show::Progress if complete => {
-            say::line(text("index_image_resolved").unwrap_or_default())?;
+            // Not every kind tells the digest.
+            let image = text("index_image_resolved").or_else(|| text("index_image"));
+            say::line(image.unwrap_or_default())?;
         }
         Show::Progress => {
             let reason = text("state_reason").unwrap_or_default();

@@ -130,6 +130,11 @@ impl Kind for MergeIndexImage {
         Facts::of_inputs(self.binary_image.as_deref(), self.distribution_scope)
     }
 
+    /// Also where there is no target, which is nothing to overwrite.
+    fn overwrites(&self) -> bool {
+        self.overwrite_target_index
+    }
+
     fn overwritten(&self) -> Option<&str> {
         self.target_index
             .as_deref()

@@ -152,6 +152,11 @@ trait Kind: Into<Request> {
         None
     }
 
+    /// Whether that was asked for.
+    fn overwrites(&self) -> bool {
+        self.overwritten().is_some()
+    }
+
     /// The bundles that it shows by their operators.
     fn bundles(&self) -> &[String] {
         &[]
@@ -261,7 +266,7 @@ impl Request {
 
     /// Whether its result takes the place of an index.
     pub fn overwrites(&self) -> bool {
-        self.overwritten().is_some()
+        of_each!(self, of => of.overwrites())
     }
 
     /// The index whose place its result takes, as it was named.

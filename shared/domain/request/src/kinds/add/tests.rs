@@ -58,14 +58,10 @@ fn read_of(payload: &Payload, user: Option<&str>) -> Result<AddRequest, Refusal>
 fn work_that_is_not_built_is_named() {
     assert!(AddRequest::default().not_built().is_empty());
     let request = AddRequest {
-        overwrite_from_index: true,
         check_related_images: Some(true),
         ..AddRequest::default()
     };
-    assert_eq!(
-        request.not_built(),
-        ["overwrite_from_index", "check_related_images"]
-    );
+    assert_eq!(request.not_built(), ["check_related_images"]);
 }
 
 const STRINGS: &str = "should be either an empty array or an array of non-empty strings";
