@@ -349,7 +349,9 @@ async fn cached(
     as_json: bool,
 ) -> anyhow::Result<Exit> {
     let (catalog, _held) = source::catalog_folder(catalog).await?;
-    let WrittenCache { digest, warnings } = write_cache(&catalog, cache, form)?;
+    let WrittenCache {
+        digest, warnings, ..
+    } = write_cache(&catalog, cache, form)?;
     if as_json {
         say::line(json!({"digest": digest, "warnings": warnings}))?;
         return Ok(Exit::Done);

@@ -9,6 +9,7 @@ use iib_ports::{
     Registry, Requests, Secrets,
 };
 use iib_request::{ApiSettings, WorkSettings};
+use tokio::sync::Mutex;
 
 use crate::ending::Ending;
 
@@ -46,6 +47,9 @@ pub struct Deps {
     pub work: WorkSettings,
     /// Which hosts images may be at. The registry client holds to it, too.
     pub hosts: HostRules,
+    /// Held while the tag of somebody's index is moved, so that no two requests of a process do it at
+    /// the same time.
+    pub moving: Arc<Mutex<()>>,
     /// Folder for files of a running stage. Nothing in it outlives the stage.
     pub scratch: PathBuf,
 }

@@ -27,17 +27,21 @@ pub(crate) async fn keyring(deps: &Deps, record: &Record) -> Result<Keyring, Sta
         .map_err(WorkError::Secret)?;
     let secret = secret.ok_or(InputError::TokenGone(name))?;
     let login = login(&secret).ok_or(InputError::Token(name))?;
-    let logins = images_of(&record.request).into_iter().filter_map(|image| {
-        let spec: PullSpec = image.parse().ok()?;
-        Some(GivenLogin {
-            scope: scope(spec.repository()),
-            login: login.clone(),
-        })
+    let specs = images_of(&record.request).into_iter();
+    let specs: Vec<PullSpec> = specs.filter_map(|image| image.parse().ok()).collect();
+    // Nobody but the index's own registry gets to see it.
+    let registry = specs
+        .first()
+        .map(|index| index.repository().registry().to_owned());
+    let of_registry = |spec: &&PullSpec| Some(spec.repository().registry()) == registry.as_deref();
+    let logins = specs.iter().filter(of_registry).map(|spec| GivenLogin {
+        scope: scope(spec.repository()),
+        login: login.clone(),
     });
     Ok(Keyring::Given(logins.collect()))
 }
 
-/// The images that the login is for: the index, and what is put into it.
+/// The images that the login may be for: the index first, then what is put into it.
 fn images_of(request: &Request) -> Vec<&str> {
     let fragments = match request {
         Request::FbcOperations(operations) => operations.fbc_fragments.as_slice(),

@@ -107,7 +107,14 @@ pub(crate) async fn copy(
                     .truncate(true)
                     .open(&kept)
                     .map_err(not_written)?;
-                let create = |path: &EntryPath, mode| create(&target(&copies, path)?, mode);
+                let create = |path: &EntryPath, mode| {
+                    let copy = copies
+                        .iter()
+                        .find(|copy| copy.part == Part::File(path.clone()));
+                    // A file is to be worked on; that of a folder is to be as it was.
+                    let mode = if copy.is_some() { WRITABLE } else { mode };
+                    create(&target(&copies, path)?, mode)
+                };
                 let threads = Threads::available();
                 let read = unpack_tree(reader, &mut file, &mut tree, create, left, threads);
                 let (digests, pieces) = read.map_err(|source| ImageError::Layer {

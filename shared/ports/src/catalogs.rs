@@ -5,6 +5,7 @@ use std::error::Error;
 use std::io;
 use std::path::Path;
 
+use iib_catalog::CatalogShape;
 use iib_fbc::{Catalog, Deprecations, Report, ServeForm};
 
 use crate::{Class, Classify};
@@ -21,8 +22,7 @@ pub trait Catalogs: Send + Sync {
     fn open(&self, folder: &Path) -> Result<Box<dyn CatalogFiles>, CatalogError>;
 
     /// Writes the serve cache of the catalog in `folder` to `cache`, which is absent, empty or an
-    /// older cache (spec index-database §14, newest-opm §7). Gives what it does not carry, for
-    /// people.
+    /// older cache (spec index-database §14, newest-opm §7).
     ///
     /// # Errors
     /// The catalog has faults, or something that no cache can hold.
@@ -31,7 +31,16 @@ pub trait Catalogs: Send + Sync {
         folder: &Path,
         cache: &Path,
         form: ServeForm,
-    ) -> Result<Vec<String>, CatalogError>;
+    ) -> Result<ServeCache, CatalogError>;
+}
+
+/// A serve cache that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServeCache {
+    /// What it does not carry, for people.
+    pub warnings: Vec<String>,
+    /// What is served: the catalog as it is found in the folder.
+    pub shape: CatalogShape,
 }
 
 /// A catalog in a folder that is changed package by package. What is not touched keeps its bytes,

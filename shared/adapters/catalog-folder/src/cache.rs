@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use iib_catalog::CatalogShape;
 use iib_fbc::{Report, ServeFault, ServeFile, ServeForm, ServePlan};
 use walkdir::WalkDir;
 
@@ -65,6 +66,8 @@ pub struct WrittenCache {
     /// What it does not carry, and what the newest version of the reference refuses in the catalog;
     /// for people.
     pub warnings: Vec<String>,
+    /// What it serves, in outline.
+    pub shape: CatalogShape,
 }
 
 /// Writes the cache of the catalog in a folder into another one. A cache that is there already and
@@ -97,7 +100,11 @@ pub fn write_cache(
     if content.packages().all(str::is_empty) {
         warnings.push("the catalog has no package, so nothing will be served".to_owned());
     }
-    Ok(WrittenCache { digest, warnings })
+    Ok(WrittenCache {
+        digest,
+        warnings,
+        shape: content.outline().shape(),
+    })
 }
 
 /// The folder is absent, empty or a cache, maybe with what an interrupted run left.

@@ -1,14 +1,13 @@
 //! Changing a catalog folder package by package. What is not touched keeps its bytes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use iib_fbc::{Catalog, Deprecations, Form, write_blob};
+use iib_fbc::{Catalog, Deprecations, Form, OwnedBlob, write_blob};
 use walkdir::WalkDir;
 
 use crate::folder::{
@@ -29,14 +28,21 @@ impl CatalogFolder {
     /// # Errors
     /// [`FolderError`]: a file cannot be written.
     pub fn remove(&mut self, package: &str) -> Result<bool, FolderError> {
-        let found = self.cut(package, |_| true)?;
+        if !self.cut(package, |_| true)? {
+            return Ok(false);
+        }
         self.forget(package);
         let folder = self.root.join(package);
         let inside = |spot: &Spot| spot.file.starts_with(package);
+        let uses = |spot: &Spot| spot.files.iter().any(|file| file.starts_with(package));
         let mut others = self.packages.iter().filter(|(owner, _)| !owner.is_empty());
-        let is_shared = others.any(|(_, spots)| spots.iter().any(inside));
-        if package.is_empty() || check_folder_name(package).is_err() || is_shared {
-            return Ok(found);
+        let is_shared = others.any(|(_, spots)| {
+            let mut spots = spots.iter();
+            spots.any(|spot| inside(spot) || uses(spot))
+        });
+        let is_folder = check_folder_name(package).is_ok() && folder.is_dir();
+        if package.is_empty() || !is_folder || is_shared {
+            return Ok(true);
         }
         // What belongs to no package, or is no catalog at all, goes along.
         if self.cut("", inside)? {
@@ -49,7 +55,7 @@ impl CatalogFolder {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(io_error(&folder, "remove")(error))
             }
-            _ => Ok(found),
+            _ => Ok(true),
         }
     }
 
@@ -67,7 +73,7 @@ impl CatalogFolder {
             spot.holds == Holds::Part || kept.is_some() && *spot.file == *file
         })?;
         self.forget(package);
-        let file = self.free(file);
+        let file = self.free(&file);
         self.write(&file, |out| {
             for blob in content.blobs() {
                 write_blob(blob, out)?;
@@ -97,7 +103,7 @@ impl CatalogFolder {
         let file = Path::new(folder)
             .join(package)
             .join(format!("{package}.json"));
-        let file = self.free(file);
+        let file = self.free(&file);
         self.write(&file, |out| write_blob(deprecations.blob(), out))?;
         self.read_file(&file.into())
     }
@@ -119,7 +125,8 @@ impl CatalogFolder {
         }
         let mut copied = BTreeSet::new();
         for name in names {
-            if fragment.has_folder_of_its_own(name) {
+            // Where others had something in the folder it is there still.
+            if fragment.has_folder_of_its_own(name) && !self.root.join(name).exists() {
                 let files = self.copy_folder(fragment, name)?;
                 for file in &files {
                     self.read_file(file)?;
@@ -127,7 +134,7 @@ impl CatalogFolder {
                 copied.extend(files);
             } else {
                 let content = fragment.package(name)?;
-                let file = self.free(Path::new(name).join(FILE));
+                let file = self.free(&Path::new(name).join(FILE));
                 self.write(&file, |out| {
                     (content.blobs()).try_for_each(|blob| write_blob(blob, out))
                 })?;
@@ -138,17 +145,21 @@ impl CatalogFolder {
         let of_none: Vec<&Spot> = of_none
             .filter(|spot| !copied.contains(&spot.file))
             .collect();
-        if of_none.is_empty() {
-            return Ok(());
-        }
+        let known = self.package("")?;
         let mut text = Vec::new();
         for spot in of_none {
             let path = fragment.root.join(&spot.file);
             let opened = File::open(&path).map_err(io_error(&path, "read"))?;
             let blob = fragment.blob("", spot, &opened)?;
-            write_blob(blob.as_blob(), &mut text).map_err(io_error(&path, "read"))?;
+            // It may have come with the fragment before.
+            if !matches!(&blob, OwnedBlob::Other(other) if known.others.contains(other)) {
+                write_blob(blob.as_blob(), &mut text).map_err(io_error(&path, "read"))?;
+            }
         }
-        let file = self.free(FILE.into());
+        if text.is_empty() {
+            return Ok(());
+        }
+        let file = self.free(Path::new(FILE));
         self.write(&file, |out| out.write_all(&text))?;
         self.read_file(&file.into())
     }
@@ -163,7 +174,10 @@ impl CatalogFolder {
         let inside = |spot: &Spot| spot.file.starts_with(package);
         self.packages.iter().all(|(owner, spots)| {
             if owner == package {
-                spots.iter().all(inside)
+                // Objects in files of their own may be elsewhere.
+                spots
+                    .iter()
+                    .all(|spot| inside(spot) && spot.files.is_empty())
             } else {
                 owner.is_empty() || !spots.iter().any(inside)
             }
@@ -238,29 +252,18 @@ impl CatalogFolder {
         if !kept.is_empty() {
             self.packages.insert(package.to_owned(), kept);
         }
-        let mut files: BTreeMap<Arc<Path>, Vec<Range<u64>>> = BTreeMap::new();
-        for spot in &gone {
-            files
-                .entry(spot.file.clone())
-                .or_default()
-                .push(spot.at.clone());
-        }
-        for (file, mut ranges) in files {
-            ranges.sort_by_key(|range| range.start);
+        let files: BTreeSet<Arc<Path>> = gone.iter().map(|spot| spot.file.clone()).collect();
+        for file in files {
             let others = self.packages.values_mut().flatten();
-            let mut others = others.filter(|spot| spot.file == file).peekable();
+            let mut left: Vec<&mut Spot> = others.filter(|spot| spot.file == file).collect();
             let path = self.root.join(&file);
-            if others.peek().is_none() {
+            if left.is_empty() {
                 fs::remove_file(&path).map_err(io_error(&path, "remove"))?;
                 self.remove_empty_folders(&file)?;
                 continue;
             }
-            for spot in others {
-                let before = ranges.iter().filter(|range| range.end <= spot.at.start);
-                let shift: u64 = before.map(|range| range.end - range.start).sum();
-                spot.at = spot.at.start - shift..spot.at.end - shift;
-            }
-            without(&path, &ranges).map_err(io_error(&path, "write"))?;
+            left.sort_by_key(|spot| spot.at.start);
+            keep_only(&path, &mut left).map_err(io_error(&path, "write"))?;
         }
         Ok(!gone.is_empty())
     }
@@ -301,20 +304,31 @@ impl CatalogFolder {
         self.origins.forget(package);
     }
 
-    /// A name near this one that no file has.
-    fn free(&self, file: PathBuf) -> PathBuf {
-        let is_taken = |file: &Path| self.root.join(file).exists();
-        if !is_taken(&file) {
-            return file;
+    /// A name near this one that no file has, in a folder that can be made.
+    fn free(&self, file: &Path) -> PathBuf {
+        let mut free = PathBuf::new();
+        for folder in file.parent().into_iter().flat_map(Path::components) {
+            free.push(folder);
+            let path = self.root.join(&free);
+            if path.exists() && !path.is_dir() {
+                free = self.unused(free);
+            }
         }
-        let stem = file
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let names = (2..).map(|number| file.with_file_name(format!("{stem}-{number}.json")));
-        let mut free = names.filter(|name| !is_taken(name));
-        free.next().unwrap_or(file)
+        free.push(file.file_name().unwrap_or_default());
+        self.unused(free)
+    }
+
+    fn unused(&self, path: PathBuf) -> PathBuf {
+        let is_taken = |path: &Path| self.root.join(path).exists();
+        if !is_taken(&path) {
+            return path;
+        }
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let end = path.extension().map(|end| end.to_string_lossy());
+        let end = end.map(|end| format!(".{end}")).unwrap_or_default();
+        let names = (2..).map(|number| path.with_file_name(format!("{stem}-{number}{end}")));
+        let free = names.into_iter().find(|name| !is_taken(name));
+        free.unwrap_or_else(|| path.clone())
     }
 
     fn write(
@@ -338,20 +352,35 @@ impl CatalogFolder {
     }
 }
 
-/// Writes a file again without some of its bytes.
-fn without(path: &Path, ranges: &[Range<u64>]) -> io::Result<()> {
+/// Writes a file again with these objects only, and notes where they are then. What stands between
+/// them goes, but for what separates documents.
+fn keep_only(path: &Path, left: &mut [&mut Spot]) -> io::Result<()> {
     let mut input = File::open(path)?;
-    let size = input.metadata()?.len();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let partial = path.with_file_name(format!(".{name}.partial"));
-    let mut out = File::create(&partial)?;
-    let mut at = 0;
-    for range in ranges.iter().chain(std::iter::once(&(size..size))) {
-        input.seek(SeekFrom::Start(at))?;
-        let mut part = (&input).take(range.start.saturating_sub(at));
-        io::copy(&mut part, &mut out)?;
-        at = range.end;
+    let mut out = io::BufWriter::with_capacity(BUFFER, File::create(&partial)?);
+    let mut written = 0;
+    for spot in left {
+        let separator: &[u8] = match (spot.form, written) {
+            (Form::Json, _) => b"",
+            (Form::Yaml, 0) => b"",
+            (Form::Yaml, _) => b"---\n",
+        };
+        out.write_all(separator)?;
+        input.seek(SeekFrom::Start(spot.at.start))?;
+        let size = spot.at.end - spot.at.start;
+        let mut part = Vec::new();
+        (&input).take(size).read_to_end(&mut part)?;
+        let start = written + separator.len() as u64;
+        spot.at = start..start + part.len() as u64;
+        if part.last() != Some(&b'\n') {
+            part.push(b'\n');
+        }
+        out.write_all(&part)?;
+        written = start + part.len() as u64;
     }
+    out.flush()?;
+    let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     out.set_permissions(input.metadata()?.permissions())?;
     fs::rename(partial, path)
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use iib_fbc::{
     Catalog, Documents, Form, ObjectFault, Origins, OwnedBlob, ReadError, Report, check,
-    take_objects_in, write_blob,
+    is_folder_name, take_objects_in, write_blob,
 };
 use walkdir::WalkDir;
 
@@ -115,8 +115,8 @@ pub(crate) struct Spot {
     /// Its bytes.
     pub(crate) at: Range<u64>,
     pub(crate) form: Form,
-    /// Objects of the bundle that are in files of their own.
-    pub(crate) files: usize,
+    /// Files with objects of the bundle, relative to the folder.
+    pub(crate) files: Vec<PathBuf>,
     pub(crate) holds: Holds,
 }
 
@@ -190,7 +190,8 @@ impl CatalogFolder {
     /// Takes in what a file holds.
     pub(crate) fn read_file(&mut self, file: &Arc<Path>) -> Result<(), FolderError> {
         let shown = file.to_string_lossy();
-        let opened = regular(&self.root.join(file), FILE_LIMIT)?;
+        let opened = regular(&self.root.join(file), FILE_LIMIT);
+        let opened = opened.map_err(|error| error.within(&self.root))?;
         // What is wrong inside objects comes after all that is wrong with the file.
         let mut inside = None;
         for document in Documents::new(opened) {
@@ -290,26 +291,40 @@ impl CatalogFolder {
                 });
             }
         };
-        if spot.files > 0 {
+        if !spot.files.is_empty() {
             self.take_objects_in(file, &mut blob)?;
         }
         Ok(blob)
     }
 
-    /// Checks the objects of a bundle, takes in those that are in files of their own, and tells how
-    /// many these are.
-    fn take_objects_in(&self, file: &Path, blob: &mut OwnedBlob) -> Result<usize, FolderError> {
+    /// Checks the objects of a bundle, takes in those that are in files of their own, and tells which
+    /// these are.
+    fn take_objects_in(
+        &self,
+        file: &Path,
+        blob: &mut OwnedBlob,
+    ) -> Result<Vec<PathBuf>, FolderError> {
+        let mut files = Vec::new();
         let OwnedBlob::Bundle(bundle) = blob else {
-            return Ok(0);
+            return Ok(files);
         };
-        take_objects_in(bundle, |name| object(&self.root, file, name)).map_err(|fault| {
-            FolderError::Objects {
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let taken = take_objects_in(bundle, |name| {
+            let path = inside(folder, name);
+            let path = path.ok_or_else(|| "it is outside the catalog's folder".to_owned())?;
+            let object = object(&self.root, &path)?;
+            files.push(path);
+            Ok(object)
+        });
+        match taken {
+            Ok(()) => Ok(files),
+            Err(fault) => Err(FolderError::Objects {
                 path: file.to_owned(),
                 package: bundle.package.clone(),
                 bundle: bundle.name.clone(),
                 fault: Box::new(fault),
-            }
-        })
+            }),
+        }
     }
 }
 
@@ -326,22 +341,27 @@ pub fn read_folder(root: &Path) -> Result<Catalog, FolderError> {
     Ok(catalog)
 }
 
-/// A file with an object, by the name it has in a catalog file.
-fn object(root: &Path, file: &Path, name: &str) -> Result<Vec<u8>, String> {
-    let folder = file.parent().unwrap_or(Path::new(""));
-    match inside(folder, name) {
-        Some(path) => read(&root.join(path), OBJECT_LIMIT).map_err(|error| error_text(&error)),
-        None => Err("it is outside the catalog's folder".to_owned()),
-    }
-}
-
-fn error_text(error: &FolderError) -> String {
-    match error {
-        FolderError::Io { path, source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            format!("open {}: no such file or directory", path.display())
+/// A file with an object.
+fn object(root: &Path, file: &Path) -> Result<Vec<u8>, String> {
+    read(&root.join(file), OBJECT_LIMIT).map_err(|error| match error {
+        FolderError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            format!("open {}: no such file or directory", file.display())
         }
         FolderError::Io { source, .. } => source.to_string(),
-        other => other.to_string(),
+        other => other.within(root).to_string(),
+    })
+}
+
+impl FolderError {
+    /// The same with the file as it is called in the catalog, as far as it is the catalog's fault.
+    fn within(self, root: &Path) -> Self {
+        match self {
+            Self::TooLarge { path, limit } => Self::TooLarge {
+                path: path.strip_prefix(root).unwrap_or(&path).to_owned(),
+                limit,
+            },
+            other => other,
+        }
     }
 }
 
@@ -516,9 +536,9 @@ impl Drop for FolderWriter {
 
 /// A package's name is that of its folder.
 pub(crate) fn check_folder_name(name: &str) -> Result<(), FolderError> {
-    match name.contains(['/', '\\', '\0']) || name == "." || name == ".." {
-        true => Err(FolderError::PackageName(name.to_owned())),
-        false => Ok(()),
+    match is_folder_name(name) {
+        true => Ok(()),
+        false => Err(FolderError::PackageName(name.to_owned())),
     }
 }
 

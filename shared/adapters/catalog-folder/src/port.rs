@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use iib_fbc::{Catalog, Deprecations, Report, ServeForm};
-use iib_ports::{CatalogError, CatalogFiles, Catalogs};
+use iib_ports::{CatalogError, CatalogFiles, Catalogs, ServeCache};
 
-use crate::cache::{CacheError, write_cache};
+use crate::cache::{CacheError, WrittenCache, write_cache};
 use crate::folder::{CatalogFolder, FolderError};
 
 /// Catalogs in folders of this machine.
@@ -23,8 +23,11 @@ impl Catalogs for Folders {
         folder: &Path,
         cache: &Path,
         form: ServeForm,
-    ) -> Result<Vec<String>, CatalogError> {
-        Ok(write_cache(folder, cache, form)?.warnings)
+    ) -> Result<ServeCache, CatalogError> {
+        let WrittenCache {
+            warnings, shape, ..
+        } = write_cache(folder, cache, form)?;
+        Ok(ServeCache { warnings, shape })
     }
 }
 

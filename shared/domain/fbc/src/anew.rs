@@ -10,7 +10,7 @@ use memchr::memchr2;
 use crate::write::token;
 
 /// How deep values may be nested; the limit keeps recursion off the end of the stack.
-const MAX_DEPTH: usize = 256;
+pub(crate) const MAX_DEPTH: usize = 256;
 
 /// A value that cannot be written anew.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -9,6 +9,7 @@ mod csv_metadata;
 mod deprecations;
 mod diff;
 mod fields;
+mod folder_name;
 mod graph;
 mod members;
 mod merge;
@@ -33,6 +34,7 @@ pub use diff::{
     CatalogChange, CatalogDiff, EntryLinks, IconMark, MAX_PATHS, ObjectMark, package_changes,
 };
 pub use fields::WrongType;
+pub use folder_name::is_folder_name;
 pub use origins::Origins;
 pub use picture::{ChannelPicture, Edge, EdgeKind, Node, NodeState, Picture};
 pub use property::{ObjectFault, take_objects_in};

@@ -185,19 +185,18 @@ pub(crate) fn as_json(bytes: &[u8]) -> Result<Cow<'_, str>, String> {
 
 /// Checks a bundle's properties and objects, and puts objects in place of the files they are in.
 /// `read` gives the content of a file by the name it has in the property, or says what is wrong.
-/// Tells how many there were.
 ///
 /// # Errors
 /// [`ObjectFault`], the first: properties come before objects.
 pub fn take_objects_in(
     bundle: &mut CatalogBundle,
     mut read: impl FnMut(&str) -> Result<Vec<u8>, String>,
-) -> Result<usize, ObjectFault> {
+) -> Result<(), ObjectFault> {
     let properties = bundle.properties.iter().enumerate();
     let known: Vec<Known> = properties
         .map(|(at, property)| known(at, property))
         .collect::<Result<_, _>>()?;
-    let (mut number, mut files) = (0, 0);
+    let mut number = 0;
     for (property, known) in bundle.properties.iter_mut().zip(known) {
         let Known::Object(source) = known else {
             continue;
@@ -205,7 +204,6 @@ pub fn take_objects_in(
         let bytes = match source {
             Source::Data(bytes) => bytes,
             Source::File(name) => {
-                files += 1;
                 let object = read(&name).and_then(|bytes| {
                     let value = format!(r#"{{"data":"{}"}}"#, BASE64.encode(&bytes));
                     *property = Property::new(OBJECT, &value).map_err(|error| error.to_string())?;
@@ -217,7 +215,7 @@ pub fn take_objects_in(
         as_json(&bytes).map_err(|problem| ObjectFault::Object { number, problem })?;
         number += 1;
     }
-    Ok(files)
+    Ok(())
 }
 
 /// The same for `olm.package` only; anything else, and what cannot be read, is nothing.

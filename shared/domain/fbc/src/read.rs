@@ -7,9 +7,10 @@ use std::ops::Range;
 
 use base64::Engine as _;
 use iib_bundle::{Json, YamlFault, parse_yaml, yaml_text};
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memchr2};
 use serde_json::value::RawValue;
 
+use crate::anew::MAX_DEPTH;
 use crate::base64::{BASE64, without_line_breaks};
 use crate::blob::{
     Catalog, CatalogBundle, CatalogPackage, Channel, ChannelEntry, Icon, Other, OwnedBlob,
@@ -49,6 +50,9 @@ pub enum ReadFault {
     /// It is not YAML.
     #[error("error converting YAML to JSON: yaml: {0}")]
     Yaml(YamlFault),
+    /// A value in it is nested too deeply.
+    #[error("exceeded max depth: a value is nested more than {MAX_DEPTH} levels deep")]
+    Depth,
     /// A document has nothing in it.
     #[error("unmarshal error: unexpected end of JSON input: a document of the YAML text is empty")]
     Empty,
@@ -252,6 +256,9 @@ impl<R: Read> Documents<R> {
                 Some(Ok(fields)) => {
                     let end = documents.byte_offset();
                     let text = rest.get(..end).unwrap_or_default();
+                    if nesting(text) > MAX_DEPTH {
+                        return Err(ReadFault::Depth.at(1 + self.lines_before(begin)));
+                    }
                     let blob = from_json(&fields, text);
                     let blob = blob.map_err(|fault| fault.at(1 + self.lines_before(begin)))?;
                     let part = begin..begin + end;
@@ -363,6 +370,39 @@ pub fn read_text(text: &str, catalog: &mut Catalog) -> Result<(), ReadError> {
 /// How many lines end in a text.
 fn lines(text: &[u8]) -> usize {
     memchr_iter(b'\n', text).count()
+}
+
+/// How deep the values of a JSON text are nested.
+fn nesting(text: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut rest = text;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => rest = behind_string(rest),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// What follows a string, of which this begins inside.
+fn behind_string(mut rest: &[u8]) -> &[u8] {
+    while let Some(at) = memchr2(b'"', b'\\', rest) {
+        let ends = rest.get(at) == Some(&b'"');
+        rest = rest
+            .get(at + if ends { 1 } else { 2 }..)
+            .unwrap_or_default();
+        if ends {
+            return rest;
+        }
+    }
+    b""
 }
 
 /// What stands for a byte that is no text.
@@ -547,4 +587,24 @@ fn property(value: &RawValue) -> Result<Property, WrongType> {
         kind: fields.string("type")?,
         value: fields.raw("value").map(ToOwned::to_owned),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_may_be_nested_as_deeply_as_everything_else() {
+        let text = |depth: usize| {
+            // The object itself is a level, and what is in strings is none.
+            let (open, close) = ("[".repeat(depth - 1), "]".repeat(depth - 1));
+            format!(r#"{{"schema": "my.own", "s": "[[\"[[\\", "v": {open}{close}}}"#)
+        };
+        let read = |depth| read_text(&text(depth), &mut Catalog::default());
+        read(MAX_DEPTH).unwrap();
+        let refused = read(MAX_DEPTH + 1).unwrap_err();
+        assert!(matches!(refused.fault, ReadFault::Depth), "{refused}");
+        assert_eq!(refused.line, Some(1));
+        read(100_000).unwrap_err();
+    }
 }

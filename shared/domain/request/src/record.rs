@@ -250,6 +250,7 @@ impl Record {
             self.plan = None;
             self.built = None;
             self.tags_before = None;
+            self.overwritten = None;
         }
         self.work.attempts = 0;
         self.work.interruptions = 0;

@@ -106,6 +106,31 @@ pub enum IndexError {
     /// With the change the catalog would be none.
     #[error("Failed to validate the content from config_dir configs: {0}")]
     InvalidCatalog(Report),
+    /// Some of what was put into a catalog is left out by whoever reads it.
+    #[error(
+        "the packages {0} are not served as they were put into the catalog: an .indexignore file of the catalog leaves some of their files out"
+    )]
+    Unseen(String),
+    /// A fragment has objects of packages that it does not have.
+    #[error(
+        "the fbc_fragment {image} has objects of the packages {packages} and not the packages themselves: a fragment has all of its packages"
+    )]
+    Stray {
+        /// The fragment.
+        image: String,
+        /// The packages.
+        packages: String,
+    },
+    /// A package of a fragment whose name no file of an image can have.
+    #[error(
+        "the fbc_fragment {image} has a package {package:?}, whose name cannot be that of a folder: give it another"
+    )]
+    PackageName {
+        /// The fragment.
+        image: String,
+        /// The name.
+        package: String,
+    },
     /// What the catalog has cannot be served.
     #[error("Failed to generate cache for file-based catalog")]
     Cache(#[source] CatalogError),
@@ -180,6 +205,9 @@ impl IndexError {
             | Self::NotACatalog(_)
             | Self::InvalidCatalog(_)
             | Self::OptedIn(_)
+            | Self::Unseen(_)
+            | Self::Stray { .. }
+            | Self::PackageName { .. }
             | Self::ChangedAgain { .. }
             | Self::CatalogIntoDatabase
             | Self::NothingBehind(_)

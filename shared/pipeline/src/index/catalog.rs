@@ -4,31 +4,37 @@
 //! of the database, what that says of it takes the place of what the catalog has. Packages that came in
 //! as fragments are in the catalog only. What a request does not touch stays as it is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use iib_catalog::CatalogShape;
 use iib_fbc::{Catalog, CatalogChange, CatalogDiff, Deprecations, Picture, package_changes};
 use iib_ports::{CatalogError, CatalogFiles, Catalogs, IndexDb, IndexDbError};
 
 use super::contents::{CatalogCopy, Contents};
-use super::forms;
+use super::{forms, scratch};
 use crate::changes::Changes;
 use crate::job::Job;
 use crate::transfer::blocking;
-use crate::{IndexError, StageError};
+use crate::{IndexError, InputError, StageError};
 
 /// An index with a catalog while it is changed.
 pub(crate) struct CatalogIndex {
     index_db: Arc<dyn IndexDb>,
     /// For messages.
     image: String,
+    /// That of the new index.
+    version: String,
     files: Box<dyn CatalogFiles>,
     contents: Contents,
     /// What changed otherwise.
     noted: Vec<CatalogChange>,
-    /// Packages that were touched, as they were.
-    before: BTreeMap<String, Catalog>,
+    /// Packages that were touched.
+    touched: BTreeSet<String>,
+    /// What they were, beside the catalog: all of them may be more than there is memory.
+    before: Box<dyn CatalogFiles>,
     /// Packages whose graphs are kept, whether or not they change.
     drawn: BTreeSet<String>,
     /// For the log.
@@ -54,23 +60,31 @@ pub(crate) async fn change(
         let Some(copy) = contents.catalog.clone() else {
             return Err(IndexError::NotACatalog(image).into());
         };
-        let files = catalogs.open(&copy.folder);
-        let files = files.map_err(|source| IndexError::Catalog {
-            image: image.clone(),
-            source,
-        })?;
+        let open = |folder: &Path| {
+            let opened = catalogs.open(folder);
+            opened.map_err(|source| IndexError::Catalog {
+                image: image.clone(),
+                source,
+            })
+        };
+        let files = open(&copy.folder)?;
+        let before = copy.folder.with_extension("before");
+        fs::create_dir(&before).map_err(scratch("created"))?;
+        let before = open(&before)?;
         let mut index = CatalogIndex {
             index_db,
             image,
+            version,
             files,
             contents,
             noted: Vec::new(),
-            before: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            before,
             drawn: BTreeSet::new(),
             words: Vec::new(),
         };
         let worked = work(&mut index);
-        let finished = worked.and_then(|()| index.finish(&*catalogs, &copy, &version));
+        let finished = worked.and_then(|()| index.finish(&*catalogs, &copy));
         Ok::<_, StageError>((finished, index.words))
     });
     let (finished, words) = changed.await?;
@@ -139,12 +153,8 @@ impl CatalogIndex {
             done.map_err(|source| self.hidden(source))?;
             removed.extend(known);
         }
-        // Of what is gone as a whole the contents do not matter.
-        let mut parts = self.files.outline().clone().by_package();
         for package in packages {
-            if let Some(part) = parts.remove(package) {
-                self.before.entry(package.clone()).or_insert(part);
-            }
+            self.touch(package)?;
             let done = self.files.remove(package);
             if done.map_err(|source| self.broken(source))? {
                 removed.insert(package.clone());
@@ -231,6 +241,13 @@ impl CatalogIndex {
         folder: &str,
         deprecations: &Deprecations,
     ) -> Result<(), StageError> {
+        if let Err(fault) = deprecations.check(self.outline()) {
+            // Older programs take whatever there is.
+            if forms::checks_deprecations(&self.version) {
+                return Err(InputError::Deprecations(fault).into());
+            }
+            self.tell(format!("warning: {fault}"));
+        }
         self.touch(&deprecations.package)?;
         let put = self.files.deprecate(folder, deprecations);
         Ok(put.map_err(|source| self.broken(source))?)
@@ -254,14 +271,18 @@ impl CatalogIndex {
         self.migrate(&missing)
     }
 
-    /// Remembers a package as it is.
+    /// Remembers a package as it is, the first time.
     fn touch(&mut self, package: &str) -> Result<(), StageError> {
-        if !self.before.contains_key(package) {
-            let content = self.files.package(package);
-            let content = content.map_err(|source| self.broken(source))?;
-            self.before.insert(package.to_owned(), content);
+        if !self.touched.insert(package.to_owned()) {
+            return Ok(());
         }
-        Ok(())
+        let content = self.files.package(package);
+        let content = content.map_err(|source| self.broken(source))?;
+        if content == Catalog::default() {
+            return Ok(());
+        }
+        let kept = self.before.replace(package, &content);
+        Ok(kept.map_err(|source| self.broken(source))?)
     }
 
     /// Checks the catalog, makes its cache, and says what changed.
@@ -269,18 +290,25 @@ impl CatalogIndex {
         &mut self,
         catalogs: &dyn Catalogs,
         copy: &CatalogCopy,
-        version: &str,
     ) -> Result<Changes, StageError> {
         let report = self.files.check();
         if !report.is_clean() {
             return Err(IndexError::InvalidCatalog(report).into());
         }
-        let cached = catalogs.write_cache(&copy.folder, &copy.cache, forms::serve_cache(version));
-        self.words.extend(cached.map_err(IndexError::Cache)?);
+        let cached =
+            catalogs.write_cache(&copy.folder, &copy.cache, forms::serve_cache(&self.version));
+        let cached = cached.map_err(IndexError::Cache)?;
+        self.words.extend(cached.warnings);
+        // Who reads the folder has to see what was put into it.
+        let unseen = differing(&self.files.outline().shape(), &cached.shape);
+        if !unseen.is_empty() {
+            return Err(IndexError::Unseen(unseen.join(", ")).into());
+        }
         let (mut changes, mut pictures) = (std::mem::take(&mut self.noted), Vec::new());
-        for (package, before) in std::mem::take(&mut self.before) {
-            let after = self.files.package(&package);
-            let after = after.map_err(|source| self.broken(source))?;
+        for package in std::mem::take(&mut self.touched) {
+            let read = self.before.package(&package);
+            let read = read.and_then(|before| Ok((before, self.files.package(&package)?)));
+            let (before, after) = read.map_err(|source| self.broken(source))?;
             changes.extend(package_changes(&package, &before, &after));
             self.drawn.insert(package);
         }
@@ -324,4 +352,15 @@ impl CatalogIndex {
             source,
         }
     }
+}
+
+/// The packages that are not the same in both.
+fn differing(here: &CatalogShape, there: &CatalogShape) -> Vec<String> {
+    let names: BTreeSet<&String> = here.packages.keys().chain(there.packages.keys()).collect();
+    let differ = |name: &&&String| here.packages.get(**name) != there.packages.get(**name);
+    names
+        .iter()
+        .filter(differ)
+        .map(|name| (**name).clone())
+        .collect()
 }

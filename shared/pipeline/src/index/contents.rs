@@ -55,13 +55,18 @@ impl Contents {
     ///
     /// # Errors
     /// [`WorkError::Scratch`].
-    pub(crate) fn with_empty_catalog(mut self, folder: &Path) -> Result<Self, WorkError> {
+    pub(crate) async fn with_empty_catalog(mut self, folder: &Path) -> Result<Self, StageError> {
         let copy = CatalogCopy::below(folder);
-        match fs::remove_dir_all(&copy.folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => fs::create_dir(&copy.folder),
-        }
-        .map_err(layer::scratch("created"))?;
+        let catalog = copy.folder.clone();
+        blocking(move || -> Result<(), WorkError> {
+            match fs::remove_dir_all(&catalog) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+                _ => fs::create_dir(&catalog),
+            }
+            .map_err(layer::scratch("created"))?;
+            layer::set_usual_modes(&catalog)
+        })
+        .await?;
         self.catalog = Some(copy);
         Ok(self)
     }

@@ -13,6 +13,11 @@ pub(crate) fn serve_cache(version: &str) -> ServeForm {
     }
 }
 
+/// Whether what reads the catalog there refuses deprecations of what is not there.
+pub(crate) fn checks_deprecations(version: &str) -> bool {
+    serve_cache(version) == ServeForm::Newest
+}
+
 /// The version of a platform in a label such as `v4.16`; what is behind the second number plays no part.
 fn platform(label: &str) -> Option<(u32, u32)> {
     let mut numbers = label.trim_start_matches('v').split('.');

@@ -1,10 +1,12 @@
 //! Putting a result in the place of an index (worker flows §6).
 //!
 //! Registries offer no compare-and-swap. So the tag is looked at right before it is moved, and what is
-//! in between is one call. Where it names another index than at the beginning, all is done anew on top
-//! of that one; what took somebody else's change back would be lost.
+//! in between is one call; no other request of this process comes in between. Where it names another
+//! index than at the beginning, all is done anew on top of that one; what took somebody else's change
+//! back would be lost.
 
 use iib_oci::{Digest, PullSpec, RawManifest, Reference};
+use iib_ports::RegistryError;
 use iib_request::{IndexToOverwrite, Overwritten, Unknown, Update};
 
 use super::push::Made;
@@ -16,12 +18,25 @@ use crate::{ImageError, IndexError, StageError};
 /// How often all is done anew before the request is given up.
 const REBASES: u32 = 3;
 
+/// How the tag of an index that is overwritten stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It names what it named when the work began, or the result already.
+    Unmoved,
+    /// Somebody else has moved it.
+    Moved,
+    /// It named the result, and somebody has moved it since.
+    MovedOn,
+}
+
 /// The index whose place a result takes.
 pub(super) struct Target<'a> {
     plan: &'a IndexToOverwrite,
     spec: PullSpec,
     /// What it is to name.
     result: Digest,
+    /// Whether all results go to its repository.
+    is_among_results: bool,
 }
 
 impl<'a> Target<'a> {
@@ -29,12 +44,15 @@ impl<'a> Target<'a> {
         job: &mut Job<'_>,
         plan: &'a IndexToOverwrite,
         list: &RawManifest,
+        output: &PullSpec,
     ) -> Result<Self, StageError> {
         // A login that is gone is told before anything is pushed.
         job.registry().await?;
+        let spec = pull_spec("from_index", &plan.requested)?;
         Ok(Self {
             plan,
-            spec: pull_spec("from_index", &plan.requested)?,
+            is_among_results: spec.repository() == output.repository(),
+            spec,
             result: list.digest(),
         })
     }
@@ -45,15 +63,23 @@ impl<'a> Target<'a> {
         (self.plan.requested.clone(), resolved)
     }
 
-    /// Whether nobody else has moved the tag.
+    /// Whether somebody else has moved the tag.
     ///
     /// # Errors
     /// [`IndexError::ChangedAgain`] if it was moved, and all was done anew often enough.
-    pub(super) async fn is_unmoved(&self, job: &mut Job<'_>) -> Result<bool, StageError> {
+    pub(super) async fn look(&self, job: &mut Job<'_>) -> Result<Place, StageError> {
         let now = self.now(job).await?;
         // An attempt before this one may have moved it.
         if now.as_ref() == Some(&self.plan.digest) || now.as_ref() == Some(&self.result) {
-            return Ok(true);
+            return Ok(Place::Unmoved);
+        }
+        if self.was_result(job).await? {
+            job.log(format!(
+                "{} named the result of this request and was moved by somebody else since: it is left \
+                 where it is",
+                self.plan.requested
+            ));
+            return Ok(Place::MovedOn);
         }
         let now = now.map_or("nothing".to_owned(), |now| now.to_string());
         if job.record.work.rebases >= REBASES {
@@ -69,7 +95,32 @@ impl<'a> Target<'a> {
             "{} named {} when the work began and names {now} now: it is done anew on top of that",
             self.plan.requested, self.plan.digest
         ));
-        Ok(false)
+        Ok(Place::Moved)
+    }
+
+    /// Whether an attempt before this one has moved the tag. Only then is the list of the result in the
+    /// index's repository, unless all results go there.
+    async fn was_result(&self, job: &mut Job<'_>) -> Result<bool, StageError> {
+        let noted = job.record.overwritten.as_ref();
+        let is_noted = noted
+            .is_some_and(|noted| noted.result == self.result && noted.replaced == self.plan.digest);
+        if !is_noted || self.is_among_results {
+            return Ok(false);
+        }
+        let registry = job.registry().await?;
+        let result = Reference::Digest(self.result.clone());
+        match registry.manifest(self.spec.repository(), &result).await {
+            Ok(_) => Ok(true),
+            Err(RegistryError::NotFound { .. }) => Ok(false),
+            Err(source) => Err(self.not_seen(source).into()),
+        }
+    }
+
+    fn not_seen(&self, source: RegistryError) -> ImageError {
+        ImageError::Inspect {
+            image: self.plan.requested.clone(),
+            source,
+        }
     }
 
     async fn now(&self, job: &mut Job<'_>) -> Result<Option<Digest>, StageError> {
@@ -78,16 +129,13 @@ impl<'a> Target<'a> {
             return Ok(None);
         };
         let found = registry.tagged(self.spec.repository(), tag).await;
-        Ok(found.map_err(|source| ImageError::Inspect {
-            image: self.plan.requested.clone(),
-            source,
-        })?)
+        Ok(found.map_err(|source| self.not_seen(source))?)
     }
 
     /// Copies the result and moves the tag. `false` if somebody else has moved it meanwhile.
     ///
     /// # Errors
-    /// As [`Target::is_unmoved`]; [`ImageError::Overwrite`].
+    /// As [`Target::look`]; [`ImageError::Overwrite`].
     pub(super) async fn overwrite(
         &self,
         job: &mut Job<'_>,
@@ -118,14 +166,17 @@ impl<'a> Target<'a> {
         };
         job.save(|record| record.overwritten = Some(noted.clone()))
             .await?;
+        let moving = job.deps.moving.clone();
+        let _alone = moving.lock().await;
         // Whoever takes this request over may move the tag, too.
         job.renew().await?;
-        if !self.is_unmoved(job).await? {
-            return Ok(false);
+        match self.look(job).await? {
+            Place::Unmoved => push_list(&*registry, &self.spec, list)
+                .await
+                .map_err(failed)?,
+            Place::Moved => return Ok(false),
+            Place::MovedOn => {}
         }
-        push_list(&*registry, &self.spec, list)
-            .await
-            .map_err(failed)?;
         Ok(true)
     }
 }

@@ -10,7 +10,7 @@ use iib_oci::{PullSpec, RawManifest, Reference, RunSettings};
 use iib_ports::{ArtifactKey, Artifacts, BlobSource, BlobStream, RegistryError};
 use iib_request::{Built, Facts, IndexPlan, Serves, State, Update};
 
-use super::overwrite::Target;
+use super::overwrite::{Place, Target};
 use super::places;
 use super::tags;
 use super::{Base, Edit, IndexImage, IndexLayer, manifest_list, push_images, push_list};
@@ -54,15 +54,18 @@ impl Push<'_> {
         let made = self.images(job, &plan, built).await?;
         let list = manifest_list(&made.images)?;
         let target = match &plan.overwrite {
-            Some(overwrite) => Some(Target::new(job, overwrite, &list).await?),
+            Some(overwrite) => Some(Target::new(job, overwrite, &list, &output).await?),
             None => None,
         };
         // Before anything is moved: most that changes has changed by now.
-        if let Some(target) = &target
-            && !target.is_unmoved(job).await?
-        {
-            return Ok(Pushed::Rebase);
-        }
+        let is_over = match &target {
+            None => true,
+            Some(target) => match target.look(job).await? {
+                Place::Unmoved => false,
+                Place::Moved => return Ok(Pushed::Rebase),
+                Place::MovedOn => true,
+            },
+        };
         let own = &job.deps.registry;
         let layer = (&made.layer, &made.content as &dyn BlobSource);
         push_images(&**own, own, &output, &made.images, layer, |image| {
@@ -71,6 +74,7 @@ impl Push<'_> {
         .await?;
         self.move_tags(job, &output, &list).await?;
         if let Some(target) = &target
+            && !is_over
             && !target.overwrite(job, &made, &list, &output).await?
         {
             return Ok(Pushed::Rebase);

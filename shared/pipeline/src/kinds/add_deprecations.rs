@@ -50,7 +50,11 @@ impl Flow for AddDeprecations {
         }
         let deprecations = read(self)?;
         let folder = job.deps.work.deprecations_folder.clone();
-        let put = move |index: &mut CatalogIndex| index.deprecate(&folder, &deprecations);
+        let put = move |index: &mut CatalogIndex| {
+            // The package may be in the database only.
+            index.follow_database()?;
+            index.deprecate(&folder, &deprecations)
+        };
         catalog::change(job, &contents, put).await?;
         contents.store(job).await
     }

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt, stream};
+use iib_fbc::is_folder_name;
 use iib_oci::layer::EntryPath;
 use iib_ports::{CatalogError, Catalogs, Registry};
 use iib_request::{Built, Facts, FbcOperations, IndexForm, IndexToRead, Plan, Unknown, Update};
@@ -27,6 +29,9 @@ use crate::steps::inputs::{self, Asked, pull_spec};
 use crate::transfer::blocking;
 use crate::{IndexError, StageError, image};
 
+/// Fragments looked up at the same time.
+const LOOKUPS: usize = 8;
+
 #[async_trait]
 impl Flow for FbcOperations {
     async fn pin(&self, job: &mut Job<'_>) -> Result<(Plan, Update), StageError> {
@@ -34,8 +39,11 @@ impl Flow for FbcOperations {
         job.update(Update::doing("Resolving the fbc fragments"))
             .await?;
         let looks = self.fbc_fragments.iter();
-        let looks = looks.map(|fragment| look_at_fragment(&*registry, fragment));
-        let fragments = futures::future::try_join_all(looks).await?;
+        let looks: Vec<_> = looks
+            .map(|fragment| look_at_fragment(&*registry, fragment))
+            .collect();
+        let fragments = stream::iter(looks).buffered(LOOKUPS).try_collect();
+        let fragments: Vec<IndexToRead> = fragments.await?;
         let asked = Asked {
             from_index: Some(&self.from_index),
             binary_image: self.binary_image.as_deref(),
@@ -105,10 +113,11 @@ async fn look_at_fragment(
     let variant = found.any()?;
     let (_, config) = variant.config(registry).await?;
     let path = label(&config, labels::CONFIGS).unwrap_or(places::CATALOG);
+    let path = inputs::catalog_in_image(fragment, path)?;
     Ok(IndexToRead {
         resolved: found.resolved.clone(),
         image: variant.pinned.clone(),
-        form: IndexForm::Catalog(path.trim_matches('/').to_owned()),
+        form: IndexForm::Catalog(path),
         hidden: None,
         unknown: Unknown::default(),
     })
@@ -141,13 +150,22 @@ impl Fragment {
             return Err(none().into());
         }
         let folder = folder.join("configs");
-        let packages = packages_of(deps.catalogs.clone(), folder.clone());
-        let packages = packages.await?.map_err(|source| IndexError::Fragment {
+        let found = packages_of(deps.catalogs.clone(), folder.clone());
+        let found = found.await?.map_err(|source| IndexError::Fragment {
             image: image.clone(),
             source,
         })?;
-        if packages.is_empty() {
+        if found.packages.is_empty() {
             return Err(none().into());
+        }
+        if !found.strays.is_empty() {
+            let packages = found.strays.join(", ");
+            return Err(IndexError::Stray { image, packages }.into());
+        }
+        let packages = found.packages;
+        if let Some(package) = packages.iter().find(|name| !is_folder_name(name)) {
+            let package = package.clone();
+            return Err(IndexError::PackageName { image, package }.into());
         }
         Ok(Self {
             image,
@@ -157,18 +175,33 @@ impl Fragment {
     }
 }
 
-/// The names of the packages in a catalog that has to be without faults.
+/// The packages of a fragment.
+struct Found {
+    packages: BTreeSet<String>,
+    /// Packages that objects belong to and that are not there.
+    strays: Vec<String>,
+}
+
+/// The packages in a catalog that has to be without faults.
 async fn packages_of(
     catalogs: Arc<dyn Catalogs>,
     folder: PathBuf,
-) -> Result<Result<BTreeSet<String>, CatalogError>, StageError> {
+) -> Result<Result<Found, CatalogError>, StageError> {
     let read = move || {
         let catalog = catalogs.open(Path::new(&folder))?;
         let report = catalog.check();
-        match report.is_clean() {
-            true => Ok(catalog.outline().package_names()),
-            false => Err(CatalogError::Invalid(report)),
+        if !report.is_clean() {
+            return Err(CatalogError::Invalid(report));
         }
+        let outline = catalog.outline();
+        let packages = outline.packages.iter().map(|package| package.name.clone());
+        let packages: BTreeSet<String> = packages.collect();
+        let strays = outline
+            .package_names()
+            .difference(&packages)
+            .cloned()
+            .collect();
+        Ok(Found { packages, strays })
     };
     blocking(move || Ok::<_, StageError>(read())).await
 }

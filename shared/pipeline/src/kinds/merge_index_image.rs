@@ -107,7 +107,11 @@ impl Flow for MergeIndexImage {
         let had_catalog = contents.catalog.is_some();
         let contents = match had_catalog {
             true => contents,
-            false => contents.with_empty_catalog(&folder.path().join("source"))?,
+            false => {
+                contents
+                    .with_empty_catalog(&folder.path().join("source"))
+                    .await?
+            }
         };
         let change = move |index: &mut CatalogIndex| {
             index.draw(&added.packages);

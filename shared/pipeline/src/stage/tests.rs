@@ -44,6 +44,7 @@ impl Service {
             registries: Arc::new(MemoryRegistries::default()),
             index_db: Arc::new(SqliteIndex),
             catalogs: Arc::new(iib_catalog_folder::Folders),
+            moving: Arc::default(),
             clock: clock.clone(),
             notifier: Arc::new(RecordingNotifier::default()),
             api: ApiSettings::default(),

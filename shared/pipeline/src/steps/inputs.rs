@@ -180,10 +180,10 @@ pub(crate) async fn look_at_index(
     let variant = image.any()?;
     let (_, config) = image::config(registry, &variant.pinned).await?;
     let database = label(&config, labels::DATABASE);
-    let database = database.map(|path| path_in_image(text, "database", path));
+    let database = database.map(|path| path_in_image(text, "database", path, path));
     let database = database.transpose()?;
     let catalog = label(&config, labels::CONFIGS);
-    let catalog = catalog.map(|path| path_in_image(text, "catalog", path.trim_end_matches('/')));
+    let catalog = catalog.map(|path| catalog_in_image(text, path));
     let form = match (catalog.transpose()?, &database) {
         (Some(path), _) => IndexForm::Catalog(path),
         (None, Some(path)) => IndexForm::Database(path.clone()),
@@ -216,8 +216,21 @@ pub(crate) async fn look_at_index(
     })
 }
 
+/// Where the label of an image says that its catalog is.
+///
+/// # Errors
+/// [`IndexError::LabelPath`].
+pub(crate) fn catalog_in_image(image: &str, label: &str) -> Result<String, IndexError> {
+    path_in_image(image, "catalog", label, label.trim_end_matches('/'))
+}
+
 /// A path of `what` inside the image: absolute in the label, relative in layers.
-fn path_in_image(image: &str, what: &'static str, path: &str) -> Result<String, IndexError> {
+fn path_in_image(
+    image: &str,
+    what: &'static str,
+    label: &str,
+    path: &str,
+) -> Result<String, IndexError> {
     let relative = path.trim_start_matches('/');
     let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
     if relative.split('/').all(plain) {
@@ -226,7 +239,7 @@ fn path_in_image(image: &str, what: &'static str, path: &str) -> Result<String, 
     Err(IndexError::LabelPath {
         image: image.to_owned(),
         what,
-        path: path.to_owned(),
+        path: label.to_owned(),
     })
 }
 

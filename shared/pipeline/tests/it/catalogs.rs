@@ -410,6 +410,14 @@ async fn fragments_that_cannot_be_used_are_told() {
         ..FbcOperations::default()
     };
     let twice = package("a", "1.0.0") + &package("a", "1.0.0");
+    let outside = package("..", "1.0.0");
+    let whiteout = package(".wh.a", "1.0.0");
+    let stray = package("a", "1.0.0") + &own("b");
+    let deep = format!(
+        r#"{{"schema": "my.own", "v": {}{}}}"#,
+        "[".repeat(40_000),
+        "]".repeat(40_000)
+    );
     for (name, files, parts) in [
         (
             "none",
@@ -439,6 +447,26 @@ async fn fragments_that_cannot_be_used_are_told() {
             vec![("a/catalog.json", "{\"schema\": ")],
             &["the fbc_fragment", "a/catalog.json"],
         ),
+        (
+            "outside",
+            vec![("a/catalog.json", outside.as_str())],
+            &["has a package \"..\", whose name cannot be that of a folder"],
+        ),
+        (
+            "whiteout",
+            vec![("a/catalog.json", whiteout.as_str())],
+            &["has a package \".wh.a\", whose name cannot be that of a folder"],
+        ),
+        (
+            "stray",
+            vec![("a/catalog.json", stray.as_str())],
+            &["has objects of the packages b and not the packages themselves"],
+        ),
+        (
+            "deep",
+            vec![("a/catalog.json", deep.as_str())],
+            &["a/catalog.json: line 1: exceeded max depth"],
+        ),
     ] {
         let image = catalog_image(&files, None);
         let spec = world.push(&format!("fragments/{name}:v1"), &image).await;
@@ -450,6 +478,11 @@ async fn fragments_that_cannot_be_used_are_told() {
     let spec = world.push("fragments/empty:v1", &empty).await;
     world
         .fails_saying(request(&spec), &["No operator packages in fbc_fragment"])
+        .await;
+    let everywhere = empty.label(CONFIGS_LABEL, "/");
+    let spec = world.push("fragments/everywhere:v1", &everywhere).await;
+    world
+        .fails_saying(request(&spec), &["is `/`, which is no path in an image"])
         .await;
     let absent = world.spec("fragments/absent:v1");
     world
@@ -569,6 +602,36 @@ async fn what_only_the_database_has_comes_into_the_catalog() {
         log.contains("the package lantern is in the database behind the catalog"),
         "{log}"
     );
+    // So it is there to be deprecated, too.
+    let deprecate = AddDeprecations {
+        operator_package: "lantern".to_owned(),
+        deprecation_schema: deprecations("lantern", "use another one"),
+        from_index: spec.to_string(),
+        binary_image: Some(world.push_binary(&["amd64"]).await.to_string()),
+        ..AddDeprecations::default()
+    };
+    let record = world.completes(deprecate).await;
+    let content = Content::of(&world, &record).await;
+    assert_eq!(content.packages(), ["lantern", "opted"]);
+}
+
+#[tokio::test]
+async fn what_an_ignore_file_of_the_index_would_leave_out_is_not_put_in() {
+    let world = World::new().await;
+    let files = [
+        (".indexignore", "lantern\n"),
+        ("opted/catalog.json", &*package("opted", "1.0.0")),
+    ];
+    let spec = world
+        .push("index/ignoring:v4.6", &catalog_image(&files, None))
+        .await;
+    let lantern = world.push_bundle("lantern", "0.1.0").await;
+    let add = AddRequest {
+        from_index: Some(spec.to_string()),
+        ..world.add(&lantern).await
+    };
+    let reason = ["the packages lantern are not served", ".indexignore"];
+    world.fails_saying(add, &reason).await;
 }
 
 #[tokio::test]

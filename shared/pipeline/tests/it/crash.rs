@@ -26,6 +26,8 @@ pub(crate) fn at(death: Death, last: LastCall, deps: &Deps) -> (Deps, Arc<Crash>
         secrets: dying.secrets,
         registry: dying.registries.with(Keyring::Own),
         registries: dying.registries,
+        // It is a process of its own.
+        moving: Arc::default(),
         ..deps.clone()
     };
     (dying, crash)

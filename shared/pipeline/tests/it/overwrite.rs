@@ -7,6 +7,8 @@ use iib_pipeline::intake::Submission;
 use iib_ports::{Queue as _, Secret};
 use iib_request::{AddRequest, MergeIndexImage, Request, Stage, State};
 
+use crate::crash::{Death, LastCall};
+use crate::crashes::{dies, lease_ends};
 use crate::samples::{self, index_image};
 use crate::world::{OUTPUT, World, told};
 
@@ -208,4 +210,28 @@ async fn a_merge_overwrites_its_target() {
     );
     let states = told(&record);
     assert!(!states.contains(&"Creating the manifest list"));
+}
+
+#[tokio::test]
+async fn what_somebody_does_after_the_tag_was_moved_is_not_undone_by_an_attempt_after_a_crash() {
+    let (world, index, request) = world_and_request().await;
+    let id = world.submit(request).await;
+    // The image, its list, the image beside the index: the fourth is what moves the tag.
+    let moving = Death::At("registry.push_manifest", 3);
+    assert!(dies(moving, LastCall::Unanswered, &world).await);
+    let noted = world.record(id).await.overwritten.unwrap();
+    assert_eq!(tagged(&world, &index).await, noted.result);
+    let lantern = world.spec("bundles/lantern:v0.1.0");
+    let other = index_image(&samples::database(&[("lantern", "0.1.0", &lantern)]));
+    let other = other.label("change", "later");
+    world.push("team/index:v4.6", &other).await;
+    lease_ends(&world);
+    world.run_queue().await;
+    let record = world.record(id).await;
+    assert_eq!(record.state(), State::Complete, "{}", record.state_reason());
+    assert_eq!((record.work.rebases, record.overwritten), (0, Some(noted)));
+    let left = world.config_of_image(&index).await;
+    assert_eq!(left.labels()["change"], "later");
+    let log = world.log(id).await;
+    assert!(log.contains("was moved by somebody else since"), "{log}");
 }

@@ -164,6 +164,7 @@ impl World {
             registries: client.clone(),
             index_db: Arc::new(SqliteIndex),
             catalogs: Arc::new(Folders),
+            moving: Arc::default(),
             clock: clock.clone(),
             notifier: Arc::new(RecordingNotifier::default()),
             api: ApiSettings::default(),

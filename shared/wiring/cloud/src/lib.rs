@@ -132,6 +132,7 @@ impl Cloud {
             registries: Arc::new(registries),
             index_db: Arc::new(SqliteIndex),
             catalogs: Arc::new(Folders),
+            moving: Arc::default(),
             clock: self.clock.clone(),
             notifier: Arc::new(LogNotifier),
             api: self.config.api.clone(),

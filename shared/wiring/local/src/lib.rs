@@ -163,6 +163,7 @@ impl Local {
             registries: registry.clone(),
             index_db: Arc::new(SqliteIndex),
             catalogs: Arc::new(Folders),
+            moving: Arc::default(),
             clock,
             notifier,
             api: config.api.clone(),

@@ -68,6 +68,13 @@ fn shown(folder: &CatalogFolder) -> String {
     shown
 }
 
+/// The files that are there.
+fn names(folder: &CatalogFolder) -> Vec<String> {
+    let shown = shown(folder);
+    let names = shown.lines().filter_map(|line| line.split_once(':'));
+    names.map(|(name, _)| name.to_owned()).collect()
+}
+
 fn one_line(texts: &[String]) -> String {
     texts.concat().replace('\n', "")
 }
@@ -100,7 +107,7 @@ fn a_package_goes_with_its_folder_and_what_is_said_of_it_elsewhere() {
     assert_eq!(
         shown(&folder),
         format!(
-            "both.json: {}\nc/index.yaml: ---schema: olm.packagename: c------schema: my.ownpackage: c\n",
+            "both.json: {}\nc/index.yaml: ---schema: olm.packagename: c---schema: my.ownpackage: c\n",
             one_line(&[package("b", "v1"), own("b", "y")])
         )
     );
@@ -296,4 +303,135 @@ fn a_package_without_a_name_for_a_folder_is_refused() {
             "{refused:?}"
         );
     }
+}
+
+#[test]
+fn any_documents_of_a_file_may_go() {
+    let document = |package: &str, word: &str| {
+        format!("# {word}\nschema: my.own\npackage: {package}\nword: {word}\n")
+    };
+    let owners = ["a", "a", "b", "a", "b", "b"];
+    // Each way to give six documents to a package that goes and to one that stays.
+    for choice in 0..1_u32 << owners.len() {
+        let owner = |at: usize| {
+            if choice >> at & 1 == 1 {
+                "gone"
+            } else {
+                "stays"
+            }
+        };
+        let texts: Vec<String> = (0..owners.len())
+            .map(|at| document(owner(at), &format!("w{at}")))
+            .collect();
+        for (file, text) in [
+            ("x.yaml", texts.join("---\n")),
+            (
+                "x.yaml",
+                format!("---\n{}...\n", texts.join("--- # next\n")),
+            ),
+            (
+                "x.json",
+                (0..owners.len())
+                    .map(|at| own(owner(at), &format!("w{at}")))
+                    .collect::<String>(),
+            ),
+            (
+                "x.json",
+                (0..owners.len())
+                    .map(|at| own(owner(at), &format!("w{at}")).replace('\n', ""))
+                    .collect::<String>(),
+            ),
+        ] {
+            let files = catalog(&[(file, &text)]);
+            let mut folder = CatalogFolder::open(files.path()).unwrap();
+            folder.remove("gone").unwrap();
+            shown(&folder);
+            let left = read_folder(files.path()).unwrap();
+            let stayed = (0..owners.len()).filter(|at| owner(*at) == "stays");
+            assert_eq!(left.others.len(), stayed.count(), "{choice:b} {text}");
+        }
+    }
+}
+
+#[test]
+fn a_fragment_takes_nothing_from_others() {
+    // The folder of one holds another, too.
+    let files = catalog(&[(
+        "a/catalog.json",
+        &(package("a", "v1") + &package("b", "v1")),
+    )]);
+    let fragment = catalog(&[
+        ("a/catalog.json", &package("a", "v2")),
+        ("rest.json", "{\"schema\": \"my.own\", \"of\": \"all\"}"),
+    ]);
+    let fragment = CatalogFolder::open(fragment.path()).unwrap();
+    let mut folder = CatalogFolder::open(files.path()).unwrap();
+    for _ in 0..2 {
+        folder.merge(&fragment).unwrap();
+        let shown = shown(&folder);
+        assert!(
+            shown.contains("a/catalog.json: ") && shown.contains("b.v1"),
+            "{shown}"
+        );
+        assert!(shown.contains("a.v2") && !shown.contains("a.v1"), "{shown}");
+        // What belongs to nobody comes once.
+        assert_eq!(shown.matches("\"of\"").count(), 1, "{shown}");
+    }
+}
+
+#[test]
+fn a_folder_is_not_taken_for_a_package() {
+    let files = catalog(&[("common/own.json", "{\"schema\": \"my.own\"}")]);
+    let mut folder = CatalogFolder::open(files.path()).unwrap();
+    assert!(!folder.remove("common").unwrap());
+    assert_eq!(shown(&folder).lines().count(), 1);
+}
+
+#[test]
+fn a_file_in_the_place_of_a_folder_is_nobodys_folder() {
+    let files = catalog(&[("a", &package("b", "v1"))]);
+    let mut folder = CatalogFolder::open(files.path()).unwrap();
+    let fragment = catalog(&[("a/catalog.json", &package("a", "v2"))]);
+    let fragment = CatalogFolder::open(fragment.path()).unwrap();
+    folder.merge(&fragment).unwrap();
+    assert_eq!(names(&folder), ["a", "a-2/catalog.json"]);
+    assert!(folder.remove("b").unwrap());
+    assert!(folder.remove("a").unwrap());
+    assert_eq!(names(&folder), [""; 0]);
+}
+
+#[test]
+fn a_folder_with_objects_of_anothers_bundle_stays() {
+    let bundle = package("b", "v1").replace(
+        r#""properties": ["#,
+        r#""properties": [{"type": "olm.bundle.object", "value": {"ref": "../a/o/1.json"}}, "#,
+    );
+    let files = catalog(&[
+        ("a/catalog.json", &package("a", "v1")),
+        (".indexignore", "a/o"),
+        ("a/o/1.json", r#"{"kind": "Secret"}"#),
+        ("b/catalog.json", &bundle),
+    ]);
+    let mut folder = CatalogFolder::open(files.path()).unwrap();
+    assert!(folder.remove("a").unwrap());
+    assert_eq!(
+        names(&folder),
+        [".indexignore", "a/o/1.json", "b/catalog.json"]
+    );
+}
+
+#[test]
+fn a_file_that_is_missing_is_named_as_in_the_catalog() {
+    let bundle = package("b", "v1").replace(
+        r#""properties": ["#,
+        r#""properties": [{"type": "olm.bundle.object", "value": {"ref": "no.json"}}, "#,
+    );
+    let files = catalog(&[("b/catalog.json", &bundle)]);
+    let refused = CatalogFolder::open(files.path()).unwrap_err().to_string();
+    assert!(
+        refused.contains("open b/no.json: no such file"),
+        "{refused}"
+    );
+    let root = files.path().to_string_lossy().into_owned();
+    assert!(!refused.contains(&root), "{refused}");
 }

@@ -84,6 +84,13 @@ impl Kind for AddRequest {
         })
     }
 
+    fn format(&self) -> u32 {
+        match self.overwrite_from_index || !self.deprecation_list.is_empty() {
+            true => format::WITH_CATALOGS,
+            false => Self::FORMAT,
+        }
+    }
+
     fn closing(&self) -> Cow<'static, str> {
         "The operator bundle(s) were successfully added to the index image".into()
     }

@@ -64,6 +64,11 @@ impl Kind for AddDeprecations {
         })
     }
 
+    /// A version that takes this kind in and cannot do it would end the request.
+    fn format(&self) -> u32 {
+        format::WITH_CATALOGS
+    }
+
     fn closing(&self) -> Cow<'static, str> {
         "The deprecation schema was successfully added to the index image".into()
     }

@@ -152,6 +152,12 @@ fn output_fbc(payload: &Payload) -> Result<Option<bool>, Refusal> {
     }
 }
 
+/// Labels without which nobody finds what is in an index (worker flows §15).
+const OWN_LABELS: [&str; 2] = [
+    "operators.operatorframework.io.index.configs.v1",
+    "operators.operatorframework.io.index.database.v1",
+];
+
 /// An empty object is none.
 fn labels(payload: &Payload) -> Result<Option<BTreeMap<String, String>>, Refusal> {
     const NAME: &str = "labels";
@@ -159,6 +165,12 @@ fn labels(payload: &Payload) -> Result<Option<BTreeMap<String, String>>, Refusal
         None | Some(Value::Null) => return Ok(None),
         Some(given) => string_map(given, NAME)?,
     };
+    if let Some(label) = OWN_LABELS.iter().find(|own| given.contains_key(**own)) {
+        let text = format!(
+            "\"{NAME}\" must not have \"{label}\": the service says there where the new index has its content"
+        );
+        return Err(Refusal::new(Rule::Choice, NAME, text));
+    }
     Ok(Some(given).filter(|labels| !labels.is_empty()))
 }
 

@@ -77,6 +77,11 @@ impl Kind for FbcOperations {
         })
     }
 
+    /// A version that takes this kind in and cannot do it would end the request.
+    fn format(&self) -> u32 {
+        format::WITH_CATALOGS
+    }
+
     fn closing(&self) -> Cow<'static, str> {
         let count = self.fbc_fragments.len();
         format!("The {count} FBC fragment(s) were successfully added in the index image").into()

@@ -109,6 +109,11 @@ impl Kind for MergeIndexImage {
         })
     }
 
+    /// A version that takes this kind in and cannot do it would end the request.
+    fn format(&self) -> u32 {
+        format::WITH_CATALOGS
+    }
+
     fn closing(&self) -> Cow<'static, str> {
         "The index image was successfully cleaned and updated.".into()
     }

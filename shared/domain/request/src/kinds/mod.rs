@@ -16,6 +16,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::payload::{OVERWRITE_TOKEN, Payload, ReadContext, check_form, check_hosts};
+use crate::record::format;
 use crate::view::Shown;
 use crate::{Facts, Refusal};
 
@@ -103,7 +104,10 @@ trait Kind: Into<Request> {
     const FORMAT: u32;
     /// The oldest format of records that can say what is asked for.
     fn format(&self) -> u32 {
-        Self::FORMAT
+        match self.overwrites() {
+            true => format::WITH_CATALOGS,
+            false => Self::FORMAT,
+        }
     }
     /// Its parameters whose values are secrets.
     const SECRETS: &'static [&'static str] = &[OVERWRITE_TOKEN];

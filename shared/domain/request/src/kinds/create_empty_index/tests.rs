@@ -100,6 +100,10 @@ fn nothing_where_something_has_to_be() {
             "\"from_index\" must be a non-empty string",
         ),
         (
+            json!({"labels": {"operators.operatorframework.io.index.configs.v1": "/evil"}}),
+            "\"labels\" must not have \"operators.operatorframework.io.index.configs.v1\": the service says there where the new index has its content",
+        ),
+        (
             json!({"labels": []}),
             "The value of \"labels\" must be a JSON object",
         ),
