@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use iib_bundle::json_string;
 use serde_json::value::RawValue;
 
 use crate::blob::{Blob, Catalog, DEPRECATIONS, Other, OwnedBlob};
@@ -112,6 +113,41 @@ impl Deprecations {
         }
     }
 
+    /// The deprecations of a package without entries for channels and bundles that the catalog does not
+    /// have (any more), and a line for each of these. `None` if all are there; an outline will do.
+    ///
+    /// # Errors
+    /// [`DeprecationsFault::Type`].
+    pub fn without_gone(
+        catalog: &Catalog,
+        package: &str,
+    ) -> Result<Option<(Self, Vec<String>)>, DeprecationsFault> {
+        let names = Names::of(catalog, package);
+        let (mut kept, mut gone) = (Vec::new(), Vec::new());
+        let objects = catalog.others.iter();
+        let objects: Vec<&Other> = objects
+            .filter(|other| other.is_deprecations() && other.package == package)
+            .collect();
+        for object in &objects {
+            let read = Fields::of(&object.blob).and_then(|fields| fields.list("entries", Ok));
+            let texts = read.map_err(DeprecationsFault::Type)?;
+            let entries = deprecation_entries(&object.blob).map_err(DeprecationsFault::Type)?;
+            for (entry, text) in entries.iter().zip(texts) {
+                match names.absent(entry) {
+                    None => kept.push(text.get()),
+                    Some(fault) => gone.push(format!(
+                        "an entry of the deprecations of {package} {fault}: it is left out"
+                    )),
+                }
+            }
+        }
+        let (Some(first), false) = (objects.first(), gone.is_empty()) else {
+            return Ok(None);
+        };
+        let text = with_entries(first, &kept).map_err(DeprecationsFault::Type)?;
+        Ok(Some((Self::read(text.as_bytes())?, gone)))
+    }
+
     /// The object that says so.
     pub fn blob(&self) -> Blob<'_> {
         Blob::Other(&self.object)
@@ -127,6 +163,18 @@ impl Deprecations {
             .retain(|other| other.schema != DEPRECATIONS || other.package != package);
         catalog.others.push(object);
     }
+}
+
+/// An object with other entries; its other members stay.
+fn with_entries(object: &Other, entries: &[&str]) -> Result<String, WrongType> {
+    let entries = format!("[{}]", entries.join(","));
+    let fields = Fields::of(&object.blob)?;
+    let members = fields.members().map(|(name, value)| {
+        let is_entries = name.eq_ignore_ascii_case("entries");
+        let value = if is_entries { &entries } else { value.get() };
+        format!("{}:{value}", json_string(name))
+    });
+    Ok(format!("{{{}}}", members.collect::<Vec<_>>().join(",")))
 }
 
 /// What an entry says that it should not (newest-opm §4).
@@ -164,6 +212,20 @@ impl<'a> Names<'a> {
         }
     }
 
+    /// A channel or bundle that an entry names and that is not there.
+    fn absent(&self, entry: &DeprecationEntry) -> Option<EntryFault> {
+        let name = entry.name.as_str();
+        match entry.schema.as_str() {
+            "olm.channel" if !self.channels.contains(name) => {
+                Some(EntryFault::NoChannel(name.to_owned()))
+            }
+            "olm.bundle" if !self.bundles.contains(name) => {
+                Some(EntryFault::NoBundle(name.to_owned()))
+            }
+            _ => None,
+        }
+    }
+
     /// Every fault of an entry; what those before it deprecate was `seen`.
     fn faults<'e>(
         &self,
@@ -178,13 +240,7 @@ impl<'a> Names<'a> {
         } = entry;
         let fault = match schema.as_str() {
             "olm.package" if !name.is_empty() => Some(EntryFault::PackageNamed(name.clone())),
-            "olm.channel" if !self.channels.contains(name.as_str()) => {
-                Some(EntryFault::NoChannel(name.clone()))
-            }
-            "olm.bundle" if !self.bundles.contains(name.as_str()) => {
-                Some(EntryFault::NoBundle(name.clone()))
-            }
-            "olm.package" | "olm.channel" | "olm.bundle" => None,
+            "olm.package" | "olm.channel" | "olm.bundle" => self.absent(entry),
             _ => Some(EntryFault::Schema(schema.clone())),
         };
         // The package is one thing, whether named or not.
@@ -341,6 +397,30 @@ mod tests {
             {"schema": "olm.deprecations", "package": "q", "entries": []}"#;
         read_text(text, &mut catalog).unwrap();
         catalog
+    }
+
+    #[test]
+    fn what_is_said_of_what_is_gone_goes() {
+        let mut catalog = catalog();
+        let text = r#"{"schema": "olm.deprecations", "package": "p", "own": 1, "entries": [
+            {"reference": {"schema": "olm.bundle", "name": "p.v0"}, "message": "gone"},
+            {"reference": {"schema": "olm.channel", "name": "old"}, "message": "gone"},
+            {"reference": {"schema": "olm.bundle", "name": "p.v1"}, "message": "<kept>"}]}"#;
+        Deprecations::read(text.as_bytes())
+            .unwrap()
+            .put_into(&mut catalog);
+        let (left, words) = Deprecations::without_gone(&catalog, "p").unwrap().unwrap();
+        left.check(&catalog).unwrap();
+        assert_eq!(words.len(), 2);
+        assert!(words[0].contains("names the bundle \"p.v0\""), "{words:?}");
+        let text = left.object.blob.get();
+        assert!(
+            text.contains("<kept>") && text.contains("\"own\":1"),
+            "{text}"
+        );
+        left.put_into(&mut catalog);
+        assert_eq!(Deprecations::without_gone(&catalog, "p").unwrap(), None);
+        assert_eq!(Deprecations::without_gone(&catalog, "q").unwrap(), None);
     }
 
     #[test]

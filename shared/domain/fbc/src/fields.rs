@@ -76,6 +76,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// All members, in their order.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(name, value)| (&**name, *value))
+    }
+
     /// The value of a member; `None` if it is not there.
     pub(crate) fn raw(&self, name: &str) -> Option<&'a RawValue> {
         let mut members = self.0.iter().rev();

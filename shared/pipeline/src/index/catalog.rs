@@ -27,6 +27,8 @@ pub(crate) struct CatalogIndex {
     image: String,
     /// That of the new index.
     version: String,
+    /// Where deprecations go.
+    deprecations_folder: String,
     files: Box<dyn CatalogFiles>,
     contents: Contents,
     /// What changed otherwise.
@@ -56,6 +58,7 @@ pub(crate) async fn change(
     let image = image.unwrap_or_else(|| "the new index".to_owned());
     let (catalogs, index_db) = (job.deps.catalogs.clone(), job.deps.index_db.clone());
     let (contents, version) = (contents.clone(), plan.version);
+    let deprecations_folder = job.deps.work.deprecations_folder.clone();
     let changed = blocking(move || {
         let Some(copy) = contents.catalog.clone() else {
             return Err(IndexError::NotACatalog(image).into());
@@ -75,6 +78,7 @@ pub(crate) async fn change(
             index_db,
             image,
             version,
+            deprecations_folder,
             files,
             contents,
             noted: Vec::new(),
@@ -236,11 +240,7 @@ impl CatalogIndex {
     ///
     /// # Errors
     /// [`IndexError::Catalog`].
-    pub(crate) fn deprecate(
-        &mut self,
-        folder: &str,
-        deprecations: &Deprecations,
-    ) -> Result<(), StageError> {
+    pub(crate) fn deprecate(&mut self, deprecations: &Deprecations) -> Result<(), StageError> {
         if let Err(fault) = deprecations.check(self.outline()) {
             // Older programs take whatever there is.
             if forms::checks_deprecations(&self.version) {
@@ -249,7 +249,9 @@ impl CatalogIndex {
             self.tell(format!("warning: {fault}"));
         }
         self.touch(&deprecations.package)?;
-        let put = self.files.deprecate(folder, deprecations);
+        let put = self
+            .files
+            .deprecate(&self.deprecations_folder, deprecations);
         Ok(put.map_err(|source| self.broken(source))?)
     }
 
@@ -285,12 +287,32 @@ impl CatalogIndex {
         Ok(kept.map_err(|source| self.broken(source))?)
     }
 
+    /// Takes out what the deprecations of touched packages say of channels and bundles that are gone, where
+    /// what reads the catalog would refuse it.
+    fn drop_gone(&mut self) -> Result<(), StageError> {
+        if !forms::checks_deprecations(&self.version) {
+            return Ok(());
+        }
+        for package in &self.touched {
+            let found = Deprecations::without_gone(self.files.outline(), package);
+            // One that cannot be read is told with the other faults.
+            let Ok(Some((left, words))) = found else {
+                continue;
+            };
+            let put = self.files.deprecate(&self.deprecations_folder, &left);
+            put.map_err(|source| self.broken(source))?;
+            self.words.extend(words);
+        }
+        Ok(())
+    }
+
     /// Checks the catalog, makes its cache, and says what changed.
     fn finish(
         &mut self,
         catalogs: &dyn Catalogs,
         copy: &CatalogCopy,
     ) -> Result<Changes, StageError> {
+        self.drop_gone()?;
         let report = self.files.check();
         if !report.is_clean() {
             return Err(IndexError::InvalidCatalog(report).into());

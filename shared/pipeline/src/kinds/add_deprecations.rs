@@ -49,11 +49,10 @@ impl Flow for AddDeprecations {
             job.update(Update::doing(doing)).await?;
         }
         let deprecations = read(self)?;
-        let folder = job.deps.work.deprecations_folder.clone();
         let put = move |index: &mut CatalogIndex| {
             // The package may be in the database only.
             index.follow_database()?;
-            index.deprecate(&folder, &deprecations)
+            index.deprecate(&deprecations)
         };
         catalog::change(job, &contents, put).await?;
         contents.store(job).await

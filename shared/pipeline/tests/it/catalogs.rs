@@ -96,7 +96,7 @@ impl Content {
         bundles.map(|bundle| bundle.name.as_str()).collect()
     }
 
-    fn text(&self, file: &str) -> String {
+    pub(crate) fn text(&self, file: &str) -> String {
         let path = self.folder.path().join("catalog").join(file);
         fs::read_to_string(&path).unwrap_or_else(|_| panic!("there is no {}", path.display()))
     }

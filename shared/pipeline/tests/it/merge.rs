@@ -2,7 +2,7 @@
 
 use iib_oci::{Digest, PullSpec};
 use iib_pipeline::intake::{IntakeDeps, diff};
-use iib_request::{AddRequest, CreateEmptyIndex, MergeIndexImage, Record};
+use iib_request::{AddDeprecations, AddRequest, CreateEmptyIndex, MergeIndexImage, Record};
 
 use crate::catalogs::Content;
 use crate::samples::{self, VERSION_LABEL, index_image};
@@ -401,5 +401,74 @@ async fn bundles_of_a_list_are_deprecated_after_others_were_added() {
     assert!(
         log.contains("of the deprecation list is not in the index and is passed over"),
         "{log}"
+    );
+}
+
+#[tokio::test]
+async fn what_a_catalog_says_of_bundles_that_go_goes_with_them() {
+    let world = World::new().await;
+    let binary = world.push_binary(&["amd64"]).await.to_string();
+    let mut lanterns = Vec::new();
+    for version in ["0.1.0", "0.2.0", "0.3.0"] {
+        lanterns.push(world.push_bundle("lantern", version).await);
+    }
+    let first = world
+        .completes(CreateEmptyIndex {
+            from_index: {
+                let empty = index_image(&samples::database(&[])).label(VERSION_LABEL, "v4.16");
+                world.push("index/empty:v4.16", &empty).await.to_string()
+            },
+            output_fbc: Some(true),
+            binary_image: Some(binary.clone()),
+            ..CreateEmptyIndex::default()
+        })
+        .await;
+    let result = |record: &Record| record.facts.index_image.clone();
+    let both = AddRequest {
+        bundles: lanterns[..2].iter().map(ToString::to_string).collect(),
+        from_index: result(&first),
+        binary_image: Some(binary.clone()),
+        ..world.add(&lanterns[0]).await
+    };
+    let with_two = world.completes(both).await;
+    let entry = |name: &str| {
+        format!(
+            r#"{{"reference": {{"schema": "olm.bundle", "name": "{name}"}}, "message": "old"}}"#
+        )
+    };
+    let deprecations = format!(
+        r#"{{"schema": "olm.deprecations", "package": "lantern", "entries": [{}, {}]}}"#,
+        entry("lantern.v0.1.0"),
+        entry("lantern.v0.2.0")
+    );
+    let said = world
+        .completes(AddDeprecations {
+            operator_package: "lantern".to_owned(),
+            deprecation_schema: deprecations,
+            from_index: result(&with_two).unwrap(),
+            binary_image: Some(binary.clone()),
+            ..AddDeprecations::default()
+        })
+        .await;
+    let add = AddRequest {
+        from_index: result(&said),
+        binary_image: Some(binary),
+        deprecation_list: vec![lanterns[1].to_string()],
+        ..world.add(&lanterns[2]).await
+    };
+    let record = world.completes(add).await;
+    let log = world.log(record.id).await;
+    assert!(
+        log.contains(
+            "names the bundle \"lantern.v0.2.0\", which the package does not have: it is left out"
+        ),
+        "{log}"
+    );
+    let text = Content::of(&world, &record)
+        .await
+        .text("_operator-deprecations-content/lantern/lantern.json");
+    assert!(
+        text.contains("lantern.v0.1.0") && !text.contains("lantern.v0.2.0"),
+        "{text}"
     );
 }
