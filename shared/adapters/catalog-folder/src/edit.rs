@@ -16,6 +16,8 @@ use crate::folder::{
 
 /// The file of a package in its folder.
 const FILE: &str = "catalog.json";
+/// What stands between documents of YAML.
+const SEPARATOR: &[u8] = b"---\n";
 /// Bits of what is written here. They count: the digest of a serve cache is made over them.
 const FILE_MODE: u32 = 0o644;
 const FOLDER_MODE: u32 = 0o755;
@@ -361,16 +363,14 @@ fn keep_only(path: &Path, left: &mut [&mut Spot]) -> io::Result<()> {
     let mut out = io::BufWriter::with_capacity(BUFFER, File::create(&partial)?);
     let mut written = 0;
     for spot in left {
-        let separator: &[u8] = match (spot.form, written) {
-            (Form::Json, _) => b"",
-            (Form::Yaml, 0) => b"",
-            (Form::Yaml, _) => b"---\n",
-        };
-        out.write_all(separator)?;
         input.seek(SeekFrom::Start(spot.at.start))?;
         let size = spot.at.end - spot.at.start;
         let mut part = Vec::new();
         (&input).take(size).read_to_end(&mut part)?;
+        // Also before the first, which may have its own: an object in braces would make the file JSON.
+        let is_separated = spot.form == Form::Json || part.starts_with(SEPARATOR);
+        let separator = if is_separated { b"" } else { SEPARATOR };
+        out.write_all(separator)?;
         let start = written + separator.len() as u64;
         spot.at = start..start + part.len() as u64;
         if part.last() != Some(&b'\n') {

@@ -34,7 +34,7 @@ use crate::transfer::blocking;
 use crate::{IndexError, StageError};
 
 /// Bundles whose labels are read at the same time.
-const LOOKUPS: usize = 16;
+const LOOKUPS: usize = 8;
 
 #[async_trait]
 impl Flow for MergeIndexImage {

@@ -330,6 +330,12 @@ fn any_documents_of_a_file_may_go() {
                 format!("---\n{}...\n", texts.join("--- # next\n")),
             ),
             (
+                "x.yaml",
+                (0..owners.len())
+                    .map(|at| format!("---\n{}", own(owner(at), &format!("w{at}"))))
+                    .collect::<String>(),
+            ),
+            (
                 "x.json",
                 (0..owners.len())
                     .map(|at| own(owner(at), &format!("w{at}")))
