@@ -1,9 +1,8 @@
 //! Following a request from outside.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
 
 use crate::process::{iib, run};
 
@@ -11,48 +10,48 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// A service whose one request never ends; tells each call's path.
-fn endless() -> (String, mpsc::Receiver<String>) {
+/// A service whose one request never ends, with a log of one line.
+fn endless() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let (sender, calls) = mpsc::channel();
     std::thread::spawn(move || {
         for call in listener.incoming() {
             let mut call = call.unwrap();
             let mut lines = BufReader::new(call.try_clone().unwrap()).lines();
-            let first = lines.next().unwrap().unwrap();
-            lines.map(Result::unwrap).find(String::is_empty);
-            let body = r#"{"id":7,"state":"in_progress","state_history":[]}"#;
+            lines.find(|line| line.as_ref().is_ok_and(String::is_empty));
+            // The request, and a line of its log.
+            let body = "{\"id\":7,\"state\":\"in_progress\",\"state_history\":[]}\n";
             let head = format!(
                 "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
                 body.len()
             );
             // Whoever is gone is not answered.
             let _ = call.write_all(format!("{head}{body}").as_bytes());
-            let _ = sender.send(first);
         }
     });
-    (url, calls)
+    url
 }
 
 #[test]
 fn whoever_stops_waiting_is_told_how_to_go_on() {
-    let (url, calls) = endless();
-    let waiting = iib(&["wait", "7", "--url", &url])
+    let url = endless();
+    let mut waiting = iib(&["wait", "7", "--url", &url])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // The first call asks whether there is such a request; with the third it is being followed.
-    for _ in 0..3 {
-        calls.recv().unwrap();
-    }
+    // What comes before may be repeated calls; whoever shows the log listens for signals.
+    let mut told = BufReader::new(waiting.stderr.take().unwrap());
+    let mut log = String::new();
+    told.read_line(&mut log).unwrap();
+    assert!(log.contains("in_progress"), "{log}");
     let interrupt = Command::new("kill")
         .args(["-INT", &waiting.id().to_string()])
         .status();
     assert!(interrupt.unwrap().success());
-    let ended = waiting.wait_with_output().unwrap();
-    let told = text(&ended.stderr);
+    let mut rest = String::new();
+    told.read_to_string(&mut rest).unwrap();
+    let (ended, told) = (waiting.wait_with_output().unwrap(), rest);
     assert_eq!(ended.status.code(), Some(130), "{told}");
     assert!(
         told.contains(&format!("`iib wait 7 --url {url}` follows it")),
