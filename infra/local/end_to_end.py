@@ -467,6 +467,21 @@ def test_a_token_is_nowhere_but_encrypted_and_goes_with_its_request(stack: Stack
     assert token not in stack.call("GET", f"/api/v1/builds/{number}/logs")[2]
 
 
+def test_an_index_is_overwritten_with_the_login_of_the_request(stack: Stack):
+    before = stack.complete(stack.add(stack.example("lantern:v0.1.0")))
+    index = before["index_image"]
+    number = stack.add(
+        stack.example("lantern:v0.2.0"), from_index=index,
+        overwrite_from_index=True, overwrite_from_index_token="somebody:a-token",
+    )
+    after = stack.complete(number)
+    assert after["index_image"] == index, after
+    assert after["from_index_resolved"] == before["index_image_resolved"], after
+    # Whoever reads the tag now reads the result.
+    next_one = stack.complete(stack.add(stack.example("lantern:v0.3.0"), from_index=index))
+    assert next_one["from_index_resolved"] == after["index_image_resolved"], (after, next_one)
+
+
 def test_a_large_log_is_downloaded_from_the_bucket(stack: Stack):
     number = stack.add(stack.example("lantern:missing"))
     stack.ended(number)

@@ -29,7 +29,9 @@ fn pieces(content: &[u8], step: usize) -> Bytestream {
         .chunks(step)
         .map(|piece| Ok(Bytes::copy_from_slice(piece)))
         .collect();
-    stream::iter(pieces).boxed()
+    // Nobody may ask such a stream again after its end.
+    let next = async |mut rest: std::vec::IntoIter<_>| rest.next().map(|piece| (piece, rest));
+    stream::unfold(pieces.into_iter(), next).boxed()
 }
 
 fn failing(content: &'static [u8]) -> Bytestream {
@@ -51,8 +53,15 @@ async fn is_missing(store: &dyn Artifacts, wanted: &ArtifactKey) -> bool {
 }
 
 async fn what_is_stored_is_read_back(store: &dyn Artifacts) {
-    let content: Vec<u8> = (0..1_500_000_u32).map(|n| (n % 251) as u8).collect();
-    for (id, size, step) in [(1, 0, 1), (2, 5, 2), (3, 1_500_000, 65_537)] {
+    let content: Vec<u8> = (0..9_000_000_u32).map(|n| (n % 251) as u8).collect();
+    // The last is more than a store may take at once.
+    let sizes = [
+        (1, 0, 1),
+        (2, 5, 2),
+        (3, 1_500_000, 65_537),
+        (4, 9_000_000, 65_537),
+    ];
+    for (id, size, step) in sizes {
         let expected = &content[..size];
         let stored = store.put(&key(id), pieces(expected, step)).await.unwrap();
         let digest = Digest::of(expected);

@@ -4,6 +4,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
+use futures::stream::Fuse;
 use iib_oci::DigestHasher;
 use iib_ports::{ArtifactError, ArtifactKey, Bytestream, Stored, chain};
 use tokio::task::JoinSet;
@@ -20,7 +21,8 @@ const PARTS: usize = 3;
 /// A stream cut into parts, hashed on the way.
 struct Parts {
     key: ArtifactKey,
-    content: Bytestream,
+    /// After the last part it is asked once more.
+    content: Fuse<Bytestream>,
     /// What is left of the piece that overran the last part.
     rest: Bytes,
     hasher: DigestHasher,
@@ -83,7 +85,7 @@ pub(super) async fn upload(
 ) -> Result<Stored, ArtifactError> {
     let mut parts = Parts {
         key: key.clone(),
-        content,
+        content: content.fuse(),
         rest: Bytes::new(),
         hasher: DigestHasher::default(),
         size: 0,
