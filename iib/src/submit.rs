@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -172,7 +172,13 @@ impl Body {
 fn login(file: &Path) -> anyhow::Result<String> {
     let text = fs::read_to_string(file);
     let text = text.with_context(|| format!("{} cannot be read", file.display()))?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+    let login = text.lines().next().unwrap_or_default();
+    ensure!(
+        login.contains(':'),
+        "{} has no login in its first line: write it as user:password",
+        file.display()
+    );
+    Ok(login.to_owned())
 }
 
 /// A refusal in terms of the command: who uses flags has not written the members it is about.

@@ -18,4 +18,5 @@ mod kill;
 mod messaging;
 mod older;
 mod process;
+mod submitting;
 mod surroundings;

@@ -1,6 +1,5 @@
 //! The port of file-based catalogs.
 
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::io;
 use std::path::Path;
@@ -77,12 +76,11 @@ pub trait CatalogFiles: Send {
     /// As of [`CatalogFiles::replace`].
     fn deprecate(&mut self, folder: &str, of: &Deprecations) -> Result<(), CatalogError>;
 
-    /// Puts the packages of the catalog in another folder in place of those of the same name, and
-    /// gives their names.
+    /// Puts the packages of the catalog in another folder in place of those of the same name.
     ///
     /// # Errors
     /// As of [`CatalogFiles::replace`]; the other folder is no catalog.
-    fn merge(&mut self, fragment: &Path) -> Result<BTreeSet<String>, CatalogError>;
+    fn merge(&mut self, fragment: &Path) -> Result<(), CatalogError>;
 }
 
 /// Why something could not be done with a catalog.

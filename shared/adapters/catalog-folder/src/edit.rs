@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use iib_fbc::{Catalog, Deprecations, Form, OwnedBlob, write_blob};
+use iib_fbc::{Blob, Catalog, Deprecations, Form, write_blob};
 use walkdir::WalkDir;
 
 use crate::folder::{
@@ -147,15 +147,25 @@ impl CatalogFolder {
         let of_none: Vec<&Spot> = of_none
             .filter(|spot| !copied.contains(&spot.file))
             .collect();
+        let in_text = |blob: Blob<'_>| {
+            let mut text = Vec::new();
+            let written = write_blob(blob, &mut text);
+            written
+                .map(|()| text)
+                .map_err(io_error(&self.root, "write"))
+        };
+        // They may have come with the fragment before.
         let known = self.package("")?;
+        let known: Result<BTreeSet<Vec<u8>>, _> = known.blobs().map(in_text).collect();
+        let mut known = known?;
         let mut text = Vec::new();
         for spot in of_none {
             let path = fragment.root.join(&spot.file);
             let opened = File::open(&path).map_err(io_error(&path, "read"))?;
-            let blob = fragment.blob("", spot, &opened)?;
-            // It may have come with the fragment before.
-            if !matches!(&blob, OwnedBlob::Other(other) if known.others.contains(other)) {
-                write_blob(blob.as_blob(), &mut text).map_err(io_error(&path, "read"))?;
+            let object = in_text(fragment.blob("", spot, &opened)?.as_blob())?;
+            if !known.contains(&object) {
+                text.extend_from_slice(&object);
+                known.insert(object);
             }
         }
         if text.is_empty() {

@@ -1,6 +1,5 @@
 //! The port's side.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use iib_fbc::{Catalog, Deprecations, Report, ServeForm};
@@ -56,11 +55,8 @@ impl CatalogFiles for CatalogFolder {
         Ok(Self::deprecate(self, folder, of)?)
     }
 
-    fn merge(&mut self, fragment: &Path) -> Result<BTreeSet<String>, CatalogError> {
-        let fragment = Self::open(fragment)?;
-        Self::merge(self, &fragment)?;
-        let names = fragment.packages().filter(|name| !name.is_empty());
-        Ok(names.map(str::to_owned).collect())
+    fn merge(&mut self, fragment: &Path) -> Result<(), CatalogError> {
+        Ok(Self::merge(self, &Self::open(fragment)?)?)
     }
 }
 

@@ -232,8 +232,7 @@ impl CatalogIndex {
             .try_for_each(|package| self.touch(package))?;
         self.remove(packages)?;
         let merged = self.files.merge(fragment);
-        merged.map_err(|source| self.broken(source))?;
-        Ok(())
+        Ok(merged.map_err(|source| self.broken(source))?)
     }
 
     /// Puts deprecations in place of those of their package.

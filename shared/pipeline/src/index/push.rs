@@ -41,6 +41,20 @@ pub(crate) enum Naming {
     Merged,
 }
 
+impl<'a> Push<'a> {
+    /// A result that may take the place of its index, with no labels of its own.
+    pub(crate) fn with_copy(build_tags: &'a [String]) -> Self {
+        Self {
+            labels: &NO_LABELS,
+            build_tags,
+            naming: Naming::WithCopy,
+        }
+    }
+}
+
+/// The labels of a result that has none of its own.
+static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
+
 impl Push<'_> {
     /// Pushes what was built. What comes back ends the request.
     ///

@@ -21,7 +21,7 @@ use crate::changes::Changes;
 use crate::flow::{Flow, Pushed};
 use crate::index::catalog::{self, CatalogIndex};
 use crate::index::contents::Contents;
-use crate::index::push::{Naming, Push};
+use crate::index::push::Push;
 use crate::job::Job;
 use crate::steps::bundles;
 use crate::steps::deprecation::{self, deprecate, deprecate_in_catalog, not_deprecated};
@@ -86,12 +86,7 @@ impl Flow for AddRequest {
     }
 
     async fn push(&self, job: &mut Job<'_>) -> Result<Pushed, StageError> {
-        let push = Push {
-            labels: &BTreeMap::new(),
-            build_tags: &self.build_tags,
-            naming: Naming::WithCopy,
-        };
-        push.run(job).await
+        Push::with_copy(&self.build_tags).run(job).await
     }
 }
 

@@ -4,8 +4,6 @@
 //! - mutate: the deprecations take the place of those that the catalog has of the package.
 //! - push: the images with the new layer, and the tags.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use iib_catalog::CatalogShape;
 use iib_fbc::Deprecations;
@@ -15,7 +13,7 @@ use crate::flow::{Flow, Pushed};
 use crate::index::catalog::{self, CatalogIndex};
 use crate::index::check_is_catalog;
 use crate::index::contents::Contents;
-use crate::index::push::{Naming, Push};
+use crate::index::push::Push;
 use crate::job::Job;
 use crate::steps::inputs::{self, Asked};
 use crate::transfer::blocking;
@@ -59,12 +57,7 @@ impl Flow for AddDeprecations {
     }
 
     async fn push(&self, job: &mut Job<'_>) -> Result<Pushed, StageError> {
-        let push = Push {
-            labels: &BTreeMap::new(),
-            build_tags: &self.build_tags,
-            naming: Naming::WithCopy,
-        };
-        push.run(job).await
+        Push::with_copy(&self.build_tags).run(job).await
     }
 }
 

@@ -20,7 +20,7 @@ use iib_request::{Built, Facts, FbcOperations, IndexForm, IndexToRead, Plan, Unk
 use crate::flow::{Flow, Pushed};
 use crate::index::catalog::{self, CatalogIndex};
 use crate::index::contents::Contents;
-use crate::index::push::{Naming, Push};
+use crate::index::push::Push;
 use crate::index::{check_is_catalog, places, scratch};
 use crate::job::Job;
 use crate::labels::{self, label};
@@ -95,12 +95,7 @@ impl Flow for FbcOperations {
     }
 
     async fn push(&self, job: &mut Job<'_>) -> Result<Pushed, StageError> {
-        let push = Push {
-            labels: &BTreeMap::new(),
-            build_tags: &self.build_tags,
-            naming: Naming::WithCopy,
-        };
-        push.run(job).await
+        Push::with_copy(&self.build_tags).run(job).await
     }
 }
 

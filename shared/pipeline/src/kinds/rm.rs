@@ -5,7 +5,7 @@
 //!   one; both go into a layer.
 //! - push: the images with this layer, and the tags.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use async_trait::async_trait;
@@ -16,7 +16,7 @@ use crate::changes::Changes;
 use crate::flow::{Flow, Pushed};
 use crate::index::catalog::{self, CatalogIndex};
 use crate::index::contents::Contents;
-use crate::index::push::{Naming, Push};
+use crate::index::push::Push;
 use crate::job::Job;
 use crate::steps::inputs::{self, Asked};
 use crate::transfer::blocking;
@@ -52,12 +52,7 @@ impl Flow for RmRequest {
     }
 
     async fn push(&self, job: &mut Job<'_>) -> Result<Pushed, StageError> {
-        let push = Push {
-            labels: &BTreeMap::new(),
-            build_tags: &self.build_tags,
-            naming: Naming::WithCopy,
-        };
-        push.run(job).await
+        Push::with_copy(&self.build_tags).run(job).await
     }
 }
 

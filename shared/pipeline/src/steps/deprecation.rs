@@ -89,9 +89,7 @@ pub(crate) fn deprecate(
     let mut seen = BTreeSet::new();
     named.retain(|image| seen.insert(image.clone()));
     let not_there = images.iter().filter(|image| !named.contains(*image));
-    let words = not_there.map(|image| {
-        format!("{image} of the deprecation list is not in the index and is passed over")
-    });
+    let words = not_there.map(|image| passed_over(image));
     let is_named = |bundle: &&PresentBundle| named.contains(&bundle.image);
     let packages = present
         .iter()
@@ -108,6 +106,10 @@ pub(crate) fn deprecate(
     Ok(deprecated)
 }
 
+fn passed_over(image: &str) -> String {
+    format!("{image} of the deprecation list is not in the index and is passed over")
+}
+
 /// Deprecates bundles in the database behind a catalog, and puts their packages into the catalog as they
 /// are there then. A package that is gone from the database goes from the catalog, too.
 ///
@@ -117,7 +119,13 @@ pub(crate) fn deprecate_in_catalog(
     index: &mut CatalogIndex,
     images: &[String],
 ) -> Result<(), StageError> {
-    if images.is_empty() || !index.has_database() {
+    if images.is_empty() {
+        return Ok(());
+    }
+    if !index.has_database() {
+        images
+            .iter()
+            .for_each(|image| index.tell(passed_over(image)));
         return Ok(());
     }
     let done = index.database(|index_db, file| deprecate(index_db, file, images));

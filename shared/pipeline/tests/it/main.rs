@@ -7,6 +7,7 @@
     reason = "in helpers of tests, which clippy does not take for tests"
 )]
 
+mod add_deprecations;
 mod binary_images;
 mod bundles;
 mod calls;
@@ -19,6 +20,7 @@ mod created;
 mod denied;
 mod expiry;
 mod faults;
+mod fbc_operations;
 mod image;
 mod index_copies;
 mod indexes;

@@ -1,0 +1,176 @@
+//! What the commands that ask for an index send to a service.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::thread::JoinHandle;
+
+use serde_json::{Value, json};
+
+use crate::process::run;
+
+/// A service that takes in one request; gives its path and body.
+fn service() -> (String, JoinHandle<(String, Value)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let taken = std::thread::spawn(move || {
+        let (mut call, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(call.try_clone().unwrap());
+        let (mut first, mut size) = (String::new(), 0);
+        reader.read_line(&mut first).unwrap();
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            let line = line.trim_end().to_ascii_lowercase();
+            if let Some(length) = line.strip_prefix("content-length:") {
+                size = length.trim().parse().unwrap();
+            } else if line.is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; size];
+        reader.read_exact(&mut body).unwrap();
+        let head = "HTTP/1.1 201 Created\r\nconnection: close\r\ncontent-length: 8\r\n\r\n";
+        call.write_all(format!("{head}{{\"id\":7}}").as_bytes())
+            .unwrap();
+        let path = first.split(' ').nth(1).unwrap().to_owned();
+        (path, serde_json::from_slice(&body).unwrap())
+    });
+    (url, taken)
+}
+
+#[test]
+fn the_words_of_each_command_are_the_parameters_of_its_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let login = file("login", "ann:pass:word\nmore\n");
+    let schema = file("lantern.json", "{\"schema\": \"olm.deprecations\"}");
+    let overwriting = ["--overwrite", "--login-file", &login];
+    let cases: [(&str, &[&str], bool, &str, Value); 6] = [
+        (
+            "add",
+            &[
+                "--bundle",
+                "r/b:1",
+                "--from-index",
+                "r/i:1",
+                "--deprecate",
+                "r/b:0",
+            ],
+            true,
+            "add",
+            json!({"bundles": ["r/b:1"], "from_index": "r/i:1", "deprecation_list": ["r/b:0"],
+                "overwrite_from_index": true, "overwrite_from_index_token": "ann:pass:word"}),
+        ),
+        (
+            "rm",
+            &[
+                "--operator",
+                "a",
+                "--operator",
+                "b",
+                "--from-index",
+                "r/i:1",
+                "--arch",
+                "s390x",
+            ],
+            true,
+            "rm",
+            json!({"operators": ["a", "b"], "from_index": "r/i:1", "add_arches": ["s390x"],
+                "overwrite_from_index": true, "overwrite_from_index_token": "ann:pass:word"}),
+        ),
+        (
+            "merge",
+            &[
+                "--source-from-index",
+                "r/i:1",
+                "--target-index",
+                "r/i:2",
+                "--ignore-bundle-ocp-version",
+            ],
+            true,
+            "merge-index-image",
+            json!({"source_from_index": "r/i:1", "target_index": "r/i:2",
+                "ignore_bundle_ocp_version": true,
+                "overwrite_target_index": true, "overwrite_target_index_token": "ann:pass:word"}),
+        ),
+        (
+            "create-empty-index",
+            &["--from-index", "r/i:1", "--output-fbc", "--label", "a=b=c"],
+            false,
+            "create-empty-index",
+            json!({"from_index": "r/i:1", "output_fbc": true, "labels": {"a": "b=c"}}),
+        ),
+        (
+            "fbc",
+            &[
+                "--fragment",
+                "r/f:1",
+                "--fragment",
+                "r/f:2",
+                "--from-index",
+                "r/i:1",
+                "--build-tag",
+                "t",
+            ],
+            true,
+            "fbc-operations",
+            json!({"fbc_fragments": ["r/f:1", "r/f:2"], "from_index": "r/i:1", "build_tags": ["t"],
+                "overwrite_from_index": true, "overwrite_from_index_token": "ann:pass:word"}),
+        ),
+        (
+            "deprecations",
+            &[
+                "--operator-package",
+                "lantern",
+                "--file",
+                &schema,
+                "--from-index",
+                "r/i:1",
+            ],
+            true,
+            "add-deprecations",
+            json!({"operator_package": "lantern", "from_index": "r/i:1",
+                "deprecation_schema": "{\"schema\": \"olm.deprecations\"}",
+                "overwrite_from_index": true, "overwrite_from_index_token": "ann:pass:word"}),
+        ),
+    ];
+    for (command, words, overwrites, path, body) in cases {
+        let (url, taken) = service();
+        let mut all = vec![command, "--url", &url];
+        all.extend(words);
+        all.extend(overwriting.iter().filter(|_| overwrites));
+        let told = run(&all);
+        assert!(told.status.success(), "{command}: {told:?}");
+        assert_eq!(String::from_utf8(told.stdout).unwrap(), "7\n", "{command}");
+        let taken = taken.join().unwrap();
+        assert_eq!(taken, (format!("/api/v1/builds/{path}"), body));
+    }
+}
+
+#[test]
+fn a_file_without_a_login_is_told_before_anything_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("login");
+    for text in ["", "\nann:password\n", "ann\n"] {
+        fs::write(&file, text).unwrap();
+        let login = file.to_str().unwrap();
+        let words = [
+            "rm",
+            "--operator",
+            "a",
+            "--from-index",
+            "r/i:1",
+            "--overwrite",
+        ];
+        let told = run(&[&words[..], &["--login-file", login]].concat());
+        let said = String::from_utf8(told.stderr).unwrap();
+        assert!(!told.status.success(), "{said}");
+        let wanted = format!("{login} has no login in its first line: write it as user:password");
+        assert!(said.contains(&wanted), "{said}");
+    }
+}
