@@ -10,6 +10,7 @@
 )]
 
 mod artifacts;
+mod lines;
 mod listing;
 mod logs;
 mod outbox;
@@ -21,6 +22,7 @@ mod secrets;
 mod tags;
 
 pub use artifacts::artifacts;
+pub use lines::lines;
 pub use listing::listing;
 pub use logs::logs;
 pub use outbox::outbox;

@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod gauges;
+mod lines;
 mod logs;
 mod notifier;
 mod queue;
@@ -13,6 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use artifacts::MemoryArtifacts;
 pub use gauges::RecordingGauges;
+pub use lines::MemoryLines;
 pub use logs::MemoryLogs;
 pub use notifier::RecordingNotifier;
 pub use queue::MemoryQueue;

@@ -15,20 +15,23 @@ use crate::database::Database;
 use crate::durable;
 use crate::registry::RegistryStore;
 use crate::requests::{Facets, Woken};
-use crate::{EmbeddedError, FileArtifacts, FileLogs, SqliteQueue, SqliteRequests, SqliteSecrets};
+use crate::{
+    EmbeddedError, FileArtifacts, FileLogs, SqliteLines, SqliteQueue, SqliteRequests, SqliteSecrets,
+};
 pub(crate) use lock::FolderLock;
 
 pub use recovery::Freed;
 
 /// Layout of `state.db`, see [`Database::open`]. Steps are never edited once released; a change
 /// is a further step.
-const LAYOUT: [&str; 6] = [
+const LAYOUT: [&str; 7] = [
     include_str!("folder/state.sql"),
     include_str!("folder/waiting.sql"),
     include_str!("folder/once.sql"),
     include_str!("folder/facets.sql"),
     include_str!("folder/turns.sql"),
     include_str!("folder/outbox.sql"),
+    include_str!("folder/lines.sql"),
 ];
 
 /// A data folder that this process owns. The lock is held until the folder and every store that
@@ -134,6 +137,11 @@ impl DataFolder {
     /// The build logs.
     pub fn logs(&self) -> FileLogs {
         FileLogs::new(self.logs_path(), self.lock.clone())
+    }
+
+    /// The lines in front of indexes.
+    pub fn lines(&self) -> SqliteLines {
+        SqliteLines::new(self.database.clone(), self.lock.clone())
     }
 
     /// Secrets of requests.

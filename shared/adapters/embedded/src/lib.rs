@@ -6,6 +6,7 @@ mod durable;
 mod error;
 mod file_stream;
 mod folder;
+mod lines;
 mod logs;
 mod queue;
 pub mod registry;
@@ -16,6 +17,7 @@ pub use artifacts::{DocumentFolders, FileArtifacts};
 pub use database::DatabaseError;
 pub use error::EmbeddedError;
 pub use folder::{DataFolder, Freed};
+pub use lines::SqliteLines;
 pub use logs::FileLogs;
 pub use queue::{
     BatchFailures, DeadLetter, QueueStoreError, Received, SqliteQueue, StageSettings, Stopped,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use iib_testkit::contract;
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRequests, MemorySecrets,
+    MemoryArtifacts, MemoryLines, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRequests,
+    MemorySecrets,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,4 +56,9 @@ async fn tags_in_memory_fulfil_the_contract() {
 async fn secrets_in_memory_fulfil_the_contract() {
     let make = async || Arc::new(MemorySecrets::default());
     contract::secrets(make, jiff::Timestamp::UNIX_EPOCH).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_in_memory_fulfil_the_contract() {
+    contract::lines(async || Arc::new(MemoryLines::default())).await;
 }

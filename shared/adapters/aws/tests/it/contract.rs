@@ -42,6 +42,13 @@ async fn logs_in_dynamodb_fulfil_the_contract() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs ministack"]
+async fn lines_in_dynamodb_fulfil_the_contract() {
+    let stack = Stack::start().await;
+    contract::lines(async || stack.lines().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs ministack"]
 async fn secrets_under_kms_fulfil_the_contract() {
     let stack = Stack::start().await;
     contract::secrets(async || stack.secrets().await, SystemClock.now()).await;

@@ -10,7 +10,9 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType,
 };
-use iib_aws::{Clients, DynamoLogs, DynamoRequests, KmsSecrets, QueueUrls, S3Artifacts, SqsQueue};
+use iib_aws::{
+    Clients, DynamoLines, DynamoLogs, DynamoRequests, KmsSecrets, QueueUrls, S3Artifacts, SqsQueue,
+};
 use iib_ports::{Delivery, SystemClock};
 use iib_request::{Stage, Task};
 use iib_testkit::contract::Inbox;
@@ -86,6 +88,11 @@ impl<Emulators> Stack<Emulators> {
     pub(crate) async fn logs(&self) -> Arc<DynamoLogs> {
         let (dynamodb, table) = (self.dynamodb.dynamodb(), self.table().await);
         Arc::new(DynamoLogs::new(dynamodb, table, Arc::new(SystemClock)))
+    }
+
+    pub(crate) async fn lines(&self) -> Arc<DynamoLines> {
+        let (dynamodb, table) = (self.dynamodb.dynamodb(), self.table().await);
+        Arc::new(DynamoLines::new(dynamodb, table))
     }
 
     pub(crate) async fn artifacts(&self) -> Arc<S3Artifacts> {

@@ -87,3 +87,9 @@ async fn secrets_in_sqlite_fulfil_the_contract() {
     let make = async || Arc::new(folders.next().secrets(Arc::new(SystemClock)));
     contract::secrets(make, SystemClock.now()).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_in_sqlite_fulfil_the_contract() {
+    let folders = Folders::default();
+    contract::lines(async || Arc::new(folders.next().lines())).await;
+}
