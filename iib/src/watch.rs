@@ -151,7 +151,8 @@ mod tests {
     use iib_ports::Requests as _;
     use iib_request::{ApiSettings, BinaryImages, RequestId};
     use iib_testkit::memory::{
-        MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingNotifier,
+        MemoryArtifacts, MemoryLines, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets,
+        RecordingNotifier,
     };
     use iib_testkit::time::ManualClock;
     use jiff::SignedDuration;
@@ -178,6 +179,7 @@ mod tests {
                 requests: requests.clone(),
                 operators: requests.clone(),
                 queue: queue.clone(),
+                lines: Arc::new(MemoryLines::default()),
                 logs: Arc::new(MemoryLogs::default()),
                 artifacts: artifacts.clone(),
                 secrets: Arc::new(MemorySecrets::default()),

@@ -58,10 +58,16 @@ impl<'a> Shower<'a> {
 
     /// Shows one of them.
     pub(crate) fn show<'b>(&'b self, record: &'b Record, form: Form) -> View<'b> {
+        self.show_behind(record, form, None)
+    }
+
+    /// The same of one that waits behind others.
+    fn show_behind<'b>(&'b self, record: &'b Record, form: Form, ahead: Option<u64>) -> View<'b> {
         let shown = Shown {
             record,
             operators: &self.operators,
             builds: &self.builds,
+            ahead,
             settings: &self.deps.api,
         };
         View::new(shown, form)
@@ -76,7 +82,8 @@ pub(crate) async fn one(
 ) -> Result<Response, Problem> {
     let record = intake::get(&deps, id).await?;
     let shower = Shower::new(&deps, [&record], builds).await?;
-    Ok(Json(shower.show(&record, Form::Verbose)).into_response())
+    let ahead = intake::ahead(&deps, &record).await?;
+    Ok(Json(shower.show_behind(&record, Form::Verbose, ahead)).into_response())
 }
 
 #[derive(Serialize)]

@@ -40,6 +40,7 @@ pub(crate) fn dying(deps: &Deps, death: Death, last: LastCall) -> (Deps, Arc<Cra
     let ports = Ports {
         requests: deps.requests.clone(),
         queue: deps.queue.clone(),
+        lines: deps.lines.clone(),
         logs: deps.logs.clone(),
         artifacts: deps.artifacts.clone(),
         secrets: deps.secrets.clone(),
@@ -49,6 +50,7 @@ pub(crate) fn dying(deps: &Deps, death: Death, last: LastCall) -> (Deps, Arc<Cra
     let deps = Deps {
         requests: ports.requests,
         queue: ports.queue,
+        lines: ports.lines,
         logs: ports.logs,
         artifacts: ports.artifacts,
         secrets: ports.secrets,

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use iib_oci::hosts::HostRules;
 use iib_ports::{
-    Artifacts, Catalogs, Clock, IndexDb, Logs, Notifier, OperatorStore, Queue, Registries,
+    Artifacts, Catalogs, Clock, IndexDb, Lines, Logs, Notifier, OperatorStore, Queue, Registries,
     Registry, Requests, Secrets,
 };
 use iib_request::{ApiSettings, WorkSettings};
-use tokio::sync::Mutex;
 
 use crate::ending::Ending;
 
@@ -23,6 +22,8 @@ pub struct Deps {
     pub operators: Arc<dyn OperatorStore>,
     /// The queues in front of the stages.
     pub queue: Arc<dyn Queue>,
+    /// Whose turn it is to overwrite an index.
+    pub lines: Arc<dyn Lines>,
     /// The build logs.
     pub logs: Arc<dyn Logs>,
     /// Intermediate results.
@@ -47,9 +48,6 @@ pub struct Deps {
     pub work: WorkSettings,
     /// Which hosts images may be at. The registry client holds to it, too.
     pub hosts: HostRules,
-    /// Held while the tag of somebody's index is moved, so that no two requests of a process do it at
-    /// the same time.
-    pub moving: Arc<Mutex<()>>,
     /// Folder for files of a running stage. Nothing in it outlives the stage.
     pub scratch: PathBuf,
 }

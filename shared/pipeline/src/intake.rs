@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use iib_oci::hosts::HostRules;
 use iib_ports::{
-    ArtifactError, ArtifactKey, Artifacts, Class, Classify, Clock, Logs, Notifier, OperatorStore,
-    Queue, QueueError, Requests, SecretError, Secrets, StoreError,
+    ArtifactError, ArtifactKey, Artifacts, Class, Classify, Clock, Lines, Logs, Notifier,
+    OperatorStore, Queue, QueueError, Requests, SecretError, Secrets, StoreError,
 };
 use iib_request::{ApiSettings, BinaryImages, Record, Refusal, RequestId};
 
-use crate::Deps;
+use crate::{Deps, line};
 
 mod changes;
 mod documents;
@@ -39,6 +39,8 @@ pub struct IntakeDeps {
     pub operators: Arc<dyn OperatorStore>,
     /// The queues in front of the stages.
     pub queue: Arc<dyn Queue>,
+    /// Whose turn it is to overwrite an index.
+    pub lines: Arc<dyn Lines>,
     /// The build logs of requests that go on.
     pub logs: Arc<dyn Logs>,
     /// The build logs of requests that have ended, and what those changed.
@@ -63,6 +65,7 @@ impl From<Deps> for IntakeDeps {
             requests: deps.requests,
             operators: deps.operators,
             queue: deps.queue,
+            lines: deps.lines,
             logs: deps.logs,
             artifacts: deps.artifacts,
             secrets: deps.secrets,
@@ -282,6 +285,14 @@ impl Classify for IntakeError {
 pub async fn get(deps: &IntakeDeps, id: RequestId) -> Result<Record, IntakeError> {
     let record = deps.requests.get(id).await?;
     record.ok_or(IntakeError::NotFound(id))
+}
+
+/// How many requests come before one that waits to overwrite an index; `None` if it does not wait.
+///
+/// # Errors
+/// [`IntakeError::Store`].
+pub async fn ahead(deps: &IntakeDeps, record: &Record) -> Result<Option<u64>, IntakeError> {
+    Ok(line::ahead(&*deps.lines, record).await?)
 }
 
 /// The reference's words (spec rest-api §11).

@@ -15,6 +15,7 @@ pub mod intake;
 mod job;
 mod kinds;
 mod labels;
+mod line;
 mod linked_file;
 mod login;
 pub mod notify;

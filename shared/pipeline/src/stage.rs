@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 
 use crate::flow::{self, Flow, Pushed};
 use crate::job::Job;
-use crate::{Deps, InputError, StageError, WorkError};
+use crate::{Deps, InputError, StageError, WorkError, ending, line};
 
 /// What becomes of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +145,11 @@ async fn attempt(
         );
         return Ok(Verdict::Done);
     };
+    if stage == Stage::Pin
+        && let Some(other) = line::take(deps, &record).await?
+    {
+        return wait_for(deps, record, other).await;
+    }
     let now = deps.clock.now();
     let limit = SignedDuration::from_secs(i64::from(deps.work.stage_timeout_seconds));
     let deadline = now.saturating_add(limit).unwrap_or(Timestamp::MAX);
@@ -194,6 +199,23 @@ async fn attempt(
         discard(deps, id, &token).await;
     }
     concluded
+}
+
+/// Notes that a request waits. The message is done with: whoever ends the other's turn sends another.
+async fn wait_for(deps: &Deps, record: Record, other: RequestId) -> Result<Verdict, StageError> {
+    let update = Update::doing(format!(
+        "Waiting for the request {other}, which overwrites the same index"
+    ));
+    let (mut waiting, now) = (record, deps.clock.now());
+    let states = waiting.history.len();
+    waiting.apply(&update, now);
+    if waiting.history.len() > states {
+        let line = ending::line(now, Stage::Pin, waiting.state_reason());
+        let waiting = deps.requests.replace(waiting).await?;
+        deps.notifier.updated(&waiting, &update).await;
+        deps.ending().log(waiting.id, &[line]).await;
+    }
+    Ok(Verdict::Done)
 }
 
 /// Removes what an attempt has made that does not count any more. It may count all the same: the
@@ -368,6 +390,10 @@ async fn finish(mut job: Job<'_>, finished: Finished) -> Result<Verdict, StageEr
 /// Puts away what the request leaves behind. Called after it is saved as done, so that a stage
 /// which has to run again still finds it. If that fails, the message comes back for it.
 async fn clean_up(deps: &Deps, record: &Record) -> Verdict {
+    if let Err(error) = line::leave(deps, record).await {
+        warn!(request.id = record.id.0, error = %chain(&error), "its turn is to be ended again");
+        return Verdict::Again(SOON);
+    }
     match deps.ending().clean_up(record).await {
         Ok(()) => Verdict::Done,
         Err(error) => {

@@ -12,8 +12,9 @@ use async_trait::async_trait;
 use iib_oci::{Descriptor, Digest, RawManifest, Reference, Repository};
 use iib_ports::{
     Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, BlobSource, BlobStream,
-    Bytestream, Created, Delivery, Keyring, Logs, NewBatch, Queue, QueueError, Registries,
-    Registry, RegistryError, Requests, Secret, SecretError, Secrets, StoreError, Stored,
+    Bytestream, Created, Delivery, Keyring, Line, Lines, Logs, NewBatch, Queue, QueueError,
+    Registries, Registry, RegistryError, Requests, Secret, SecretError, Secrets, StoreError,
+    Stored,
 };
 use iib_request::{Record, RequestId, SecretRef, Task};
 use jiff::Timestamp;
@@ -50,6 +51,8 @@ pub struct Ports {
     pub requests: Arc<dyn Requests>,
     /// The queues.
     pub queue: Arc<dyn Queue>,
+    /// The lines in front of indexes.
+    pub lines: Arc<dyn Lines>,
     /// The build logs.
     pub logs: Arc<dyn Logs>,
     /// The artifacts.
@@ -109,6 +112,7 @@ impl Crash {
         let dying = Ports {
             requests: crash.clone(),
             queue: crash.clone(),
+            lines: crash.clone(),
             logs: crash.clone(),
             artifacts: crash.clone(),
             secrets: crash.clone(),
@@ -283,6 +287,29 @@ impl Queue for Crash {
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         let put_off = self.ports.queue.put_off(delivery, delay);
         self.call("queue.put_off", put_off, || DEAD.into()).await
+    }
+}
+
+#[async_trait]
+impl Lines for Crash {
+    async fn join(&self, index: &str, id: RequestId) -> Result<(), StoreError> {
+        self.call("lines.join", self.ports.lines.join(index, id), no_store)
+            .await
+    }
+
+    async fn take(&self, index: &str, id: RequestId) -> Result<RequestId, StoreError> {
+        self.call("lines.take", self.ports.lines.take(index, id), no_store)
+            .await
+    }
+
+    async fn leave(&self, index: &str, id: RequestId) -> Result<Option<RequestId>, StoreError> {
+        self.call("lines.leave", self.ports.lines.leave(index, id), no_store)
+            .await
+    }
+
+    async fn of(&self, index: &str) -> Result<Line, StoreError> {
+        self.call("lines.of", self.ports.lines.of(index), no_store)
+            .await
     }
 }
 
@@ -476,13 +503,15 @@ impl Registry for CrashRegistry {
 mod tests {
     use super::*;
     use crate::memory::{
-        MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistries, MemoryRequests, MemorySecrets,
+        MemoryArtifacts, MemoryLines, MemoryLogs, MemoryQueue, MemoryRegistries, MemoryRequests,
+        MemorySecrets,
     };
 
     fn ports() -> Ports {
         Ports {
             requests: Arc::new(MemoryRequests::default()),
             queue: Arc::new(MemoryQueue::default()),
+            lines: Arc::new(MemoryLines::default()),
             logs: Arc::new(MemoryLogs::default()),
             artifacts: Arc::new(MemoryArtifacts::default()),
             secrets: Arc::new(MemorySecrets::default()),

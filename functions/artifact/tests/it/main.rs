@@ -15,7 +15,8 @@ use iib_pipeline::intake::{IntakeDeps, submit};
 use iib_ports::{ArtifactKey, Class, Classify, Requests as _};
 use iib_request::{AddRequest, ApiSettings, BinaryImages, Request, RequestId, UploadKind};
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingNotifier,
+    MemoryArtifacts, MemoryLines, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets,
+    RecordingNotifier,
 };
 use iib_testkit::time::ManualClock;
 use lambda_runtime::{Context, LambdaEvent};
@@ -41,6 +42,7 @@ impl Service {
             requests: requests.clone(),
             operators: requests.clone(),
             queue: queue.clone(),
+            lines: Arc::new(MemoryLines::default()),
             logs: Arc::new(MemoryLogs::default()),
             artifacts: artifacts.clone(),
             secrets: Arc::new(MemorySecrets::default()),

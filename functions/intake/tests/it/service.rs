@@ -11,7 +11,8 @@ use iib_pipeline::intake::IntakeDeps;
 use iib_ports::{ArtifactKey, Clock, Listing, Requests, Tokens};
 use iib_request::{ApiSettings, BinaryImages, RequestId, Stage, State, Update};
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingNotifier,
+    MemoryArtifacts, MemoryLines, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets,
+    RecordingNotifier,
 };
 use iib_testkit::time::ManualClock;
 use serde_json::{Value, json};
@@ -66,6 +67,7 @@ impl Service {
             requests: requests.clone(),
             operators: requests.clone(),
             queue: queue.clone(),
+            lines: Arc::new(MemoryLines::default()),
             logs: logs.clone(),
             artifacts: Arc::new(MemoryArtifacts::default()),
             secrets: secrets.clone(),

@@ -15,8 +15,8 @@ use iib_pipeline::prune::PruneDeps;
 use iib_ports::{ArtifactKey, Clock as _, Requests as _};
 use iib_request::{AddRequest, ApiSettings, BinaryImages, WorkSettings};
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRequests, MemorySecrets,
-    RecordingGauges, RecordingNotifier,
+    MemoryArtifacts, MemoryLines, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRequests,
+    MemorySecrets, RecordingGauges, RecordingNotifier,
 };
 use iib_testkit::time::ManualClock;
 use jiff::SignedDuration;
@@ -40,6 +40,7 @@ fn service() -> Service {
         requests: requests.clone(),
         operators: requests.clone(),
         queue: Arc::new(MemoryQueue::default()),
+        lines: Arc::new(MemoryLines::default()),
         logs: Arc::new(MemoryLogs::default()),
         artifacts: Arc::new(MemoryArtifacts::with_clock(clock.clone())),
         secrets: Arc::new(MemorySecrets::default()),

@@ -225,6 +225,7 @@ impl Telling<'_> {
             record,
             operators: self.operators,
             builds: &format!("{base}/api/v1/builds"),
+            ahead: None,
             settings: self.settings,
         };
         Message {

@@ -29,6 +29,8 @@ pub struct Shown<'a> {
     pub operators: &'a Operators,
     /// The absolute URL of the listing, without a trailing slash.
     pub builds: &'a str,
+    /// How many requests come before it that overwrite the same index, if it waits for them.
+    pub ahead: Option<u64>,
     /// Settings of the API.
     pub settings: &'a ApiSettings,
 }
@@ -95,6 +97,9 @@ pub struct View<'a> {
     latest: Entry<'a>,
     #[serde(flatten)]
     of_kind: OfKind<'a>,
+    /// Ours, and there only while it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ahead: Option<u64>,
     #[serde(flatten)]
     verbose: Option<Verbose<'a>>,
 }
@@ -197,6 +202,7 @@ impl<'a> View<'a> {
                 updated: time(record.updated()),
             },
             of_kind: OfKind(shown),
+            ahead: shown.ahead,
             verbose,
         }
     }

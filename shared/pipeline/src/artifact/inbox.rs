@@ -62,6 +62,7 @@ pub(super) async fn handle(
                 record: &record,
                 operators: &operators,
                 builds: &builds(&deps.intake),
+                ahead: None,
                 settings: &deps.intake.api,
             };
             let view = View::new(shown, Form::Short);

@@ -5,7 +5,8 @@ use iib_oci::Digest;
 use iib_ports::Requests as _;
 use iib_request::{ApiSettings, BinaryImages, RequestId, State, UploadKind};
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingNotifier,
+    MemoryArtifacts, MemoryLines, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets,
+    RecordingNotifier,
 };
 use iib_testkit::time::ManualClock;
 use serde_json::json;
@@ -30,6 +31,7 @@ impl Service {
             requests: requests.clone(),
             operators: requests.clone(),
             queue: Arc::clone(&queue) as _,
+            lines: Arc::new(MemoryLines::default()),
             logs: Arc::new(MemoryLogs::default()),
             artifacts: artifacts.clone(),
             secrets: Arc::clone(&secrets) as _,

@@ -1,9 +1,9 @@
 //! Putting a result in the place of an index (worker flows §6).
 //!
 //! Registries offer no compare-and-swap. So the tag is looked at right before it is moved, and what is
-//! in between is one call; no other request of this process comes in between. Where it names another
-//! index than at the beginning, all is done anew on top of that one; what took somebody else's change
-//! back would be lost.
+//! in between is one call; no other request of this service comes in between, because they take turns
+//! (`line.rs`). Where it names another index than at the beginning, all is done anew on top of that one;
+//! what took somebody else's change back would be lost.
 
 use iib_oci::{Digest, PullSpec, RawManifest, Reference};
 use iib_ports::RegistryError;
@@ -166,8 +166,6 @@ impl<'a> Target<'a> {
         };
         job.save(|record| record.overwritten = Some(noted.clone()))
             .await?;
-        let moving = job.deps.moving.clone();
-        let _alone = moving.lock().await;
         // Whoever takes this request over may move the tag, too.
         job.renew().await?;
         match self.look(job).await? {

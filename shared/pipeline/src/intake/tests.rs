@@ -5,8 +5,8 @@ use iib_ports::{ArtifactKey, Created, Delivery, SECRET_LIMIT, Secret};
 use iib_request::{AddRequest, Filters, Form, QueueOf, Stage, State, Task, Update, Window};
 use iib_testkit::crash::{Crash, Death, LastCall, Ports};
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistries, MemoryRequests, MemorySecrets,
-    RecordingNotifier,
+    MemoryArtifacts, MemoryLines, MemoryLogs, MemoryQueue, MemoryRegistries, MemoryRequests,
+    MemorySecrets, RecordingNotifier,
 };
 use iib_testkit::time::ManualClock;
 use jiff::SignedDuration;
@@ -35,6 +35,7 @@ impl Service {
             requests: requests.clone(),
             operators: requests.clone(),
             queue: queue.clone(),
+            lines: Arc::new(MemoryLines::default()),
             logs: logs.clone(),
             artifacts: Arc::new(MemoryArtifacts::default()),
             secrets: secrets.clone(),
@@ -461,6 +462,7 @@ async fn a_token_stays_where_its_request_may_have_been_stored() {
     let ports = Ports {
         requests: service.requests.clone(),
         queue: service.queue.clone(),
+        lines: Arc::new(MemoryLines::default()),
         logs: service.logs.clone(),
         artifacts: service.deps.artifacts.clone(),
         secrets: service.secrets.clone(),

@@ -12,8 +12,8 @@ use iib_request::{
     AddRequest, ApiSettings, IndexPlan, Lease, Request, Scope, Unknown, WorkSettings,
 };
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRegistries, MemoryRegistry, MemoryRequests,
-    MemorySecrets, RecordingGauges, RecordingNotifier,
+    MemoryArtifacts, MemoryLines, MemoryLogs, MemoryQueue, MemoryRegistries, MemoryRegistry,
+    MemoryRequests, MemorySecrets, RecordingGauges, RecordingNotifier,
 };
 use iib_testkit::time::ManualClock;
 
@@ -37,6 +37,7 @@ impl Service {
             requests: requests.clone(),
             operators: requests.clone(),
             queue: queue.clone(),
+            lines: Arc::new(MemoryLines::default()),
             logs: Arc::new(MemoryLogs::default()),
             artifacts: Arc::new(MemoryArtifacts::default()),
             secrets: Arc::new(MemorySecrets::default()),
@@ -44,7 +45,6 @@ impl Service {
             registries: Arc::new(MemoryRegistries::default()),
             index_db: Arc::new(SqliteIndex),
             catalogs: Arc::new(iib_catalog_folder::Folders),
-            moving: Arc::default(),
             clock: clock.clone(),
             notifier: Arc::new(RecordingNotifier::default()),
             api: ApiSettings::default(),

@@ -12,6 +12,7 @@ pub(crate) fn at(death: Death, last: LastCall, deps: &Deps) -> (Deps, Arc<Crash>
     let ports = Ports {
         requests: deps.requests.clone(),
         queue: deps.queue.clone(),
+        lines: deps.lines.clone(),
         logs: deps.logs.clone(),
         artifacts: deps.artifacts.clone(),
         secrets: deps.secrets.clone(),
@@ -26,8 +27,7 @@ pub(crate) fn at(death: Death, last: LastCall, deps: &Deps) -> (Deps, Arc<Crash>
         secrets: dying.secrets,
         registry: dying.registries.with(Keyring::Own),
         registries: dying.registries,
-        // It is a process of its own.
-        moving: Arc::default(),
+        lines: dying.lines,
         ..deps.clone()
     };
     (dying, crash)

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use iib_oci::{Digest, PullSpec};
-use iib_pipeline::intake::Submission;
-use iib_ports::{Queue as _, Secret};
-use iib_request::{AddRequest, MergeIndexImage, Request, Stage, State};
+use iib_pipeline::dead_letter::{self, DeadLetter};
+use iib_pipeline::intake::{self, IntakeDeps, Submission};
+use iib_ports::{Line, Queue as _, Secret};
+use iib_request::{AddRequest, Members, MergeIndexImage, Request, Stage, State};
 
 use crate::crash::{Death, LastCall};
 use crate::crashes::{dies, lease_ends};
@@ -82,7 +83,7 @@ async fn of_two_that_overwrite_the_same_index_neither_is_lost() {
         bundles: vec![kettle.to_string()],
         ..request.clone()
     };
-    // Each stage of both comes before the next stage of either.
+    // Each message of both comes before the next one of either.
     let first = world.submit(request).await;
     let second = world.submit(other).await;
     world.run_queue().await;
@@ -91,15 +92,110 @@ async fn of_two_that_overwrite_the_same_index_neither_is_lost() {
         assert_eq!(record.state(), State::Complete, "{}", record.state_reason());
     }
     let rebases = records.each_ref().map(|record| record.work.rebases);
-    assert_eq!(rebases, [0, 1]);
+    assert_eq!(rebases, [0, 0]);
+    let waiting = "Waiting for the request 1, which overwrites the same index";
+    assert_eq!(
+        records
+            .each_ref()
+            .map(|record| told(record).contains(&waiting)),
+        [false, true]
+    );
     let catalog = world.catalog(index.as_str()).await;
     let packages: Vec<&String> = catalog.packages.keys().collect();
     assert_eq!(packages, ["kettle", "lantern"]);
     assert_eq!(catalog.packages["lantern"].bundles.len(), 2);
     let [first, second] = records.map(|record| record.overwritten.unwrap());
     assert_eq!(second.replaced, first.result);
-    let log = world.log(iib_request::RequestId(2)).await;
+    let line = world.deps.lines.of(index.as_str()).await.unwrap();
+    assert_eq!(line, Line::default());
+}
+
+#[tokio::test]
+async fn others_that_move_the_tag_are_built_upon() {
+    let (world, index, request) = world_and_request().await;
+    let id = world.submit(request).await;
+    let kettle = world.push_bundle("kettle", "1.0.0").await;
+    let lantern = world.spec("bundles/lantern:v0.1.0");
+    let other = samples::database(&[("lantern", "0.1.0", &lantern), ("kettle", "1.0.0", &kettle)]);
+    let mut is_moved = false;
+    while let Some(task) = world.queue.take_next() {
+        if task.stage == Stage::Push && !is_moved {
+            is_moved = true;
+            world.push("team/index:v4.6", &index_image(&other)).await;
+        }
+        assert_eq!(world.deliver(&task).await, iib_pipeline::Verdict::Done);
+    }
+    let record = world.record(id).await;
+    assert_eq!(record.state(), State::Complete, "{}", record.state_reason());
+    assert_eq!(record.work.rebases, 1);
+    let catalog = world.catalog(index.as_str()).await;
+    let packages: Vec<&String> = catalog.packages.keys().collect();
+    assert_eq!(packages, ["kettle", "lantern"]);
+    assert_eq!(catalog.packages["lantern"].bundles.len(), 2);
+    let log = world.log(id).await;
     assert!(log.contains("it is done anew on top of that"), "{log}");
+}
+
+#[tokio::test]
+async fn whoever_waits_says_how_many_are_ahead_and_is_woken_when_they_have_ended() {
+    let (world, index, request) = world_and_request().await;
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(world.submit(request.clone()).await);
+    }
+    // Pin of all of them, and no more.
+    for _ in &ids {
+        let task = world.queue.take_next().unwrap();
+        assert_eq!(task.stage, Stage::Pin);
+        assert_eq!(world.deliver(&task).await, iib_pipeline::Verdict::Done);
+    }
+    let deps = IntakeDeps::from(world.deps.clone());
+    let ahead = async |id| {
+        let record = world.record(id).await;
+        intake::ahead(&deps, &record).await.unwrap()
+    };
+    let mut seen = Vec::new();
+    for id in &ids {
+        seen.push(ahead(*id).await);
+    }
+    assert_eq!(seen, [None, Some(1), Some(2), Some(3)]);
+    // Asking again, as the sweep does, changes nothing.
+    let waiting = world.record(ids[1]).await;
+    let again = world.deliver(&waiting.task(Stage::Pin)).await;
+    assert_eq!(again, iib_pipeline::Verdict::Done);
+    assert_eq!(world.record(ids[1]).await, waiting);
+    // One that waits is given up by its user: the others go on without it.
+    let members = serde_json::json!({"state": "failed", "state_reason": "not needed"});
+    let members: Members = serde_json::from_value(members).unwrap();
+    intake::patch(&deps, ids[2], &members).await.unwrap();
+    world.run_queue().await;
+    for id in [ids[0], ids[1], ids[3]] {
+        let record = world.record(id).await;
+        assert_eq!(record.state(), State::Complete, "{}", record.state_reason());
+        assert_eq!((record.work.rebases, ahead(id).await), (0, None));
+    }
+    let line = world.deps.lines.of(index.as_str()).await.unwrap();
+    assert_eq!(line, Line::default());
+}
+
+#[tokio::test]
+async fn a_turn_whose_request_has_ended_counts_for_nothing() {
+    let (world, index, request) = world_and_request().await;
+    let ended = world.submit(request.clone()).await;
+    let task = world.queue.take_next().unwrap();
+    world.deps.lines.take(index.as_str(), ended).await.unwrap();
+    // Its dead letter ends it, of which nobody hears who waits.
+    let letter = DeadLetter {
+        message_id: "1".to_owned(),
+        body: serde_json::to_string(&task).unwrap(),
+        deliveries: 50,
+    };
+    dead_letter::run(&world.deps.clone().into(), &letter).await;
+    assert_eq!(world.record(ended).await.state(), State::Failed);
+    let record = world.completes(request).await;
+    assert_eq!(record.work.rebases, 0);
+    let line = world.deps.lines.of(index.as_str()).await.unwrap();
+    assert_eq!(line, Line::default());
 }
 
 #[tokio::test]

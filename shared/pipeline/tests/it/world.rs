@@ -24,8 +24,8 @@ use iib_request::{
 };
 use iib_testkit::Pull as _;
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingGauges,
-    RecordingNotifier,
+    MemoryArtifacts, MemoryLines, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets,
+    RecordingGauges, RecordingNotifier,
 };
 use iib_testkit::scripted_registry::ScriptedRegistry;
 use iib_testkit::time::ManualClock;
@@ -157,6 +157,7 @@ impl World {
             requests: requests.clone(),
             operators: requests.clone(),
             queue: queue.clone(),
+            lines: Arc::new(MemoryLines::default()),
             logs: Arc::new(MemoryLogs::default()),
             artifacts: artifacts.clone(),
             secrets: secrets.clone(),
@@ -164,7 +165,6 @@ impl World {
             registries: client.clone(),
             index_db: Arc::new(SqliteIndex),
             catalogs: Arc::new(Folders),
-            moving: Arc::default(),
             clock: clock.clone(),
             notifier: Arc::new(RecordingNotifier::default()),
             api: ApiSettings::default(),

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use iib_aws::{
-    AuthSecret, Clients, DynamoLogs, DynamoRequests, Ecr, EcrRegistries, EcrSettings, EcrTags,
-    EventBus, KmsSecrets, QueueUrls, S3Artifacts, SqsQueue, Topic,
+    AuthSecret, Clients, DynamoLines, DynamoLogs, DynamoRequests, Ecr, EcrRegistries, EcrSettings,
+    EcrTags, EventBus, KmsSecrets, QueueUrls, S3Artifacts, SqsQueue, Topic,
 };
 use iib_catalog_folder::Folders;
 use iib_edge::{Config, EmfGauges, LogNotifier};
@@ -22,8 +22,8 @@ use iib_pipeline::intake::IntakeDeps;
 use iib_pipeline::notify::NotifyDeps;
 use iib_pipeline::prune::PruneDeps;
 use iib_ports::{
-    Announcer, Artifacts, AuthDocument, Clock, Keyring, Listing, Logs, Queue, Registries, Secrets,
-    SystemClock, Tokens,
+    Announcer, Artifacts, AuthDocument, Clock, Keyring, Lines, Listing, Logs, Queue, Registries,
+    Secrets, SystemClock, Tokens,
 };
 use iib_registry::{Proxies, ProxyError, RegistryClient, RegistryConfig, RegistryInitError};
 
@@ -89,6 +89,7 @@ impl Cloud {
             requests: self.requests(),
             operators: self.requests(),
             queue: self.queue(),
+            lines: self.lines(),
             logs: self.logs(),
             artifacts: self.artifacts(),
             secrets: self.secrets(),
@@ -125,6 +126,7 @@ impl Cloud {
             requests: self.requests(),
             operators: self.requests(),
             queue: self.queue(),
+            lines: self.lines(),
             logs: self.logs(),
             artifacts: self.artifacts(),
             secrets: self.secrets(),
@@ -132,7 +134,6 @@ impl Cloud {
             registries: Arc::new(registries),
             index_db: Arc::new(SqliteIndex),
             catalogs: Arc::new(Folders),
-            moving: Arc::default(),
             clock: self.clock.clone(),
             notifier: Arc::new(LogNotifier),
             api: self.config.api.clone(),
@@ -276,6 +277,11 @@ impl Cloud {
     fn logs(&self) -> Arc<dyn Logs> {
         let (table, clock) = (&self.config.aws.table, self.clock.clone());
         Arc::new(DynamoLogs::new(self.clients.dynamodb(), table, clock))
+    }
+
+    fn lines(&self) -> Arc<dyn Lines> {
+        let table = &self.config.aws.table;
+        Arc::new(DynamoLines::new(self.clients.dynamodb(), table))
     }
 
     fn artifacts(&self) -> Arc<dyn Artifacts> {

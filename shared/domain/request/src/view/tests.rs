@@ -36,6 +36,7 @@ fn shown_with(record: &Record, form: Form, operators: &Operators, settings: &Api
         record,
         operators,
         builds: BUILDS,
+        ahead: None,
         settings,
     };
     serde_json::to_value(View::new(shown, form)).unwrap()
