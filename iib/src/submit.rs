@@ -4,18 +4,21 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
+use iib_edge::Config;
+use iib_oci::PullSpec;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::Exit;
 use crate::cli::{
     AddOptions, Architectures, CreateEmptyIndexOptions, DeprecationsOptions, FbcOptions, Making,
-    MergeOptions, Overwriting, RmOptions, Sending, Tagging,
+    MergeOptions, Overwriting, RmOptions, RollbackOptions, Sending, Tagging,
 };
 use crate::client::{Client, Refusal};
 use crate::flags::with_flags;
 use crate::follow::follow;
 use crate::say;
+use crate::source::registry;
 
 /// The index that a login is for, by the names of its parameters.
 const FROM_INDEX: [&str; 2] = ["overwrite_from_index", "overwrite_from_index_token"];
@@ -97,6 +100,40 @@ pub(crate) async fn deprecations(options: &DeprecationsOptions) -> anyhow::Resul
     body.tagging(&options.tagging);
     body.overwriting(&options.overwriting, FROM_INDEX)?;
     body.send("add-deprecations", &options.sending).await
+}
+
+/// The index is overwritten with the caller's own login: that of a file, else that which this machine has
+/// for its registry.
+pub(crate) async fn rollback(options: &RollbackOptions) -> anyhow::Result<Exit> {
+    let Sending { service, .. } = &options.sending;
+    let client = Client::new(&service.url, service.token.as_ref())?;
+    let login = match &options.login_file {
+        Some(file) => Some(login(file)?),
+        None => own_login(&client.get(options.request).await?).await?,
+    };
+    let mut body = Body::default();
+    body.given(FROM_INDEX[1], login.as_ref());
+    let path = format!("{}/rollback", options.request);
+    body.send(&path, &options.sending).await
+}
+
+/// What `podman login` or `docker login` has left on this machine for the index that a request overwrote.
+async fn own_login(request: &Value) -> anyhow::Result<Option<String>> {
+    let index = request.get("index_image").and_then(Value::as_str);
+    let Some(Ok(index)) = index.map(str::parse::<PullSpec>) else {
+        // The service says what is wrong with such a request.
+        return Ok(None);
+    };
+    let client = registry(&Config::from_env()?)?;
+    let login = client.login(index.repository()).await?;
+    Ok(login.map(|login| {
+        say::aside(format_args!(
+            "the login of {} for {} goes with it",
+            login.user,
+            index.repository()
+        ));
+        format!("{}:{}", login.user, login.password.expose())
+    }))
 }
 
 /// The body of a call: only what was given.

@@ -65,6 +65,7 @@ pub fn router(
         .route("/api/v1/builds", get(show::list))
         .route("/api/v1/builds/{id}", get(show::one).patch(patch::patch))
         .route("/api/v1/builds/{id}/logs", get(logs::read))
+        .route("/api/v1/builds/{id}/rollback", post(submit::rollback))
         .route(
             "/api/v1/builds/{id}/related_bundles",
             get(documents::related_bundles),

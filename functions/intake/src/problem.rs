@@ -167,7 +167,7 @@ impl From<IntakeError> for Problem {
     fn from(error: IntakeError) -> Self {
         match &error {
             IntakeError::NotFound(_) | IntakeError::NoDocument(_) => Self::not_found(),
-            IntakeError::Failed(..) | IntakeError::NeverKept(..) => {
+            IntakeError::Failed(..) | IntakeError::NeverKept(..) | IntakeError::PutBack(..) => {
                 Self::new(StatusCode::NOT_FOUND, error.to_string())
             }
             IntakeError::NotFinished(..)

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use iib_pipeline::intake::{self, Asker, IntakeDeps};
+use iib_pipeline::intake::{self, Asker, IntakeDeps, Submission};
 use iib_ports::Listing;
 use iib_request::{BatchRow, Form, KindRow};
 
@@ -15,7 +15,7 @@ use crate::caller::Caller;
 use crate::payload::{Body, Payload};
 use crate::problem::Problem;
 use crate::public_url::BuildsUrl;
-use crate::show::Shower;
+use crate::show::{Id, Shower};
 
 /// `POST /builds/<kind>` (spec rest-api §4).
 pub(crate) async fn submit(
@@ -28,10 +28,35 @@ pub(crate) async fn submit(
 ) -> Result<Response, Problem> {
     let submission = intake::read(&deps, kind, &payload, user.as_deref())?;
     intake::check_live(&deps, &*listing, user.as_deref(), 1).await?;
-    let record = intake::submit(&deps, asker(user, &builds), submission).await?;
-    let shower = Shower::new(&deps, [&record], builds).await?;
+    created(&deps, user, builds, submission).await
+}
+
+/// Takes a request in, and shows it.
+async fn created(
+    deps: &IntakeDeps,
+    user: Option<String>,
+    builds: BuildsUrl,
+    submission: Submission,
+) -> Result<Response, Problem> {
+    let record = intake::submit(deps, asker(user, &builds), submission).await?;
+    let shower = Shower::new(deps, [&record], builds).await?;
     let view = shower.show(&record, Form::Verbose);
     Ok((StatusCode::CREATED, Json(view)).into_response())
+}
+
+/// `POST /builds/<id>/rollback`: a request that undoes what another one did to its index. Without a body
+/// nothing is asked for besides.
+pub(crate) async fn rollback(
+    State(deps): State<Arc<IntakeDeps>>,
+    State(listing): State<Arc<dyn Listing>>,
+    Id(id): Id,
+    Caller(user): Caller,
+    builds: BuildsUrl,
+    Payload(payload): Payload,
+) -> Result<Response, Problem> {
+    let submission = intake::read_rollback(&deps, id, &payload, user.as_deref()).await?;
+    intake::check_live(&deps, &*listing, user.as_deref(), 1).await?;
+    created(&deps, user, builds, submission).await
 }
 
 /// `POST /builds/<batch>` (spec rest-api §4.8).

@@ -217,6 +217,21 @@ pub struct DeprecationsOptions {
     pub sending: Sending,
 }
 
+/// Options of `iib rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackOptions {
+    /// The number of the request that overwrote the index
+    #[arg(value_name = "NUMBER")]
+    pub request: u64,
+    /// File with the login for the index, as user:password in one line [default: that which this machine
+    /// has for the index's registry, from podman or docker]
+    #[arg(long, value_name = "FILE")]
+    pub login_file: Option<PathBuf>,
+    /// Where to.
+    #[command(flatten)]
+    pub sending: Sending,
+}
+
 /// Reads `name=value`.
 fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {

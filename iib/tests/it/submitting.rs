@@ -50,7 +50,7 @@ fn the_words_of_each_command_are_the_parameters_of_its_call() {
     let login = file("login", "ann:pass:word\nmore\n");
     let schema = file("lantern.json", "{\"schema\": \"olm.deprecations\"}");
     let overwriting = ["--overwrite", "--login-file", &login];
-    let cases: [(&str, &[&str], bool, &str, Value); 6] = [
+    let cases: [(&str, &[&str], bool, &str, Value); 7] = [
         (
             "add",
             &[
@@ -137,6 +137,13 @@ fn the_words_of_each_command_are_the_parameters_of_its_call() {
             json!({"operator_package": "lantern", "from_index": "r/i:1",
                 "deprecation_schema": "{\"schema\": \"olm.deprecations\"}",
                 "overwrite_from_index": true, "overwrite_from_index_token": "ann:pass:word"}),
+        ),
+        (
+            "rollback",
+            &["5", "--login-file", &login],
+            false,
+            "5/rollback",
+            json!({"overwrite_from_index_token": "ann:pass:word"}),
         ),
     ];
     for (command, words, overwrites, path, body) in cases {

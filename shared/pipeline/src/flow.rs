@@ -47,6 +47,7 @@ pub(crate) fn of(request: &Request) -> &dyn Flow {
         Request::MergeIndexImage(merge) => merge,
         Request::FbcOperations(fragments) => fragments,
         Request::AddDeprecations(deprecations) => deprecations,
+        Request::Rollback(rollback) => rollback,
         Request::RegenerateBundle(_) | Request::RecursiveRelatedBundles(_) => &NotBuilt,
     }
 }

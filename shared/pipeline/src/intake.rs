@@ -25,7 +25,7 @@ pub use documents::{Document, deprecation_schema, document};
 pub use listing::{check_live, list, operators_of};
 pub use log::{LogContent, LogPart, logs};
 pub use patch::patch;
-pub use submit::{Asker, Schedule, Submission, read, submit, submit_batch};
+pub use submit::{Asker, Schedule, Submission, read, read_rollback, submit, submit_batch};
 pub use uploads::{Upload, UploadContent, upload, uploads};
 
 /// What intake works with: fewer ports than [`Deps`] has. Taking a request in needs neither a
@@ -127,6 +127,11 @@ pub enum IntakeError {
          removed; `iib catalog` shows its index"
     )]
     NeverKept(RequestId, Offer),
+    /// The request changed no catalog: it only moved a tag.
+    #[error(
+        "The request {0} put back what an index named before, so it has no {1}: see the request that it rolled back"
+    )]
+    PutBack(RequestId, Offer),
     /// The request added no bundles, so no package is its own.
     #[error(
         "The request {0} names no bundles, so there is no package to draw: `iib catalog graph` draws those of its index"
@@ -257,6 +262,7 @@ impl Classify for IntakeError {
             | Self::NotFinished(..)
             | Self::Failed(..)
             | Self::NeverKept(..)
+            | Self::PutBack(..)
             | Self::NoPackages(_)
             | Self::SeveralPackages { .. }
             | Self::OtherPackages { .. }

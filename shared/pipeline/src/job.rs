@@ -150,7 +150,7 @@ impl Job<'_> {
     pub(crate) fn index_plan(&self) -> Result<IndexPlan, WorkError> {
         match &self.record.plan {
             Some(Plan::Index(plan)) => Ok((**plan).clone()),
-            None => Err(WorkError::Incomplete("pin")),
+            Some(Plan::Rollback) | None => Err(WorkError::Incomplete("pin")),
         }
     }
 

@@ -76,6 +76,22 @@ async fn a_request_of_each_kind_comes_in() {
 }
 
 #[tokio::test]
+async fn what_a_request_overwrote_is_asked_back() {
+    let service = Service::new();
+    service.add(good()).await;
+    service.overwrites(1).await;
+    let response = hand_over(&service, &document_of("rollback")).await;
+    assert_eq!(response["statusCode"], 201, "{response}");
+    let shown = body(&response);
+    assert_eq!(
+        (&shown["id"], &shown["request_type"], &shown["rolled_back"]),
+        (&json!(2), &json!("rollback"), &json!(1))
+    );
+    assert_eq!(shown["from_index"], "r.example/index:v4.6");
+    assert!(!response.to_string().contains("example-password"));
+}
+
+#[tokio::test]
 async fn a_batch_of_each_endpoint_comes_in() {
     for batch in &BATCHES {
         let response = hand_over(&Service::new(), &document_of(batch.name)).await;

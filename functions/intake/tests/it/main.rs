@@ -22,6 +22,7 @@ mod refusals;
 #[cfg(test)]
 mod requests;
 #[cfg(test)]
+mod rollback;
 mod routing;
 #[cfg(test)]
 mod service;

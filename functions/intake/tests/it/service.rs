@@ -7,9 +7,12 @@ use axum::body::{Body, Bytes};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use iib_intake::{User, router};
+use iib_oci::Digest;
 use iib_pipeline::intake::IntakeDeps;
 use iib_ports::{ArtifactKey, Clock, Listing, Requests, Tokens};
-use iib_request::{ApiSettings, BinaryImages, RequestId, Stage, State, Update};
+use iib_request::{
+    ApiSettings, BinaryImages, Overwritten, RequestId, Stage, State, Unknown, Update,
+};
 use iib_testkit::memory::{
     MemoryArtifacts, MemoryLines, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets,
     RecordingNotifier,
@@ -145,6 +148,20 @@ impl Service {
         record.apply(&Update::state(State::Complete, "done"), self.clock.now());
         record.work.stage = Stage::Done;
         self.requests.replace(record).await.unwrap();
+    }
+
+    /// Completes a request that overwrote its index.
+    pub(crate) async fn overwrites(&self, id: u64) {
+        let stored = self.requests.get(RequestId(id)).await.unwrap();
+        let mut record = stored.unwrap();
+        record.overwritten = Some(Overwritten {
+            index: "r.example/index:v4.6".to_owned(),
+            replaced: Digest::of(b"before"),
+            result: Digest::of(b"after"),
+            unknown: Unknown::default(),
+        });
+        self.requests.replace(record).await.unwrap();
+        self.complete(id).await;
     }
 
     /// Stores an artifact.

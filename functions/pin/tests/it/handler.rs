@@ -26,7 +26,9 @@ async fn the_function_pins_the_images_of_a_request() {
         record.state_reason(),
         "Building the index image for the following arches: amd64, arm64"
     );
-    let Plan::Index(plan) = record.plan.unwrap();
+    let Some(Plan::Index(plan)) = record.plan else {
+        panic!("no plan of an index: {:?}", record.plan)
+    };
     let digest = async |name: &str| {
         let spec = format!("{}/examples/{name}", machine.host).parse().unwrap();
         local.deps.registry.pull(&spec).await.unwrap().digest()

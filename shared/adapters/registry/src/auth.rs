@@ -208,6 +208,14 @@ impl Authorizer {
         Ok(LoginSearch::new(&target.repository, places))
     }
 
+    /// The user name and password for the target, if that is what there is.
+    pub(crate) async fn login(&self, target: &Target) -> Result<Option<Login>, Failure> {
+        Ok(match self.credential(target).await? {
+            Credential::Basic { user, password } => Some(Login { user, password }),
+            Credential::Anonymous | Credential::Identity(_) | Credential::Bearer(_) => None,
+        })
+    }
+
     async fn credential(&self, target: &Target) -> Result<Credential, Failure> {
         Ok(self.look_up(target).await?.0)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use iib_ports::{Keyring, RegistryError};
+use iib_ports::{Keyring, Login, RegistryError};
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
@@ -135,6 +135,12 @@ impl Caller {
         target: &Target,
     ) -> Result<LoginSearch, RegistryError> {
         self.with_retry(target, || self.authorizer.search(target))
+            .await
+    }
+
+    /// See [`crate::RegistryClient::login`].
+    pub(crate) async fn login(&self, target: &Target) -> Result<Option<Login>, RegistryError> {
+        self.with_retry(target, || self.authorizer.login(target))
             .await
     }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use iib_oci::{Descriptor, Digest, RawManifest, Reference, Repository};
-use iib_ports::{Backoff, BlobSource, BlobStream, Keyring, Registries, Registry, RegistryError};
+use iib_ports::{
+    Backoff, BlobSource, BlobStream, Keyring, Login, Registries, Registry, RegistryError,
+};
 
 use crate::auth::Authorizer;
 use crate::call::Caller;
@@ -63,6 +65,14 @@ impl RegistryClient {
         repository: &Repository,
     ) -> Result<LoginSearch, RegistryError> {
         self.caller.explain_login(&Target::logins(repository)).await
+    }
+
+    /// The user name and password for a repository; `None` if there is nothing, or a token in their place.
+    ///
+    /// # Errors
+    /// As [`RegistryClient::explain_login`].
+    pub async fn login(&self, repository: &Repository) -> Result<Option<Login>, RegistryError> {
+        self.caller.login(&Target::logins(repository)).await
     }
 
     pub(crate) fn caller(&self) -> &Caller {

@@ -36,6 +36,7 @@ pub use ids::{BatchId, RequestId};
 pub use kinds::{
     AddDeprecations, AddRequest, Annotations, BATCHES, BatchRow, CreateEmptyIndex, FbcOperations,
     KINDS, KindRow, MergeIndexImage, RecursiveRelatedBundles, RegenerateBundle, Request, RmRequest,
+    Rollback, kind_names,
 };
 pub use listing::{Facets, Filters, Meta, Sought, Window};
 pub use news::{About, Destination, Message, News, Telling, messages};

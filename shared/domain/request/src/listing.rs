@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{ApiSettings, BatchId, Form, KINDS, Record, Refusal, Rule, State};
+use crate::{ApiSettings, BatchId, Form, KINDS, Record, Refusal, Rule, State, kind_names};
 
 /// Requests on a page if nobody says how many.
 const DEFAULT_PER_PAGE: u32 = 20;
@@ -168,13 +168,11 @@ fn batch(text: &str) -> Result<BatchId, Refusal> {
 }
 
 fn kind(text: &str) -> Result<&'static str, Refusal> {
-    let names = || {
-        [GENERIC]
-            .into_iter()
-            .chain(KINDS.iter().map(|kind| kind.name))
-    };
-    names().find(|name| *name == text).ok_or_else(|| {
-        let names: Vec<&str> = names().collect();
+    let mut names = [GENERIC].into_iter().chain(kind_names());
+    names.find(|name| *name == text).ok_or_else(|| {
+        // Those of the reference, in its words.
+        let kinds = KINDS.iter().map(|kind| kind.name);
+        let names: Vec<&str> = [GENERIC].into_iter().chain(kinds).collect();
         let text = format!(
             "{text} is not a valid build request type. Valid request_types are: {}",
             names.join(", ")

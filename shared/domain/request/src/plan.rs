@@ -15,6 +15,8 @@ use crate::{Scope, Unknown};
 pub enum Plan {
     /// An index is made.
     Index(Box<IndexPlan>),
+    /// A tag is put back; the request says all there is to say.
+    Rollback,
 }
 
 /// What was settled for a request that makes an index. A plan without one of the last three is
@@ -151,7 +153,9 @@ impl Plan {
     /// The oldest format of records that can have such a plan: an older version would pass over what it
     /// does not know.
     pub(crate) fn format(&self) -> u32 {
-        let Self::Index(plan) = self;
+        let Self::Index(plan) = self else {
+            return format::WITH_ROLLBACKS;
+        };
         let is_catalog = |index: &IndexToRead| matches!(index.form, IndexForm::Catalog(_));
         let is_known = plan.into.is_none()
             && plan.overwrite.is_none()

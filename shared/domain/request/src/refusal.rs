@@ -44,6 +44,8 @@ pub enum Rule {
     TokenNeeded,
     /// A request that has ended stays in its state (§6, §8).
     FinalState,
+    /// There is nothing that could be put back. Ours.
+    NothingOverwritten,
     /// There is no such page (§7).
     NoSuchPage,
 }
@@ -63,6 +65,7 @@ impl Rule {
             | Self::Tag
             | Self::TooMany
             | Self::Host
+            | Self::NothingOverwritten
             | Self::FinalState => 400,
         }
     }

@@ -3,7 +3,7 @@
 use iib_fbc::DeprecationsFault;
 use iib_oci::{ArchError, PullSpecError};
 use iib_ports::Class;
-use iib_request::ScopeError;
+use iib_request::{RequestId, ScopeError};
 
 use super::Meaning;
 use crate::steps::binary_image::BinaryImageError;
@@ -59,6 +59,20 @@ pub enum InputError {
         "the index {0} is named by its digest, so it cannot be overwritten: name it by a tag, or send the request without overwriting"
     )]
     NoTag(String),
+    /// An index that is to be put back names something else than the result that is to go.
+    #[error(
+        "{index} names {now}, and not {result} any more, the result of the request {request}: nothing is put back"
+    )]
+    NotTheResult {
+        /// The index, with its tag.
+        index: String,
+        /// The request that overwrote it.
+        request: RequestId,
+        /// What it made.
+        result: String,
+        /// What the tag names.
+        now: String,
+    },
     /// What was sent as deprecations is none.
     #[error("the \"deprecation_schema\" cannot be used")]
     Deprecations(#[source] DeprecationsFault),
@@ -107,6 +121,7 @@ impl InputError {
             | Self::TokenGone(_)
             | Self::Token(_)
             | Self::NoTag(_)
+            | Self::NotTheResult { .. }
             | Self::Deprecations(_)
             | Self::DeprecationsOfOther { .. }
             | Self::BundlesTooLarge { .. } => (Class::Reject, None),

@@ -2,7 +2,7 @@
 
 use iib_fbc::{CatalogDiff, Picture};
 use iib_ports::ArtifactKey;
-use iib_request::{RequestId, State, log_expiration};
+use iib_request::{Request, RequestId, State, log_expiration};
 
 use super::{IntakeDeps, IntakeError, Offer, get};
 use crate::changes::Changes;
@@ -55,6 +55,9 @@ async fn kept(deps: &IntakeDeps, id: RequestId, offer: Offer) -> Result<Changes,
         State::InProgress => return Err(IntakeError::NotFinished(id, offer)),
         // A stage may have written it before another one failed; it is of an index nobody has.
         State::Failed => return Err(IntakeError::Failed(id, offer)),
+        State::Complete if matches!(record.request, Request::Rollback(_)) => {
+            return Err(IntakeError::PutBack(id, offer));
+        }
         State::Complete => {}
     }
     let key = ArtifactKey::changes(id);

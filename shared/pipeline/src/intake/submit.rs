@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use iib_ports::{Created, NewBatch, NewRequest, QueueError, Secret, StoreError, chain};
 use iib_request::{
-    Annotations, BaseUrl, KindRow, Payload, ReadContext, Record, Refusal, Request, SecretRef,
-    Stage, State, Task, Update, queue_of,
+    Annotations, BaseUrl, KindRow, Payload, ReadContext, Record, Refusal, Request, RequestId,
+    Rollback, SecretRef, Stage, State, Task, Update, queue_of,
 };
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -75,11 +75,34 @@ pub fn read(
         user,
     };
     let request = (kind.read)(payload, &context)?;
-    let secret = |name: &&'static str| Some((*name, secret(payload.get(*name)?)?));
     Ok(Submission {
         request,
-        secrets: kind.secrets.iter().filter_map(secret).collect(),
+        secrets: secrets(payload, kind.secrets),
     })
+}
+
+/// Reads a call that asks to undo what a request did to its index.
+///
+/// # Errors
+/// [`IntakeError::NotFound`]; [`Refusal`], as [`Rollback::read`]; [`IntakeError::Store`].
+pub async fn read_rollback(
+    deps: &IntakeDeps,
+    id: RequestId,
+    payload: &Payload,
+    user: Option<&str>,
+) -> Result<Submission, IntakeError> {
+    let record = get(deps, id).await?;
+    let request = Rollback::read(&record, payload, user)?;
+    Ok(Submission {
+        request: request.into(),
+        secrets: secrets(payload, Rollback::SECRETS),
+    })
+}
+
+/// The parameters that are secrets, as far as they are given.
+fn secrets(payload: &Payload, names: &[&'static str]) -> BTreeMap<&'static str, Secret> {
+    let given = |name: &&'static str| Some((*name, secret(payload.get(*name)?)?));
+    names.iter().filter_map(given).collect()
 }
 
 /// The value of a parameter that is a secret: a text, or a document, whose text it is.

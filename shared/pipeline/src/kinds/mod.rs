@@ -6,3 +6,4 @@ mod create_empty_index;
 mod fbc_operations;
 mod merge_index_image;
 mod rm;
+mod rollback;

@@ -152,11 +152,12 @@ fn is_for_all(error: &RegistryError) -> bool {
 /// The architectures of which there may be images: those of the result, or, where the request
 /// ended before, those it was to have.
 fn arches(record: &Record) -> BTreeSet<Arch> {
-    let planned = record.plan.iter().flat_map(|plan| match plan {
-        Plan::Index(plan) => plan.bases.keys(),
+    let planned = record.plan.iter().filter_map(|plan| match plan {
+        Plan::Index(plan) => Some(plan.bases.keys()),
+        Plan::Rollback => None,
     });
     let made = record.facts.arches.iter().flatten();
     // A worker elsewhere may have named others, which are those of no image here.
     let made = made.filter_map(|arch| arch.parse().ok());
-    planned.cloned().chain(made).collect()
+    planned.flatten().cloned().chain(made).collect()
 }

@@ -315,7 +315,9 @@ async fn version_and_architectures_come_from_the_index() {
         .map(String::as_str)
         .collect();
     assert_eq!(arches, ["arm64"]);
-    let Plan::Index(plan) = record.plan.unwrap();
+    let Some(Plan::Index(plan)) = record.plan else {
+        panic!("no plan of an index: {:?}", record.plan)
+    };
     assert_eq!(plan.version, "v4.6", "{VERSION_LABEL}");
     // One that does not say so cannot be built for.
     let mut mute = arm;

@@ -33,6 +33,7 @@ mod panics;
 mod pull_specs;
 mod repeats;
 mod rm;
+mod rollback;
 mod samples;
 mod tar_file;
 mod uploads;

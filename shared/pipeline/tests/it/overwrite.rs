@@ -14,7 +14,7 @@ use crate::samples::{self, index_image};
 use crate::world::{OUTPUT, World, told};
 
 /// An index with one lantern under a tag, and a request that adds the next one to it.
-async fn world_and_request() -> (World, PullSpec, AddRequest) {
+pub(crate) async fn world_and_request() -> (World, PullSpec, AddRequest) {
     let world = World::new().await;
     let first = world.push_bundle("lantern", "0.1.0").await;
     let next = world.push_bundle("lantern", "0.2.0").await;
@@ -28,7 +28,7 @@ async fn world_and_request() -> (World, PullSpec, AddRequest) {
     (world, index, request)
 }
 
-async fn tagged(world: &World, index: &PullSpec) -> Digest {
+pub(crate) async fn tagged(world: &World, index: &PullSpec) -> Digest {
     let tag = index.reference().to_string();
     let found = world.deps.registry.tagged(index.repository(), &tag).await;
     found.unwrap().unwrap()

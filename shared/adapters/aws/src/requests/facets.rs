@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use iib_request::{Facets, Filters, KINDS, LONGEST_IMAGE, Record, State};
+use iib_request::{Facets, Filters, LONGEST_IMAGE, Record, State, kind_names};
 
 use crate::table::{Item, as_text, number, text};
 
@@ -115,8 +115,10 @@ pub(super) struct Search {
 impl Search {
     /// The way that looks at the fewest requests; `None` if none can be found.
     pub(super) fn of(filters: &Filters) -> Option<Self> {
-        let is_kind = |name: &&str| KINDS.iter().any(|kind| kind.name == *name);
-        if filters.kind.is_some_and(|kind| !is_kind(&kind)) {
+        if filters
+            .kind
+            .is_some_and(|kind| !kind_names().any(|name| name == kind))
+        {
             return None;
         }
         let mut rest = filters.clone();

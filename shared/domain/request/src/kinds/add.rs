@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Kind;
+use super::{Asked, Kind};
 use crate::payload::{
     IndexParameters, Payload, ReadContext, check_graph_mode, check_image, check_names, given,
     is_truthy, list, text,
@@ -56,33 +56,6 @@ impl Kind for AddRequest {
     const FOUND_BY_RESULT: bool = true;
 
     type View<'a> = AddView<'a>;
-
-    /// The checks come in the order of the reference, so that a call with several faults is refused
-    /// for the same one: the endpoint's own parameters, names, shared parameters, images in lists;
-    /// last comes our own limit on bundles. An explicit null of the own parameters is refused.
-    fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
-        let own = Own::read(payload, context)?;
-        check_names(payload, &[], &[&IndexParameters::NAMES[..], &OWN].concat())?;
-        let shared = IndexParameters::read(payload, context)?;
-        for image in own.bundles.iter().chain(&own.deprecation_list) {
-            check_image(image)?;
-        }
-        check_count(own.bundles.len(), context.api.max_bundles)?;
-        Ok(Self {
-            bundles: own.bundles,
-            from_index: shared.from_index,
-            binary_image: shared.binary_image,
-            add_arches: shared.add_arches,
-            distribution_scope: shared.distribution_scope,
-            build_tags: shared.build_tags,
-            deprecation_list: own.deprecation_list,
-            check_related_images: own.check_related_images,
-            graph_update_mode: own.graph_update_mode,
-            organization: own.organization,
-            overwrite_from_index: shared.overwrite_from_index,
-            unknown: Unknown::default(),
-        })
-    }
 
     fn format(&self) -> u32 {
         match self.overwrite_from_index || !self.deprecation_list.is_empty() {
@@ -166,6 +139,35 @@ impl Kind for AddRequest {
             check_related_images: self.check_related_images,
             omps_operator_version: facts.omps_operator_version(),
         }
+    }
+}
+
+impl Asked for AddRequest {
+    /// The checks come in the order of the reference, so that a call with several faults is refused
+    /// for the same one: the endpoint's own parameters, names, shared parameters, images in lists;
+    /// last comes our own limit on bundles. An explicit null of the own parameters is refused.
+    fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
+        let own = Own::read(payload, context)?;
+        check_names(payload, &[], &[&IndexParameters::NAMES[..], &OWN].concat())?;
+        let shared = IndexParameters::read(payload, context)?;
+        for image in own.bundles.iter().chain(&own.deprecation_list) {
+            check_image(image)?;
+        }
+        check_count(own.bundles.len(), context.api.max_bundles)?;
+        Ok(Self {
+            bundles: own.bundles,
+            from_index: shared.from_index,
+            binary_image: shared.binary_image,
+            add_arches: shared.add_arches,
+            distribution_scope: shared.distribution_scope,
+            build_tags: shared.build_tags,
+            deprecation_list: own.deprecation_list,
+            check_related_images: own.check_related_images,
+            graph_update_mode: own.graph_update_mode,
+            organization: own.organization,
+            overwrite_from_index: shared.overwrite_from_index,
+            unknown: Unknown::default(),
+        })
     }
 }
 

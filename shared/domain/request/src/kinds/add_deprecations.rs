@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use super::Kind;
+use super::{Asked, Kind};
 use crate::payload::{IndexParameters, Payload, ReadContext, check_names, check_package};
 use crate::record::format;
 use crate::refusal::Rule;
@@ -40,29 +40,6 @@ impl Kind for AddDeprecations {
     const FORMAT: u32 = format::WITH_ALL_KINDS;
 
     type View<'a> = AddDeprecationsView<'a>;
-
-    /// Scope and architectures are taken and without effect, as in the reference.
-    fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
-        let operator_package = text(payload, "operator_package")?;
-        check_package("operator_package", &operator_package)?;
-        let deprecation_schema = text(payload, SCHEMA)?;
-        if serde_json::from_str::<IgnoredAny>(&deprecation_schema).is_err() {
-            let text = format!("\"{SCHEMA}\" string should be valid JSON");
-            return Err(Refusal::new(Rule::Type, SCHEMA, text));
-        }
-        let required = ["operator_package", SCHEMA, "from_index"];
-        check_names(payload, &required, &IndexParameters::NAMES)?;
-        let shared = IndexParameters::read(payload, context)?;
-        Ok(Self {
-            operator_package,
-            deprecation_schema,
-            from_index: shared.from_index.unwrap_or_default(),
-            binary_image: shared.binary_image,
-            build_tags: shared.build_tags,
-            overwrite_from_index: shared.overwrite_from_index,
-            unknown: Unknown::default(),
-        })
-    }
 
     /// A version that takes this kind in and cannot do it would end the request.
     fn format(&self) -> u32 {
@@ -102,6 +79,31 @@ impl Kind for AddDeprecations {
             operator_package: &self.operator_package,
             deprecation_schema_url: shown.url("deprecation-schema"),
         }
+    }
+}
+
+impl Asked for AddDeprecations {
+    /// Scope and architectures are taken and without effect, as in the reference.
+    fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
+        let operator_package = text(payload, "operator_package")?;
+        check_package("operator_package", &operator_package)?;
+        let deprecation_schema = text(payload, SCHEMA)?;
+        if serde_json::from_str::<IgnoredAny>(&deprecation_schema).is_err() {
+            let text = format!("\"{SCHEMA}\" string should be valid JSON");
+            return Err(Refusal::new(Rule::Type, SCHEMA, text));
+        }
+        let required = ["operator_package", SCHEMA, "from_index"];
+        check_names(payload, &required, &IndexParameters::NAMES)?;
+        let shared = IndexParameters::read(payload, context)?;
+        Ok(Self {
+            operator_package,
+            deprecation_schema,
+            from_index: shared.from_index.unwrap_or_default(),
+            binary_image: shared.binary_image,
+            build_tags: shared.build_tags,
+            overwrite_from_index: shared.overwrite_from_index,
+            unknown: Unknown::default(),
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Kind;
+use super::{Asked, Kind};
 use crate::payload::{
     IndexParameters, OVERWRITE_TOKEN, Payload, ReadContext, check_names, set, string_map,
 };
@@ -42,33 +42,6 @@ impl Kind for CreateEmptyIndex {
 
     type View<'a> = CreateEmptyIndexView<'a>;
 
-    fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
-        let from_index = from_index(payload)?;
-        let output_fbc = output_fbc(payload)?;
-        let labels = labels(payload)?;
-        if let Some(name) = NOT_TAKEN
-            .into_iter()
-            .find(|name| payload.contains_key(*name))
-        {
-            let text = format!(
-                "The \"{name}\" arg is invalid for the {} endpoint.",
-                Self::NAME
-            );
-            return Err(Refusal::new(Rule::UnknownParameter, name, text));
-        }
-        let taken = [&IndexParameters::NAMES[..], &["output_fbc", "labels"]].concat();
-        check_names(payload, &[], &taken)?;
-        let shared = IndexParameters::read(payload, context)?;
-        Ok(Self {
-            from_index,
-            binary_image: shared.binary_image,
-            distribution_scope: shared.distribution_scope,
-            output_fbc,
-            labels,
-            unknown: Unknown::default(),
-        })
-    }
-
     fn format(&self) -> u32 {
         match self.output_fbc {
             Some(true) => format::WITH_CATALOGS,
@@ -103,6 +76,35 @@ impl Kind for CreateEmptyIndex {
             distribution_scope: facts.distribution_scope.as_deref(),
             labels: self.labels.as_ref(),
         }
+    }
+}
+
+impl Asked for CreateEmptyIndex {
+    fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
+        let from_index = from_index(payload)?;
+        let output_fbc = output_fbc(payload)?;
+        let labels = labels(payload)?;
+        if let Some(name) = NOT_TAKEN
+            .into_iter()
+            .find(|name| payload.contains_key(*name))
+        {
+            let text = format!(
+                "The \"{name}\" arg is invalid for the {} endpoint.",
+                Self::NAME
+            );
+            return Err(Refusal::new(Rule::UnknownParameter, name, text));
+        }
+        let taken = [&IndexParameters::NAMES[..], &["output_fbc", "labels"]].concat();
+        check_names(payload, &[], &taken)?;
+        let shared = IndexParameters::read(payload, context)?;
+        Ok(Self {
+            from_index,
+            binary_image: shared.binary_image,
+            distribution_scope: shared.distribution_scope,
+            output_fbc,
+            labels,
+            unknown: Unknown::default(),
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Kind;
+use super::{Asked, Kind};
 use crate::payload::{
     IndexParameters, Payload, ReadContext, check_image, check_names, distinct, texts,
 };
@@ -50,32 +50,6 @@ impl Kind for FbcOperations {
     const FOUND_BY_RESULT: bool = true;
 
     type View<'a> = FbcOperationsView<'a>;
-
-    fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
-        let single = single(payload)?;
-        // The rest of the checks knows the newer form only.
-        let mut newer = payload.clone();
-        if let Some(fragment) = &single {
-            newer.remove(FRAGMENT);
-            newer.insert(FRAGMENTS.to_owned(), Value::from(vec![fragment.clone()]));
-        }
-        check_names(&newer, &[FRAGMENTS, "from_index"], &IndexParameters::NAMES)?;
-        let fragments = newer.get(FRAGMENTS).and_then(texts);
-        let fragments = fragments.ok_or_else(|| Refusal::not_strings(FRAGMENTS))?;
-        let shared = IndexParameters::read(&newer, context)?;
-        fragments.iter().try_for_each(|image| check_image(image))?;
-        Ok(Self {
-            fbc_fragments: distinct(fragments),
-            single: single.is_some(),
-            from_index: shared.from_index.unwrap_or_default(),
-            binary_image: shared.binary_image,
-            add_arches: shared.add_arches,
-            distribution_scope: shared.distribution_scope,
-            build_tags: shared.build_tags,
-            overwrite_from_index: shared.overwrite_from_index,
-            unknown: Unknown::default(),
-        })
-    }
 
     /// A version that takes this kind in and cannot do it would end the request.
     fn format(&self) -> u32 {
@@ -133,6 +107,34 @@ impl Kind for FbcOperations {
             fbc_fragments: fragments,
             fbc_fragments_resolved: all,
         }
+    }
+}
+
+impl Asked for FbcOperations {
+    fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
+        let single = single(payload)?;
+        // The rest of the checks knows the newer form only.
+        let mut newer = payload.clone();
+        if let Some(fragment) = &single {
+            newer.remove(FRAGMENT);
+            newer.insert(FRAGMENTS.to_owned(), Value::from(vec![fragment.clone()]));
+        }
+        check_names(&newer, &[FRAGMENTS, "from_index"], &IndexParameters::NAMES)?;
+        let fragments = newer.get(FRAGMENTS).and_then(texts);
+        let fragments = fragments.ok_or_else(|| Refusal::not_strings(FRAGMENTS))?;
+        let shared = IndexParameters::read(&newer, context)?;
+        fragments.iter().try_for_each(|image| check_image(image))?;
+        Ok(Self {
+            fbc_fragments: distinct(fragments),
+            single: single.is_some(),
+            from_index: shared.from_index.unwrap_or_default(),
+            binary_image: shared.binary_image,
+            add_arches: shared.add_arches,
+            distribution_scope: shared.distribution_scope,
+            build_tags: shared.build_tags,
+            overwrite_from_index: shared.overwrite_from_index,
+            unknown: Unknown::default(),
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Kind;
+use super::{Asked, Kind};
 use crate::payload::{
     Payload, ReadContext, binary_image, check_graph_mode, check_image, check_names, distinct,
     is_truthy, scope, set, tags, texts,
@@ -68,46 +68,8 @@ impl Kind for MergeIndexImage {
     const NAME: &'static str = "merge-index-image";
     const FORMAT: u32 = format::WITH_ALL_KINDS;
     const FOUND_BY_RESULT: bool = true;
-    const SECRETS: &'static [&'static str] = &[OVERWRITE_TOKEN];
 
     type View<'a> = MergeIndexImageView<'a>;
-
-    /// The checks come in the order of the reference, which passes over §4.2 here; names that are
-    /// unknown crash it, so their refusal comes last.
-    fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
-        let deprecation_list = deprecations(payload)?;
-        let source_from_index = match payload.get(SOURCE) {
-            Some(Value::String(image)) if !image.is_empty() => image.clone(),
-            _ => return Err(Refusal::value_is_not(SOURCE, "a string")),
-        };
-        check_image(&source_from_index)?;
-        let graph_update_mode = graph_mode(payload, context)?;
-        let target_index = target(payload)?;
-        let overwrite_target_index = overwriting(payload)?;
-        let binary = payload.get("binary_image").filter(|value| !value.is_null());
-        let empty = binary.is_some_and(|value| value.as_str() == Some(""));
-        let binary_image = binary_image(binary.filter(|_| !empty), context.binary_images)?;
-        let distribution_scope = scope(set(payload, "distribution_scope"))?;
-        let build_tags = tags(payload.get("build_tags"))?;
-        let ignore_bundle_ocp_version = match payload.get(IGNORE_VERSION) {
-            None | Some(Value::Null) => None,
-            Some(Value::Bool(ignore)) => Some(*ignore),
-            Some(_) => return Err(Refusal::value_is_not(IGNORE_VERSION, "a boolean")),
-        };
-        check_names(payload, &[], &NAMES)?;
-        Ok(Self {
-            source_from_index,
-            target_index,
-            deprecation_list,
-            graph_update_mode,
-            overwrite_target_index,
-            binary_image,
-            distribution_scope,
-            build_tags,
-            ignore_bundle_ocp_version,
-            unknown: Unknown::default(),
-        })
-    }
 
     /// A version that takes this kind in and cannot do it would end the request.
     fn format(&self) -> u32 {
@@ -160,6 +122,47 @@ impl Kind for MergeIndexImage {
             target_index_resolved: facts.target_index_resolved.as_deref(),
             ignore_bundle_ocp_version: self.ignore_bundle_ocp_version,
         }
+    }
+}
+
+impl Asked for MergeIndexImage {
+    const SECRETS: &'static [&'static str] = &[OVERWRITE_TOKEN];
+
+    /// The checks come in the order of the reference, which passes over §4.2 here; names that are
+    /// unknown crash it, so their refusal comes last.
+    fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
+        let deprecation_list = deprecations(payload)?;
+        let source_from_index = match payload.get(SOURCE) {
+            Some(Value::String(image)) if !image.is_empty() => image.clone(),
+            _ => return Err(Refusal::value_is_not(SOURCE, "a string")),
+        };
+        check_image(&source_from_index)?;
+        let graph_update_mode = graph_mode(payload, context)?;
+        let target_index = target(payload)?;
+        let overwrite_target_index = overwriting(payload)?;
+        let binary = payload.get("binary_image").filter(|value| !value.is_null());
+        let empty = binary.is_some_and(|value| value.as_str() == Some(""));
+        let binary_image = binary_image(binary.filter(|_| !empty), context.binary_images)?;
+        let distribution_scope = scope(set(payload, "distribution_scope"))?;
+        let build_tags = tags(payload.get("build_tags"))?;
+        let ignore_bundle_ocp_version = match payload.get(IGNORE_VERSION) {
+            None | Some(Value::Null) => None,
+            Some(Value::Bool(ignore)) => Some(*ignore),
+            Some(_) => return Err(Refusal::value_is_not(IGNORE_VERSION, "a boolean")),
+        };
+        check_names(payload, &[], &NAMES)?;
+        Ok(Self {
+            source_from_index,
+            target_index,
+            deprecation_list,
+            graph_update_mode,
+            overwrite_target_index,
+            binary_image,
+            distribution_scope,
+            build_tags,
+            ignore_bundle_ocp_version,
+            unknown: Unknown::default(),
+        })
     }
 }
 

@@ -10,6 +10,7 @@ mod merge_index_image;
 mod recursive_related_bundles;
 mod regenerate_bundle;
 mod rm;
+mod rollback;
 
 use std::borrow::Cow;
 
@@ -29,6 +30,7 @@ pub use merge_index_image::MergeIndexImage;
 pub use recursive_related_bundles::RecursiveRelatedBundles;
 pub use regenerate_bundle::RegenerateBundle;
 pub use rm::RmRequest;
+pub use rollback::Rollback;
 
 /// What a request asks for. As it is stored: images are kept as the texts that were sent, because
 /// that is how they are shown; tokens are no part of it.
@@ -51,9 +53,11 @@ pub enum Request {
     FbcOperations(FbcOperations),
     /// Say what of an operator is deprecated.
     AddDeprecations(AddDeprecations),
+    /// Put back what an index named before a request overwrote it.
+    Rollback(Rollback),
 }
 
-/// A kind of request, as those see it who need not know which.
+/// A kind of request that is sent to a path of its own, as those see it who need not know which.
 #[derive(Debug, Clone, Copy)]
 pub struct KindRow {
     /// Its name in the API: the last part of the path, and `request_type`.
@@ -67,7 +71,8 @@ pub struct KindRow {
     pub secrets: &'static [&'static str],
 }
 
-/// All kinds, in the order in which the API lists them.
+/// All such kinds, in the order in which the API lists them. The one besides is [`Rollback`], which is
+/// sent to the request it is about.
 pub static KINDS: [KindRow; 8] = [
     KindRow::of::<AddRequest>(),
     KindRow::of::<RmRequest>(),
@@ -80,7 +85,7 @@ pub static KINDS: [KindRow; 8] = [
 ];
 
 impl KindRow {
-    const fn of<K: Kind>() -> Self {
+    const fn of<K: Asked>() -> Self {
         Self {
             name: K::NAME,
             read: |payload, context| {
@@ -109,8 +114,6 @@ trait Kind: Into<Request> {
             false => Self::FORMAT,
         }
     }
-    /// Its parameters whose values are secrets.
-    const SECRETS: &'static [&'static str] = &[OVERWRITE_TOKEN];
     /// Whether a listing finds it by its result (spec rest-api §7).
     const FOUND_BY_RESULT: bool = false;
 
@@ -118,12 +121,6 @@ trait Kind: Into<Request> {
     type View<'a>: Serialize
     where
         Self: 'a;
-
-    /// Reads and checks what was sent.
-    ///
-    /// # Errors
-    /// [`Refusal`], for the first fault in the order of the reference.
-    fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal>;
 
     /// The reason of a request that is complete.
     fn closing(&self) -> Cow<'static, str>;
@@ -175,6 +172,18 @@ trait Kind: Into<Request> {
     fn view<'a>(&'a self, shown: &Shown<'a>) -> Self::View<'a>;
 }
 
+/// A kind that is asked for by what is sent, and by nothing else.
+trait Asked: Kind {
+    /// Its parameters whose values are secrets.
+    const SECRETS: &'static [&'static str] = &[OVERWRITE_TOKEN];
+
+    /// Reads and checks what was sent.
+    ///
+    /// # Errors
+    /// [`Refusal`], for the first fault in the order of the reference.
+    fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal>;
+}
+
 /// Says the same of the request of whichever kind.
 macro_rules! of_each {
     ($request:expr, $of:ident => $said:expr) => {
@@ -187,6 +196,7 @@ macro_rules! of_each {
             Request::RecursiveRelatedBundles($of) => $said,
             Request::FbcOperations($of) => $said,
             Request::AddDeprecations($of) => $said,
+            Request::Rollback($of) => $said,
         }
     };
 }
@@ -210,7 +220,8 @@ from_each!(
     CreateEmptyIndex(CreateEmptyIndex),
     RecursiveRelatedBundles(RecursiveRelatedBundles),
     FbcOperations(FbcOperations),
-    AddDeprecations(AddDeprecations)
+    AddDeprecations(AddDeprecations),
+    Rollback(Rollback)
 );
 
 fn name<K: Kind>(_: &K) -> &'static str {
@@ -219,6 +230,11 @@ fn name<K: Kind>(_: &K) -> &'static str {
 
 fn is_found_by_result<K: Kind>(_: &K) -> bool {
     K::FOUND_BY_RESULT
+}
+
+/// The names of all kinds, in the order in which the API lists them.
+pub fn kind_names() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|kind| kind.name).chain([Rollback::NAME])
 }
 
 impl Request {
@@ -302,9 +318,11 @@ impl Serialize for OfKind<'_> {
 mod tests;
 #[cfg(test)]
 mod names {
+    use iib_oci::Digest;
     use serde_json::Value;
 
     use super::*;
+    use crate::{RequestId, Unknown};
 
     #[test]
     fn every_kind_is_stored_under_the_name_that_it_has_in_the_api() {
@@ -320,7 +338,14 @@ mod names {
         ];
         let names = KINDS.each_ref().map(|kind| kind.name);
         assert_eq!(requests.each_ref().map(Request::name), names);
-        for request in requests {
+        let rollback = Rollback {
+            rolled_back: RequestId(1),
+            from_index: String::new(),
+            result: Digest::of(b""),
+            replaced: Digest::of(b""),
+            unknown: Unknown::default(),
+        };
+        for request in requests.into_iter().chain([rollback.into()]) {
             let stored = serde_json::to_value(&request).unwrap();
             assert_eq!(stored["request_type"], request.name());
             assert!(matches!(stored, Value::Object(_)));

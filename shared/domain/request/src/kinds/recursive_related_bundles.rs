@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::Kind;
+use super::{Asked, Kind};
 use crate::payload::{
     Payload, REGISTRY_AUTHS, ReadContext, check_image, check_names, check_registry_auths, set_text,
 };
@@ -28,23 +28,8 @@ pub struct RecursiveRelatedBundles {
 impl Kind for RecursiveRelatedBundles {
     const NAME: &'static str = "recursive-related-bundles";
     const FORMAT: u32 = format::WITH_ALL_KINDS;
-    const SECRETS: &'static [&'static str] = &[REGISTRY_AUTHS];
 
     type View<'a> = RecursiveRelatedBundlesView<'a>;
-
-    fn read(payload: &Payload, _: &ReadContext<'_>) -> Result<Self, Refusal> {
-        const IMAGE: &str = "parent_bundle_image";
-        check_names(payload, &[IMAGE], &["organization", REGISTRY_AUTHS])?;
-        let organization = set_text(payload, "organization")?;
-        let parent_bundle_image = set_text(payload, IMAGE)?.unwrap_or_default();
-        check_registry_auths(payload)?;
-        check_image(&parent_bundle_image)?;
-        Ok(Self {
-            parent_bundle_image,
-            organization,
-            unknown: Unknown::default(),
-        })
-    }
 
     fn closing(&self) -> Cow<'static, str> {
         "The request completed successfully".into()
@@ -65,6 +50,24 @@ impl Kind for RecursiveRelatedBundles {
             organization: self.organization.as_deref(),
             nested_bundles: shown.nested_bundles(),
         }
+    }
+}
+
+impl Asked for RecursiveRelatedBundles {
+    const SECRETS: &'static [&'static str] = &[REGISTRY_AUTHS];
+
+    fn read(payload: &Payload, _: &ReadContext<'_>) -> Result<Self, Refusal> {
+        const IMAGE: &str = "parent_bundle_image";
+        check_names(payload, &[IMAGE], &["organization", REGISTRY_AUTHS])?;
+        let organization = set_text(payload, "organization")?;
+        let parent_bundle_image = set_text(payload, IMAGE)?.unwrap_or_default();
+        check_registry_auths(payload)?;
+        check_image(&parent_bundle_image)?;
+        Ok(Self {
+            parent_bundle_image,
+            organization,
+            unknown: Unknown::default(),
+        })
     }
 }
 

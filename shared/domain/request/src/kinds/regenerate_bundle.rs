@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Kind;
+use super::{Asked, Kind};
 use crate::payload::{
     Payload, REGISTRY_AUTHS, ReadContext, check_image, check_names, check_registry_auths, set,
     set_text, string_map,
@@ -32,29 +32,8 @@ pub struct RegenerateBundle {
 impl Kind for RegenerateBundle {
     const NAME: &'static str = "regenerate-bundle";
     const FORMAT: u32 = format::WITH_ALL_KINDS;
-    const SECRETS: &'static [&'static str] = &[REGISTRY_AUTHS];
 
     type View<'a> = RegenerateBundleView<'a>;
-
-    fn read(payload: &Payload, _: &ReadContext<'_>) -> Result<Self, Refusal> {
-        const IMAGE: &str = "from_bundle_image";
-        const REPLACEMENTS: &str = "bundle_replacements";
-        let optional = [REPLACEMENTS, "organization", REGISTRY_AUTHS];
-        check_names(payload, &[IMAGE], &optional)?;
-        let replacements = set(payload, REPLACEMENTS);
-        let replacements = replacements.map(|value| string_map(value, REPLACEMENTS));
-        let bundle_replacements = replacements.transpose()?.unwrap_or_default();
-        let organization = set_text(payload, "organization")?;
-        let from_bundle_image = set_text(payload, IMAGE)?.unwrap_or_default();
-        check_registry_auths(payload)?;
-        check_image(&from_bundle_image)?;
-        Ok(Self {
-            from_bundle_image,
-            organization,
-            bundle_replacements,
-            unknown: Unknown::default(),
-        })
-    }
 
     fn closing(&self) -> Cow<'static, str> {
         "The request completed successfully".into()
@@ -78,6 +57,30 @@ impl Kind for RegenerateBundle {
             bundle_replacements: &self.bundle_replacements,
             related_bundles: shown.related_bundles(),
         }
+    }
+}
+
+impl Asked for RegenerateBundle {
+    const SECRETS: &'static [&'static str] = &[REGISTRY_AUTHS];
+
+    fn read(payload: &Payload, _: &ReadContext<'_>) -> Result<Self, Refusal> {
+        const IMAGE: &str = "from_bundle_image";
+        const REPLACEMENTS: &str = "bundle_replacements";
+        let optional = [REPLACEMENTS, "organization", REGISTRY_AUTHS];
+        check_names(payload, &[IMAGE], &optional)?;
+        let replacements = set(payload, REPLACEMENTS);
+        let replacements = replacements.map(|value| string_map(value, REPLACEMENTS));
+        let bundle_replacements = replacements.transpose()?.unwrap_or_default();
+        let organization = set_text(payload, "organization")?;
+        let from_bundle_image = set_text(payload, IMAGE)?.unwrap_or_default();
+        check_registry_auths(payload)?;
+        check_image(&from_bundle_image)?;
+        Ok(Self {
+            from_bundle_image,
+            organization,
+            bundle_replacements,
+            unknown: Unknown::default(),
+        })
     }
 }
 

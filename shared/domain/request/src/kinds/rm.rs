@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Kind;
+use super::{Asked, Kind};
 use crate::payload::{
     IndexParameters, Payload, ReadContext, check_names, check_package, distinct, texts,
 };
@@ -43,23 +43,6 @@ impl Kind for RmRequest {
     const FOUND_BY_RESULT: bool = true;
 
     type View<'a> = RmView<'a>;
-
-    fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
-        let operators = operators(payload)?;
-        let required = ["operators", "from_index"];
-        check_names(payload, &required, &IndexParameters::NAMES)?;
-        let shared = IndexParameters::read(payload, context)?;
-        Ok(Self {
-            operators,
-            from_index: shared.from_index.unwrap_or_default(),
-            binary_image: shared.binary_image,
-            add_arches: shared.add_arches,
-            distribution_scope: shared.distribution_scope,
-            build_tags: shared.build_tags,
-            overwrite_from_index: shared.overwrite_from_index,
-            unknown: Unknown::default(),
-        })
-    }
 
     fn closing(&self) -> Cow<'static, str> {
         "The operator(s) were successfully removed from the index image".into()
@@ -102,6 +85,25 @@ impl Kind for RmRequest {
             removed_operators: &self.operators,
             deprecation_list: [],
         }
+    }
+}
+
+impl Asked for RmRequest {
+    fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
+        let operators = operators(payload)?;
+        let required = ["operators", "from_index"];
+        check_names(payload, &required, &IndexParameters::NAMES)?;
+        let shared = IndexParameters::read(payload, context)?;
+        Ok(Self {
+            operators,
+            from_index: shared.from_index.unwrap_or_default(),
+            binary_image: shared.binary_image,
+            add_arches: shared.add_arches,
+            distribution_scope: shared.distribution_scope,
+            build_tags: shared.build_tags,
+            overwrite_from_index: shared.overwrite_from_index,
+            unknown: Unknown::default(),
+        })
     }
 }
 
