@@ -161,7 +161,7 @@ mod tests {
         record
     }
 
-    fn payload(value: serde_json::Value) -> Payload {
+    fn payload(value: &serde_json::Value) -> Payload {
         value.as_object().cloned().unwrap()
     }
 
@@ -171,28 +171,28 @@ mod tests {
         assert_eq!(read.rolled_back, RequestId(7));
         assert_eq!(read.replaced, Digest::of(b"before"));
         assert_eq!(read.result, Digest::of(b"after"));
-        let with_token = payload(json!({OVERWRITE_TOKEN: "u:p"}));
+        let with_token = payload(&json!({OVERWRITE_TOKEN: "u:p"}));
         assert_eq!(Rollback::read(&ended(), &with_token, Some("ann")), Ok(read));
     }
 
     #[test]
     fn what_cannot_be_put_back_is_refused() {
-        let refused = |record: &Record, body: serde_json::Value, user| {
+        let refused = |record: &Record, body: &serde_json::Value, user| {
             let refused = Rollback::read(record, &payload(body), user).unwrap_err();
             (refused.rule(), refused.to_string())
         };
-        let (rule, _) = refused(&ended(), json!({}), Some("ann"));
+        let (rule, _) = refused(&ended(), &json!({}), Some("ann"));
         assert_eq!(rule, Rule::TokenNeeded);
-        let (rule, _) = refused(&ended(), json!({OVERWRITE_TOKEN: 1}), None);
+        let (rule, _) = refused(&ended(), &json!({OVERWRITE_TOKEN: 1}), None);
         assert_eq!(rule, Rule::Type);
-        let (rule, text) = refused(&ended(), json!({"force": true}), None);
+        let (rule, text) = refused(&ended(), &json!({"force": true}), None);
         assert_eq!(rule, Rule::UnknownParameter, "{text}");
-        let (rule, text) = refused(&record(), json!({}), None);
+        let (rule, text) = refused(&record(), &json!({}), None);
         assert_eq!(rule, Rule::NothingOverwritten);
         assert!(text.contains("The request 7 goes on"), "{text}");
         let mut nothing = ended();
         nothing.overwritten = None;
-        let (rule, text) = refused(&nothing, json!({}), None);
+        let (rule, text) = refused(&nothing, &json!({}), None);
         assert_eq!(rule, Rule::NothingOverwritten);
         assert!(text.contains("overwrote no index"), "{text}");
     }
