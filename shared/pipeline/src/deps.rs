@@ -8,7 +8,7 @@ use iib_ports::{
     Artifacts, Catalogs, Clock, IndexDb, Lines, Logs, Notifier, OperatorStore, Queue, Registries,
     Registry, Requests, Secrets,
 };
-use iib_request::{ApiSettings, WorkSettings};
+use iib_request::{ApiSettings, RequestSettings, WorkSettings};
 
 use crate::ending::Ending;
 
@@ -44,6 +44,8 @@ pub struct Deps {
     pub notifier: Arc<dyn Notifier>,
     /// Settings of the API.
     pub api: ApiSettings,
+    /// Settings of new requests.
+    pub new: RequestSettings,
     /// Settings of the work.
     pub work: WorkSettings,
     /// Which hosts images may be at. The registry client holds to it, too.

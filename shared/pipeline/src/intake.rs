@@ -8,7 +8,7 @@ use iib_ports::{
     ArtifactError, ArtifactKey, Artifacts, Class, Classify, Clock, Lines, Logs, Notifier,
     OperatorStore, Queue, QueueError, Requests, SecretError, Secrets, StoreError,
 };
-use iib_request::{ApiSettings, BinaryImages, Record, Refusal, RequestId};
+use iib_request::{ApiSettings, BinaryImages, Record, Refusal, RequestId, RequestSettings};
 
 use crate::{Deps, line};
 
@@ -53,6 +53,8 @@ pub struct IntakeDeps {
     pub notifier: Arc<dyn Notifier>,
     /// Settings of the API.
     pub api: ApiSettings,
+    /// Settings of new requests.
+    pub new: RequestSettings,
     /// Binary images by scope and version; makes `binary_image` optional in requests.
     pub binary_images: BinaryImages,
     /// Which hosts images may be at.
@@ -72,6 +74,7 @@ impl From<Deps> for IntakeDeps {
             clock: deps.clock,
             notifier: deps.notifier,
             api: deps.api,
+            new: deps.new,
             binary_images: deps.work.binary_images,
             hosts: deps.hosts,
         }

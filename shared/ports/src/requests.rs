@@ -20,6 +20,9 @@ pub struct NewBatch {
     pub now: Timestamp,
     /// The address under which it is asked, if there is one.
     pub asked_at: Option<BaseUrl>,
+    /// No request of it gets a lower number than this. Where a store has handed out higher ones, it goes on
+    /// from those.
+    pub first_number: u64,
     /// What was noted on the batch.
     pub annotations: Option<Annotations>,
     /// What is asked for, in this order; not nothing.
@@ -48,6 +51,7 @@ impl NewBatch {
             user,
             now,
             asked_at: None,
+            first_number: 1,
             annotations: None,
             requests: vec![NewRequest {
                 request,

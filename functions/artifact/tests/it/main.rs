@@ -49,6 +49,7 @@ impl Service {
             clock: Arc::new(ManualClock::default()),
             notifier: Arc::new(RecordingNotifier::default()),
             api: ApiSettings::default(),
+            new: iib_request::RequestSettings::default(),
             binary_images: BinaryImages::new(),
             hosts: iib_oci::hosts::HostRules::default(),
         };

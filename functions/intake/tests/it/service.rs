@@ -77,6 +77,7 @@ impl Service {
             clock: clock.clone(),
             notifier: Arc::new(RecordingNotifier::default()),
             api: ApiSettings::default(),
+            new: iib_request::RequestSettings::default(),
             binary_images: BinaryImages::new(),
             hosts: iib_oci::hosts::HostRules::default(),
         };

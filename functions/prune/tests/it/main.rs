@@ -47,6 +47,7 @@ fn service() -> Service {
         clock: clock.clone(),
         notifier: Arc::new(RecordingNotifier::default()),
         api: ApiSettings::default(),
+        new: iib_request::RequestSettings::default(),
         binary_images: BinaryImages::new(),
         hosts: Default::default(),
     };

@@ -418,6 +418,11 @@ impl SqliteRequests {
             }
             // The counters roll back with the rest, so a failed creation uses no number up.
             let count = new.requests.len() as u64;
+            transaction
+                .prepare_cached(
+                    "UPDATE counters SET value = max(value, ?1) WHERE name = 'request'",
+                )?
+                .execute([new.first_number.saturating_sub(1)])?;
             let last = count_up(&transaction, "request", count)?;
             let first = RequestId(last - count + 1);
             let batch = BatchId(count_up(&transaction, "batch", 1)?);

@@ -54,7 +54,7 @@ pub use queues::{
 pub use record::{Overwritten, Record, RecordError, Siblings};
 pub use refusal::{Refusal, Rule};
 pub use scope::{Scope, ScopeError};
-pub use settings::{ApiSettings, BinaryImages, WorkSettings};
+pub use settings::{ApiSettings, BinaryImages, RequestSettings, WorkSettings};
 pub use stage::{Outcome, Stage, Transition};
 pub use state::{State, StateEntry};
 pub use task::Task;

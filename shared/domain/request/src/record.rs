@@ -65,6 +65,9 @@ pub struct Record {
     /// comes after another one leaves a tag alone that somebody else has moved since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags_before: Option<BTreeMap<String, Option<Digest>>>,
+    /// What the tag with its number was made to name, in any round of work; noted before it is moved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub results: Vec<Digest>,
     /// What became of the index whose place the result takes; noted right before its tag moves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overwritten: Option<Overwritten>,
@@ -149,6 +152,7 @@ impl Record {
             plan: None,
             built: None,
             tags_before: None,
+            results: Vec::new(),
             overwritten: None,
             secrets: BTreeMap::new(),
             data_removed: false,

@@ -103,6 +103,20 @@ impl Default for ApiSettings {
     }
 }
 
+/// Settings of the requests themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RequestSettings {
+    /// No request gets a lower number.
+    pub first_number: u64,
+}
+
+impl Default for RequestSettings {
+    fn default() -> Self {
+        Self { first_number: 1 }
+    }
+}
+
 /// Settings of the work itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -37,6 +37,7 @@ impl Service {
             secrets: Arc::clone(&secrets) as _,
             clock: Arc::new(ManualClock::default()),
             notifier: Arc::new(RecordingNotifier::default()),
+            new: iib_request::RequestSettings::default(),
             api: ApiSettings {
                 // Writing to the store is the authentication.
                 login_disabled: false,

@@ -59,6 +59,16 @@ pub enum InputError {
         "the index {0} is named by its digest, so it cannot be overwritten: name it by a tag, or send the request without overwriting"
     )]
     NoTag(String),
+    /// The tag of the result names something else.
+    #[error(
+        "{output} names {now} already, which this request did not make: another service seems to push its results to the same repository, and to count alike. Begin with a higher number than it has reached (`requests.first_number`, IIB_REQUESTS_FIRST_NUMBER), and send the request again"
+    )]
+    OutputTaken {
+        /// The pull spec of the result, with the request's number.
+        output: String,
+        /// What its tag names.
+        now: String,
+    },
     /// An index that is to be put back names something else than the result that is to go.
     #[error(
         "{index} names {now}, and not {result} any more, the result of the request {request}: nothing is put back"
@@ -122,6 +132,7 @@ impl InputError {
             | Self::Token(_)
             | Self::NoTag(_)
             | Self::NotTheResult { .. }
+            | Self::OutputTaken { .. }
             | Self::Deprecations(_)
             | Self::DeprecationsOfOther { .. }
             | Self::BundlesTooLarge { .. } => (Class::Reject, None),

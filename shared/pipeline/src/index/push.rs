@@ -17,7 +17,7 @@ use super::{Base, Edit, IndexImage, IndexLayer, manifest_list, push_images, push
 use crate::flow::Pushed;
 use crate::job::Job;
 use crate::output::{arch_tag, output, shown_name};
-use crate::{StageError, WorkError, labels};
+use crate::{ImageError, InputError, StageError, WorkError, labels};
 
 /// What the kinds of index requests do differently when their result is pushed.
 pub(crate) struct Push<'a> {
@@ -71,6 +71,8 @@ impl Push<'_> {
             Some(overwrite) => Some(Target::new(job, overwrite, &list, &output).await?),
             None => None,
         };
+        // Before anything is pushed that would take the place of another one's.
+        check_free(job, &output, &list).await?;
         // Before anything is moved: most that changes has changed by now.
         let is_over = match &target {
             None => true,
@@ -165,10 +167,15 @@ impl Push<'_> {
             Naming::Merged => Update::default(),
             Naming::WithCopy | Naming::Plain => Update::doing("Creating the manifest list"),
         };
+        let result = list.digest();
         job.update_and(update, |record| {
             record.tags_before = Some(tags_before.clone());
+            if !record.results.contains(&result) {
+                record.results.push(result.clone());
+            }
         })
         .await?;
+        check_free(job, output, list).await?;
         let registry = job.deps.registry.clone();
         push_list(&*registry, output, list).await?;
         for tag in self.build_tags {
@@ -218,6 +225,33 @@ impl Push<'_> {
         let update = Update::default().with(told);
         job.update_and(update, |record| record.facts.merge(&resolved))
             .await
+    }
+}
+
+/// Sees that the tag of the result is free, or names what this request has made.
+///
+/// # Errors
+/// [`InputError::OutputTaken`]; [`ImageError::Inspect`].
+async fn check_free(
+    job: &Job<'_>,
+    output: &PullSpec,
+    list: &RawManifest,
+) -> Result<(), StageError> {
+    let tag = output.reference().to_string();
+    let now = job.deps.registry.tagged(output.repository(), &tag).await;
+    let now = now.map_err(|source| ImageError::Inspect {
+        image: output.to_string(),
+        source,
+    })?;
+    match now {
+        Some(now) if now != list.digest() && !job.record.results.contains(&now) => {
+            Err(InputError::OutputTaken {
+                output: output.to_string(),
+                now: now.to_string(),
+            }
+            .into())
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

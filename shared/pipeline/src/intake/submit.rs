@@ -169,6 +169,7 @@ async fn keep(
         user: asker.user,
         now,
         asked_at: asker.asked_at,
+        first_number: deps.new.first_number,
         annotations,
         requests: Vec::with_capacity(submissions.len()),
         once: asker.once,

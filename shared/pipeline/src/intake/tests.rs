@@ -42,6 +42,7 @@ impl Service {
             clock: clock.clone(),
             notifier: notifier.clone(),
             api: ApiSettings::default(),
+            new: iib_request::RequestSettings::default(),
             binary_images: BinaryImages::new(),
             hosts: iib_oci::hosts::HostRules::default(),
         };

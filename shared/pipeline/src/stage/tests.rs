@@ -48,6 +48,7 @@ impl Service {
             clock: clock.clone(),
             notifier: Arc::new(RecordingNotifier::default()),
             api: ApiSettings::default(),
+            new: iib_request::RequestSettings::default(),
             work: WorkSettings {
                 stage_timeout_seconds: 250,
                 ..WorkSettings::default()

@@ -35,6 +35,7 @@ mod repeats;
 mod rm;
 mod rollback;
 mod samples;
+mod taken_tags;
 mod tar_file;
 mod uploads;
 mod world;

@@ -168,6 +168,7 @@ impl World {
             clock: clock.clone(),
             notifier: Arc::new(RecordingNotifier::default()),
             api: ApiSettings::default(),
+            new: iib_request::RequestSettings::default(),
             work: WorkSettings {
                 registry: host.clone(),
                 max_bundle_bytes: BUNDLE_LIMIT,

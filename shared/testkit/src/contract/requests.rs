@@ -18,6 +18,7 @@ use jiff::Timestamp;
 pub async fn requests<S: Requests + Listing + Sweeps + 'static>(make: impl AsyncFn() -> Arc<S>) {
     a_new_request_is_stored_as_it_is_returned(&*make().await).await;
     numbers_are_dense_whoever_asks_at_once(make().await).await;
+    numbers_begin_where_they_are_told(&*make().await).await;
     a_request_nobody_created_is_not_there(&*make().await).await;
     a_batch_is_stored_as_a_whole(make().await).await;
     a_write_counts_the_version_up(&*make().await).await;
@@ -101,6 +102,30 @@ async fn numbers_are_dense_whoever_asks_at_once(store: Arc<dyn Requests>) {
         let stored = store.get(record.id).await.unwrap();
         assert_eq!(stored.as_ref(), Some(&record));
     }
+}
+
+async fn numbers_begin_where_they_are_told<S: Requests + Listing>(store: &S) {
+    let mut given = Vec::new();
+    for first_number in [1, 1, 1000, 1, 1000, 1003, 1003] {
+        let record = create(
+            store,
+            NewBatch {
+                first_number,
+                ..new("a")
+            },
+        );
+        given.push(record.await.id.0);
+    }
+    assert_eq!(given, [1, 2, 1000, 1001, 1002, 1003, 1004]);
+    for id in [1, 1002] {
+        let stored = store.get(RequestId(id)).await.unwrap();
+        assert_eq!(stored.map(|record| record.id.0), Some(id));
+    }
+    assert_eq!(store.get(RequestId(999)).await.unwrap(), None);
+    let page = store.page(&first_page(3)).await.unwrap();
+    let shown = page.items.into_iter().map(|item| item.unwrap().id.0);
+    assert_eq!(shown.collect::<Vec<_>>(), [1004, 1003, 1002]);
+    assert_eq!(page.total, 7);
 }
 
 async fn a_request_nobody_created_is_not_there(store: &dyn Requests) {

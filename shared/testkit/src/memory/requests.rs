@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use super::lock;
 
-/// Requests in a list; the request with id `n` is at place `n - 1`.
+/// Requests in a list, by their numbers.
 #[derive(Debug, Default)]
 pub struct MemoryRequests {
     records: Mutex<Vec<Record>>,
@@ -25,15 +25,16 @@ pub struct MemoryRequests {
     woken: Mutex<Vec<BatchId>>,
 }
 
-fn place(id: RequestId) -> Option<usize> {
-    usize::try_from(id.0.checked_sub(1)?).ok()
+fn place(records: &[Record], id: RequestId) -> Option<usize> {
+    records.binary_search_by_key(&id, |record| record.id).ok()
 }
 
 #[async_trait]
 impl Requests for MemoryRequests {
     async fn create(&self, new: NewBatch) -> Result<Created, StoreError> {
         let (mut records, mut once) = (lock(&self.records), lock(&self.once));
-        let first = RequestId(records.len() as u64 + 1);
+        let next = records.last().map_or(0, |record| record.id.0) + 1;
+        let first = RequestId(next.max(new.first_number));
         let batch = BatchId(records.last().map_or(0, |record| record.batch.0) + 1);
         if let Some(key) = &new.once {
             if let Some(before) = once.get(key) {
@@ -52,12 +53,12 @@ impl Requests for MemoryRequests {
 
     async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
         let records = lock(&self.records);
-        Ok(place(id).and_then(|place| records.get(place)).cloned())
+        Ok(place(&records, id).map(|place| records[place].clone()))
     }
 
     async fn replace(&self, mut record: Record) -> Result<Record, StoreError> {
         let mut records = lock(&self.records);
-        let stored = place(record.id)
+        let stored = place(&records, record.id)
             .and_then(|place| records.get_mut(place))
             .filter(|stored| stored.version == record.version)
             .ok_or(StoreError::Conflict(record.id))?;

@@ -96,6 +96,7 @@ impl Cloud {
             clock: self.clock.clone(),
             notifier: Arc::new(LogNotifier),
             api: self.config.api.clone(),
+            new: self.config.requests.clone(),
             binary_images: self.config.work.binary_images.clone(),
             hosts: self.config.host_rules(Addresses::OnlyOutside)?,
         })
@@ -137,6 +138,7 @@ impl Cloud {
             clock: self.clock.clone(),
             notifier: Arc::new(LogNotifier),
             api: self.config.api.clone(),
+            new: self.config.requests.clone(),
             work: self.config.work.clone(),
             hosts: self.config.host_rules(Addresses::OnlyOutside)?,
             scratch: self.scratch()?,

@@ -167,6 +167,7 @@ impl Local {
             clock,
             notifier,
             api: config.api.clone(),
+            new: config.requests.clone(),
             work: config.work.clone(),
             hosts: config.host_rules(addresses)?,
             scratch: scratch(config, &folder)?,

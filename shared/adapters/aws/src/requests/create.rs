@@ -7,6 +7,7 @@
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 use iib_oci::Digest;
 use iib_ports::{Created, NewBatch, StoreError};
@@ -33,7 +34,11 @@ impl DynamoRequests {
         if let Some(before) = self.made_before(asked.as_ref()).await? {
             return Ok(Created::Before(before));
         }
-        let (first, batch) = self.next_numbers(new.requests.len()).await?;
+        let (mut first, mut batch) = self.next_numbers(new.requests.len()).await?;
+        if first.0 < new.first_number {
+            self.raise_numbers(new.first_number).await?;
+            (first, batch) = self.next_numbers(new.requests.len()).await?;
+        }
         let now = new.now;
         let records = new.into_records(first, batch);
         let images = records.iter().flat_map(Record::images).collect();
@@ -79,6 +84,32 @@ impl DynamoRequests {
                 action: "count the requests",
                 source: "the counter gave no number".into(),
             }),
+        }
+    }
+
+    /// Lets numbers begin with this one, unless they have come further.
+    async fn raise_numbers(&self, first: u64) -> Result<(), StoreError> {
+        let raised = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key("COUNTER", "COUNTER")))
+            .update_expression("SET requests = :before")
+            .condition_expression("requests < :before")
+            .expression_attribute_values(":before", number(first.saturating_sub(1)))
+            .send()
+            .await;
+        match raised {
+            Ok(_) => Ok(()),
+            // Somebody else has.
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(unavailable("count the requests")(error)),
         }
     }
 

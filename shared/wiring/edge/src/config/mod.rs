@@ -3,7 +3,7 @@
 //! - `defaults.toml` (beside this folder): every setting with its default and what it does;
 //! - `variables`: the one table of variables and settings; `unknown`: names that are in none;
 //! - `layers`: how they are put over one another; `origin`: where each comes from, and what is wrong;
-//! - `folders`, `api`, `work`, `results`, `registries`, `messaging`, `aws`: what each group may hold;
+//! - `folders`, `api`, `requests`, `work`, `results`, `registries`, `messaging`, `aws`: what each group may hold;
 //! - `auth_files`, `environment`: what podman, docker and the process say;
 //! - `reference`: `docs/SETTINGS.md`, the page for people.
 
@@ -17,6 +17,7 @@ mod messaging;
 mod origin;
 mod reference;
 mod registries;
+mod requests;
 mod results;
 mod unknown;
 mod variables;
@@ -24,7 +25,7 @@ mod work;
 
 use std::path::{Path, PathBuf};
 
-use iib_request::{ApiSettings, WorkSettings};
+use iib_request::{ApiSettings, RequestSettings, WorkSettings};
 use serde::Deserialize;
 
 pub use self::aws::Aws;
@@ -51,6 +52,8 @@ pub struct Config {
     pub scratch: PathBuf,
     /// Settings of the API.
     pub api: ApiSettings,
+    /// Settings of the requests themselves.
+    pub requests: RequestSettings,
     /// Settings of the work.
     pub work: WorkSettings,
     /// How registries are spoken to.
@@ -105,6 +108,7 @@ impl Config {
         let (mut config, mut faults) = layers::read(file, environment)?;
         folders::check(&config, &mut faults);
         api::check(&config.api, &mut faults);
+        requests::check(&config.requests, &mut faults);
         work::check(&config.work, &mut faults);
         registries::check(&config.registries, &mut faults);
         messaging::check(&config.messaging, &mut faults);
