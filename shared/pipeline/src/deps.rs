@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use iib_oci::hosts::HostRules;
 use iib_ports::{
-    Artifacts, Catalogs, Clock, IndexDb, Lines, Logs, Notifier, OperatorStore, Queue, Registries,
-    Registry, Requests, Secrets,
+    Artifacts, Catalogs, Clock, Gates, IndexDb, Lines, Logs, Notifier, OperatorStore, Queue,
+    Registries, Registry, Requests, Secrets,
 };
 use iib_request::{ApiSettings, RequestSettings, WorkSettings};
 
@@ -34,6 +34,8 @@ pub struct Deps {
     pub registry: Arc<dyn Registry>,
     /// The same with the logins that come with requests.
     pub registries: Arc<dyn Registries>,
+    /// Who decides whether bundles may be added, if the settings say where.
+    pub gates: Option<Arc<dyn Gates>>,
     /// Index databases.
     pub index_db: Arc<dyn IndexDb>,
     /// File-based catalogs.

@@ -1,6 +1,7 @@
 //! Why a stage could not do its work: an error for each subject, with class and hint of each of its
 //! variants in one table beside it.
 
+mod gating;
 mod image;
 mod index;
 mod input;
@@ -10,6 +11,7 @@ use iib_ports::{
     ArtifactError, Class, Classify, IndexDbError, QueueError, RegistryError, StoreError,
 };
 
+pub use gating::GatingError;
 pub use image::ImageError;
 pub use index::IndexError;
 pub use input::InputError;
@@ -27,6 +29,9 @@ pub enum StageError {
     /// What the request says cannot be done.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// The bundles do not pass a gate.
+    #[error(transparent)]
+    Gating(#[from] GatingError),
     /// An image, or the registry it is in, cannot be used.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -54,6 +59,7 @@ impl StageError {
     fn means(&self) -> Meaning {
         match self {
             Self::Input(error) => error.means(),
+            Self::Gating(error) => error.means(),
             Self::Image(error) => error.means(),
             Self::Index(error) => error.means(),
             Self::Work(error) => error.means(),

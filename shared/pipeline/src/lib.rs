@@ -28,7 +28,8 @@ mod transfer;
 
 pub use bundle_image::read_bundle;
 pub use deps::Deps;
-pub use error::{ImageError, IndexError, InputError, StageError, WorkError};
+pub use error::{GatingError, ImageError, IndexError, InputError, StageError, WorkError};
 pub use image_content::{ContentLimits, ImageContent, fetch_content};
 pub use index::{IndexCopy, NewIndex, read_catalog};
 pub use stage::{Verdict, run};
+pub use steps::gating::pass_gate;

@@ -12,14 +12,14 @@ use futures::FutureExt;
 use iib_ports::{ArtifactKey, Backoff, Class, Classify, StoreError, chain};
 use iib_request::{
     Built, Claim, LeaseToken, Outcome, Plan, Record, RequestId, Stage, State, Task, Transition,
-    Update, gating_of,
+    Update,
 };
 use jiff::{SignedDuration, Timestamp};
 use tracing::{error, info, warn};
 
 use crate::flow::{self, Flow, Pushed};
 use crate::job::Job;
-use crate::{Deps, InputError, StageError, WorkError, ending, line};
+use crate::{Deps, StageError, WorkError, ending, line};
 
 /// What becomes of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,15 +70,6 @@ async fn work(
     let flow = other.unwrap_or_else(|| flow::of(&request));
     match stage {
         Stage::Pin => {
-            let not_built = request.not_built();
-            if !not_built.is_empty() {
-                return Err(InputError::not_built(&not_built).into());
-            }
-            let queue = job.record.queue.as_deref();
-            if gating_of(&job.deps.api.greenwave_config, queue, &request).is_some() {
-                let queue = queue.unwrap_or("default").to_owned();
-                return Err(InputError::GatingNotBuilt(queue).into());
-            }
             let (plan, update) = flow.pin(job).await?;
             Ok(Finished {
                 update,

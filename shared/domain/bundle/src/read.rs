@@ -257,7 +257,7 @@ fn no_object(document: &Json) -> &'static str {
     }
 }
 
-fn is_csv(object: &Json) -> bool {
+pub(crate) fn is_csv(object: &Json) -> bool {
     object.get("kind").and_then(Json::as_str) == Some("ClusterServiceVersion")
 }
 

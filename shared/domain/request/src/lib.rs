@@ -4,6 +4,7 @@ mod base_url;
 mod claim;
 mod created;
 mod facts;
+mod gating;
 mod host;
 mod ids;
 mod kinds;
@@ -31,6 +32,10 @@ pub use base_url::{BaseUrl, NoBaseUrl};
 pub use claim::Claim;
 pub use created::created_after;
 pub use facts::Facts;
+pub use gating::{
+    DEFAULT_QUEUE, GATED_SUBJECT, Gating, GatingByQueue, Judgement, NoJudgement, Unsatisfied,
+    gated_subject, gating_of,
+};
 pub use host::is_host;
 pub use ids::{BatchId, RequestId};
 pub use kinds::{
@@ -47,14 +52,13 @@ pub use plan::{
     PinnedBundle, Plan, Serves,
 };
 pub use proxies::{NoNetwork, TrustedProxies};
-pub use queues::{
-    ALL_INDEXES, DEFAULT_QUEUE, GATED_SUBJECT, Gating, GatingByQueue, QueueOf, UserQueues,
-    gating_of, queue_of,
-};
+pub use queues::{ALL_INDEXES, QueueOf, UserQueues, queue_of};
 pub use record::{Overwritten, Record, RecordError, Siblings};
 pub use refusal::{Refusal, Rule};
 pub use scope::{Scope, ScopeError};
-pub use settings::{ApiSettings, BinaryImages, RequestSettings, WorkSettings};
+pub use settings::{
+    ApiSettings, BinaryImages, RegistryReplacements, RequestSettings, WorkSettings,
+};
 pub use stage::{Outcome, Stage, Transition};
 pub use state::{State, StateEntry};
 pub use task::Task;

@@ -56,40 +56,6 @@ pub fn queue_of<'a>(
     }
 }
 
-/// What the bundles of a queue's add requests have to pass (Greenwave), by queue; [`DEFAULT_QUEUE`] for the default one.
-pub type GatingByQueue = BTreeMap<String, Gating>;
-
-/// What a decision of Greenwave is asked for with. All of it, and nothing else.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Gating {
-    /// The context, such as `iib_prod`.
-    pub decision_context: String,
-    /// The product and its version, such as `ocp-4`.
-    pub product_version: String,
-    /// [`GATED_SUBJECT`].
-    pub subject_type: String,
-}
-
-/// The default queue's name in [`GatingByQueue`]; settings of today's service have it from JSON.
-pub const DEFAULT_QUEUE: &str = "null";
-
-/// What a bundle is to Greenwave, the one kind that is understood.
-pub const GATED_SUBJECT: &str = "koji_build";
-
-/// What the bundles of a request in this queue have to pass; `None`: they are not gated. Only an add request's
-/// are (spec rest-api §11).
-pub fn gating_of<'a>(
-    gating: &'a GatingByQueue,
-    queue: Option<&str>,
-    request: &Request,
-) -> Option<&'a Gating> {
-    match request {
-        Request::Add(add) if !add.bundles.is_empty() => gating.get(queue.unwrap_or(DEFAULT_QUEUE)),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -241,31 +207,5 @@ mod tests {
                 ("nobody@A", "add", "v4.15", false, None),
             ],
         );
-    }
-
-    #[test]
-    fn bundles_are_gated_by_the_queue_of_their_request() {
-        let of = |context: &str| Gating {
-            decision_context: context.to_owned(),
-            product_version: "ocp-4".to_owned(),
-            subject_type: GATED_SUBJECT.to_owned(),
-        };
-        let gating = GatingByQueue::from([
-            ("bob-queue".to_owned(), of("bob")),
-            (DEFAULT_QUEUE.to_owned(), of("default")),
-        ]);
-        let add = json!({"request_type": "add", "bundles": ["r.example/b:1"], "from_index": INDEX});
-        let add: Request = serde_json::from_value(add).unwrap();
-        for (queue, context) in [
-            (Some("bob-queue"), Some("bob")),
-            (Some("alice-queue"), None),
-            (None, Some("default")),
-        ] {
-            let found = gating_of(&gating, queue, &add);
-            assert_eq!(found.map(|found| &*found.decision_context), context);
-        }
-        for other in [request("add", "v4.15", false), request("rm", "v4.15", true)] {
-            assert_eq!(gating_of(&gating, None, &other), None);
-        }
     }
 }

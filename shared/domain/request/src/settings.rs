@@ -11,6 +11,9 @@ use crate::{BaseUrl, GatingByQueue, TrustedProxies, UserQueues};
 /// Binary images by scope (`prod`, `stage`, `dev`) and index version (`v4.6`).
 pub type BinaryImages = BTreeMap<String, BTreeMap<String, String>>;
 
+/// Registries by the registries whose place they take, by user.
+pub type RegistryReplacements = BTreeMap<String, BTreeMap<String, String>>;
+
 /// Settings of the API (spec rest-api §12).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -132,6 +135,12 @@ pub struct WorkSettings {
     /// Beginnings of the pull specs of indexes, and users, whose merges may take in bundles that do not
     /// say what platform they are for.
     pub no_ocp_label_allow_list: Vec<String>,
+    /// Where Greenwave is, which bundles have to pass where [`ApiSettings::greenwave_config`] says so.
+    pub greenwave_url: Option<String>,
+    /// Labels that the bundles of an add request have to have.
+    pub required_labels: BTreeMap<String, String>,
+    /// For whom related images are looked for elsewhere: registries by registry, by user.
+    pub related_image_registry_replacement: RegistryReplacements,
     /// Path of the database behind a catalog, in the image.
     pub hidden_database: String,
     /// Folder of deprecations, in a catalog.
@@ -163,6 +172,9 @@ impl Default for WorkSettings {
             index_image_output_registry: None,
             binary_images: BinaryImages::new(),
             no_ocp_label_allow_list: Vec::new(),
+            greenwave_url: None,
+            required_labels: BTreeMap::new(),
+            related_image_registry_replacement: RegistryReplacements::new(),
             hidden_database: "/var/lib/iib/_hidden/do.not.edit.db".to_owned(),
             deprecations_folder: "_operator-deprecations-content".to_owned(),
             max_attempts: 3,

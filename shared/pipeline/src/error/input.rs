@@ -1,5 +1,6 @@
 //! What a request says that cannot be done.
 
+use iib_bundle::RelatedImagesError;
 use iib_fbc::DeprecationsFault;
 use iib_oci::{ArchError, PullSpecError};
 use iib_ports::Class;
@@ -12,19 +13,32 @@ use crate::steps::binary_image::BinaryImageError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputError {
-    /// The request asks for work this version does not do.
-    #[error("this version of the service does not support {0} yet: send the request without")]
-    NotBuilt(String),
     /// This version takes requests of this kind in, and does not do their work.
     #[error(
         "this version of the service cannot do the work of {0} requests yet: nothing was changed; send it to a service that can"
     )]
     KindNotBuilt(&'static str),
-    /// The bundles have to pass a gate that this version does not ask.
-    #[error(
-        "the bundles of requests in the {0} queue have to pass Greenwave (`api.greenwave_config`), which this version of the service cannot ask yet: nothing was changed"
-    )]
-    GatingNotBuilt(String),
+    /// A bundle without a label that the settings ask for.
+    #[error("The bundle {bundle} does not have the label {label}={value}")]
+    RequiredLabel {
+        /// The bundle, pinned.
+        bundle: String,
+        /// The label.
+        label: String,
+        /// What it has to say.
+        value: String,
+    },
+    /// Images that bundles name and that are not there.
+    #[error("IIB cannot access the following related images [{}]", quoted(.0))]
+    RelatedImages(Vec<String>),
+    /// The images that a bundle names cannot be told.
+    #[error("the related images of the bundle {bundle} cannot be read")]
+    RelatedUnread {
+        /// The bundle, pinned.
+        bundle: String,
+        /// What is wrong with it.
+        source: RelatedImagesError,
+    },
     /// A text of the request is no pull spec.
     #[error("a pull spec in the request's \"{field}\" cannot be used")]
     PullSpec {
@@ -107,22 +121,14 @@ pub enum InputError {
 }
 
 impl InputError {
-    /// The request asks for work, by these parameters, that this version does not do.
-    pub(crate) fn not_built(parameters: &[&str]) -> Self {
-        let names: Vec<String> = parameters
-            .iter()
-            .map(|name| format!("\"{name}\""))
-            .collect();
-        Self::NotBuilt(names.join(", "))
-    }
-
     pub(super) fn means(&self) -> Meaning {
         match self {
             Self::PullSpec { source, .. } => (Class::Reject, for_pull_spec(source)),
             // They say it, or have the reference's text and no other.
-            Self::NotBuilt(_)
-            | Self::KindNotBuilt(_)
-            | Self::GatingNotBuilt(_)
+            Self::KindNotBuilt(_)
+            | Self::RequiredLabel { .. }
+            | Self::RelatedImages(_)
+            | Self::RelatedUnread { .. }
             | Self::Arch(_)
             | Self::Scope(_)
             | Self::BinaryImage(_)
@@ -143,4 +149,10 @@ impl InputError {
 fn for_pull_spec(error: &PullSpecError) -> Option<&'static str> {
     matches!(error, PullSpecError::NoReference(_))
         .then_some("write it as registry/repository:tag or registry/repository@digest")
+}
+
+/// A list as the reference prints it, without its brackets.
+fn quoted(texts: &[String]) -> String {
+    let quoted: Vec<String> = texts.iter().map(|text| format!("'{text}'")).collect();
+    quoted.join(", ")
 }

@@ -23,9 +23,9 @@ use crate::index::catalog::{self, CatalogIndex};
 use crate::index::contents::Contents;
 use crate::index::push::Push;
 use crate::job::Job;
-use crate::steps::bundles;
 use crate::steps::deprecation::{self, deprecate, deprecate_in_catalog, not_deprecated};
 use crate::steps::inputs::{self, Asked};
+use crate::steps::{bundles, gating, related_images};
 use crate::transfer::blocking;
 use crate::{ImageError, IndexError, StageError};
 
@@ -35,6 +35,11 @@ impl Flow for AddRequest {
         let registry = job.registry().await?;
         job.update(Update::doing("Resolving the bundles")).await?;
         let bundles = bundles::resolve(&*registry, &self.bundles).await?;
+        bundles::check_labels(&*registry, &bundles, &job.deps.work.required_labels).await?;
+        if self.check_related_images == Some(true) {
+            related_images::check(job, &*registry, &bundles).await?;
+        }
+        gating::pass(job, &*registry, &bundles).await?;
         let asked = Asked {
             from_index: self.from_index.as_deref(),
             binary_image: self.binary_image.as_deref(),

@@ -43,6 +43,7 @@ impl Service {
             secrets: Arc::new(MemorySecrets::default()),
             registry: Arc::new(MemoryRegistry::default()),
             registries: Arc::new(MemoryRegistries::default()),
+            gates: None,
             index_db: Arc::new(SqliteIndex),
             catalogs: Arc::new(iib_catalog_folder::Folders),
             clock: clock.clone(),

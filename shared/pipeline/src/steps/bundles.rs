@@ -94,6 +94,52 @@ pub(crate) async fn label_with_packages(
     stream::iter(lookups).buffered(LOOKUPS).try_collect().await
 }
 
+/// The bundles by digest, each with its labels.
+///
+/// # Errors
+/// As [`label_with_packages`].
+pub(crate) async fn labelled(
+    registry: &dyn Registry,
+    bundles: &[Resolved],
+) -> Result<Vec<(String, BTreeMap<String, String>)>, ImageError> {
+    let lookups: Vec<_> = bundles
+        .iter()
+        .map(|bundle| async move {
+            let (_, config) = bundle.config(registry).await?;
+            let labels = config.labels().clone();
+            Ok((bundle.pinned().to_string(), labels.into_iter().collect()))
+        })
+        .collect();
+    stream::iter(lookups).buffered(LOOKUPS).try_collect().await
+}
+
+/// Sees that the bundles have the labels that the settings ask for.
+///
+/// # Errors
+/// [`InputError::RequiredLabel`], the first; as [`labelled`].
+pub(crate) async fn check_labels(
+    registry: &dyn Registry,
+    bundles: &[Resolved],
+    required: &BTreeMap<String, String>,
+) -> Result<(), StageError> {
+    if required.is_empty() {
+        return Ok(());
+    }
+    for (bundle, labels) in labelled(registry, bundles).await? {
+        for (label, value) in required {
+            if labels.get(label) != Some(value) {
+                return Err(InputError::RequiredLabel {
+                    bundle,
+                    label: label.clone(),
+                    value: value.clone(),
+                }
+                .into());
+            }
+        }
+    }
+    Ok(())
+}
+
 async fn label_one(registry: &dyn Registry, bundle: Resolved) -> Result<PinnedBundle, StageError> {
     let (manifest, config) = bundle.image.config(registry).await?;
     let package = label(&config, labels::PACKAGE).filter(|package| !package.is_empty());

@@ -3,4 +3,6 @@
 pub(crate) mod binary_image;
 pub(crate) mod bundles;
 pub(crate) mod deprecation;
+pub(crate) mod gating;
 pub(crate) mod inputs;
+pub(crate) mod related_images;

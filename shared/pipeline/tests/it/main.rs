@@ -38,4 +38,5 @@ mod samples;
 mod taken_tags;
 mod tar_file;
 mod uploads;
+mod vetting;
 mod world;

@@ -1,7 +1,7 @@
 //! What the parameters of a request name, and whether it is there.
 
+use iib_request::AddRequest;
 use iib_request::Scope;
-use iib_request::{AddRequest, DEFAULT_QUEUE, GATED_SUBJECT, Gating};
 
 use crate::samples;
 use crate::world::World;
@@ -136,26 +136,6 @@ async fn a_registry_that_is_not_there_is_named_and_tried_again() {
 }
 
 #[tokio::test]
-async fn work_that_is_not_built_is_refused_by_name() {
-    let world = World::new().await;
-    let good = world
-        .add(&world.push_bundle("lantern", "0.1.0").await)
-        .await;
-    for (request, name) in [(
-        AddRequest {
-            check_related_images: Some(true),
-            ..good.clone()
-        },
-        "check_related_images",
-    )] {
-        let named = format!("\"{name}\"");
-        world
-            .fails_saying(request, &[&named, "send the request without"])
-            .await;
-    }
-}
-
-#[tokio::test]
 async fn the_scope_may_go_down_and_not_up() {
     let world = World::new().await;
     let bundle = world.push_bundle("lantern", "0.1.0").await;
@@ -185,31 +165,4 @@ async fn the_scope_may_go_down_and_not_up() {
         )
         .await;
     world.completes(with(&stage, Scope::Dev)).await;
-}
-
-#[tokio::test]
-async fn bundles_that_have_to_pass_a_gate_are_not_let_in_without_it() {
-    let mut world = World::new().await;
-    let good = world
-        .add(&world.push_bundle("lantern", "0.1.0").await)
-        .await;
-    let gating = Gating {
-        decision_context: "iib".to_owned(),
-        product_version: "ocp-4".to_owned(),
-        subject_type: GATED_SUBJECT.to_owned(),
-    };
-    let gates = [(DEFAULT_QUEUE.to_owned(), gating)];
-    world.deps.api.greenwave_config = gates.into();
-    world
-        .fails_saying(
-            good.clone(),
-            &[
-                "the default queue",
-                "api.greenwave_config",
-                "nothing was changed",
-            ],
-        )
-        .await;
-    world.deps.api.greenwave_config.clear();
-    world.completes(good).await;
 }

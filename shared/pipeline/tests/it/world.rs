@@ -163,6 +163,7 @@ impl World {
             secrets: secrets.clone(),
             registry: client.clone(),
             registries: client.clone(),
+            gates: None,
             index_db: Arc::new(SqliteIndex),
             catalogs: Arc::new(Folders),
             clock: clock.clone(),

@@ -12,6 +12,7 @@ use iib_aws::{
 };
 use iib_catalog_folder::Folders;
 use iib_edge::{Config, EmfGauges, LogNotifier};
+use iib_greenwave::{Greenwave, GreenwaveError};
 use iib_indexdb::SqliteIndex;
 use iib_issuer::{Issuer, IssuerError};
 use iib_oci::hosts::{Addresses, HostNameError};
@@ -22,8 +23,8 @@ use iib_pipeline::intake::IntakeDeps;
 use iib_pipeline::notify::NotifyDeps;
 use iib_pipeline::prune::PruneDeps;
 use iib_ports::{
-    Announcer, Artifacts, AuthDocument, Clock, Keyring, Lines, Listing, Logs, Queue, Registries,
-    Secrets, SystemClock, Tokens,
+    Announcer, Artifacts, AuthDocument, Clock, Gates, Keyring, Lines, Listing, Logs, Queue,
+    Registries, Secrets, SystemClock, Tokens,
 };
 use iib_registry::{Proxies, ProxyError, RegistryClient, RegistryConfig, RegistryInitError};
 
@@ -52,6 +53,9 @@ pub enum CloudError {
     /// The issuer of tokens cannot be asked as the settings say.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
+    /// Greenwave cannot be asked.
+    #[error("Greenwave cannot be asked")]
+    Greenwave(#[from] GreenwaveError),
     /// The proxies of the environment cannot be read.
     #[error(transparent)]
     Proxies(#[from] ProxyError),
@@ -116,6 +120,15 @@ impl Cloud {
         Ok(Some(Arc::new(issuer)))
     }
 
+    /// Who decides whether bundles may be added, if the settings say where.
+    fn gates(&self) -> Result<Option<Arc<dyn Gates>>, CloudError> {
+        let Some(address) = &self.config.work.greenwave_url else {
+            return Ok(None);
+        };
+        let proxy = Proxies::of_environment()?.into_reqwest();
+        Ok(Some(Arc::new(Greenwave::new(address, proxy)?)))
+    }
+
     /// The ports of a stage.
     ///
     /// # Errors
@@ -133,6 +146,7 @@ impl Cloud {
             secrets: self.secrets(),
             registry: registries.with(Keyring::Own),
             registries: Arc::new(registries),
+            gates: self.gates()?,
             index_db: Arc::new(SqliteIndex),
             catalogs: Arc::new(Folders),
             clock: self.clock.clone(),

@@ -10,6 +10,7 @@ use iib_amqp::BrokerInitError;
 use iib_catalog_folder::Folders;
 use iib_edge::{Config, LogNotifier};
 use iib_embedded::{DataFolder, DocumentFolders, EmbeddedError, SqliteQueue, SqliteRequests};
+use iib_greenwave::{Greenwave, GreenwaveError};
 use iib_indexdb::SqliteIndex;
 use iib_issuer::{Issuer, IssuerError};
 use iib_oci::Digest;
@@ -17,9 +18,9 @@ use iib_oci::hosts::{Addresses, HostNameError};
 use iib_pipeline::Deps;
 use iib_pipeline::notify::NotifyDeps;
 use iib_pipeline::prune::PruneDeps;
-use iib_ports::{Clock, Listing, Notifier, SystemClock, Tokens};
+use iib_ports::{Clock, Gates, Listing, Notifier, SystemClock, Tokens};
 use iib_registry::{Proxies, ProxyError, RegistryClient, RegistryConfig, RegistryInitError};
-use iib_request::ApiSettings;
+use iib_request::{ApiSettings, WorkSettings};
 
 pub use gauges::LogGauges;
 
@@ -71,6 +72,9 @@ pub enum LocalError {
     /// The issuer of tokens cannot be asked as the settings say.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
+    /// Greenwave cannot be asked.
+    #[error("Greenwave cannot be asked")]
+    Greenwave(#[from] GreenwaveError),
     /// The proxies of the environment cannot be read.
     #[error(transparent)]
     Proxies(#[from] ProxyError),
@@ -162,6 +166,7 @@ impl Local {
             secrets: Arc::new(folder.secrets(clock.clone())),
             registry: registry.clone(),
             registries: registry.clone(),
+            gates: gates(&config.work)?,
             index_db: Arc::new(SqliteIndex),
             catalogs: Arc::new(Folders),
             clock,
@@ -206,6 +211,15 @@ impl Local {
             notify,
         })
     }
+}
+
+/// Who decides whether bundles may be added, if the settings say where.
+fn gates(work: &WorkSettings) -> Result<Option<Arc<dyn Gates>>, LocalError> {
+    let Some(address) = &work.greenwave_url else {
+        return Ok(None);
+    };
+    let proxy = Proxies::of_environment()?.into_reqwest();
+    Ok(Some(Arc::new(Greenwave::new(address, proxy)?)))
 }
 
 fn tokens(api: &ApiSettings) -> Result<Option<Arc<dyn Tokens>>, LocalError> {

@@ -87,15 +87,6 @@ impl Kind for AddRequest {
         images
     }
 
-    fn not_built(&self) -> Vec<&'static str> {
-        let asked = [(
-            "check_related_images",
-            self.check_related_images == Some(true),
-        )];
-        let asked = asked.into_iter().filter(|(_, asked)| *asked);
-        asked.map(|(name, _)| name).collect()
-    }
-
     fn first_facts(&self) -> Facts {
         Facts::of_inputs(self.binary_image.as_deref(), self.distribution_scope)
     }

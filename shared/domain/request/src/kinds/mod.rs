@@ -128,11 +128,6 @@ trait Kind: Into<Request> {
     /// The images that are read for it, each with its parameter.
     fn images(&self) -> Vec<(&'static str, &str)>;
 
-    /// See [`Request::not_built`].
-    fn not_built(&self) -> Vec<&'static str> {
-        Vec::new()
-    }
-
     /// What is known of it from the beginning.
     fn first_facts(&self) -> Facts {
         Facts::default()
@@ -251,12 +246,6 @@ impl Request {
     /// The format of records of such requests.
     pub(crate) fn format(&self) -> u32 {
         of_each!(self, of => of.format())
-    }
-
-    /// The parameters that ask for work which this version does not do. A request with any of
-    /// them ends in `failed`, naming them; none is ever passed over in silence.
-    pub fn not_built(&self) -> Vec<&'static str> {
-        of_each!(self, of => of.not_built())
     }
 
     /// What is known of it from the beginning.

@@ -63,6 +63,12 @@ fn check_gating(api: &ApiSettings, faults: &mut Faults) {
             let text = format!("the queue `{queue}` is nobody's in api.user_to_queue");
             faults.of_value(PLACE, text);
         }
+        if let Some(name) = gating.more.keys().next() {
+            let text = format!(
+                "the queue `{queue}` has `{name}`: it has to have decision_context, product_version and subject_type, and nothing else"
+            );
+            faults.of_value(PLACE, text);
+        }
         if gating.subject_type != GATED_SUBJECT {
             let text = format!(
                 "the queue `{queue}` has the subject_type `{}`: it has to be `{GATED_SUBJECT}`",
@@ -232,7 +238,7 @@ mod tests {
             (
                 GATES,
                 &gate("null", r#", "subject_type": "koji_build", "x": 1"#),
-                Some("unknown field"),
+                Some("the queue `null` has `x`"),
             ),
         ]);
         for (queues, said) in [

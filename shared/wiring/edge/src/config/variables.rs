@@ -39,7 +39,7 @@ pub(super) const ALIASES: [(&str, &str); 2] = [
 
 /// Every setting has a variable, and a row here. Tests hold this against the defaults and the types.
 #[rustfmt::skip] // One line for each.
-pub(super) const VARIABLES: [Variable; 62] = [
+pub(super) const VARIABLES: [Variable; 65] = [
     row("IIB_DATA_FOLDER", "data_folder", Text),
     row("IIB_SCRATCH", "scratch", Text),
     row("IIB_LOGIN_DISABLED", "api.login_disabled", Flag),
@@ -70,6 +70,9 @@ pub(super) const VARIABLES: [Variable; 62] = [
     row("IIB_REGISTRY", "work.registry", Text),
     row("IIB_IMAGE_PUSH_TEMPLATE", "work.image_push_template", Text),
     row("IIB_NO_OCP_LABEL_ALLOW_LIST", "work.no_ocp_label_allow_list", List),
+    row("IIB_GREENWAVE_URL", "work.greenwave_url", Text),
+    row("IIB_REQUIRED_LABELS", "work.required_labels", Json),
+    row("IIB_RELATED_IMAGE_REGISTRY_REPLACEMENT", "work.related_image_registry_replacement", Json),
     row("IIB_HIDDEN_INDEX_DB_PATH", "work.hidden_database", Text),
     row("IIB_OPERATOR_DEPRECATIONS_DIR", "work.deprecations_folder", Text),
     row("IIB_MAX_ATTEMPTS", "work.max_attempts", Number),
@@ -210,6 +213,7 @@ mod tests {
                 Json if place == "api.greenwave_config" => {
                     r#"{"null": {"decision_context": "c", "product_version": "p", "subject_type": "koji_build"}}"#
                 }
+                Json if place == "work.required_labels" => r#"{"a": "b"}"#,
                 Json if place == "api.user_to_queue" => r#"{"ann": {"all": "a"}, "bob": "b"}"#,
                 List if place == "api.trusted_proxies" => "10.2.0.0/24",
                 Number => "1",

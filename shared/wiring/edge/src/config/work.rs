@@ -3,6 +3,8 @@
 use iib_oci::{PullSpec, Repository};
 use iib_request::{BinaryImages, Scope, WorkSettings};
 
+use url::Url;
+
 use super::origin::Faults;
 use super::results;
 
@@ -38,6 +40,46 @@ pub(super) fn check(work: &WorkSettings, faults: &mut Faults) {
         faults.of_value("work.index_image_output_registry", text);
     }
     check_binary_images(&work.binary_images, faults);
+    check_greenwave(work, faults);
+    check_required_labels(work, faults);
+    check_replacements(work, faults);
+}
+
+fn check_greenwave(work: &WorkSettings, faults: &mut Faults) {
+    let Some(address) = &work.greenwave_url else {
+        return;
+    };
+    let url = Url::parse(address).ok();
+    let is_meant = |url: &Url| {
+        matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.has_host()
+    };
+    if !url.is_some_and(|url| is_meant(&url)) {
+        let text = format!(
+            "`{address}` is no address of Greenwave: write it as https://host/path, without what it is asked for"
+        );
+        faults.of_value("work.greenwave_url", text);
+    }
+}
+
+fn check_required_labels(work: &WorkSettings, faults: &mut Faults) {
+    if work.required_labels.contains_key("") {
+        faults.of_value("work.required_labels", "has a label without a name");
+    }
+}
+
+/// What stands for a registry is one, perhaps with a path.
+fn check_replacements(work: &WorkSettings, faults: &mut Faults) {
+    for (user, registries) in &work.related_image_registry_replacement {
+        for (registry, other) in registries {
+            let is_registry = |text: &str| !text.contains('/') && is_place_of_repositories(text);
+            if !is_registry(registry) || !is_place_of_repositories(other) {
+                let text = format!(
+                    "`{user}` has `{other}` in the place of `{registry}`: write a host or host:port for one of the same, which may have a path"
+                );
+                faults.of_value("work.related_image_registry_replacement", text);
+            }
+        }
+    }
 }
 
 fn is_plain_name(text: &str) -> bool {

@@ -54,16 +54,6 @@ fn read_of(payload: &Payload, user: Option<&str>) -> Result<AddRequest, Refusal>
     AddRequest::read(payload, &context)
 }
 
-#[test]
-fn work_that_is_not_built_is_named() {
-    assert!(AddRequest::default().not_built().is_empty());
-    let request = AddRequest {
-        check_related_images: Some(true),
-        ..AddRequest::default()
-    };
-    assert_eq!(request.not_built(), ["check_related_images"]);
-}
-
 const STRINGS: &str = "should be either an empty array or an array of non-empty strings";
 const GRAPH_INDEX: &str = "\"graph_update_mode\" can only be used on the following index image: ['r.example/index', 'r.example/pinned:v1']";
 
