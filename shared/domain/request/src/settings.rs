@@ -141,6 +141,8 @@ pub struct WorkSettings {
     pub required_labels: BTreeMap<String, String>,
     /// For whom related images are looked for elsewhere: registries by registry, by user.
     pub related_image_registry_replacement: RegistryReplacements,
+    /// Whether a package in several fragments of a request is refused.
+    pub one_fragment_per_package: bool,
     /// Path of the database behind a catalog, in the image.
     pub hidden_database: String,
     /// Folder of deprecations, in a catalog.
@@ -175,6 +177,7 @@ impl Default for WorkSettings {
             greenwave_url: None,
             required_labels: BTreeMap::new(),
             related_image_registry_replacement: RegistryReplacements::new(),
+            one_fragment_per_package: false,
             hidden_database: "/var/lib/iib/_hidden/do.not.edit.db".to_owned(),
             deprecations_folder: "_operator-deprecations-content".to_owned(),
             max_attempts: 3,

@@ -131,6 +131,18 @@ pub enum IndexError {
         /// The name.
         package: String,
     },
+    /// A package that two fragments have, where the settings refuse that.
+    #[error(
+        "the package {package} is in the fbc_fragment {earlier} and in {later}, and this service takes it from one only: send the other without it, or in a request of its own"
+    )]
+    InTwoFragments {
+        /// The package.
+        package: String,
+        /// A fragment.
+        earlier: String,
+        /// One behind it.
+        later: String,
+    },
     /// What the catalog has cannot be served.
     #[error("Failed to generate cache for file-based catalog")]
     Cache(#[source] CatalogError),
@@ -208,6 +220,7 @@ impl IndexError {
             | Self::Unseen(_)
             | Self::Stray { .. }
             | Self::PackageName { .. }
+            | Self::InTwoFragments { .. }
             | Self::ChangedAgain { .. }
             | Self::CatalogIntoDatabase
             | Self::NothingBehind(_)

@@ -78,6 +78,20 @@ impl Flow for FbcOperations {
             let folder = folder.path().join(format!("fragment-{number}"));
             fragments.push(Fragment::fetch(job, fragment, folder).await?);
         }
+        for [package, earlier, later] in repeated(&fragments) {
+            if job.deps.work.one_fragment_per_package {
+                return Err(IndexError::InTwoFragments {
+                    package,
+                    earlier,
+                    later,
+                }
+                .into());
+            }
+            let doing = format!(
+                "The package {package} is in {earlier} and in {later}, of which the latter counts"
+            );
+            job.update(Update::doing(doing)).await?;
+        }
         for (number, fragment) in (1..).zip(&fragments) {
             let packages: Vec<String> = fragment
                 .packages
@@ -201,19 +215,22 @@ async fn packages_of(
     blocking(move || Ok::<_, StageError>(read())).await
 }
 
-/// Puts the fragments in, one after the other.
-fn merge(index: &mut CatalogIndex, fragments: &[Fragment]) -> Result<(), StageError> {
+/// The packages that several fragments have: the name, and the images of one and the next.
+fn repeated(fragments: &[Fragment]) -> Vec<[String; 3]> {
     let mut from: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut repeated = Vec::new();
     for fragment in fragments {
         for package in &fragment.packages {
             if let Some(earlier) = from.insert(package, &fragment.image) {
-                index.tell(format!(
-                    "the package {package} is in {earlier} and in {}, of which the latter counts",
-                    fragment.image
-                ));
+                repeated.push([package, earlier, &fragment.image].map(str::to_owned));
             }
         }
     }
+    repeated
+}
+
+/// Puts the fragments in, one after the other.
+fn merge(index: &mut CatalogIndex, fragments: &[Fragment]) -> Result<(), StageError> {
     for fragment in fragments {
         index.merge(&fragment.folder, &fragment.packages)?;
     }

@@ -12,7 +12,7 @@ use crate::world::{World, told};
 
 #[tokio::test]
 async fn fragments_take_the_place_of_what_was_there() {
-    let world = World::new().await;
+    let mut world = World::new().await;
     let (index, binary) = mixed(&world).await;
     let lantern = package("lantern", "9.0.0") + &own("lantern");
     let fragment = catalog_image(&[("lantern/catalog.json", &lantern)], None);
@@ -31,6 +31,10 @@ async fn fragments_take_the_place_of_what_was_there() {
         ..FbcOperations::default()
     };
     let record = world.completes(request.clone()).await;
+    let resolved = record.facts.fbc_fragments_resolved.clone().unwrap();
+    let [earlier, later] = [0, 1].map(|at| &*resolved[at]);
+    let repeated =
+        format!("The package lantern is in {earlier} and in {later}, of which the latter counts");
     assert_eq!(
         told(&record),
         [
@@ -38,15 +42,12 @@ async fn fragments_take_the_place_of_what_was_there() {
             "Resolving the container images",
             "Building the index image for the following arches: amd64",
             "Extracting operator packages from 2 fbc fragment(s)",
+            &repeated,
             "Adding package(s) ['lantern'] from fbc fragment 1/2 to from_index",
             "Adding package(s) ['kettle', 'lantern'] from fbc fragment 2/2 to from_index",
             "Creating the manifest list",
             "The 2 FBC fragment(s) were successfully added in the index image",
         ]
-    );
-    assert_eq!(
-        record.facts.fbc_fragments_resolved.as_ref().unwrap().len(),
-        2
     );
     assert_eq!(record.facts.fbc_fragment_resolved, None);
     let content = Content::of(&world, &record).await;
@@ -57,10 +58,13 @@ async fn fragments_take_the_place_of_what_was_there() {
     // Deprecations went with what they were about.
     assert!(!content.others().contains("olm.deprecations"));
     let log = world.log(record.id).await;
-    assert!(
-        log.contains("the package lantern is in") && log.contains("of which the latter counts"),
-        "{log}"
-    );
+    assert!(log.contains(&repeated), "{log}");
+    world.deps.work.one_fragment_per_package = true;
+    let reason = world.fails(request.clone()).await;
+    let wanted =
+        format!("the package lantern is in the fbc_fragment {earlier} and in {later}, and this");
+    assert!(reason.starts_with(&wanted), "{reason}");
+    world.deps.work.one_fragment_per_package = false;
     let layer = layer_of(&world, &record).await;
     let hidden = SqliteIndex.shape(&layer.path().join(HIDDEN)).unwrap();
     assert!(hidden.packages.is_empty());

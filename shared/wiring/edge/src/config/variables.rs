@@ -39,7 +39,7 @@ pub(super) const ALIASES: [(&str, &str); 2] = [
 
 /// Every setting has a variable, and a row here. Tests hold this against the defaults and the types.
 #[rustfmt::skip] // One line for each.
-pub(super) const VARIABLES: [Variable; 65] = [
+pub(super) const VARIABLES: [Variable; 66] = [
     row("IIB_DATA_FOLDER", "data_folder", Text),
     row("IIB_SCRATCH", "scratch", Text),
     row("IIB_LOGIN_DISABLED", "api.login_disabled", Flag),
@@ -73,6 +73,7 @@ pub(super) const VARIABLES: [Variable; 65] = [
     row("IIB_GREENWAVE_URL", "work.greenwave_url", Text),
     row("IIB_REQUIRED_LABELS", "work.required_labels", Json),
     row("IIB_RELATED_IMAGE_REGISTRY_REPLACEMENT", "work.related_image_registry_replacement", Json),
+    row("IIB_ONE_FRAGMENT_PER_PACKAGE", "work.one_fragment_per_package", Flag),
     row("IIB_HIDDEN_INDEX_DB_PATH", "work.hidden_database", Text),
     row("IIB_OPERATOR_DEPRECATIONS_DIR", "work.deprecations_folder", Text),
     row("IIB_MAX_ATTEMPTS", "work.max_attempts", Number),
