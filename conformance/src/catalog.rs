@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use iib_catalog_folder::{CatalogFolder, FolderWriter};
+use iib_fbc::Rules;
 use iib_indexdb::{LeftOut, SqliteIndex};
 
 /// Writes the catalog of an index into a folder.
@@ -41,12 +42,13 @@ fn warn(left_out: &[LeftOut]) {
     }
 }
 
-/// Checks a catalog, and says what the reference says of it.
+/// Checks a catalog, and says what the reference says of it by these rules.
 ///
 /// # Errors
 /// The text after `Error: `.
-pub(crate) fn validate(folder: &Path) -> Result<(), String> {
-    let folder = CatalogFolder::open(folder).map_err(|error| iib_ports::chain(&error))?;
+pub(crate) fn validate(folder: &Path, rules: Rules) -> Result<(), String> {
+    let folder = CatalogFolder::open_by(folder, rules);
+    let folder = folder.map_err(|error| iib_ports::chain(&error))?;
     match folder.check().as_reference() {
         None => Ok(()),
         Some(text) => Err(text),

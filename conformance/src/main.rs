@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use iib_fbc::ServeForm;
+use iib_fbc::{Rules, ServeForm};
 
 #[derive(Debug, Parser)]
 #[command(name = "iib-conformance", version, about)]
@@ -51,6 +51,9 @@ enum Command {
     Validate {
         /// The folder
         folder: PathBuf,
+        /// Whose rules: opm-1.26, opm-newest or konflux
+        #[arg(long, default_value_t = Rules::Opm126)]
+        rules: Rules,
     },
     /// Write the serve cache of a catalog folder
     Cache {
@@ -108,7 +111,7 @@ fn main() -> ExitCode {
         Command::Op { db, op, bundle_map } => run_op(&db, &op, bundle_map.as_deref()),
         Command::Migrate { db, folder } => told(catalog::migrate(&db, &folder)),
         Command::Render { db } => told(catalog::render(&db)),
-        Command::Validate { folder } => match catalog::validate(&folder) {
+        Command::Validate { folder, rules } => match catalog::validate(&folder, rules) {
             Ok(()) => ExitCode::SUCCESS,
             Err(text) => complain(&text, 1),
         },

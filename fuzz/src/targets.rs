@@ -6,7 +6,9 @@ use std::fs;
 
 use iib_bundle::{Bundle, BundleFiles};
 use iib_catalog::AddOptions;
-use iib_fbc::{Catalog, Picture, ServeFault, ServeForm, ServePlan, check, read_text, to_text};
+use iib_fbc::{
+    Catalog, Picture, Rules, ServeFault, ServeForm, ServePlan, check, read_text, to_text,
+};
 use iib_indexdb::{ExportError, SqliteIndex};
 use iib_oci::hosts::HostRules;
 use iib_ports::IndexDb as _;
@@ -56,7 +58,8 @@ pub fn catalog(data: &[u8]) {
         entry.has_empty_skips = false;
     }
     assert!(read == again, "what was written reads the same");
-    let report = check(&read);
+    let report = check(&read, Rules::Opm126);
+    drop(check(&read, Rules::OpmNewest).to_string());
     let _ = report.to_string();
     for package in &read.packages {
         if let Some(picture) = Picture::of(&read, &package.name) {

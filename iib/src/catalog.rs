@@ -8,8 +8,8 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use iib_catalog_folder::{CacheError, FolderWriter, WrittenCache, write_cache};
 use iib_fbc::{
-    Catalog, CatalogChange, CatalogDiff, Deprecations, Fault, Picture, Place, Report, ServeForm,
-    check, package_changes, write_blob,
+    Catalog, CatalogChange, CatalogDiff, Deprecations, Fault, Picture, Place, Report, Rules,
+    ServeForm, check, package_changes, write_blob,
 };
 use iib_indexdb::ExportError;
 use serde_json::json;
@@ -50,7 +50,12 @@ fn faults(error: &anyhow::Error) -> Option<&Report> {
 async fn done(command: CatalogCommand) -> anyhow::Result<Exit> {
     match command {
         CatalogCommand::Render { catalog, json } => render(&catalog, json).await,
-        CatalogCommand::Validate { catalog, json } => validate(&catalog, json).await,
+        CatalogCommand::Validate {
+            catalog,
+            rules,
+            ocp_version,
+            json,
+        } => validate(&catalog, rules, ocp_version.as_deref(), json).await,
         CatalogCommand::Diff {
             before,
             after,
@@ -127,9 +132,24 @@ async fn render(catalog: &str, as_list: bool) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-async fn validate(catalog: &str, as_json: bool) -> anyhow::Result<Exit> {
-    let source = source::catalog(catalog).await?;
-    let report = match source.check() {
+async fn validate(
+    catalog: &str,
+    rules: Rules,
+    ocp_version: Option<&str>,
+    as_json: bool,
+) -> anyhow::Result<Exit> {
+    let rules = match ocp_version {
+        Some(version) => rules.for_platform(version)?,
+        None => rules,
+    };
+    if rules == Rules::Konflux(None) {
+        say::aside(
+            "the form of bundles is not checked, as it depends on the version of OpenShift: give it \
+             with --ocp-version",
+        );
+    }
+    let source = source::catalog_by(catalog, rules).await?;
+    let report = match source.check(rules) {
         Ok(report) => report,
         Err(error) => faults(&error).cloned().ok_or(error)?,
     };
@@ -256,7 +276,7 @@ async fn merge(catalog: &str, fragments: &[String], target: &Target) -> anyhow::
         let mut changes = Vec::new();
         source::side_by_side(
             first,
-            &source::folder(&target.to)?,
+            &source::folder(&target.to, Rules::Opm126)?,
             |name| touched.contains(name),
             |name, before, after| {
                 changes.extend(package_changes(name, before, after));
@@ -322,7 +342,7 @@ fn written(
     target: &Target,
     write: impl FnOnce(&mut FolderWriter) -> anyhow::Result<()>,
 ) -> anyhow::Result<Exit> {
-    let report = check(outline);
+    let report = check(outline, Rules::Opm126);
     if !report.is_clean() {
         say::aside(report);
         return Ok(Exit::RequestFailed);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use iib_catalog::Mode;
+use iib_fbc::Rules;
 use iib_ports::Secret;
 
 pub use self::requests::*;
@@ -233,6 +234,13 @@ pub enum CatalogCommand {
     Validate {
         /// The catalog
         catalog: String,
+        /// Whose rules: opm-1.26, opm-newest, or konflux, which also asks for a file of its own for
+        /// each package and for the form of bundles that fits the version of OpenShift
+        #[arg(long, default_value_t = Rules::OpmNewest)]
+        rules: Rules,
+        /// The version of OpenShift that the catalog is for, such as v4.17; for the rules of konflux
+        #[arg(long, value_name = "VERSION")]
+        ocp_version: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,

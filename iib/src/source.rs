@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow, bail};
 use iib_bundle::{Bundle, BundleFiles};
 use iib_catalog_folder::CatalogFolder;
 use iib_edge::Config;
-use iib_fbc::{Catalog, CatalogBundle, Fault, Report, check};
+use iib_fbc::{Catalog, CatalogBundle, Fault, Report, Rules, check};
 use iib_indexdb::{LeftOut, SqliteIndex};
 use iib_oci::PullSpec;
 use iib_pipeline::{ContentLimits, ImageContent, IndexCopy};
@@ -117,9 +117,9 @@ pub(crate) struct Folder {
 }
 
 /// A catalog in a folder on this machine.
-pub(crate) fn folder(path: &Path) -> anyhow::Result<Source> {
+pub(crate) fn folder(path: &Path, rules: Rules) -> anyhow::Result<Source> {
     Ok(Source::Folder(Folder {
-        catalog: CatalogFolder::open(path)?,
+        catalog: CatalogFolder::open_by(path, rules)?,
         _folder: None,
     }))
 }
@@ -182,8 +182,8 @@ fn local(text: &str) -> anyhow::Result<Local> {
 }
 
 /// A catalog in a single file.
-fn file(text: &str) -> anyhow::Result<Source> {
-    let opened = CatalogFolder::open_file(Path::new(text));
+fn file(text: &str, rules: Rules) -> anyhow::Result<Source> {
+    let opened = CatalogFolder::open_file(Path::new(text), rules);
     Ok(Source::Folder(Folder {
         catalog: opened.with_context(|| format!("{text} is no catalog"))?,
         _folder: None,
@@ -192,28 +192,33 @@ fn file(text: &str) -> anyhow::Result<Source> {
 
 /// A catalog in a folder, a file of its own, a database file or an image.
 pub(crate) async fn catalog(text: &str) -> anyhow::Result<Source> {
+    catalog_by(text, Rules::Opm126).await
+}
+
+/// The same, read by these rules.
+pub(crate) async fn catalog_by(text: &str, rules: Rules) -> anyhow::Result<Source> {
     let source = match is_path(text) {
-        true => on_this_machine(text)?,
-        false => of_image(text).await?,
+        true => on_this_machine(text, rules)?,
+        false => of_image(text, rules).await?,
     };
     source.tell_templates(text);
     Ok(source)
 }
 
-fn on_this_machine(text: &str) -> anyhow::Result<Source> {
+fn on_this_machine(text: &str, rules: Rules) -> anyhow::Result<Source> {
     match local(text)? {
-        Local::Folder => folder(Path::new(text)),
+        Local::Folder => folder(Path::new(text), rules),
         Local::Database => Ok(Source::Index(Index::file(text)?)),
-        Local::Text => file(text),
+        Local::Text => file(text, rules),
     }
 }
 
-async fn of_image(text: &str) -> anyhow::Result<Source> {
+async fn of_image(text: &str, rules: Rules) -> anyhow::Result<Source> {
     let (folder, content) = fetched(text).await?;
     Ok(match content {
         ImageContent::Database(copy) => Source::Index(Index::copy(&copy, text, folder)),
         ImageContent::Catalog(path) => Source::Folder(Folder {
-            catalog: CatalogFolder::open(&path)?,
+            catalog: CatalogFolder::open_by(&path, rules)?,
             _folder: Some(folder),
         }),
         ImageContent::Bundle(files) => {
@@ -233,7 +238,7 @@ pub(crate) async fn catalog_folder(text: &str) -> anyhow::Result<(PathBuf, Optio
             Local::Folder => Ok((text.into(), None)),
             Local::Database => bail!("{}", no_catalog(text)),
             Local::Text => {
-                file(text)?;
+                file(text, Rules::Opm126)?;
                 let folder = tempfile::tempdir()?;
                 let root = folder.path().join("catalog");
                 fs::create_dir(&root)?;
@@ -420,32 +425,32 @@ impl Source {
         if let Self::Folder(folder) = self {
             return Ok(folder.catalog.outline().clone());
         }
-        let (outline, left_out) = self.readable_outline()?;
+        let (outline, left_out) = self.readable_outline(Rules::Opm126)?;
         warn(&left_out);
         Ok(outline)
     }
 
-    fn readable_outline(&self) -> anyhow::Result<(Catalog, Vec<LeftOut>)> {
+    fn readable_outline(&self, rules: Rules) -> anyhow::Result<(Catalog, Vec<LeftOut>)> {
         let mut outline = Catalog::default();
         let left_out = self.readable(
             |_| true,
             |_, catalog| {
                 catalog
                     .into_blobs()
-                    .for_each(|blob| outline.push(blob.outlined()));
+                    .for_each(|blob| outline.push(blob.outlined(rules)));
                 Ok(())
             },
         )?;
         Ok((outline, left_out))
     }
 
-    /// Every fault of the catalog.
-    pub(crate) fn check(&self) -> anyhow::Result<Report> {
+    /// Every fault of the catalog by these rules, which it was read by.
+    pub(crate) fn check(&self, rules: Rules) -> anyhow::Result<Report> {
         match self {
             Self::Folder(folder) => Ok(folder.catalog.check()),
             Self::Index(_) | Self::Bundle(_) => {
-                let (outline, left_out) = self.readable_outline()?;
-                let mut report = check(&outline);
+                let (outline, left_out) = self.readable_outline(rules)?;
+                let mut report = check(&outline, rules);
                 report.faults.extend(left_out.iter().map(|left_out| {
                     let LeftOut { package, fault } = left_out;
                     Fault::of_bundle(package, &fault.bundle, fault.to_string())

@@ -709,6 +709,41 @@ fn a_row_that_no_catalog_can_hold_is_left_out_with_a_word() {
 }
 
 #[test]
+fn a_catalog_is_checked_by_the_rules_that_are_named() {
+    let bench = Bench::new();
+    let folder = bench.folder.path().join("catalog");
+    fs::create_dir(&folder).unwrap();
+    let catalog = r#"{"schema": "olm.package", "name": "a", "defaultChannel": "c"}
+        {"schema": "olm.channel", "package": "a", "name": "c", "entries": [
+            {"name": "a.v1", "skipRange": "<1"}]}
+        {"schema": "olm.bundle", "package": "a", "name": "a.v1", "image": "r.invalid/a:1",
+            "properties": [{"type": "olm.package", "value": {"packageName": "a",
+            "version": "1.0.0"}}, {"type": "olm.bundle.object", "value": {"data": "e30="}}]}"#;
+    fs::write(folder.join("catalog.json"), catalog).unwrap();
+    let validate = ["catalog", "validate", "catalog"];
+    let with = |more: &[&'static str]| [&validate[..], more].concat();
+    assert_eq!(bench.prints(&with(&["--rules", "opm-1.26"])), "");
+    let newest = bench.refuses(1, &validate);
+    assert!(newest.contains("invalid skipRange \"<1\""), "{newest}");
+    let konflux = bench.refuses(1, &with(&["--rules", "konflux"]));
+    for part in [
+        "invalid skipRange",
+        "a/catalog.json or a/catalog.yaml",
+        "--ocp-version",
+    ] {
+        assert!(konflux.contains(part), "{konflux}");
+    }
+    let form = with(&["--rules", "konflux", "--ocp-version", "v4.17"]);
+    let form = bench.refuses(1, &form);
+    assert!(
+        form.contains("bundle has properties \"olm.bundle.object\""),
+        "{form}"
+    );
+    bench.refuses(2, &with(&["--rules", "none"]));
+    bench.refuses(2, &with(&["--ocp-version", "latest"]));
+}
+
+#[test]
 fn faults_of_a_catalog_are_shown_all_at_once() {
     let bench = Bench::new();
     let folder = bench.folder.path().join("catalog");

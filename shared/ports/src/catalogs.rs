@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use iib_catalog::CatalogShape;
-use iib_fbc::{Catalog, Deprecations, Report, ServeForm};
+use iib_fbc::{Catalog, Deprecations, Report, Rules, ServeForm};
 
 use crate::{Class, Classify};
 
@@ -13,12 +13,12 @@ use crate::{Class, Classify};
 ///
 /// The caller works on private copies; nobody else may have them open.
 pub trait Catalogs: Send + Sync {
-    /// Reads the catalog in a folder.
+    /// Reads the catalog in a folder by these rules, by which it is checked, too.
     ///
     /// # Errors
     /// It is no catalog, or cannot be read at all. What is in it may still have faults:
     /// [`CatalogFiles::check`] tells.
-    fn open(&self, folder: &Path) -> Result<Box<dyn CatalogFiles>, CatalogError>;
+    fn open(&self, folder: &Path, rules: Rules) -> Result<Box<dyn CatalogFiles>, CatalogError>;
 
     /// Writes the serve cache of the catalog in `folder` to `cache`, which is absent, empty or an
     /// older cache (spec index-database §14, newest-opm §7).
@@ -48,7 +48,7 @@ pub trait CatalogFiles: Send {
     /// The catalog without its contents ([`iib_fbc::OwnedBlob::outlined`]), as it is now.
     fn outline(&self) -> &Catalog;
 
-    /// Every fault of the catalog, with the files it is in.
+    /// Every fault of the catalog by the rules it was opened by, with the files it is in.
     fn check(&self) -> Report;
 
     /// All of a package; nothing if it is not there.

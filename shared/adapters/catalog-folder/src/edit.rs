@@ -305,7 +305,7 @@ impl CatalogFolder {
             let path = self.root.join(&spot.file);
             let opened = File::open(&path).map_err(io_error(&path, "read"))?;
             let blob = self.blob(package, spot, &opened)?;
-            self.outline.push(blob.outlined());
+            self.outline.push(blob.outlined(self.rules));
         }
         Ok(())
     }

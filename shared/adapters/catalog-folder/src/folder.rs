@@ -1,5 +1,6 @@
 //! Catalogs as folders of files (spec index-database §12, §13).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
@@ -8,8 +9,8 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use iib_fbc::{
-    Catalog, Documents, Form, ObjectFault, Origins, OwnedBlob, ReadError, Report, check,
-    is_folder_name, take_objects_in, write_blob,
+    Catalog, Documents, Form, ObjectFault, Origins, OwnedBlob, ReadError, Report, Rules, check,
+    check_objects, is_folder_name, layout_fault, take_objects_in, write_blob,
 };
 use walkdir::WalkDir;
 
@@ -89,6 +90,8 @@ pub enum FolderError {
 #[derive(Debug)]
 pub struct CatalogFolder {
     pub(crate) root: PathBuf,
+    /// By which it is read and checked.
+    pub(crate) rules: Rules,
     pub(crate) outline: Catalog,
     pub(crate) origins: Origins,
     /// Where the objects of each package are; those of none are under the empty name.
@@ -142,23 +145,32 @@ impl Holds {
 }
 
 impl CatalogFolder {
-    /// Reads every catalog file below a folder, in the order of their paths.
+    /// Reads every catalog file below a folder, in the order of their paths, by the rules of version
+    /// 1.26.4.
     ///
     /// # Errors
     /// [`FolderError`], the first.
     pub fn open(root: &Path) -> Result<Self, FolderError> {
+        Self::open_by(root, Rules::Opm126)
+    }
+
+    /// The same by these rules.
+    ///
+    /// # Errors
+    /// [`FolderError`], the first.
+    pub fn open_by(root: &Path, rules: Rules) -> Result<Self, FolderError> {
         let (files, left_out) = files(root)?;
-        let mut folder = Self::of_files(root, files)?;
+        let mut folder = Self::of_files(root, files, rules)?;
         folder.found.left_out = left_out;
         Ok(folder)
     }
 
     /// Reads a single catalog file, or a link to one. No ignore file applies: it was named. Objects
-    /// in files of their own are looked for in its folder.
+    /// in files of their own are looked for in its folder, where the rules know such.
     ///
     /// # Errors
     /// [`FolderError`], the first.
-    pub fn open_file(file: &Path) -> Result<Self, FolderError> {
+    pub fn open_file(file: &Path, rules: Rules) -> Result<Self, FolderError> {
         let (Some(name), Some(folder)) = (file.file_name(), file.parent()) else {
             let kind = io::Error::other("it is no file");
             return Err(io_error(file, "read")(kind));
@@ -167,12 +179,13 @@ impl CatalogFolder {
             true => Path::new("."),
             false => folder,
         };
-        Self::of_files(root, vec![name.into()])
+        Self::of_files(root, vec![name.into()], rules)
     }
 
-    fn of_files(root: &Path, files: Vec<PathBuf>) -> Result<Self, FolderError> {
+    fn of_files(root: &Path, files: Vec<PathBuf>, rules: Rules) -> Result<Self, FolderError> {
         let mut folder = Self {
             root: root.to_owned(),
+            rules,
             outline: Catalog::default(),
             origins: Origins::default(),
             packages: BTreeMap::new(),
@@ -194,7 +207,7 @@ impl CatalogFolder {
         let opened = opened.map_err(|error| error.within(&self.root))?;
         // What is wrong inside objects comes after all that is wrong with the file.
         let mut inside = None;
-        for document in Documents::new(opened) {
+        for document in Documents::new(opened).by(self.rules) {
             let document = document.map_err(|fault| FolderError::Read {
                 path: file.to_path_buf(),
                 fault,
@@ -220,7 +233,7 @@ impl CatalogFolder {
                 files,
                 holds: Holds::of(&blob),
             });
-            self.outline.push(blob.outlined());
+            self.outline.push(blob.outlined(self.rules));
         }
         match inside {
             Some(fault) => Err(fault),
@@ -238,9 +251,18 @@ impl CatalogFolder {
         &self.found
     }
 
-    /// Every fault of the catalog, with the files it is in.
+    /// Every fault of the catalog by the rules it was opened by, with the files it is in.
     pub fn check(&self) -> Report {
-        check(&self.outline).located(&self.origins)
+        let mut report = check(&self.outline, self.rules).located(&self.origins);
+        if let Rules::Konflux(_) = self.rules {
+            let packages = self.packages.iter().filter(|(name, _)| !name.is_empty());
+            report.faults.extend(packages.filter_map(|(name, spots)| {
+                let files = spots.iter().map(|spot| spot.file.to_string_lossy());
+                let files: BTreeSet<Cow<'_, str>> = files.collect();
+                layout_fault(name, &files.iter().map(|file| &**file).collect())
+            }));
+        }
+        report
     }
 
     /// Names of the packages, sorted; an empty one stands for objects without a package.
@@ -282,7 +304,7 @@ impl CatalogFolder {
             .seek(SeekFrom::Start(at.start))
             .map_err(io_error(&full, "read"))?;
         let part = opened.take(at.end - at.start);
-        let document = Documents::of_part(part, spot.form).next();
+        let document = Documents::of_part(part, spot.form).by(self.rules).next();
         let mut blob = match document {
             Some(Ok(document)) if document.blob.package() == package => document.blob,
             _ => {
@@ -309,13 +331,17 @@ impl CatalogFolder {
             return Ok(files);
         };
         let folder = file.parent().unwrap_or(Path::new(""));
-        let taken = take_objects_in(bundle, |name| {
-            let path = inside(folder, name);
-            let path = path.ok_or_else(|| "it is outside the catalog's folder".to_owned())?;
-            let object = object(&self.root, &path)?;
-            files.push(path);
-            Ok(object)
-        });
+        let taken = match self.rules {
+            Rules::Opm126 => take_objects_in(bundle, |name| {
+                let path = inside(folder, name);
+                let path = path.ok_or_else(|| "it is outside the catalog's folder".to_owned())?;
+                let object = object(&self.root, &path)?;
+                files.push(path);
+                Ok(object)
+            }),
+            // Files are not gone to any more.
+            Rules::OpmNewest | Rules::Konflux(_) => check_objects(bundle),
+        };
         match taken {
             Ok(()) => Ok(files),
             Err(fault) => Err(FolderError::Objects {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use iib_fbc::{Catalog, Deprecations, Report, ServeForm};
+use iib_fbc::{Catalog, Deprecations, Report, Rules, ServeForm};
 use iib_ports::{CatalogError, CatalogFiles, Catalogs, ServeCache};
 
 use crate::cache::{CacheError, WrittenCache, write_cache};
@@ -13,8 +13,8 @@ use crate::folder::{CatalogFolder, FolderError};
 pub struct Folders;
 
 impl Catalogs for Folders {
-    fn open(&self, folder: &Path) -> Result<Box<dyn CatalogFiles>, CatalogError> {
-        Ok(Box::new(CatalogFolder::open(folder)?))
+    fn open(&self, folder: &Path, rules: Rules) -> Result<Box<dyn CatalogFiles>, CatalogError> {
+        Ok(Box::new(CatalogFolder::open_by(folder, rules)?))
     }
 
     fn write_cache(
@@ -56,7 +56,8 @@ impl CatalogFiles for CatalogFolder {
     }
 
     fn merge(&mut self, fragment: &Path) -> Result<(), CatalogError> {
-        Ok(Self::merge(self, &Self::open(fragment)?)?)
+        let fragment = Self::open_by(fragment, self.rules)?;
+        Ok(Self::merge(self, &fragment)?)
     }
 }
 

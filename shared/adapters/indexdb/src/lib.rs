@@ -7,7 +7,7 @@ use iib_bundle::{Bundle, Typed};
 use iib_catalog::{
     AddOptions, CatalogShape, DefaultHeads, DeprecateOptions, LoneBundle, Missing, PackageRemoval,
 };
-use iib_fbc::{Catalog, CatalogDiff, Picture, Report, check_tree};
+use iib_fbc::{Catalog, CatalogDiff, Picture, Report, Rules, check_tree};
 use iib_ports::{AddReport, IndexDb, IndexDbError, PresentBundle};
 
 mod add;
@@ -112,7 +112,7 @@ impl SqliteIndex {
                         continue;
                     }
                 };
-                let found = check_tree(&catalog);
+                let found = check_tree(&catalog, Rules::Opm126);
                 if !found.is_clean() {
                     report.faults.extend(found.faults);
                 } else if let Err(error) = take(&name, catalog) {

@@ -158,6 +158,18 @@ impl Version {
             })
     }
 
+    /// Checks a release (newest-opm §6): parts between dots as of a prerelease.
+    ///
+    /// # Errors
+    /// The place of the first part that is none, from 0, and why.
+    pub fn check_release(text: &str) -> Result<(), (usize, VersionError)> {
+        let mut parts = text.split('.').enumerate();
+        parts.try_for_each(|(at, part)| match identifier(part) {
+            Ok(_) => Ok(()),
+            Err(fault) => Err((at, fault)),
+        })
+    }
+
     /// Build order: plain order, then the version without build metadata first, then build
     /// identifiers compared like those of a prerelease (spec §1).
     ///

@@ -8,8 +8,10 @@ use serde_json::value::RawValue;
 
 use crate::fields::Fields;
 use crate::graph;
-use crate::property::OBJECT;
+use crate::newest::image_fault;
+use crate::property::{OBJECT, known_newest};
 use crate::read::without_html_escapes;
+use crate::rules::Rules;
 use crate::write::compact;
 
 /// A catalog: what its files hold, in their order.
@@ -163,19 +165,26 @@ impl OwnedBlob {
         }
     }
 
-    /// The same without what fills a catalog: as much of it as checking, comparing and drawing
-    /// need. Related images and the values of properties go, but those of properties that say
-    /// version and deprecation; so does what objects of other schemas than `olm.deprecations` hold.
+    /// The same without what fills a catalog: as much of it as checking by these rules, comparing and
+    /// drawing need. Related images go, and null stands for the values of properties, but those that
+    /// say version and deprecation, and for what objects of other schemas than `olm.deprecations`
+    /// hold.
+    ///
+    /// What rules that look at more than that find fault with stays: so an outline has every fault
+    /// that the whole has.
     #[must_use]
-    pub fn outlined(self) -> Self {
+    pub fn outlined(self, rules: Rules) -> Self {
         match self {
             Self::Bundle(mut bundle) => {
                 for property in &mut bundle.properties {
                     if !matches!(property.kind.as_str(), PACKAGE | DEPRECATED) {
-                        property.value = None;
+                        property.outline(rules);
                     }
                 }
-                bundle.related_images = Vec::new();
+                let faulty = |found: &RelatedImage| image_fault(&found.image).is_some();
+                if !rules.are_newest() || !bundle.related_images.iter().any(faulty) {
+                    bundle.related_images = Vec::new();
+                }
                 Self::Bundle(bundle)
             }
             Self::Other(other) if other.schema != DEPRECATIONS => Self::Other(Other {
@@ -337,6 +346,13 @@ impl Property {
             kind: kind.to_owned(),
             value: Some(RawValue::from_string(value.to_owned())?),
         })
+    }
+
+    /// Leaves the value out, as far as the rules do not need it.
+    fn outline(&mut self, rules: Rules) {
+        if !rules.are_newest() || known_newest(self).is_ok() {
+            self.value = Some(RawValue::NULL.to_owned());
+        }
     }
 
     /// The value's text, as it is written; empty if there is none.

@@ -1,4 +1,4 @@
-//! Checking a catalog (spec index-database §13): every fault, each with its place.
+//! Checking a catalog (spec index-database §13, newest-opm §4): every fault, each with its place.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,10 +6,12 @@ use std::fmt;
 
 use iib_catalog::Version;
 
-use crate::blob::{Catalog, CatalogBundle, Channel};
-use crate::graph;
+use crate::blob::{Catalog, CatalogBundle, Channel, ChannelEntry};
+use crate::deprecations::Judgement;
 use crate::origins::Origins;
 use crate::property::{self, Known};
+use crate::rules::Rules;
+use crate::{graph, konflux, newest, skip_range};
 
 /// Where a fault is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -20,6 +22,23 @@ pub struct Place {
     pub channel: Option<String>,
     /// The bundle.
     pub bundle: Option<String>,
+}
+
+/// Such as `package "p", channel "c": `; nothing for the catalog as a whole.
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            ("package", &self.package),
+            ("channel", &self.channel),
+            ("bundle", &self.bundle),
+        ];
+        let parts = parts.into_iter();
+        let parts = parts.filter_map(|(kind, name)| Some(format!("{kind} {:?}", name.as_ref()?)));
+        match parts.collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => Ok(()),
+            place => write!(out, "{place}: "),
+        }
+    }
 }
 
 /// One fault.
@@ -37,6 +56,21 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// That a package is not where Konflux wants it.
+    pub(crate) fn of_layout(package: &str, text: String, files: Vec<String>) -> Self {
+        Self {
+            step: Step::Konflux,
+            place: Place::of(package, None, None),
+            text,
+            files,
+        }
+    }
+
+    /// Whether it is one of deprecations.
+    pub(crate) fn is_of_deprecations(&self) -> bool {
+        self.step == Step::Deprecations || self.text.starts_with("invalid deprecation: ")
+    }
+
     /// A fault of a bundle that was found when an index was read.
     pub fn of_bundle(package: &str, bundle: &str, text: String) -> Self {
         Self {
@@ -48,14 +82,17 @@ impl Fault {
     }
 }
 
-/// The steps of §13, 2 to 6.
+/// The steps of §13, 2 to 6; deprecations are one of the newest version, the last one is that of no
+/// version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     Packages,
     Channels,
     Bundles,
     Entries,
+    Deprecations,
     Tree,
+    Konflux,
 }
 
 /// What was found in a catalog.
@@ -75,7 +112,7 @@ impl Report {
     /// the tree. `None` for a clean catalog.
     pub fn as_reference(&self) -> Option<String> {
         let first = self.faults.first()?;
-        if first.step == Step::Tree {
+        if first.step >= Step::Tree {
             return Some(tree(&self.faults, |fault| fault.text.clone()));
         }
         Some(first.text.clone())
@@ -101,14 +138,23 @@ impl fmt::Display for Report {
     }
 }
 
-/// Checks a catalog that was read. Faults of the reading itself (broken documents, properties that
-/// cannot be read) are not in the report: such a catalog cannot be had.
-pub fn check(catalog: &Catalog) -> Report {
-    let mut checker = Checker::default();
+/// Checks a catalog that was read by these rules; an outline made for them will do. Faults of the
+/// reading itself (broken documents, properties that cannot be read) are not in the report: such a
+/// catalog cannot be had. What Konflux asks of files is [`crate::layout_fault`]'s.
+pub fn check(catalog: &Catalog, rules: Rules) -> Report {
+    let mut checker = Checker::new(rules);
     checker.packages(catalog);
     checker.channels(catalog);
     checker.bundles(catalog);
+    if rules.are_newest() {
+        checker.deprecations(catalog);
+    }
     checker.tree();
+    if let Rules::Konflux(form) = rules {
+        for (place, text) in konflux::faults(catalog, form) {
+            checker.found(Step::Konflux, place, text);
+        }
+    }
     let mut faults = checker.faults;
     // Stable: within a step the order of the files.
     faults.sort_by_key(|fault| fault.step);
@@ -117,14 +163,14 @@ pub fn check(catalog: &Catalog) -> Report {
 
 /// The faults of the tree alone, for a catalog that comes from an index database: there the
 /// reference does no other step.
-pub fn check_tree(catalog: &Catalog) -> Report {
-    let mut report = check(catalog);
+pub fn check_tree(catalog: &Catalog, rules: Rules) -> Report {
+    let mut report = check(catalog, rules);
     report.faults.retain(|fault| fault.step == Step::Tree);
     report
 }
 
-#[derive(Default)]
 struct Checker<'a> {
+    rules: Rules,
     faults: Vec<Fault>,
     /// Default channels by package.
     packages: BTreeMap<&'a str, &'a str>,
@@ -132,9 +178,22 @@ struct Checker<'a> {
     channels: BTreeMap<&'a str, Vec<&'a Channel>>,
     /// Bundles by package and name.
     bundles: BTreeMap<(&'a str, &'a str), &'a CatalogBundle>,
+    /// By the newest rules.
+    deprecations: Judgement,
 }
 
 impl<'a> Checker<'a> {
+    fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            faults: Vec::new(),
+            packages: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            bundles: BTreeMap::new(),
+            deprecations: Judgement::default(),
+        }
+    }
+
     fn found(&mut self, step: Step, place: Place, text: impl Into<String>) {
         self.faults.push(Fault {
             step,
@@ -155,6 +214,12 @@ impl<'a> Checker<'a> {
                 let text = format!("duplicate package {name:?}");
                 self.found(Step::Packages, Place::of(name, None, None), text);
                 continue;
+            }
+            if self.rules.are_newest()
+                && !name.is_empty()
+                && let Some(text) = newest::package_name_fault(name)
+            {
+                self.found(Step::Packages, Place::of(name, None, None), text);
             }
             self.packages.insert(name, &package.default_channel);
         }
@@ -217,7 +282,11 @@ impl<'a> Checker<'a> {
                 continue;
             };
             vacant.insert(bundle);
-            if let Some(text) = package_property_fault(bundle) {
+            let faults = match self.rules.are_newest() {
+                true => newest::bundle_faults(bundle),
+                false => package_property_fault(bundle).into_iter().collect(),
+            };
+            for text in faults {
                 self.found(Step::Bundles, place.clone(), text);
             }
             let mut channels = self.channels.get(package).into_iter().flatten();
@@ -254,6 +323,17 @@ impl<'a> Checker<'a> {
         }
     }
 
+    fn deprecations(&mut self, catalog: &Catalog) {
+        self.deprecations = Judgement::of(catalog);
+        for (package, text) in std::mem::take(&mut self.deprecations.faults) {
+            let place = match package.as_str() {
+                "" => Place::default(),
+                package => Place::of(package, None, None),
+            };
+            self.found(Step::Deprecations, place, text);
+        }
+    }
+
     /// §13.6.
     fn tree(&mut self) {
         for (package, default) in self.packages.clone() {
@@ -275,20 +355,42 @@ impl<'a> Checker<'a> {
                 let text = "package must contain at least one channel";
                 self.found(Step::Tree, place, text);
             }
+            if self.rules.are_newest() {
+                self.package_tree(package, &channels);
+            }
             for channel in channels {
                 self.channel_tree(package, channel);
             }
         }
     }
 
+    /// What the newest rules ask of a package.
+    fn package_tree(&mut self, package: &str, channels: &[&Channel]) {
+        let place = Place::of(package, None, None);
+        let entries = channels.iter().flat_map(|channel| &channel.entries);
+        let versions = entries.map(|entry| {
+            let bundle = self.bundles.get(&(package, entry.name.as_str()));
+            (entry.name.as_str(), newest::version_of(bundle.copied()))
+        });
+        if let Some(text) = newest::versions_fault(versions) {
+            self.found(Step::Tree, place.clone(), text);
+        }
+        if let Some(text) = self.deprecations.silence(package, "olm.package", "") {
+            self.found(Step::Tree, place, text);
+        }
+    }
+
     fn channel_tree(&mut self, package: &str, channel: &Channel) {
         let name = Some(channel.name.as_str());
         let place = Place::of(package, name, None);
+        if let Some(text) = (self.deprecations).silence(package, "olm.channel", &channel.name) {
+            self.found(Step::Tree, place.clone(), text);
+        }
         if channel.entries.is_empty() {
             self.found(Step::Tree, place, EMPTY_CHANNEL);
             return;
         }
-        if let Err(fault) = graph::check(&channel.entries) {
+        if let Err(fault) = graph::check(&channel.entries, self.rules) {
             self.found(Step::Tree, place, fault.to_string());
         }
         for entry in &channel.entries {
@@ -315,8 +417,30 @@ impl<'a> Checker<'a> {
                 !bundle.image.is_empty() || properties.any(|known| known.kind == property::OBJECT)
             });
             if !has_content {
-                self.found(Step::Tree, place, "bundle image must be set");
+                self.found(Step::Tree, place.clone(), "bundle image must be set");
             }
+            if self.rules.are_newest() {
+                self.entry_tree(place, entry, bundle);
+            }
+        }
+    }
+
+    /// What the newest rules ask of an entry of a channel.
+    fn entry_tree(&mut self, place: Place, entry: &ChannelEntry, bundle: Option<&CatalogBundle>) {
+        let range = match entry.skip_range.as_str() {
+            "" => None,
+            range => skip_range::fault(range),
+        };
+        if let Some(fault) = range {
+            let text = format!("invalid skipRange {:?}: {fault}", entry.skip_range);
+            self.found(Step::Tree, place.clone(), text);
+        }
+        for text in bundle.map(newest::release_faults).unwrap_or_default() {
+            self.found(Step::Tree, place.clone(), text);
+        }
+        let package = place.package.as_deref().unwrap_or_default();
+        if let Some(text) = (self.deprecations).silence(package, "olm.bundle", &entry.name) {
+            self.found(Step::Tree, place, text);
         }
     }
 }
@@ -324,7 +448,7 @@ impl<'a> Checker<'a> {
 const EMPTY_CHANNEL: &str = "channel must contain at least one bundle";
 
 impl Place {
-    fn of(package: &str, channel: Option<&str>, bundle: Option<&str>) -> Self {
+    pub(crate) fn of(package: &str, channel: Option<&str>, bundle: Option<&str>) -> Self {
         Self {
             package: Some(package.to_owned()),
             channel: channel.map(str::to_owned),

@@ -255,6 +255,96 @@ impl<'a> Names<'a> {
     }
 }
 
+/// What the newest version of the reference says of the deprecations of a catalog when it checks it
+/// (newest-opm §4 "Deprecations").
+#[derive(Debug, Default)]
+pub(crate) struct Judgement {
+    /// The package, empty for none, and what is wrong.
+    pub(crate) faults: Vec<(String, String)>,
+    /// Package, schema and name of what is deprecated without a word.
+    silent: BTreeSet<(String, String, String)>,
+}
+
+impl Judgement {
+    /// That of a catalog, of which an outline will do. What cannot be read was refused before.
+    pub(crate) fn of(catalog: &Catalog) -> Self {
+        let mut found = Self::default();
+        let packages = catalog.packages.iter();
+        let packages: BTreeSet<&str> = packages.map(|package| package.name.as_str()).collect();
+        let mut seen = BTreeSet::new();
+        let objects = catalog
+            .others
+            .iter()
+            .filter(|other| other.is_deprecations());
+        for (at, object) in objects.enumerate() {
+            let package = object.package.as_str();
+            let fault = if package.is_empty() {
+                format!("package name must be set for deprecation item {at}")
+            } else if !packages.contains(package) {
+                format!("cannot apply deprecations to an unknown package {package:?}")
+            } else if !seen.insert(package) {
+                format!("expected a maximum of one deprecation per package: {package:?}")
+            } else {
+                let entries = deprecation_entries(&object.blob).unwrap_or_default();
+                found.judge(package, &Names::of(catalog, package), entries);
+                continue;
+            };
+            found.faults.push((package.to_owned(), fault));
+        }
+        found
+    }
+
+    fn judge(&mut self, package: &str, names: &Names<'_>, entries: Vec<DeprecationEntry>) {
+        let mut seen = BTreeSet::new();
+        for (at, entry) in entries.into_iter().enumerate() {
+            let DeprecationEntry {
+                schema,
+                name,
+                message,
+            } = entry;
+            let reference = format!("{{schema: {schema:?}, name: {name:?}}}");
+            let fault = match schema.as_str() {
+                "" => format!(
+                    "schema must be set for deprecation entry [{at}] for package {package:?}"
+                ),
+                _ if !seen.insert((schema.clone(), name.clone())) => {
+                    format!("duplicate deprecation entry {reference} for package {package:?}")
+                }
+                "olm.bundle" if !names.bundles.contains(name.as_str()) => {
+                    format!(
+                        "cannot deprecate bundle {name:?} for package {package:?}: bundle not found"
+                    )
+                }
+                "olm.channel" if !names.channels.contains(name.as_str()) => format!(
+                    "cannot deprecate channel {name:?} for package {package:?}: channel not found"
+                ),
+                "olm.package" if !name.is_empty() => format!(
+                    "package name must be empty for deprecated package {package:?} (specified {name:?})"
+                ),
+                "olm.bundle" | "olm.channel" | "olm.package" => {
+                    if message.is_empty() {
+                        self.silent.insert((package.to_owned(), schema, name));
+                    }
+                    continue;
+                }
+                _ => format!(
+                    "cannot deprecate object {reference} referenced by entry {at} for package \
+                     {package:?}: object schema unknown"
+                ),
+            };
+            self.faults.push((package.to_owned(), fault));
+        }
+    }
+
+    /// What is wrong with the deprecation of a package, channel or bundle itself.
+    pub(crate) fn silence(&self, package: &str, schema: &str, name: &str) -> Option<&'static str> {
+        let key = (package.to_owned(), schema.to_owned(), name.to_owned());
+        self.silent
+            .contains(&key)
+            .then_some("invalid deprecation: message must be set")
+    }
+}
+
 /// What is deprecated in a whole catalog: the messages, as far as a serve cache has a place for them.
 #[derive(Debug, Default)]
 pub(crate) struct Messages {

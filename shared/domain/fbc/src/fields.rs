@@ -29,19 +29,10 @@ pub struct WrongType {
 
 impl WrongType {
     fn new(value: &RawValue, wanted: &'static str) -> Self {
-        let found = match value.get().as_bytes().first() {
-            Some(b'{') => "object",
-            Some(b'[') => "array",
-            Some(b'"') => "string",
-            Some(b't' | b'f') => "bool",
-            Some(b'n') => "null",
-            _ => "number",
-        };
-        let place = String::new();
         Self {
-            found,
+            found: kind_of(value),
             wanted,
-            place,
+            place: String::new(),
         }
     }
 
@@ -59,6 +50,18 @@ impl WrongType {
         };
         self.place = format!("{outer}{dot}{}", self.place);
         self
+    }
+}
+
+/// What a value is, in the reference's words.
+pub(crate) fn kind_of(value: &RawValue) -> &'static str {
+    match value.get().as_bytes().first() {
+        Some(b'{') => "object",
+        Some(b'[') => "array",
+        Some(b'"') => "string",
+        Some(b't' | b'f') => "bool",
+        Some(b'n') => "null",
+        _ => "number",
     }
 }
 

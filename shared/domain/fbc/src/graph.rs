@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::blob::ChannelEntry;
+use crate::rules::Rules;
 
 /// What is wrong with a channel's graph. `Display` is the reference's text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,12 +46,15 @@ pub(crate) fn head(entries: &[ChannelEntry]) -> Result<&ChannelEntry, GraphFault
     }
 }
 
-/// One head, a way down from it that ends, and every entry on that way or skipped.
-pub(crate) fn check(entries: &[ChannelEntry]) -> Result<(), GraphFault> {
+/// One head, a way down from it that ends, and every entry on that way or skipped. By the newest rules
+/// the way ends above what any entry skips (newest-opm §4 "Tree").
+pub(crate) fn check(entries: &[ChannelEntry], rules: Rules) -> Result<(), GraphFault> {
     let by_name: BTreeMap<&str, &ChannelEntry> = entries
         .iter()
         .map(|entry| (entry.name.as_str(), entry))
         .collect();
+    let skipped = entries.iter().flat_map(|entry| &entry.skips);
+    let skipped: BTreeSet<&str> = skipped.map(String::as_str).collect();
     let mut chain: Vec<&str> = Vec::new();
     let mut at = Some(head(entries)?);
     while let Some(entry) = at {
@@ -60,12 +64,11 @@ pub(crate) fn check(entries: &[ChannelEntry]) -> Result<(), GraphFault> {
             return Err(GraphFault::Cycle(circle.map(ToString::to_string).collect()));
         }
         chain.push(name);
-        at = by_name.get(entry.replaces.as_str()).copied();
+        let ends = rules.are_newest() && skipped.contains(entry.replaces.as_str());
+        let next = (!ends).then(|| by_name.get(entry.replaces.as_str()));
+        at = next.flatten().copied();
     }
-    let mut reached: BTreeSet<&str> = chain.into_iter().collect();
-    for entry in entries {
-        reached.extend(entry.skips.iter().map(String::as_str));
-    }
+    let reached: BTreeSet<&str> = chain.into_iter().chain(skipped).collect();
     let stranded: Vec<String> = by_name
         .keys()
         .filter(|name| !reached.contains(*name))

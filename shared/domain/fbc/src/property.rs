@@ -6,6 +6,7 @@ use base64::Engine as _;
 
 use crate::base64::{BASE64, without_line_breaks};
 use crate::blob::{CatalogBundle, PACKAGE, Property};
+use crate::csv_metadata::{CSV_METADATA, CsvMetadata};
 use crate::fields::{Fields, WrongType};
 
 pub(crate) const OBJECT: &str = "olm.bundle.object";
@@ -32,6 +33,22 @@ pub enum ObjectFault {
         /// What is wrong.
         problem: String,
     },
+    /// A value that is no object's, in the words of the newest version.
+    #[error("parse property at index {at} as bundle object: {problem}")]
+    Value {
+        /// Its place among the properties, from 0.
+        at: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// An object that is neither JSON nor YAML, in the words of the newest version.
+    #[error("convert bundle object property at index {at} to JSON: {problem}")]
+    Text {
+        /// Its place among the properties, from 0.
+        at: usize,
+        /// What is wrong.
+        problem: String,
+    },
     /// A file that an object is in cannot be read.
     #[error("get data for bundle object {name:?}: {problem}")]
     File {
@@ -47,6 +64,8 @@ pub enum ObjectFault {
 pub(crate) struct PackageProperty {
     pub(crate) package_name: String,
     pub(crate) version: String,
+    /// Empty for none, and where it is no text: 1.26.4 does not look at it (newest-opm §6).
+    pub(crate) release: String,
 }
 
 /// `olm.package.required`
@@ -106,6 +125,7 @@ pub(crate) fn known_value(property: &Property) -> Result<Known, String> {
                 Known::Package(PackageProperty {
                     package_name: fields.string("packageName")?,
                     version: fields.string("version")?,
+                    release: fields.string("release").unwrap_or_default(),
                 })
             }
             "olm.package.required" => {
@@ -133,6 +153,28 @@ pub(crate) fn known_value(property: &Property) -> Result<Known, String> {
     }
 }
 
+/// Reads one property as the newest version does (newest-opm §4 "Load").
+pub(crate) fn known_newest(property: &Property) -> Result<Known, String> {
+    let fields = |value| Fields::of(value).map_err(|wrong: WrongType| wrong.to_string());
+    match (property.kind.as_str(), property.value.as_deref()) {
+        (PACKAGE, Some(value)) => {
+            let release = fields(value)?.string("release");
+            release.map_err(|wrong| wrong.to_string())?;
+            known_value(property)
+        }
+        (OBJECT, Some(value)) => {
+            data(&fields(value)?).map(|data| Known::Object(Source::Data(data)))
+        }
+        (CSV_METADATA, Some(value)) => {
+            let read = CsvMetadata::read(value);
+            read.map_err(|wrong| wrong.to_string())?;
+            Ok(Known::Other)
+        }
+        ("olm.channel", Some(_)) => Ok(Known::Other),
+        _ => known_value(property),
+    }
+}
+
 fn gvk(fields: &Fields<'_>) -> Result<Gvk, WrongType> {
     Ok(Gvk {
         group: fields.string("group")?,
@@ -150,10 +192,34 @@ fn object(fields: &Fields<'_>) -> Result<Source, String> {
     if !file.is_empty() {
         return Ok(Source::File(file.into_owned()));
     }
-    let bytes = BASE64.decode(&*without_line_breaks(&data));
-    Ok(Source::Data(bytes.map_err(|error| {
-        format!("illegal base64 data: {error}")
-    })?))
+    decoded(&data).map(Source::Data)
+}
+
+/// The data of an object; none where it only names a file, to which the newest version does not go.
+fn data(fields: &Fields<'_>) -> Result<Vec<u8>, String> {
+    let data = fields.text("data").map_err(|wrong| wrong.to_string())?;
+    decoded(&data)
+}
+
+fn decoded(data: &str) -> Result<Vec<u8>, String> {
+    let bytes = BASE64.decode(&*without_line_breaks(data));
+    bytes.map_err(|error| format!("illegal base64 data: {error}"))
+}
+
+/// Checks the objects of a bundle as the newest version does when it reads a catalog.
+///
+/// # Errors
+/// [`ObjectFault::Value`] and [`ObjectFault::Text`], the first.
+pub fn check_objects(bundle: &CatalogBundle) -> Result<(), ObjectFault> {
+    let properties = bundle.properties.iter().enumerate();
+    for (at, found) in properties.filter(|(_, found)| found.kind == OBJECT) {
+        let known = known_newest(found);
+        let known = known.map_err(|problem| ObjectFault::Value { at, problem })?;
+        if let Known::Object(Source::Data(bytes)) = known {
+            as_json(&bytes).map_err(|problem| ObjectFault::Text { at, problem })?;
+        }
+    }
+    Ok(())
 }
 
 /// The objects of a bundle as JSON texts, in their order.

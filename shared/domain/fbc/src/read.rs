@@ -2,6 +2,7 @@
 //! time.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::ops::Range;
 
@@ -16,7 +17,9 @@ use crate::blob::{
     Catalog, CatalogBundle, CatalogPackage, Channel, ChannelEntry, Icon, Other, OwnedBlob,
     Property, RelatedImage,
 };
-use crate::fields::{Fields, WrongType, text};
+use crate::deprecations::deprecation_entries;
+use crate::fields::{Fields, WrongType, kind_of, text};
+use crate::rules::Rules;
 
 /// Why a catalog cannot be read, and where.
 #[derive(Debug, thiserror::Error)]
@@ -61,9 +64,25 @@ pub enum ReadFault {
     Separator(String),
     /// A document is not an object.
     #[error(
-        "a document of the file is no object: leave files that are no catalog out with an .indexignore file"
+        "json: cannot unmarshal: a document of the file is no object: leave files that are no catalog out with an .indexignore file"
     )]
     NoObject,
+    /// Members of an object whose names are equal but for case.
+    #[error("duplicate keys for key {key:?}: [{}]", .names.join(" "))]
+    Keys {
+        /// What they are equal to.
+        key: String,
+        /// As they are written, sorted.
+        names: Vec<String>,
+    },
+    /// A member that says what an object is, and is no text.
+    #[error("expected value for key {key:?} to be a string, got {found}")]
+    NoText {
+        /// The member.
+        key: String,
+        /// What stands there.
+        found: &'static str,
+    },
     /// An object does not say what it is.
     #[error("object '{0}' is missing root schema field")]
     NoSchema(String),
@@ -120,7 +139,8 @@ pub struct Document {
     pub blob: OwnedBlob,
 }
 
-/// The documents of a catalog file, one after the other. Of a stream of JSON no more is in memory
+/// The documents of a catalog file, one after the other, by the rules of version 1.26.4 unless others
+/// are given ([`Documents::by`]). Of a stream of JSON no more is in memory
 /// than a document or `CHUNK`; YAML is read as a whole.
 #[derive(Debug)]
 pub struct Documents<R> {
@@ -138,6 +158,7 @@ pub struct Documents<R> {
     ended: bool,
     /// `None` until it was looked at.
     form: Option<Form>,
+    rules: Rules,
     failed: bool,
 }
 
@@ -153,8 +174,15 @@ impl<R: Read> Documents<R> {
             replaced: Vec::new(),
             ended: false,
             form: None,
+            rules: Rules::Opm126,
             failed: false,
         }
+    }
+
+    /// The same, read by these rules: what they ask of each object by itself.
+    #[must_use]
+    pub fn by(self, rules: Rules) -> Self {
+        Self { rules, ..self }
     }
 
     /// The documents of a part of a file, whose form is known.
@@ -182,7 +210,7 @@ impl<R: Read> Documents<R> {
         };
         let at = self.range(&part);
         let start = part.start;
-        let blob = from_yaml(self.bytes.get(part).unwrap_or_default());
+        let blob = from_yaml(self.bytes.get(part).unwrap_or_default(), self.rules);
         let blob = blob.map_err(|(line, fault)| fault.at(self.lines_before(start) + line))?;
         Ok(Some(Document { at, form, blob }))
     }
@@ -259,7 +287,7 @@ impl<R: Read> Documents<R> {
                     if nesting(text) > MAX_DEPTH {
                         return Err(ReadFault::Depth.at(1 + self.lines_before(begin)));
                     }
-                    let blob = from_json(&fields, text);
+                    let blob = from_json(&fields, text, self.rules);
                     let blob = blob.map_err(|fault| fault.at(1 + self.lines_before(begin)))?;
                     let part = begin..begin + end;
                     self.start = part.end;
@@ -416,13 +444,13 @@ fn is_begun(bytes: &[u8]) -> bool {
 }
 
 /// The object of a document, or what is wrong and in which line of the document.
-fn from_yaml(document: &[u8]) -> Result<OwnedBlob, (usize, ReadFault)> {
+fn from_yaml(document: &[u8], rules: Rules) -> Result<OwnedBlob, (usize, ReadFault)> {
     let value = yaml_text(document).and_then(parse_yaml);
     let value = value.map_err(|error| (error.line, ReadFault::Yaml(error.fault)))?;
-    from_value(&value).map_err(|fault| (first_line(document), fault))
+    from_value(&value, rules).map_err(|fault| (first_line(document), fault))
 }
 
-fn from_value(value: &Json) -> Result<OwnedBlob, ReadFault> {
+fn from_value(value: &Json, rules: Rules) -> Result<OwnedBlob, ReadFault> {
     if *value == Json::Null {
         return Err(ReadFault::Empty);
     }
@@ -432,7 +460,7 @@ fn from_value(value: &Json) -> Result<OwnedBlob, ReadFault> {
     }
     let text = without_html_escapes(text.as_bytes());
     let fields: Fields<'_> = serde_json::from_slice(&text).map_err(ReadFault::Json)?;
-    blob(&fields, &text)
+    blob(&fields, &text, rules)
 }
 
 /// The line in which something stands, from 1; separators and comments are nothing.
@@ -445,12 +473,12 @@ fn first_line(document: &[u8]) -> usize {
     (1 + nothing.count()).min(lines(document).max(1))
 }
 
-fn from_json(fields: &Fields<'_>, text: &[u8]) -> Result<OwnedBlob, ReadFault> {
+fn from_json(fields: &Fields<'_>, text: &[u8], rules: Rules) -> Result<OwnedBlob, ReadFault> {
     match without_html_escapes(text) {
-        Cow::Borrowed(text) => blob(fields, text),
+        Cow::Borrowed(text) => blob(fields, text, rules),
         Cow::Owned(text) => {
             let fields = serde_json::from_slice(&text);
-            blob(&fields.map_err(ReadFault::Json)?, &text)
+            blob(&fields.map_err(ReadFault::Json)?, &text, rules)
         }
     }
 }
@@ -485,8 +513,11 @@ pub(crate) fn without_html_escapes(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-fn blob(fields: &Fields<'_>, text: &[u8]) -> Result<OwnedBlob, ReadFault> {
+fn blob(fields: &Fields<'_>, text: &[u8], rules: Rules) -> Result<OwnedBlob, ReadFault> {
     let wrong = |what| move |fault| ReadFault::Type { what, fault };
+    if rules.are_newest() {
+        check_names(fields)?;
+    }
     let schema = fields.text("schema").map_err(wrong("object"))?;
     Ok(match &*schema {
         "" => {
@@ -496,14 +527,60 @@ fn blob(fields: &Fields<'_>, text: &[u8]) -> Result<OwnedBlob, ReadFault> {
         "olm.package" => OwnedBlob::Package(package(fields)?),
         "olm.channel" => OwnedBlob::Channel(channel(fields).map_err(wrong("channel"))?),
         "olm.bundle" => OwnedBlob::Bundle(bundle(fields).map_err(wrong("bundle"))?),
-        // Kept unread; what is no name names nothing.
-        _ => OwnedBlob::Other(Other {
-            package: fields.string("package").unwrap_or_default(),
-            name: fields.string("name").unwrap_or_default(),
-            schema: schema.into_owned(),
-            blob: serde_json::from_slice(text).map_err(ReadFault::Json)?,
-        }),
+        _ => OwnedBlob::Other(other(fields, schema.into_owned(), text, rules)?),
     })
+}
+
+/// Kept unread, but for deprecations by the newest rules; what is no name names nothing.
+fn other(
+    fields: &Fields<'_>,
+    schema: String,
+    text: &[u8],
+    rules: Rules,
+) -> Result<Other, ReadFault> {
+    let other = Other {
+        package: fields.string("package").unwrap_or_default(),
+        name: fields.string("name").unwrap_or_default(),
+        schema,
+        blob: serde_json::from_slice(text).map_err(ReadFault::Json)?,
+    };
+    if rules.are_newest() && other.is_deprecations() {
+        let read = deprecation_entries(&other.blob);
+        read.map_err(|fault| ReadFault::Type {
+            what: "deprecation",
+            fault,
+        })?;
+    }
+    Ok(other)
+}
+
+/// Members have one name each, whatever its case, and those that tell objects apart are texts
+/// (newest-opm §4 "Load").
+fn check_names(fields: &Fields<'_>) -> Result<(), ReadFault> {
+    let mut by_key: BTreeMap<String, BTreeMap<&str, &RawValue>> = BTreeMap::new();
+    for (name, value) in fields.members() {
+        let key = name.to_uppercase().to_lowercase();
+        by_key.entry(key).or_default().insert(name, value);
+    }
+    for (key, members) in &by_key {
+        if members.len() > 1 {
+            return Err(ReadFault::Keys {
+                key: key.clone(),
+                names: members.keys().map(ToString::to_string).collect(),
+            });
+        }
+    }
+    for key in ["schema", "package", "name"] {
+        for (name, value) in by_key.get(key).into_iter().flatten() {
+            if !value.get().starts_with('"') {
+                return Err(ReadFault::NoText {
+                    key: (*name).to_owned(),
+                    found: kind_of(value),
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn package(fields: &Fields<'_>) -> Result<CatalogPackage, ReadFault> {

@@ -12,13 +12,14 @@ use crate::blob::{
     Catalog, CatalogBundle, CatalogPackage, Channel, ChannelEntry, DEPRECATIONS, Other, PACKAGE,
     Property,
 };
+use crate::check::check;
 use crate::csv_metadata::{CSV_METADATA, CsvMetadata};
 use crate::deprecations::Messages;
 use crate::fields::WrongType;
 use crate::graph;
 use crate::members::Members;
-use crate::newest;
 use crate::property::{self, Gvk, Known, ObjectFault};
+use crate::rules::Rules;
 use crate::write::compact;
 
 /// A file of the cache.
@@ -134,7 +135,7 @@ impl ServePlan {
                 Messages::default()
             }
             ServeForm::Newest => {
-                warnings.extend(newest::refusals(outline));
+                warnings.extend(refused_by_newest(outline));
                 let found = Messages::of(outline, |text| warnings.push(text));
                 found.map_err(|(package, problem)| ServeFault::Deprecations { package, problem })?
             }
@@ -292,6 +293,34 @@ impl ServePlan {
             members.raw("deprecation", &deprecation.finish());
         }
     }
+}
+
+/// Most refusals that are told one by one.
+const REFUSALS: usize = 20;
+
+/// What the newest version refuses in a catalog that 1.26.4 takes, as far as an outline tells. What is
+/// wrong with deprecations is told with what the cache does about it.
+fn refused_by_newest(outline: &Catalog) -> Vec<String> {
+    let report = check(outline, Rules::OpmNewest);
+    let faults = report.faults.iter();
+    let faults: Vec<String> = faults
+        .filter(|fault| !fault.is_of_deprecations())
+        .map(|fault| {
+            format!(
+                "the newest opm refuses the catalog: {}{}",
+                fault.place, fault.text
+            )
+        })
+        .collect();
+    let more = faults.len().saturating_sub(REFUSALS);
+    let mut told = faults;
+    told.truncate(REFUSALS);
+    if more > 0 {
+        told.push(format!(
+            "the newest opm refuses the catalog for {more} more reasons, which `iib catalog validate` shows"
+        ));
+    }
+    told
 }
 
 /// What the form of version 1.26.4 has no place for, in words.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use iib_catalog::CatalogShape;
-use iib_fbc::{Catalog, CatalogChange, CatalogDiff, Deprecations, Picture, package_changes};
+use iib_fbc::{Catalog, CatalogChange, CatalogDiff, Deprecations, Picture, Rules, package_changes};
 use iib_ports::{CatalogError, CatalogFiles, Catalogs, IndexDb, IndexDbError};
 
 use super::contents::{CatalogCopy, Contents};
@@ -64,7 +64,7 @@ pub(crate) async fn change(
             return Err(IndexError::NotACatalog(image).into());
         };
         let open = |folder: &Path| {
-            let opened = catalogs.open(folder);
+            let opened = catalogs.open(folder, Rules::Opm126);
             opened.map_err(|source| IndexError::Catalog {
                 image: image.clone(),
                 source,

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use iib_fbc::CatalogDiff;
+use iib_fbc::{CatalogDiff, Rules};
 use iib_request::{Built, CreateEmptyIndex, IndexForm, IndexToRead, Plan, Update};
 
 use crate::changes::Changes;
@@ -60,7 +60,7 @@ impl Flow for CreateEmptyIndex {
                 image: image.clone(),
                 source,
             })?;
-            let catalog = catalogs.open(&copy.folder);
+            let catalog = catalogs.open(&copy.folder, Rules::Opm126);
             let catalog = catalog.map_err(|source| IndexError::Catalog { image, source })?;
             let packages = catalog.outline().clone().by_package();
             Ok(CatalogDiff::between(&packages, &BTreeMap::new()))

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
-use iib_fbc::is_folder_name;
+use iib_fbc::{Rules, is_folder_name};
 use iib_oci::layer::EntryPath;
 use iib_ports::{CatalogError, Catalogs, Registry};
 use iib_request::{Built, Facts, FbcOperations, IndexForm, IndexToRead, Plan, Unknown, Update};
@@ -197,7 +197,7 @@ async fn packages_of(
     folder: PathBuf,
 ) -> Result<Result<Found, CatalogError>, StageError> {
     let read = move || {
-        let catalog = catalogs.open(Path::new(&folder))?;
+        let catalog = catalogs.open(Path::new(&folder), Rules::Opm126)?;
         let report = catalog.check();
         if !report.is_clean() {
             return Err(CatalogError::Invalid(report));

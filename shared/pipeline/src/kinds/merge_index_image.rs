@@ -12,7 +12,7 @@ use std::fs;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use iib_catalog::{ServedBundle, latest_of, missing_in, named_of, unfit, unlabelled_fit};
-use iib_fbc::CatalogDiff;
+use iib_fbc::{CatalogDiff, Rules};
 use iib_ports::Registry;
 use iib_request::{
     Built, IndexForm, IndexPlan, IndexToRead, MergeIndexImage, PinnedBundle, Plan, Unknown, Update,
@@ -207,7 +207,7 @@ async fn served(
             return in_database().map_err(|source| IndexError::Database { image, source });
         };
         let catalog = catalogs
-            .open(&copy.folder)
+            .open(&copy.folder, Rules::Opm126)
             .map_err(|source| IndexError::Catalog {
                 image: image.clone(),
                 source,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use iib_catalog_folder::{Folders, read_folder, write_cache};
-use iib_fbc::{Catalog, ServeForm, write_blob};
+use iib_fbc::{Catalog, Rules, ServeForm, write_blob};
 use iib_indexdb::SqliteIndex;
 use iib_oci::PullSpec;
 use iib_pipeline::intake::{IntakeDeps, diff, graph};
@@ -481,6 +481,16 @@ async fn catalogs_that_cannot_be_used_are_told() {
 #[test]
 fn the_port_reads_what_is_a_catalog() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(Folders.open(folder.path()).unwrap().check().is_clean());
-    assert!(Folders.open(&folder.path().join("absent")).is_err());
+    assert!(
+        Folders
+            .open(folder.path(), Rules::Opm126)
+            .unwrap()
+            .check()
+            .is_clean()
+    );
+    assert!(
+        Folders
+            .open(&folder.path().join("absent"), Rules::Opm126)
+            .is_err()
+    );
 }

@@ -3,8 +3,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use iib_catalog_folder::{CacheError, write_cache, write_folder};
-use iib_fbc::Property;
 use iib_fbc::ServeForm::{Newest, Opm126};
+use iib_fbc::{Catalog, Property, to_text};
 use tempfile::TempDir;
 
 use crate::samples::{chain, files, folder};
@@ -250,6 +250,30 @@ fn the_newest_form_puts_a_csv_together() {
     let bundle = text(root.path(), "bar_c_bar.v1.json");
     let own = r#""csvJson":"{\"kind\":\"ClusterServiceVersion\"}","object":["#;
     assert!(bundle.contains(own), "{bundle}");
+}
+
+#[test]
+fn what_the_newest_version_refuses_is_told_up_to_a_limit() {
+    let mut catalog = chain("foo");
+    catalog.channels[0].entries[1].skip_range = "<1".to_owned();
+    let written = |catalog: &Catalog| {
+        let text: String = catalog.blobs().map(to_text).collect();
+        let source = folder(&[("catalog.json", &text)]);
+        write_cache(source.path(), folder(&[]).path(), Newest)
+            .unwrap()
+            .warnings
+    };
+    let told = written(&catalog);
+    let words = "the newest opm refuses the catalog: package \"foo\", channel \"stable\", bundle \
+                 \"foo.v1.1.0\": invalid skipRange";
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with(words), "{told:?}");
+    for at in 0..25 {
+        catalog.extend(chain(&format!("Bar{at}")));
+    }
+    let told = written(&catalog);
+    assert_eq!(told.len(), 21, "{told:?}");
+    assert!(told[20].contains("81 more reasons"), "{told:?}");
 }
 
 #[test]

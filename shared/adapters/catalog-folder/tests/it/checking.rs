@@ -1,4 +1,4 @@
-use iib_fbc::{Catalog, check};
+use iib_fbc::{Catalog, Rules, check};
 
 use crate::samples::{bundle, chain, entry};
 
@@ -6,13 +6,15 @@ use crate::samples::{bundle, chain, entry};
 fn said(change: impl FnOnce(&mut Catalog)) -> String {
     let mut catalog = chain("foo");
     change(&mut catalog);
-    check(&catalog).as_reference().unwrap_or_default()
+    check(&catalog, Rules::Opm126)
+        .as_reference()
+        .unwrap_or_default()
 }
 
 #[test]
 fn a_sound_catalog_has_no_faults() {
-    assert!(check(&chain("foo")).is_clean());
-    assert!(check(&Catalog::default()).is_clean());
+    assert!(check(&chain("foo"), Rules::Opm126).is_clean());
+    assert!(check(&Catalog::default(), Rules::Opm126).is_clean());
 }
 
 #[test]
@@ -76,7 +78,7 @@ fn the_report_has_the_faults_of_all_steps() {
     catalog.packages.push(catalog.packages[0].clone());
     catalog.channels[1].entries[2].skips = vec![String::new()];
     catalog.bundles.push(bundle("baz", "1.0.0"));
-    let report = check(&catalog).to_string();
+    let report = check(&catalog, Rules::Opm126).to_string();
     for part in [
         "invalid package \"foo\":",
         "duplicate package \"foo\"",

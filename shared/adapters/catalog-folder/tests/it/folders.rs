@@ -1,7 +1,7 @@
 use std::fs;
 
 use iib_catalog_folder::{CatalogFolder, FolderError, read_folder, write_folder};
-use iib_fbc::{Catalog, Documents, Icon, Property, RelatedImage, check, read_text};
+use iib_fbc::{Catalog, Documents, Icon, Property, RelatedImage, Rules, check, read_text};
 use proptest::prelude::*;
 
 use crate::samples::{chain, files, folder};
@@ -55,7 +55,7 @@ fn a_single_file_is_a_catalog_with_the_objects_beside_it() {
         ("secret.json", "{}"),
         (".indexignore", "*\n"),
     ]);
-    let opened = CatalogFolder::open_file(&root.path().join("a/foo.json")).unwrap();
+    let opened = CatalogFolder::open_file(&root.path().join("a/foo.json"), Rules::Opm126).unwrap();
     assert_eq!(opened.packages().collect::<Vec<_>>(), ["foo"]);
     assert!(opened.check().is_clean());
     let properties = &opened.package("foo").unwrap().bundles[0].properties;
@@ -64,7 +64,7 @@ fn a_single_file_is_a_catalog_with_the_objects_beside_it() {
         r#"{"data":"eyJraW5kIjogIlJvbGUifQ=="}"#
     );
     for refused in ["a/out.json", "a", "none.json"] {
-        let opened = CatalogFolder::open_file(&root.path().join(refused));
+        let opened = CatalogFolder::open_file(&root.path().join(refused), Rules::Opm126);
         assert!(opened.is_err(), "{refused}");
     }
     let all = CatalogFolder::open(root.path()).unwrap();
@@ -96,7 +96,7 @@ fn yaml_and_json_and_split_files_are_the_same() {
         read_folder(one.path()).unwrap(),
         read_folder(parts.path()).unwrap()
     );
-    assert!(check(&read_folder(parts.path()).unwrap()).is_clean());
+    assert!(check(&read_folder(parts.path()).unwrap(), Rules::Opm126).is_clean());
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn a_fault_is_told_with_its_line_in_the_file() {
         (format!("{good}---\n\n# c\nname: a\n"), "line 7: object"),
         (
             format!("{good}---\n- a\n"),
-            "line 5: a document of the file is no object",
+            "line 5: json: cannot unmarshal: a document of the file is no object",
         ),
         (
             format!("\u{feff}{good}---\nschema: 'a\n"),
@@ -309,7 +309,7 @@ fn a_fault_is_told_with_its_line_in_the_file() {
         (json.replace(" 1}", ":\n\n"), "line 3: unexpected EOF"),
         (
             "{\"schema\": \"a\"}\n\n[]".to_owned(),
-            "line 3: a document of the file is no object",
+            "line 3: json: cannot unmarshal: a document of the file is no object",
         ),
         ("{\"schema\": \"a\"}\n{}".to_owned(), "line 2: object '{}'"),
         // Behind what is read at once.
@@ -420,7 +420,7 @@ proptest! {
         for text in [text, format!("{{{json}")] {
             let mut catalog = Catalog::default();
             if read_text(&text, &mut catalog).is_ok() {
-                let _ = check(&catalog).to_string();
+                let _ = check(&catalog, Rules::OpmNewest).to_string();
             }
         }
     }

@@ -5,4 +5,5 @@ mod cache;
 mod checking;
 mod examples;
 mod folders;
+mod newest;
 mod samples;

@@ -130,3 +130,21 @@ proptest! {
         );
     }
 }
+
+#[test]
+fn a_release_has_parts_as_a_prerelease() {
+    for release in ["1", "0", "20240101.1", "a-b.c", "-"] {
+        assert_eq!(Version::check_release(release), Ok(()), "{release}");
+    }
+    for (release, place) in [
+        ("", 0),
+        ("1.", 1),
+        ("1..2", 1),
+        ("1.01", 1),
+        ("a_b", 0),
+        ("1+2", 0),
+    ] {
+        let (at, fault) = Version::check_release(release).unwrap_err();
+        assert_eq!(at, place, "{release}: {fault}");
+    }
+}
