@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use iib_fbc::{Rules, ServeForm};
+use iib_fbc::{BundleForm, Rules, ServeForm};
 
 #[derive(Debug, Parser)]
 #[command(name = "iib-conformance", version, about)]
@@ -35,17 +35,26 @@ enum Command {
         #[arg(long, env = "BUNDLE_MAP", hide = true)]
         bundle_map: Option<PathBuf>,
     },
-    /// Write the catalog of an index database into a folder
+    /// Write the catalog of an index database, or that in a folder, into a folder
     Migrate {
-        /// The database
+        /// The database or folder
         db: PathBuf,
         /// The folder, absent or empty
         folder: PathBuf,
+        /// With olm.csv.metadata in place of the objects of bundles
+        #[arg(long)]
+        csv_metadata: bool,
     },
-    /// Print the catalog of an index database
+    /// Print the catalog of an index database or of a folder, or what a bundle gives to one
     Render {
-        /// The database
-        db: PathBuf,
+        /// The database, the folder, or the image of the bundle
+        from: String,
+        /// With olm.csv.metadata in place of the objects of bundles
+        #[arg(long)]
+        csv_metadata: bool,
+        /// References of bundles; the registries in it are spoken to over plain HTTP
+        #[arg(long, env = "BUNDLE_MAP", hide = true)]
+        bundle_map: Option<PathBuf>,
     },
     /// Check a catalog folder
     Validate {
@@ -109,8 +118,19 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Op { db, op, bundle_map } => run_op(&db, &op, bundle_map.as_deref()),
-        Command::Migrate { db, folder } => told(catalog::migrate(&db, &folder)),
-        Command::Render { db } => told(catalog::render(&db)),
+        Command::Migrate {
+            db,
+            folder,
+            csv_metadata,
+        } => told(catalog::migrate(&db, &folder, form(csv_metadata))),
+        Command::Render {
+            from,
+            csv_metadata,
+            bundle_map,
+        } => {
+            let images = images::Images::new(bundle_map.as_deref());
+            told(images.and_then(|images| catalog::render(&from, form(csv_metadata), &images)))
+        }
         Command::Validate { folder, rules } => match catalog::validate(&folder, rules) {
             Ok(()) => ExitCode::SUCCESS,
             Err(text) => complain(&text, 1),
@@ -138,6 +158,13 @@ fn main() -> ExitCode {
         },
         Command::Decide { input, output } => told(decide::run(&input, &output)),
         Command::Request { file } => told(request::run(&file)),
+    }
+}
+
+fn form(csv_metadata: bool) -> BundleForm {
+    match csv_metadata {
+        true => BundleForm::CsvMetadata,
+        false => BundleForm::Objects,
     }
 }
 

@@ -7,7 +7,8 @@ use std::fs;
 use iib_bundle::{Bundle, BundleFiles};
 use iib_catalog::AddOptions;
 use iib_fbc::{
-    Catalog, Picture, Rules, ServeFault, ServeForm, ServePlan, check, read_text, to_text,
+    BundleForm, Catalog, Picture, Rules, ServeFault, ServeForm, ServePlan, check, read_text,
+    to_text,
 };
 use iib_indexdb::{ExportError, SqliteIndex};
 use iib_oci::hosts::HostRules;
@@ -98,7 +99,7 @@ pub fn database(data: &[u8]) {
     fs::write(&db, data).expect("there is room for a file");
     let _ = SqliteIndex.bundles(&db);
     let _ = SqliteIndex.shape(&db);
-    let _ = SqliteIndex.export(&db, |_, _| Ok::<_, ExportError>(()));
+    let _ = SqliteIndex.export(&db, BundleForm::Objects, |_, _| Ok::<_, ExportError>(()));
     let added = SqliteIndex.add(&db, &[added_bundle()], &AddOptions::default());
     let left = fs::read(&db).expect("the file is there");
     assert!(

@@ -18,7 +18,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use iib_bundle::Bundle;
 use iib_catalog::{AddOptions, DeprecateOptions, Missing};
 use iib_catalog_folder::{CatalogFolder, FolderWriter, write_cache};
-use iib_fbc::{Catalog, ServeForm, write_blob};
+use iib_fbc::{BundleForm, Catalog, ServeForm, write_blob};
 use iib_indexdb::generate::Recipe;
 use iib_indexdb::{ExportError, SqliteIndex};
 use iib_ports::IndexDb as _;
@@ -185,7 +185,9 @@ fn catalogs(criterion: &mut Criterion) {
             write_all(&catalog);
             Ok(())
         };
-        SqliteIndex.export(&full, render).unwrap();
+        SqliteIndex
+            .export(&full, BundleForm::Objects, render)
+            .unwrap();
     });
     anew("render the catalog", &again, &|| {
         let folder = CatalogFolder::open(&catalog).unwrap();
@@ -216,7 +218,9 @@ fn migrate(index: &Path, to: &Path) {
         writer.package(name, &catalog).unwrap();
         Ok(())
     };
-    SqliteIndex.export(index, write).unwrap();
+    SqliteIndex
+        .export(index, BundleForm::Objects, write)
+        .unwrap();
     writer.finish().unwrap();
 }
 

@@ -8,8 +8,8 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use iib_catalog_folder::{CacheError, FolderWriter, WrittenCache, write_cache};
 use iib_fbc::{
-    Catalog, CatalogChange, CatalogDiff, Deprecations, Fault, Picture, Place, Report, Rules,
-    ServeForm, check, package_changes, write_blob,
+    BundleForm, Catalog, CatalogChange, CatalogDiff, Deprecations, Fault, Picture, Place, Report,
+    Rules, ServeForm, check, package_changes, write_blob,
 };
 use iib_indexdb::ExportError;
 use serde_json::json;
@@ -49,7 +49,17 @@ fn faults(error: &anyhow::Error) -> Option<&Report> {
 
 async fn done(command: CatalogCommand) -> anyhow::Result<Exit> {
     match command {
-        CatalogCommand::Render { catalog, json } => render(&catalog, json).await,
+        CatalogCommand::Render {
+            catalog,
+            form,
+            json,
+        } => render(&catalog, form.into(), json).await,
+        CatalogCommand::Migrate {
+            catalog,
+            folder,
+            form,
+            json,
+        } => migrate(&catalog, &folder, form.into(), json).await,
         CatalogCommand::Validate {
             catalog,
             rules,
@@ -108,15 +118,20 @@ async fn done(command: CatalogCommand) -> anyhow::Result<Exit> {
 }
 
 /// By package, in the order a catalog folder has.
-async fn render(catalog: &str, as_list: bool) -> anyhow::Result<Exit> {
+async fn render(catalog: &str, form: BundleForm, as_list: bool) -> anyhow::Result<Exit> {
     let mut out = io::BufWriter::with_capacity(1 << 18, io::stdout().lock());
     if as_list {
         out.write_all(b"[\n")?;
     }
     let mut separator = "";
-    let source = source::catalog(catalog).await?;
+    // Only newer versions know the other form.
+    let rules = match form {
+        BundleForm::Objects => Rules::Opm126,
+        BundleForm::CsvMetadata => Rules::OpmNewest,
+    };
+    let source = source::catalog_by(catalog, rules).await?;
     tell_emptiness(&source, catalog)?;
-    source.each_package(|_, mut part| {
+    source.each_package_in(form, |_, mut part| {
         part.sort_contents();
         for blob in part.blobs() {
             out.write_all(separator.as_bytes())?;
@@ -129,6 +144,30 @@ async fn render(catalog: &str, as_list: bool) -> anyhow::Result<Exit> {
         out.write_all(b"]\n")?;
     }
     out.flush()?;
+    Ok(Exit::Done)
+}
+
+/// Nothing is checked, as the newest opm does not either.
+async fn migrate(
+    catalog: &str,
+    folder: &Path,
+    form: BundleForm,
+    as_json: bool,
+) -> anyhow::Result<Exit> {
+    let source = source::catalog_by(catalog, Rules::OpmNewest).await?;
+    tell_emptiness(&source, catalog)?;
+    let mut writer = FolderWriter::new(folder)?;
+    let mut packages = Vec::new();
+    source.each_package_in(form, |name, part| {
+        if !name.is_empty() {
+            packages.push(name.to_owned());
+        }
+        Ok(writer.package(name, &part)?)
+    })?;
+    writer.finish()?;
+    if as_json {
+        say::line(json!({"packages": packages}))?;
+    }
     Ok(Exit::Done)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use iib_catalog::Mode;
-use iib_fbc::Rules;
+use iib_fbc::{BundleForm, Rules};
 use iib_ports::Secret;
 
 pub use self::requests::*;
@@ -197,6 +197,9 @@ pub enum IndexCommand {
         index: String,
         /// Folder for the catalog, absent or empty
         folder: PathBuf,
+        /// How bundles are written
+        #[command(flatten)]
+        form: FormOptions,
         /// Print JSON: the packages
         #[arg(long)]
         json: bool,
@@ -226,7 +229,23 @@ pub enum CatalogCommand {
     Render {
         /// The catalog, or the pull spec of a bundle image: then its one object
         catalog: String,
+        /// How bundles are printed
+        #[command(flatten)]
+        form: FormOptions,
         /// Print one JSON list instead of a stream
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a catalog anew as the newest opm does: a file for each package, <package>/catalog.json
+    Migrate {
+        /// The catalog
+        catalog: String,
+        /// Folder for the result, absent or empty
+        folder: PathBuf,
+        /// How bundles are written
+        #[command(flatten)]
+        form: FormOptions,
+        /// Print JSON: the packages
         #[arg(long)]
         json: bool,
     },
@@ -316,6 +335,24 @@ pub enum CatalogCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// The form of bundles in a catalog.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct FormOptions {
+    /// With one property olm.csv.metadata in place of the objects of a bundle, as catalogs for
+    /// OpenShift 4.17 and later have it
+    #[arg(long)]
+    pub csv_metadata: bool,
+}
+
+impl From<FormOptions> for BundleForm {
+    fn from(options: FormOptions) -> Self {
+        match options.csv_metadata {
+            true => Self::CsvMetadata,
+            false => Self::Objects,
+        }
+    }
 }
 
 /// Where a changed catalog goes.

@@ -9,7 +9,7 @@ use iib_catalog::{
     PackageRemoval,
 };
 use iib_catalog_folder::FolderWriter;
-use iib_fbc::CatalogDiff;
+use iib_fbc::{BundleForm, CatalogDiff};
 use iib_indexdb::{ChangeReport, SqliteIndex};
 use iib_ports::{IndexDb as _, IndexDbError};
 use serde_json::json;
@@ -127,8 +127,9 @@ pub(crate) async fn run(command: IndexCommand) -> anyhow::Result<Exit> {
         IndexCommand::Migrate {
             index,
             folder,
+            form,
             json,
-        } => catalog::faults_shown(migrate(&index, &folder, json).await),
+        } => catalog::faults_shown(migrate(&index, &folder, form.into(), json).await),
     }
 }
 
@@ -141,11 +142,16 @@ fn add(db: &Path, bundles: &[Bundle], options: &AddOptions) -> Result<ChangeRepo
     })
 }
 
-async fn migrate(index: &str, folder: &Path, as_json: bool) -> anyhow::Result<Exit> {
+async fn migrate(
+    index: &str,
+    folder: &Path,
+    form: BundleForm,
+    as_json: bool,
+) -> anyhow::Result<Exit> {
     let index = source::index(index).await?;
     let mut writer = FolderWriter::new(folder)?;
     let mut packages = Vec::new();
-    let exported = SqliteIndex.export(&index.path, |name, catalog| {
+    let exported = SqliteIndex.export(&index.path, form, |name, catalog| {
         packages.push(name.to_owned());
         writer.package(name, &catalog).map_err(anyhow::Error::from)
     });

@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow, bail};
 use iib_bundle::{Bundle, BundleFiles};
 use iib_catalog_folder::CatalogFolder;
 use iib_edge::Config;
-use iib_fbc::{Catalog, CatalogBundle, Fault, Report, Rules, check};
+use iib_fbc::{BundleForm, Catalog, CatalogBundle, Fault, Report, Rules, check};
 use iib_indexdb::{LeftOut, SqliteIndex};
 use iib_oci::PullSpec;
 use iib_pipeline::{ContentLimits, ImageContent, IndexCopy};
@@ -372,13 +372,24 @@ impl Source {
         self.each_package_of(|_| true, take)
     }
 
+    /// The same with bundles in this form; what was read by the newest rules is as newer versions of
+    /// opm write it.
+    pub(crate) fn each_package_in(
+        &self,
+        form: BundleForm,
+        take: impl FnMut(&str, Catalog) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        warn(&self.readable(|_| true, form, take)?);
+        Ok(())
+    }
+
     /// The same for those packages that are wanted.
     fn each_package_of(
         &self,
         wanted: impl Fn(&str) -> bool,
         take: impl FnMut(&str, Catalog) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        warn(&self.readable(wanted, take)?);
+        warn(&self.readable(wanted, BundleForm::Objects, take)?);
         Ok(())
     }
 
@@ -386,6 +397,7 @@ impl Source {
     fn readable(
         &self,
         wanted: impl Fn(&str) -> bool,
+        form: BundleForm,
         mut take: impl FnMut(&str, Catalog) -> anyhow::Result<()>,
     ) -> anyhow::Result<Vec<LeftOut>> {
         match self {
@@ -393,13 +405,18 @@ impl Source {
                 let mut names: Vec<&str> = catalog.packages().filter(|name| wanted(name)).collect();
                 names.sort_by_key(|name| place(name));
                 for name in names {
-                    take(name, catalog.package(name)?)?;
+                    let mut package = catalog.package(name)?;
+                    if catalog.rules() != Rules::Opm126 {
+                        package.write_anew()?;
+                        package.convert(form)?;
+                    }
+                    take(name, package)?;
                 }
                 Ok(Vec::new())
             }
             Self::Index(index) => {
                 let exported =
-                    SqliteIndex.export(&index.path, |name, catalog| match wanted(name) {
+                    SqliteIndex.export(&index.path, form, |name, catalog| match wanted(name) {
                         true => take(name, catalog),
                         false => Ok(()),
                     });
@@ -412,6 +429,9 @@ impl Source {
             Self::Bundle(bundle) => {
                 let mut catalog = Catalog::default();
                 catalog.bundles.push((**bundle).clone());
+                if form != BundleForm::Objects {
+                    catalog.convert(form)?;
+                }
                 if wanted(&bundle.package) {
                     take(&bundle.package, catalog)?;
                 }
@@ -434,6 +454,7 @@ impl Source {
         let mut outline = Catalog::default();
         let left_out = self.readable(
             |_| true,
+            BundleForm::Objects,
             |_, catalog| {
                 catalog
                     .into_blobs()

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use iib_bundle::Bundle;
 use iib_catalog::{AddOptions, DeprecateOptions, Missing, Mode};
 use iib_catalog_folder::{CatalogFolder, FolderWriter, read_folder};
-use iib_fbc::Catalog;
+use iib_fbc::{BundleForm, Catalog};
 use iib_indexdb::{ExportError, SqliteIndex};
 use iib_ports::{IndexDb as _, IndexDbError};
 use rusqlite::Connection;
@@ -215,7 +215,7 @@ fn a_catalog_that_was_written_reads_the_same() {
             Ok(())
         };
         // A head whose CSV has a wrong type somewhere is in an index and in no catalog.
-        let _ = SqliteIndex.export(&index.db, take);
+        let _ = SqliteIndex.export(&index.db, BundleForm::Objects, take);
     }
     writer.finish().unwrap();
     assert!(written.len() > 30, "{}", written.len());

@@ -709,6 +709,66 @@ fn a_row_that_no_catalog_can_hold_is_left_out_with_a_word() {
 }
 
 #[test]
+fn bundles_are_written_in_either_form() {
+    let bench = Bench::new();
+    let lantern = bench.image("lantern:v0.1.0");
+    bench.prints(&["index", "create", "index.db"]);
+    bench.prints(&["index", "add", "index.db", "--bundle", &lantern]);
+    bench.prints(&["index", "migrate", "index.db", "older"]);
+    bench.prints(&["index", "migrate", "index.db", "newer", "--csv-metadata"]);
+    let newer = bench.prints(&["catalog", "render", "newer"]);
+    assert!(newer.contains("\"olm.csv.metadata\""), "{newer}");
+    assert!(!newer.contains("\"olm.bundle.object\""), "{newer}");
+    // The other ways there give the same, but for the keys of values.
+    bench.prints(&[
+        "catalog",
+        "migrate",
+        "index.db",
+        "from-index",
+        "--csv-metadata",
+    ]);
+    assert_eq!(bench.prints(&["catalog", "render", "from-index"]), newer);
+    let rendered = bench.prints(&["catalog", "render", "index.db", "--csv-metadata"]);
+    assert_eq!(rendered, newer);
+    let packages = bench.prints(&[
+        "catalog",
+        "migrate",
+        "older",
+        "from-older",
+        "--csv-metadata",
+        "--json",
+    ]);
+    assert_eq!(packages, "{\"packages\":[\"lantern\"]}\n");
+    let json = |text: &str| -> Vec<Value> {
+        let values = serde_json::Deserializer::from_str(text).into_iter();
+        values.map(Result::unwrap).collect()
+    };
+    let from_older = bench.prints(&["catalog", "render", "from-older"]);
+    assert_eq!(json(&from_older), json(&newer));
+    let rendered = bench.prints(&["catalog", "render", "older", "--csv-metadata"]);
+    assert_eq!(json(&rendered), json(&newer));
+    let alone = bench.prints(&["catalog", "render", &lantern, "--csv-metadata"]);
+    assert_eq!(json(&alone), json(&newer)[2..]);
+    // Objects are not made up.
+    bench.prints(&["catalog", "migrate", "newer", "again"]);
+    let again = bench.prints(&["catalog", "render", "again"]);
+    assert_eq!(json(&again), json(&newer));
+    for (folder, version, code) in [
+        ("newer", "v4.17", 0),
+        ("newer", "v4.16", 1),
+        ("older", "v4.17", 1),
+    ] {
+        let rules = ["--rules", "konflux", "--ocp-version", version];
+        let words = [&["catalog", "validate", folder][..], &rules].concat();
+        assert_eq!(
+            bench.run(&words).status.code(),
+            Some(code),
+            "{folder} {version}"
+        );
+    }
+}
+
+#[test]
 fn a_catalog_is_checked_by_the_rules_that_are_named() {
     let bench = Bench::new();
     let folder = bench.folder.path().join("catalog");

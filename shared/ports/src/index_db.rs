@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use iib_bundle::{Bundle, BundleError, Typed};
 use iib_catalog::{AddOptions, CatalogShape, Refusals, UnknownMode};
-use iib_fbc::{Catalog, CatalogDiff, Picture};
+use iib_fbc::{BundleForm, Catalog, CatalogDiff, Picture};
 
 use crate::{Class, Classify};
 
@@ -70,7 +70,8 @@ pub trait IndexDb: Send + Sync {
         property: &Typed,
     ) -> Result<(), IndexDbError>;
 
-    /// These packages as a file-based catalog has them (spec index-database §11), sorted by name, no
+    /// These packages as a file-based catalog has them (spec index-database §11), their bundles in this
+    /// form, sorted by name, no
     /// more than one in memory; those the index does not have are left out. Properties and
     /// dependencies that no catalog can hold are left out, too, and told, for people.
     ///
@@ -80,6 +81,7 @@ pub trait IndexDb: Send + Sync {
         &self,
         db: &Path,
         packages: &BTreeSet<String>,
+        form: BundleForm,
         take: &mut dyn FnMut(&str, Catalog),
     ) -> Result<Vec<String>, IndexDbError>;
 

@@ -246,6 +246,11 @@ impl CatalogFolder {
         &self.outline
     }
 
+    /// The rules it was opened by.
+    pub fn rules(&self) -> Rules {
+        self.rules
+    }
+
     /// What the folder has.
     pub fn found(&self) -> &Found {
         &self.found
@@ -270,7 +275,7 @@ impl CatalogFolder {
         self.packages.keys().map(String::as_str)
     }
 
-    /// All of a package, sorted by name; nothing if it is not there.
+    /// All of a package, sorted as the rules have it; nothing if it is not there.
     ///
     /// # Errors
     /// [`FolderError`]: a file is not what it was any more.
@@ -287,7 +292,10 @@ impl CatalogFolder {
             catalog.push(self.blob(name, spot, &opened)?);
             open = Some((file, opened));
         }
-        catalog.sort();
+        match self.rules {
+            Rules::Opm126 => catalog.sort(),
+            Rules::OpmNewest | Rules::Konflux(_) => catalog.sort_as_newest(),
+        }
         Ok(catalog)
     }
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use iib_bundle::{CsvIcon, Typed, json_plain_string};
 use iib_catalog::PackageRows;
 use iib_fbc::{
-    BundleContents, Catalog, CatalogPackage, Channel, ChannelEntry, ContentsFault, Icon,
-    OtherDependencies, base64_anew,
+    BundleContents, BundleForm, Catalog, CatalogPackage, Channel, ChannelEntry, ContentsFault,
+    FormFault, Icon, OtherDependencies, base64_anew,
 };
 use rusqlite::Connection;
 
@@ -23,6 +23,9 @@ pub enum ExportFault {
     /// What is in the rows of a bundle.
     #[error(transparent)]
     Contents(#[from] ContentsFault),
+    /// A CSV that no metadata can be made of.
+    #[error(transparent)]
+    Form(#[from] FormFault),
     /// The CSV that the icon comes from.
     #[error("populate package icons: unmarshal CSV json for bundle {bundle:?}: {problem}")]
     Icon {
@@ -152,6 +155,7 @@ fn rows_of(connection: &Connection, table: &str, bundles: Option<&str>) -> Resul
 pub(crate) fn package(
     connection: &Connection,
     name: &str,
+    form: BundleForm,
     lookup: &Lookup,
     left_out: &mut Vec<LeftOut>,
 ) -> Exported<Catalog> {
@@ -185,7 +189,12 @@ pub(crate) fn package(
             }
         }
         let made = contents.into_readable(OtherDependencies::Drop);
-        let (made, faults) = known!(made.map_err(ExportFault::from));
+        let (mut made, faults) = known!(made.map_err(ExportFault::from));
+        // Most indexes are read without, and CSVs are large.
+        if form != BundleForm::Objects {
+            let csv = csv_text(connection, bundle)?;
+            known!(made.convert_with(form, &csv).map_err(ExportFault::from));
+        }
         catalog.bundles.push(made);
         left_out.extend(faults.into_iter().map(|fault| LeftOut {
             package: name.to_owned(),
@@ -369,15 +378,20 @@ fn lossy(row: &rusqlite::Row<'_>, column: usize) -> Result<String, rusqlite::Err
     Ok(text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
-/// The first icon of a CSV, if it has any data (§11.6). Data that is not in base64 is no icon.
-fn icon(connection: &Connection, bundle: &str) -> Exported<Option<Icon>> {
+/// The CSV of a bundle's row; empty for none.
+fn csv_text(connection: &Connection, bundle: &str) -> Result<String, Fault> {
     use rusqlite::OptionalExtension as _;
     let text: Option<Option<Vec<u8>>> = connection
         .prepare_cached("SELECT CAST(csv AS BLOB) FROM operatorbundle WHERE name = ?1")?
         .query_row([bundle], |row| row.get(0))
         .optional()?;
     let text = text.flatten().unwrap_or_default();
-    let first = CsvIcon::first_in(&String::from_utf8_lossy(&text));
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The first icon of a CSV, if it has any data (§11.6). Data that is not in base64 is no icon.
+fn icon(connection: &Connection, bundle: &str) -> Exported<Option<Icon>> {
+    let first = CsvIcon::first_in(&csv_text(connection, bundle)?);
     let first = known!(first.map_err(|problem| ExportFault::Icon {
         bundle: bundle.to_owned(),
         problem: problem.to_string(),

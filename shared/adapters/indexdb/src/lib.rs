@@ -7,7 +7,7 @@ use iib_bundle::{Bundle, Typed};
 use iib_catalog::{
     AddOptions, CatalogShape, DefaultHeads, DeprecateOptions, LoneBundle, Missing, PackageRemoval,
 };
-use iib_fbc::{Catalog, CatalogDiff, Picture, Report, Rules, check_tree};
+use iib_fbc::{BundleForm, Catalog, CatalogDiff, Picture, Report, Rules, check_tree};
 use iib_ports::{AddReport, IndexDb, IndexDbError, PresentBundle};
 
 mod add;
@@ -75,7 +75,7 @@ fn joined(faults: &[ExportFault]) -> String {
 }
 
 impl SqliteIndex {
-    /// The index as a file-based catalog, package by package (§11), so that no more than one is
+    /// The index as a file-based catalog, package by package (§11), bundles in this form, so that no more than one is
     /// in memory. One bad row does not make the others unreadable: properties and dependencies
     /// that no catalog can hold are left out, and returned.
     ///
@@ -85,9 +85,10 @@ impl SqliteIndex {
     pub fn export<E: From<ExportError>>(
         &self,
         db: &Path,
+        form: BundleForm,
         take: impl FnMut(&str, Catalog) -> Result<(), E>,
     ) -> Result<Vec<LeftOut>, E> {
-        self.export_of(db, None, take)
+        self.export_of(db, None, form, take)
     }
 
     /// The same for these packages; `None` for all.
@@ -95,17 +96,21 @@ impl SqliteIndex {
         &self,
         db: &Path,
         packages: Option<&BTreeSet<String>>,
+        form: BundleForm,
         mut take: impl FnMut(&str, Catalog) -> Result<(), E>,
     ) -> Result<Vec<LeftOut>, E> {
         let exported = open::read(db, open::TIME_LIMIT, |connection| {
             let lookup = export::Lookup::of_packages(connection, packages)?;
+            let export = |name: &str, left_out: &mut Vec<LeftOut>| {
+                export::package(connection, name, form, &lookup, left_out)
+            };
             let (mut left_out, mut broken) = (Vec::new(), Vec::new());
             let mut report = Report::default();
             for name in export::packages(connection)? {
                 if packages.is_some_and(|packages| !packages.contains(&name)) {
                     continue;
                 }
-                let catalog = match export::package(connection, &name, &lookup, &mut left_out)? {
+                let catalog = match export(&name, &mut left_out)? {
                     Ok(catalog) => catalog,
                     Err(fault) => {
                         broken.push(fault);
@@ -263,9 +268,10 @@ impl IndexDb for SqliteIndex {
         &self,
         db: &Path,
         packages: &BTreeSet<String>,
+        form: BundleForm,
         take: &mut dyn FnMut(&str, Catalog),
     ) -> Result<Vec<String>, IndexDbError> {
-        let exported = self.export_of(db, Some(packages), |name, catalog| {
+        let exported = self.export_of(db, Some(packages), form, |name, catalog| {
             take(name, catalog);
             Ok::<_, ExportError>(())
         });

@@ -25,5 +25,5 @@ pub use properties::Typed;
 pub use pull_specs::{ImageName, RelatedImagesError, pull_specs_in_text, related_pull_specs};
 pub use read::{Bundle, BundleFiles};
 pub use typed::TypeMismatch;
-pub use typed_csv::{CsvFault, CsvIcon};
+pub use typed_csv::{CsvFault, CsvIcon, check_csv};
 pub use yaml::{YamlError, YamlFault, parse_yaml, yaml_text};

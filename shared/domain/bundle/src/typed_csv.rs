@@ -1,5 +1,6 @@
 //! A CSV as one typed object. The reference decodes the CSV of a default channel's head like that, and
-//! only that one, when it makes a catalog of an index (spec index-database §11.6).
+//! only that one, when it makes a catalog of an index (spec index-database §11.6); newer versions do so
+//! with every CSV that they make `olm.csv.metadata` of (newest-opm §1).
 
 use iib_catalog::Version;
 
@@ -280,7 +281,7 @@ pub enum CsvFault {
     /// A member has the wrong type; our words stand behind those of the reference.
     #[error("{} ({})", .0, .0.told())]
     Type(TypeMismatch),
-    /// Its version is none.
+    /// Its version or release is none.
     #[error("{0}")]
     Version(String),
 }
@@ -292,9 +293,7 @@ impl CsvIcon {
     /// [`CsvFault`], the first.
     pub fn first_in(csv: &str) -> Result<Option<Self>, CsvFault> {
         let csv = parse_json(csv)?;
-        CSV.check(&csv).map_err(CsvFault::Type)?;
-        let spec = member(&csv, "spec");
-        check_version(spec)?;
+        let spec = checked_spec(&csv)?;
         let first = items(spec, "icon").first();
         Ok(first.map(|icon| Self {
             base64data: text(icon, "base64data"),
@@ -302,6 +301,44 @@ impl CsvIcon {
         }))
     }
 }
+
+/// Checks a CSV, of which everything has to be of its type, the release too that newer versions know.
+///
+/// # Errors
+/// [`CsvFault`], the first.
+pub fn check_csv(csv: &str) -> Result<(), CsvFault> {
+    let csv = parse_json(csv)?;
+    check_release(checked_spec(&csv)?)
+}
+
+fn checked_spec(csv: &Json) -> Result<&Json, CsvFault> {
+    CSV.check(csv).map_err(CsvFault::Type)?;
+    let spec = member(csv, "spec");
+    check_version(spec)?;
+    Ok(spec)
+}
+
+/// Absent it is fine, null it is not, and neither is a number.
+fn check_release(spec: &Json) -> Result<(), CsvFault> {
+    let Json::Object(members) = spec else {
+        return Ok(());
+    };
+    for (name, release) in members {
+        if !name.eq_ignore_ascii_case("release") {
+            continue;
+        }
+        let place = ["spec", name];
+        RELEASE
+            .check(release)
+            .map_err(|fault| CsvFault::Type(fault.inside(&place)))?;
+        let release = release.as_str().unwrap_or_default();
+        Version::check_release(release)
+            .map_err(|(_, fault)| CsvFault::Version(fault.to_string()))?;
+    }
+    Ok(())
+}
+
+static RELEASE: Shape = Shape::Str;
 
 /// Absent it is fine, null it is not. Short ones and a `v` are forgiven.
 fn check_version(spec: &Json) -> Result<(), CsvFault> {
@@ -346,7 +383,7 @@ fn without_zeros(part: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::CsvIcon;
+    use super::{CsvIcon, check_csv};
 
     fn refused(spec: &str) -> String {
         let csv = format!(r#"{{"kind": "ClusterServiceVersion", "spec": {spec}}}"#);
@@ -383,6 +420,27 @@ mod tests {
             assert_eq!(CsvIcon::first_in(&csv), Ok(None), "{version}");
         }
         assert_eq!(CsvIcon::first_in("{}"), Ok(None));
+    }
+
+    #[test]
+    fn a_release_is_a_text_of_good_parts() {
+        let with = |spec: &str| {
+            let csv = format!(r#"{{"kind": "ClusterServiceVersion", "spec": {spec}}}"#);
+            (CsvIcon::first_in(&csv).map(drop), check_csv(&csv))
+        };
+        for spec in [
+            "{}",
+            r#"{"release": "1.a-b"}"#,
+            r#"{"Release": "20240101"}"#,
+        ] {
+            assert_eq!(with(spec), (Ok(()), Ok(())), "{spec}");
+        }
+        for release in ["1", "[]", "null", "\"\"", "\"01\"", "\"a..b\"", "\"a_b\""] {
+            // Older versions do not know it.
+            let (older, newer) = with(&format!(r#"{{"release": {release}}}"#));
+            assert_eq!(older, Ok(()), "{release}");
+            newer.unwrap_err();
+        }
     }
 
     #[test]

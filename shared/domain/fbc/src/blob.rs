@@ -68,6 +68,15 @@ impl Catalog {
             .sort_by(|low, high| (&low.schema, &low.name).cmp(&(&high.schema, &high.name)));
     }
 
+    /// The same as newer versions do: objects of other schemas by schema, deprecations last (newest-opm
+    /// §3).
+    pub fn sort_as_newest(&mut self) {
+        self.channels.sort_by(|low, high| low.name.cmp(&high.name));
+        self.bundles.sort_by(|low, high| low.name.cmp(&high.name));
+        let place = |other: &Other| (other.is_deprecations(), other.schema.clone());
+        self.others.sort_by_cached_key(place);
+    }
+
     /// Puts what is in bundles into the order the reference prints it in: related images by image,
     /// objects behind all other properties. Equal ones keep their order.
     pub fn sort_contents(&mut self) {

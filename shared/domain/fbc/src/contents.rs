@@ -216,7 +216,7 @@ struct Spec {
     related_images: Option<Vec<Option<RelatedImage>>>,
 }
 
-fn is_csv(object: &str) -> bool {
+pub(crate) fn is_csv(object: &str) -> bool {
     #[derive(Deserialize)]
     struct Object {
         kind: String,

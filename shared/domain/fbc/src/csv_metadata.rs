@@ -1,5 +1,7 @@
-//! The property `olm.csv.metadata`, and the CSV that newer versions of the reference put together
-//! from it where a bundle has none (newest-opm §1, §7).
+//! The property `olm.csv.metadata`, made of a CSV, and the CSV that newer versions of the reference put
+//! together from it where a bundle has none (newest-opm §1, §7).
+
+use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
@@ -7,6 +9,8 @@ use crate::anew::{Strings, html_escaped};
 use crate::blob::{CatalogBundle, CatalogPackage};
 use crate::fields::{Fields, WrongType, text};
 use crate::members::Members;
+use crate::read::without_html_escapes;
+use crate::write::compact;
 
 /// The type of the property.
 pub(crate) const CSV_METADATA: &str = "olm.csv.metadata";
@@ -42,27 +46,16 @@ impl CsvMetadata {
             "apiservicedefinitions",
             api_service,
         )?;
-        apis.records("nativeAPIs", |value| {
-            record(value, |api| api.each(&["group", "version", "kind"]))
-        })?;
+        apis.native_apis()?;
         apis.optional("minKubeVersion")?;
         apis.text("displayName")?;
         let mut people = Record::new(&fields);
         people.list_of_texts("keywords")?;
-        people.records("maintainers", |value| {
-            record(value, |person| person.each_optional(&["name", "email"]))
-        })?;
+        people.maintainers()?;
         people.link("provider")?;
-        people.records("links", |value| {
-            record(value, |link| link.each_optional(&["name", "url"]))
-        })?;
+        people.links()?;
         let mut modes = Record::new(&fields);
-        modes.records("installModes", |value| {
-            record(value, |mode| {
-                mode.text("type")?;
-                mode.flag("supported")
-            })
-        })?;
+        modes.install_modes()?;
         Ok(Self {
             metadata: metadata.members.into_text(),
             maturity: fields.string("maturity")?,
@@ -133,6 +126,46 @@ impl CsvMetadata {
         spec.finish()
     }
 }
+
+/// The value of the property for a CSV. It is not checked here: what is not read may have any type.
+pub(crate) fn metadata_of(csv: &RawValue) -> Result<String, WrongType> {
+    let csv = Fields::of(csv)?;
+    let object = |name| Ok(csv.object(name)?.unwrap_or_default());
+    let (metadata, spec) = (object("metadata")?, object("spec")?);
+    let mut value = members();
+    let mut part = |fields: &Fields<'_>, read: Read| {
+        let mut record = Record::new(fields);
+        read(&mut record)?;
+        value.several(&record.members.into_text());
+        Ok(())
+    };
+    part(&metadata, |metadata| metadata.texts_by_name("annotations"))?;
+    part(&spec, |spec| {
+        spec.described(
+            "apiservicedefinitions",
+            "apiServiceDefinitions",
+            api_service,
+        )?;
+        spec.described("customresourcedefinitions", "crdDescriptions", crd)?;
+        spec.each_optional(&["description", "displayName"])?;
+        spec.install_modes()?;
+        spec.list_of_texts("keywords")
+    })?;
+    part(&metadata, |metadata| metadata.texts_by_name("labels"))?;
+    part(&spec, |spec| {
+        spec.links()?;
+        spec.maintainers()?;
+        spec.each_optional(&["maturity", "minKubeVersion"])?;
+        spec.native_apis()?;
+        spec.link("provider")
+    })?;
+    // Catalogs have no escapes for HTML, and no spaces where the CSV has some.
+    let value = value.finish();
+    let value = without_html_escapes(value.as_bytes());
+    Ok(compact(&String::from_utf8_lossy(&value)))
+}
+
+type Read = fn(&mut Record<'_, '_>) -> Result<(), WrongType>;
 
 fn members() -> Members {
     Members::new(Strings::Newest)
@@ -247,8 +280,9 @@ impl<'f, 'a> Record<'f, 'a> {
     }
 
     fn texts_by_name(&mut self, name: &str) -> Result<(), WrongType> {
+        let by_name: BTreeMap<_, _> = self.fields.texts(name)?.into_iter().collect();
         let mut texts = members();
-        for (key, value) in self.fields.texts(name)? {
+        for (key, value) in by_name {
             texts.string(&key, &value);
         }
         match texts.into_text() {
@@ -267,11 +301,38 @@ impl<'f, 'a> Record<'f, 'a> {
         Ok(())
     }
 
-    /// What is owned and required, under another name in the CSV.
+    fn native_apis(&mut self) -> Result<(), WrongType> {
+        self.records("nativeAPIs", |value| {
+            record(value, |api| api.each(&["group", "version", "kind"]))
+        })
+    }
+
+    fn maintainers(&mut self) -> Result<(), WrongType> {
+        self.records("maintainers", |value| {
+            record(value, |person| person.each_optional(&["name", "email"]))
+        })
+    }
+
+    fn links(&mut self) -> Result<(), WrongType> {
+        self.records("links", |value| {
+            record(value, |link| link.each_optional(&["name", "url"]))
+        })
+    }
+
+    fn install_modes(&mut self) -> Result<(), WrongType> {
+        self.records("installModes", |value| {
+            record(value, |mode| {
+                mode.text("type")?;
+                mode.flag("supported")
+            })
+        })
+    }
+
+    /// What is owned and required: CSV and property have it under different names.
     fn described(
         &mut self,
         name: &str,
-        in_csv: &str,
+        written: &str,
         read: impl Fn(&RawValue) -> Result<String, WrongType>,
     ) -> Result<(), WrongType> {
         let found = self.fields.object(name)?.unwrap_or_default();
@@ -280,7 +341,7 @@ impl<'f, 'a> Record<'f, 'a> {
             let read = record.records(list, &read);
             read.map_err(|wrong| wrong.inside(name))?;
         }
-        self.members.raw(in_csv, &record.members.finish());
+        self.members.raw(written, &record.members.finish());
         Ok(())
     }
 
@@ -302,7 +363,7 @@ impl<'f, 'a> Record<'f, 'a> {
 mod tests {
     use serde_json::value::RawValue;
 
-    use super::CsvMetadata;
+    use super::{CsvMetadata, metadata_of};
     use crate::anew::json_anew;
     use crate::{CatalogBundle, CatalogPackage, Icon, RelatedImage};
 
@@ -373,6 +434,66 @@ mod tests {
             TAIL,
         ];
         assert_eq!(csv(text, None), expected.concat());
+    }
+
+    /// What the property says of a CSV.
+    fn made(csv: &str) -> Result<String, String> {
+        let csv = RawValue::from_string(csv.to_owned()).unwrap();
+        metadata_of(&csv).map_err(|wrong| wrong.to_string())
+    }
+
+    #[test]
+    fn the_property_has_what_users_see_of_a_csv() {
+        let bare = r#"{"apiServiceDefinitions":{},"crdDescriptions":{},"provider":{}}"#;
+        let nulls = r#"{"metadata": {"annotations": null, "labels": {}}, "spec": {"links": [],
+            "displayName": "", "customresourcedefinitions": {"owned": null, "required": []},
+            "provider": null}}"#;
+        let lost = r#"{"metadata": {"name": "n"}, "spec": {"icon": [{}], "version": "1.0.0", "labels":
+            {"a": "b"}, "annotations": {"a": "b"}, "relatedImages": [{}], "replaces": "r"}}"#;
+        for csv in ["{}", r#"{"metadata": null, "spec": null}"#, nulls, lost] {
+            assert_eq!(made(csv).as_deref(), Ok(bare), "{csv}");
+        }
+        let csv = r#"{"metadata": {"labels": {"l": null}, "annotations": {"b": "<&>", "a": "1"}},
+            "spec": {"provider": {"url": "u"}, "nativeAPIs": [null], "minKubeVersion": "1.20.0",
+            "maturity": "alpha", "maintainers": [{"email": "e"}], "links": [null],
+            "keywords": ["k", null], "installModes": [{"type": "All", "supported": true}],
+            "displayName": "D", "Description": "one", "description": "two",
+            "customResourceDefinitions": {"Owned": [{"name": "n", "group": "gone",
+                "specDescriptors": [{"path": "p", "value": {"b": [1.0,  2], "a": null}}]}]},
+            "apiservicedefinitions": {"required": [{"containerPort": 0, "kind": "K"}]}}}"#;
+        let expected = [
+            r#"{"annotations":{"a":"1","b":"<&>"},"#,
+            r#""apiServiceDefinitions":{"required":[{"name":"","group":"","version":"","#,
+            r#""kind":"K"}]},"crdDescriptions":{"owned":[{"name":"n","version":"","kind":"","#,
+            r#""specDescriptors":[{"path":"p","value":{"b":[1.0,2],"a":null}}]}]},"#,
+            r#""description":"two","displayName":"D","#,
+            r#""installModes":[{"type":"All","supported":true}],"keywords":["k",""],"#,
+            r#""labels":{"l":""},"links":[{}],"maintainers":[{"email":"e"}],"maturity":"alpha","#,
+            r#""minKubeVersion":"1.20.0","nativeAPIs":[{"group":"","version":"","kind":""}],"#,
+            r#""provider":{"url":"u"}}"#,
+        ];
+        assert_eq!(made(csv), Ok(expected.concat()));
+    }
+
+    #[test]
+    fn a_csv_that_is_made_of_the_property_gives_it_again() {
+        let text = r#"{"annotations":{"a":"1"},"apiServiceDefinitions":{},"crdDescriptions":{"owned":
+            [{"name":"n","version":"v1","kind":"K","displayName":"<K>"}]},"displayName":"D",
+            "keywords":["k"],"links":[{"url":"u"}],"provider":{"name":"p"}}"#;
+        let again = made(&csv(text, None)).unwrap();
+        assert_eq!(again, crate::write::compact(text));
+    }
+
+    #[test]
+    fn what_is_read_of_a_csv_has_its_type() {
+        for (csv, place) in [
+            ("[]", "the value, which"),
+            (r#"{"metadata": 1}"#, "metadata, which"),
+            (r#"{"spec": {"keywords": "k"}}"#, "keywords, which"),
+        ] {
+            let said = made(csv).unwrap_err();
+            assert!(said.contains(place), "{csv}: {said}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod deprecations;
 mod diff;
 mod fields;
 mod folder_name;
+mod form;
 mod graph;
 mod image_reference;
 mod konflux;
@@ -39,6 +40,7 @@ pub use diff::{
 };
 pub use fields::WrongType;
 pub use folder_name::is_folder_name;
+pub use form::FormFault;
 pub use konflux::layout_fault;
 pub use origins::Origins;
 pub use picture::{ChannelPicture, Edge, EdgeKind, Node, NodeState, Picture};

@@ -211,15 +211,22 @@ fn decoded(data: &str) -> Result<Vec<u8>, String> {
 /// # Errors
 /// [`ObjectFault::Value`] and [`ObjectFault::Text`], the first.
 pub fn check_objects(bundle: &CatalogBundle) -> Result<(), ObjectFault> {
+    newest_objects(bundle).map(drop)
+}
+
+/// The objects of a bundle as JSON texts, in their order, as the newest version reads them.
+pub(crate) fn newest_objects(bundle: &CatalogBundle) -> Result<Vec<String>, ObjectFault> {
+    let mut texts = Vec::new();
     let properties = bundle.properties.iter().enumerate();
     for (at, found) in properties.filter(|(_, found)| found.kind == OBJECT) {
         let known = known_newest(found);
         let known = known.map_err(|problem| ObjectFault::Value { at, problem })?;
         if let Known::Object(Source::Data(bytes)) = known {
-            as_json(&bytes).map_err(|problem| ObjectFault::Text { at, problem })?;
+            let text = as_json(&bytes).map_err(|problem| ObjectFault::Text { at, problem })?;
+            texts.push(text.into_owned());
         }
     }
-    Ok(())
+    Ok(texts)
 }
 
 /// The objects of a bundle as JSON texts, in their order.

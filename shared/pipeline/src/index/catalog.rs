@@ -10,7 +10,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use iib_catalog::CatalogShape;
-use iib_fbc::{Catalog, CatalogChange, CatalogDiff, Deprecations, Picture, Rules, package_changes};
+use iib_fbc::{
+    BundleForm, Catalog, CatalogChange, CatalogDiff, Deprecations, Picture, Rules, package_changes,
+};
 use iib_ports::{CatalogError, CatalogFiles, Catalogs, IndexDb, IndexDbError};
 
 use super::contents::{CatalogCopy, Contents};
@@ -200,9 +202,12 @@ impl CatalogIndex {
                 failed = files.replace(package, &content).err();
             }
         };
-        let exported = self
-            .index_db
-            .export(&self.contents.database, packages, &mut take);
+        let exported = self.index_db.export(
+            &self.contents.database,
+            packages,
+            BundleForm::Objects,
+            &mut take,
+        );
         if let Some(source) = failed {
             return Err(self.broken(source).into());
         }

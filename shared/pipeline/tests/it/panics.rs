@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use iib_bundle::{Bundle, Typed};
 use iib_catalog::{AddOptions, CatalogShape};
-use iib_fbc::{Catalog, CatalogDiff, Picture};
+use iib_fbc::{BundleForm, Catalog, CatalogDiff, Picture};
 use iib_ports::{AddReport, IndexDb, IndexDbError, PresentBundle};
 use iib_request::{Stage, State};
 
@@ -58,6 +58,7 @@ impl IndexDb for Faulty {
         &self,
         _db: &Path,
         _packages: &BTreeSet<String>,
+        _form: BundleForm,
         _take: &mut dyn FnMut(&str, Catalog),
     ) -> Result<Vec<String>, IndexDbError> {
         panic!("a fault in the engine")

@@ -308,6 +308,35 @@ fn files_of_objects_are_not_gone_to() {
 }
 
 #[test]
+fn objects_are_in_the_order_of_newer_versions() {
+    let other = |schema: &str, name: &str| {
+        format!(r#"{{"schema": "{schema}", "package": "foo", "name": "{name}"}}"#)
+    };
+    let (deprecations, z, y) = (
+        other("olm.deprecations", ""),
+        other("z", "b"),
+        other("z", "a"),
+    );
+    let files = folder(&[("a.json", &[deprecations, z, other("b", "c"), y].concat())]);
+    let names = |rules| -> Vec<String> {
+        let folder = CatalogFolder::open_by(files.path(), rules).unwrap();
+        let others = folder.package("foo").unwrap().others.into_iter();
+        others
+            .map(|other| format!("{} {}", other.schema, other.name))
+            .collect()
+    };
+    // Equal schemas keep the order of the file.
+    assert_eq!(
+        names(Rules::OpmNewest),
+        ["b c", "z b", "z a", "olm.deprecations "]
+    );
+    assert_eq!(
+        names(Rules::Opm126),
+        ["b c", "olm.deprecations ", "z a", "z b"]
+    );
+}
+
+#[test]
 fn konflux_wants_a_file_for_each_package_and_one_form() {
     let (mut foo, bar) = (chain("foo"), chain("bar"));
     let property = Property::new("olm.csv.metadata", "{}").unwrap();

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use iib_catalog::{AddOptions, DeprecateOptions};
-use iib_fbc::{EdgeKind, Node, NodeState, Picture};
+use iib_fbc::{BundleForm, EdgeKind, Node, NodeState, Picture};
 use iib_indexdb::SqliteIndex;
 use iib_ports::IndexDb as _;
 use rusqlite::Connection;
@@ -45,7 +45,7 @@ fn packages_are_drawn_as_their_catalog_is() {
     for picture in pictures {
         let mut exported = None;
         SqliteIndex
-            .export(&db, |package, catalog| {
+            .export(&db, BundleForm::Objects, |package, catalog| {
                 if package == picture.package {
                     exported = Picture::of(&catalog, package);
                 }

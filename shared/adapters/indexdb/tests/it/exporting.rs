@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use iib_catalog::{AddOptions, AlphaFeatures, Mode, Overwrite};
-use iib_fbc::{Catalog, Channel, check, read_text, to_text};
+use iib_fbc::{BundleForm, Catalog, Channel, Rules, check, read_text, to_text};
 use iib_indexdb::{ExportError, ExportFault, SqliteIndex};
 use iib_ports::IndexDb as _;
 use rusqlite::Connection;
@@ -15,12 +15,16 @@ const OPTIONS: AddOptions = AddOptions {
 };
 
 fn exported(db: &Path) -> Result<Catalog, ExportError> {
+    exported_in(BundleForm::Objects, db)
+}
+
+fn exported_in(form: BundleForm, db: &Path) -> Result<Catalog, ExportError> {
     let mut catalog = Catalog::default();
     let take = |_: &str, part| -> Result<(), ExportError> {
         catalog.extend(part);
         Ok(())
     };
-    SqliteIndex.export(db, take)?;
+    SqliteIndex.export(db, form, take)?;
     Ok(catalog)
 }
 
@@ -51,10 +55,39 @@ fn index(made: &[Made]) -> (tempfile::TempDir, std::path::PathBuf) {
 }
 
 #[test]
+fn metadata_are_made_of_the_csv_of_the_row() {
+    let (_folder, db) = index(&basic());
+    let kinds = |catalog: &Catalog| -> Vec<String> {
+        let bundles = catalog.bundles.iter();
+        let last = bundles.map(|bundle| bundle.properties.last().unwrap().kind.clone());
+        last.collect()
+    };
+    let converted = exported_in(BundleForm::CsvMetadata, &db).unwrap();
+    assert_eq!(kinds(&converted), ["olm.csv.metadata"; 4]);
+    let before = exported(&db).unwrap();
+    assert_eq!(kinds(&before), ["olm.bundle.object"; 4]);
+    assert_eq!(converted.channels, before.channels);
+    let connection = Connection::open(&db).unwrap();
+    let change = "UPDATE operatorbundle SET csv = ?1 WHERE name = 'basic.v1.0.0'";
+    connection.execute(change, [None::<String>]).unwrap();
+    let without = exported_in(BundleForm::CsvMetadata, &db).unwrap();
+    assert_eq!(without.bundles[0], before.bundles[0]);
+    assert_eq!(without.bundles[1..], converted.bundles[1..]);
+    connection
+        .execute(change, [r#"{"spec": {"displayName": 1}}"#])
+        .unwrap();
+    let refused = exported_in(BundleForm::CsvMetadata, &db).unwrap_err();
+    assert!(matches!(refused, ExportError::Content(_)), "{refused}");
+    let words = "package \"basic\", bundle \"basic.v1.0.0\": migrate: json: cannot unmarshal";
+    assert!(refused.to_string().starts_with(words), "{refused}");
+    assert_eq!(exported(&db).unwrap().bundles, before.bundles);
+}
+
+#[test]
 fn the_worked_example_gives_the_catalog_of_the_specification() {
     let (_folder, db) = index(&basic());
     let catalog = exported(&db).unwrap();
-    assert!(check(&catalog).is_clean());
+    assert!(check(&catalog, Rules::Opm126).is_clean());
     assert_eq!(catalog.packages[0].default_channel, "stable");
     let names: Vec<&str> = catalog
         .channels
@@ -157,10 +190,14 @@ fn what_is_no_catalog_is_refused_with_its_place() {
 /// Packages that are read in spite of what is wrong, and what is told.
 fn readable(db: &Path) -> (Vec<String>, Vec<String>) {
     let mut packages = Vec::new();
-    let exported = SqliteIndex.export(db, |name, _| -> Result<(), ExportError> {
-        packages.push(name.to_owned());
-        Ok(())
-    });
+    let exported = SqliteIndex.export(
+        db,
+        BundleForm::Objects,
+        |name, _| -> Result<(), ExportError> {
+            packages.push(name.to_owned());
+            Ok(())
+        },
+    );
     let told = match exported {
         Ok(left_out) => left_out.iter().map(ToString::to_string).collect(),
         Err(error) => error.to_string().lines().map(str::to_owned).collect(),
