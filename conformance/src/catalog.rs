@@ -41,10 +41,8 @@ pub(crate) fn render(from: &str, form: BundleForm, images: &Images) -> anyhow::R
     } else {
         let bundle = Bundle::read(from, &images.read(from)?)?;
         let mut catalog = Catalog::default();
-        catalog.bundles.push(CatalogBundle::of_image(&bundle)?);
-        if form != BundleForm::Objects {
-            catalog.convert(form)?;
-        }
+        let rendered = CatalogBundle::of_image_in(&bundle, form)?;
+        catalog.bundles.push(rendered);
         print(&catalog)?;
     }
     out.flush().context("standard output")

@@ -106,7 +106,7 @@ pub(crate) enum Source {
     Folder(Folder),
     Index(Index),
     /// No catalog, but what a bundle's image gives to one.
-    Bundle(Box<CatalogBundle>),
+    Bundle(Box<Bundle>),
 }
 
 /// A catalog folder, a copy of an image's or one of this machine.
@@ -223,7 +223,7 @@ async fn of_image(text: &str, rules: Rules) -> anyhow::Result<Source> {
         }),
         ImageContent::Bundle(files) => {
             let bundle = bundle(text, &files)?;
-            Source::Bundle(Box::new(CatalogBundle::of_image(&bundle)?))
+            Source::Bundle(Box::new(bundle))
         }
     })
 }
@@ -428,10 +428,9 @@ impl Source {
             }
             Self::Bundle(bundle) => {
                 let mut catalog = Catalog::default();
-                catalog.bundles.push((**bundle).clone());
-                if form != BundleForm::Objects {
-                    catalog.convert(form)?;
-                }
+                catalog
+                    .bundles
+                    .push(CatalogBundle::of_image_in(bundle, form)?);
                 if wanted(&bundle.package) {
                     take(&bundle.package, catalog)?;
                 }

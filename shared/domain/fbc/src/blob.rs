@@ -357,9 +357,10 @@ impl Property {
         })
     }
 
-    /// Leaves the value out, as far as the rules do not need it.
+    /// Leaves the value out, as far as the rules do not need it. Objects were looked at when they were
+    /// read.
     fn outline(&mut self, rules: Rules) {
-        if !rules.are_newest() || known_newest(self).is_ok() {
+        if !rules.are_newest() || self.kind == OBJECT || known_newest(self).is_ok() {
             self.value = Some(RawValue::NULL.to_owned());
         }
     }

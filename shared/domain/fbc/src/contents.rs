@@ -188,8 +188,11 @@ impl CatalogBundle {
         let mut properties = bundle.properties.clone();
         // Of several the last counts: the CSV's own word.
         let package = properties.iter().rposition(|found| found.kind == PACKAGE);
-        let mut at = 0..;
-        properties.retain(|found| found.kind != PACKAGE || at.next() == package);
+        let mut places = 0..;
+        properties.retain(|found| {
+            let at = places.next();
+            found.kind != PACKAGE || at == package
+        });
         let contents = BundleContents {
             name: &bundle.name,
             package: &bundle.package,
@@ -360,6 +363,26 @@ mod tests {
                 ("", "r.example/lamp:1")
             ]
         );
+    }
+
+    #[test]
+    fn the_package_that_the_csv_names_counts() {
+        let csv = CSV.replace(r#"\"1.0.0\""#, r#"\"2.0.0\""#);
+        let metadata = METADATA.replace("properties:", "properties:\n      - {type: a, value: 1}");
+        let files = |name: &str, text: &str| BTreeMap::from([(name.into(), text.into())]);
+        let files = BundleFiles {
+            manifests: files("csv.json", &csv),
+            metadata: Some(files("all.yaml", &metadata)),
+        };
+        let bundle = Bundle::read("r.example/lamp:1", &files).unwrap();
+        let bundle = CatalogBundle::of_image(&bundle).unwrap();
+        let mut packages = bundle
+            .properties
+            .iter()
+            .filter(|found| found.kind == PACKAGE);
+        let only = packages.next().unwrap().text();
+        assert_eq!(only, r#"{"packageName":"lamp","version":"2.0.0"}"#);
+        assert_eq!(packages.count(), 0);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Catalogs and bundles as newer versions of the reference write them (newest-opm §2, §3).
 
-use iib_bundle::check_csv;
+use iib_bundle::{Bundle, check_csv};
 use serde_json::value::RawValue;
 
-use crate::anew::{AnewFault, json_anew};
-use crate::blob::{Catalog, CatalogBundle, Other, Property};
-use crate::contents::is_csv;
+use crate::anew::{AnewFault, Strings, json_anew};
+use crate::blob::{Catalog, CatalogBundle, Other, PACKAGE, Property};
+use crate::contents::{ContentsFault, is_csv};
 use crate::csv_metadata::{CSV_METADATA, metadata_of};
-use crate::fields::Fields;
+use crate::fields::{Fields, WrongType};
+use crate::members::Members;
 use crate::property::{OBJECT, newest_objects};
 use crate::rules::BundleForm;
 
@@ -15,6 +16,9 @@ use crate::rules::BundleForm;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormFault {
+    /// What is in the image of a bundle.
+    #[error(transparent)]
+    Contents(#[from] ContentsFault),
     /// A CSV that no metadata can be made of.
     #[error("package {package:?}, bundle {bundle:?}: migrate: {problem}")]
     Csv {
@@ -40,6 +44,36 @@ pub enum FormFault {
 }
 
 impl CatalogBundle {
+    /// A bundle that was read from its image, as [`CatalogBundle::of_image`] has it, in this form. Where
+    /// that is one of newer versions, the release that the CSV states stands beside the version
+    /// (newest-opm §6).
+    ///
+    /// # Errors
+    /// [`FormFault::Contents`] and [`FormFault::Csv`].
+    pub fn of_image_in(bundle: &Bundle, form: BundleForm) -> Result<Self, FormFault> {
+        let mut made = Self::of_image(bundle)?;
+        if form == BundleForm::Objects {
+            return Ok(made);
+        }
+        made.sort_objects();
+        made.convert(form)?;
+        let release = release_of(&bundle.csv_text).map_err(|wrong| made.csv_fault(&wrong))?;
+        let derived = Bundle::package_property(&bundle.package, &bundle.version);
+        if !release.is_empty() {
+            // What the bundle says itself in a property stays.
+            let mut properties = made.properties.iter_mut();
+            let own = |found: &&mut Property| found.kind == PACKAGE && found.text() == derived;
+            if let Some(property) = properties.find(own) {
+                let mut value = Members::new(Strings::Newest);
+                value.string("packageName", &bundle.package);
+                value.string("version", &bundle.version);
+                value.string("release", &release);
+                property.value = RawValue::from_string(value.finish()).ok();
+            }
+        }
+        Ok(made)
+    }
+
     /// Brings what the CSV says into a form: of the objects the first CSV counts. A bundle without an
     /// image or without a CSV, or with `olm.csv.metadata`, stays as it is, and none is brought back
     /// to objects.
@@ -108,6 +142,16 @@ impl CatalogBundle {
             (is_object, data.flatten())
         });
     }
+}
+
+/// `spec.release`; empty if there is none.
+fn release_of(csv: &str) -> Result<String, WrongType> {
+    let Ok(csv) = serde_json::from_str::<&RawValue>(csv) else {
+        // It was read before, and may hold half a character, which has no place in a release.
+        return Ok(String::new());
+    };
+    let spec = Fields::of(csv)?.object("spec")?.unwrap_or_default();
+    spec.string("release").map_err(|wrong| wrong.inside("spec"))
 }
 
 fn metadata_property(csv: &str) -> Result<Property, String> {
@@ -191,6 +235,7 @@ fn anew(value: &RawValue, owner: Owner<'_>) -> Result<Box<RawValue>, FormFault> 
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;
+    use iib_bundle::{Bundle, BundleFiles};
 
     use crate::base64::BASE64;
     use crate::{BundleForm, Catalog, CatalogBundle, FormFault, Property, read_text};
@@ -244,6 +289,39 @@ mod tests {
         let mut converted = bundle(&[object(yaml)]);
         converted.convert(BundleForm::CsvMetadata).unwrap();
         assert_eq!(shown(&converted), [("olm.csv.metadata", METADATA)]);
+    }
+
+    #[test]
+    fn the_release_of_an_image_stands_beside_its_version() {
+        let of = |spec: &str, form| {
+            let csv = format!(
+                r#"{{"kind": "ClusterServiceVersion", "apiVersion": "operators.coreos.com/v1alpha1",
+                "metadata": {{"name": "p-v1.0.0-1"}}, "spec": {{"version": "1.0.0"{spec}}}}}"#
+            );
+            let annotations = "annotations: {operators.operatorframework.io.bundle.package.v1: p}";
+            let files = |name: &str, text: &str| [(name.to_owned(), text.into())].into();
+            let files = BundleFiles {
+                manifests: files("csv.json", &csv),
+                metadata: Some(files("annotations.yaml", annotations)),
+            };
+            let bundle = Bundle::read("r.invalid/p:1", &files).unwrap();
+            CatalogBundle::of_image_in(&bundle, form)
+        };
+        let plain = r#"{"packageName":"p","version":"1.0.0"}"#;
+        let with = r#"{"packageName":"p","version":"1.0.0","release":"1"}"#;
+        let release = r#", "release": "1""#;
+        for (spec, form, value, last) in [
+            (release, BundleForm::CsvMetadata, with, "olm.csv.metadata"),
+            ("", BundleForm::CsvMetadata, plain, "olm.csv.metadata"),
+            (release, BundleForm::Objects, plain, "olm.bundle.object"),
+        ] {
+            let made = of(spec, form).unwrap();
+            let shown = shown(&made);
+            assert_eq!(shown[0], ("olm.package", value));
+            assert_eq!(shown[1].0, last);
+        }
+        let number = of(r#", "release": 1"#, BundleForm::CsvMetadata).unwrap_err();
+        assert!(matches!(number, FormFault::Csv { .. }), "{number}");
     }
 
     #[test]
@@ -338,8 +416,10 @@ mod tests {
         let objects = ["c", "a", "b"].map(|name| object(&format!(r#"{{"n": "{name}"}}"#)));
         let [c, a, b] = objects;
         let other = Property::new("z", "1").unwrap();
-        let mut catalog = Catalog::default();
-        catalog.bundles = vec![bundle(&[c.clone(), other.clone(), a.clone(), b.clone()])];
+        let mut catalog = Catalog {
+            bundles: vec![bundle(&[c.clone(), other.clone(), a.clone(), b.clone()])],
+            ..Catalog::default()
+        };
         for form in [BundleForm::Objects, BundleForm::CsvMetadata] {
             catalog.convert(form).unwrap();
             assert_eq!(

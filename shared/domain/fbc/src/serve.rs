@@ -296,7 +296,7 @@ impl ServePlan {
 }
 
 /// Most refusals that are told one by one.
-const REFUSALS: usize = 20;
+const REFUSALS: usize = 5;
 
 /// What the newest version refuses in a catalog that 1.26.4 takes, as far as an outline tells. What is
 /// wrong with deprecations is told with what the cache does about it.

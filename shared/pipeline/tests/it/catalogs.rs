@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use iib_catalog_folder::{Folders, read_folder, write_cache};
-use iib_fbc::{Catalog, Rules, ServeForm, write_blob};
+use iib_fbc::{BundleForm, Catalog, Rules, ServeForm, write_blob};
 use iib_indexdb::SqliteIndex;
 use iib_oci::PullSpec;
 use iib_pipeline::intake::{IntakeDeps, diff, graph};
@@ -254,7 +254,7 @@ pub(crate) async fn mixed(world: &World) -> (String, String) {
             .blobs()
             .for_each(|blob| write_blob(blob, &mut text).unwrap());
     };
-    let exported = IndexDb::export(&SqliteIndex, &file, &names, &mut take);
+    let exported = IndexDb::export(&SqliteIndex, &file, &names, BundleForm::Objects, &mut take);
     assert_eq!(exported.unwrap(), Vec::<String>::new());
     let text = String::from_utf8(text).unwrap() + &own("lantern");
     let opted = package("opted", "1.0.0");
