@@ -235,6 +235,55 @@ static CONDITION: Shape = Shape::Struct(
         ("lastTransitionTime", Shape::Time),
     ],
 );
+static DEPENDENT: Shape = Shape::Struct(
+    "v1alpha1.DependentStatus",
+    &[
+        ("group", Shape::Str),
+        ("version", Shape::Str),
+        ("kind", Shape::Str),
+        ("status", Shape::Str),
+        ("uuid", Shape::Str),
+        ("message", Shape::Str),
+    ],
+);
+static REQUIREMENT: Shape = Shape::Struct(
+    "v1alpha1.RequirementStatus",
+    &[
+        ("group", Shape::Str),
+        ("version", Shape::Str),
+        ("kind", Shape::Str),
+        ("name", Shape::Str),
+        ("status", Shape::Str),
+        ("message", Shape::Str),
+        ("uuid", Shape::Str),
+        (
+            "dependents",
+            Shape::List("[]v1alpha1.DependentStatus", &DEPENDENT),
+        ),
+    ],
+);
+static INSTANCE: Shape = Shape::Struct(
+    "v1alpha1.ResourceInstance",
+    &[("name", Shape::Str), ("namespace", Shape::Str)],
+);
+static PENDING: Shape = Shape::Struct(
+    "v1alpha1.ResourceList",
+    &[
+        ("group", Shape::Str),
+        ("kind", Shape::Str),
+        (
+            "instances",
+            Shape::List("[]v1alpha1.ResourceInstance", &INSTANCE),
+        ),
+    ],
+);
+static CLEANUP_STATUS: Shape = Shape::Struct(
+    "v1alpha1.CleanupStatus",
+    &[(
+        "pendingDeletion",
+        Shape::List("[]v1alpha1.ResourceList", &PENDING),
+    )],
+);
 static STATUS: Shape = Shape::Struct(
     "v1alpha1.ClusterServiceVersionStatus",
     &[
@@ -247,8 +296,13 @@ static STATUS: Shape = Shape::Struct(
             "conditions",
             Shape::List("[]v1alpha1.ClusterServiceVersionCondition", &CONDITION),
         ),
+        (
+            "requirementStatus",
+            Shape::List("[]v1alpha1.RequirementStatus", &REQUIREMENT),
+        ),
         ("certsLastUpdated", Shape::Time),
         ("certsRotateAt", Shape::Time),
+        ("cleanup", Shape::Ref(&CLEANUP_STATUS)),
     ],
 );
 static CSV: Shape = Shape::Struct(
@@ -420,6 +474,26 @@ mod tests {
             assert_eq!(CsvIcon::first_in(&csv), Ok(None), "{version}");
         }
         assert_eq!(CsvIcon::first_in("{}"), Ok(None));
+    }
+
+    #[test]
+    fn the_status_has_its_types_too() {
+        for status in [
+            r#"{"phase": 1}"#,
+            r#"{"conditions": [{"reason": {}}]}"#,
+            r#"{"requirementStatus": {}}"#,
+            r#"{"requirementStatus": [{"dependents": [{"uuid": 1}]}]}"#,
+            r#"{"cleanup": {"pendingDeletion": [{"instances": [{"name": []}]}]}}"#,
+        ] {
+            let fault = check_csv(&format!(r#"{{"status": {status}}}"#)).unwrap_err();
+            assert!(
+                fault.to_string().starts_with("json: cannot unmarshal"),
+                "{fault}"
+            );
+        }
+        let good = r#"{"status": {"requirementStatus": [{"name": "n", "dependents": null}],
+            "cleanup": {"pendingDeletion": [null]}, "more": 1}}"#;
+        assert_eq!(check_csv(good), Ok(()));
     }
 
     #[test]

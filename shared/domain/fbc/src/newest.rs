@@ -1,5 +1,5 @@
 //! What the newest version of the reference asks of packages, bundles and their versions beyond what
-//! 1.26.4 does (newest-opm §4), object by object; [`crate::check`] puts it together.
+//! 1.26.4 does (newest-opm §4), object by object; the module `check` puts it together.
 
 use std::collections::{BTreeMap, BTreeSet};
 
