@@ -13,6 +13,7 @@ mod news;
 mod patch;
 mod payload;
 mod plan;
+mod platform_version;
 mod proxies;
 mod queues;
 mod record;
@@ -51,6 +52,7 @@ pub use plan::{
     Built, BuiltLayer, BundleToDeprecate, IndexForm, IndexPlan, IndexToOverwrite, IndexToRead,
     PinnedBundle, Plan, Serves,
 };
+pub use platform_version::{NoPlatformVersion, PlatformVersion};
 pub use proxies::{NoNetwork, TrustedProxies};
 pub use queues::{ALL_INDEXES, QueueOf, UserQueues, queue_of};
 pub use record::{Overwritten, Record, RecordError, Siblings};

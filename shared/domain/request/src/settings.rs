@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BaseUrl, GatingByQueue, TrustedProxies, UserQueues};
+use crate::{BaseUrl, GatingByQueue, PlatformVersion, TrustedProxies, UserQueues};
 
 /// Binary images by scope (`prod`, `stage`, `dev`) and index version (`v4.6`).
 pub type BinaryImages = BTreeMap<String, BTreeMap<String, String>>;
@@ -147,6 +147,12 @@ pub struct WorkSettings {
     pub hidden_database: String,
     /// Folder of deprecations, in a catalog.
     pub deprecations_folder: String,
+    /// From which version on the serve cache of a catalog has the newest form.
+    pub newest_cache_from: PlatformVersion,
+    /// From which version on a catalog is checked by the newest rules.
+    pub newest_rules_from: PlatformVersion,
+    /// From which version on bundles that come into a catalog have `olm.csv.metadata`.
+    pub csv_metadata_from: PlatformVersion,
     /// How often a stage is tried before the request fails.
     pub max_attempts: u32,
     /// Seconds a stage may take.
@@ -180,6 +186,9 @@ impl Default for WorkSettings {
             one_fragment_per_package: false,
             hidden_database: "/var/lib/iib/_hidden/do.not.edit.db".to_owned(),
             deprecations_folder: "_operator-deprecations-content".to_owned(),
+            newest_cache_from: PlatformVersion::new(4, 16),
+            newest_rules_from: PlatformVersion::new(4, 16),
+            csv_metadata_from: PlatformVersion::new(4, 17),
             max_attempts: 3,
             stage_timeout_seconds: 300,
             max_index_bytes: 4 * 1024 * 1024 * 1024,

@@ -10,13 +10,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use iib_catalog::CatalogShape;
-use iib_fbc::{
-    BundleForm, Catalog, CatalogChange, CatalogDiff, Deprecations, Picture, Rules, package_changes,
-};
+use iib_fbc::{Catalog, CatalogChange, CatalogDiff, Deprecations, Picture, package_changes};
 use iib_ports::{CatalogError, CatalogFiles, Catalogs, IndexDb, IndexDbError};
 
 use super::contents::{CatalogCopy, Contents};
-use super::{forms, scratch};
+use super::forms::Forms;
+use super::scratch;
 use crate::changes::Changes;
 use crate::job::Job;
 use crate::transfer::blocking;
@@ -27,8 +26,8 @@ pub(crate) struct CatalogIndex {
     index_db: Arc<dyn IndexDb>,
     /// For messages.
     image: String,
-    /// That of the new index.
-    version: String,
+    /// Those of the new index.
+    forms: Forms,
     /// Where deprecations go.
     deprecations_folder: String,
     files: Box<dyn CatalogFiles>,
@@ -59,14 +58,15 @@ pub(crate) async fn change(
     let image = plan.from.as_ref().map(|index| index.resolved.to_string());
     let image = image.unwrap_or_else(|| "the new index".to_owned());
     let (catalogs, index_db) = (job.deps.catalogs.clone(), job.deps.index_db.clone());
-    let (contents, version) = (contents.clone(), plan.version);
+    let contents = contents.clone();
+    let forms = Forms::of(&plan.version, &job.deps.work);
     let deprecations_folder = job.deps.work.deprecations_folder.clone();
     let changed = blocking(move || {
         let Some(copy) = contents.catalog.clone() else {
             return Err(IndexError::NotACatalog(image).into());
         };
         let open = |folder: &Path| {
-            let opened = catalogs.open(folder, Rules::Opm126);
+            let opened = catalogs.open(folder, forms.rules);
             opened.map_err(|source| IndexError::Catalog {
                 image: image.clone(),
                 source,
@@ -79,7 +79,7 @@ pub(crate) async fn change(
         let mut index = CatalogIndex {
             index_db,
             image,
-            version,
+            forms,
             deprecations_folder,
             files,
             contents,
@@ -205,7 +205,7 @@ impl CatalogIndex {
         let exported = self.index_db.export(
             &self.contents.database,
             packages,
-            BundleForm::Objects,
+            self.forms.bundles,
             &mut take,
         );
         if let Some(source) = failed {
@@ -247,7 +247,7 @@ impl CatalogIndex {
     pub(crate) fn deprecate(&mut self, deprecations: &Deprecations) -> Result<(), StageError> {
         if let Err(fault) = deprecations.check(self.outline()) {
             // Older programs take whatever there is.
-            if forms::checks_deprecations(&self.version) {
+            if self.forms.checks_deprecations() {
                 return Err(InputError::Deprecations(fault).into());
             }
             self.tell(format!("warning: {fault}"));
@@ -294,7 +294,7 @@ impl CatalogIndex {
     /// Takes out what the deprecations of touched packages say of channels and bundles that are gone, where
     /// what reads the catalog would refuse it.
     fn drop_gone(&mut self) -> Result<(), StageError> {
-        if !forms::checks_deprecations(&self.version) {
+        if !self.forms.checks_deprecations() {
             return Ok(());
         }
         for package in &self.touched {
@@ -319,10 +319,14 @@ impl CatalogIndex {
         self.drop_gone()?;
         let report = self.files.check();
         if !report.is_clean() {
+            self.words.push(format!(
+                "the catalog was checked by the rules of {}, which the version of the index has by the \
+                 settings (`work.newest_rules_from`)",
+                self.forms.rules
+            ));
             return Err(IndexError::InvalidCatalog(report).into());
         }
-        let cached =
-            catalogs.write_cache(&copy.folder, &copy.cache, forms::serve_cache(&self.version));
+        let cached = catalogs.write_cache(&copy.folder, &copy.cache, self.forms.cache);
         let cached = cached.map_err(IndexError::Cache)?;
         self.words.extend(cached.warnings);
         // Who reads the folder has to see what was put into it.

@@ -5,7 +5,7 @@ mod blobs;
 pub(crate) mod catalog;
 pub(crate) mod contents;
 mod copy;
-mod forms;
+pub(crate) mod forms;
 mod layer;
 mod overwrite;
 pub(crate) mod places;

@@ -8,13 +8,14 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use iib_fbc::{CatalogDiff, Rules};
+use iib_fbc::CatalogDiff;
 use iib_request::{Built, CreateEmptyIndex, IndexForm, IndexToRead, Plan, Update};
 
 use crate::changes::Changes;
 use crate::flow::{Flow, Pushed};
 use crate::index::catalog;
 use crate::index::contents::Contents;
+use crate::index::forms::Forms;
 use crate::index::push::{Naming, Push};
 use crate::job::Job;
 use crate::steps::inputs::{self, Asked};
@@ -47,6 +48,7 @@ impl Flow for CreateEmptyIndex {
         let contents = Contents::of_plan(job, &plan, folder.path()).await?;
         job.update(Update::doing("Removing operators from index image"))
             .await?;
+        let rules = Forms::of(&plan.version, &job.deps.work).rules;
         let (emptied, copy) = (contents.clone(), contents.catalog.clone());
         let (index_db, catalogs) = (job.deps.index_db.clone(), job.deps.catalogs.clone());
         let image = plan.from.map(|index| index.resolved.to_string());
@@ -60,7 +62,7 @@ impl Flow for CreateEmptyIndex {
                 image: image.clone(),
                 source,
             })?;
-            let catalog = catalogs.open(&copy.folder, Rules::Opm126);
+            let catalog = catalogs.open(&copy.folder, rules);
             let catalog = catalog.map_err(|source| IndexError::Catalog { image, source })?;
             let packages = catalog.outline().clone().by_package();
             Ok(CatalogDiff::between(&packages, &BTreeMap::new()))

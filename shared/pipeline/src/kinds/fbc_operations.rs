@@ -20,6 +20,7 @@ use iib_request::{Built, Facts, FbcOperations, IndexForm, IndexToRead, Plan, Unk
 use crate::flow::{Flow, Pushed};
 use crate::index::catalog::{self, CatalogIndex};
 use crate::index::contents::Contents;
+use crate::index::forms::Forms;
 use crate::index::push::Push;
 use crate::index::{check_is_catalog, places, scratch};
 use crate::job::Job;
@@ -73,10 +74,11 @@ impl Flow for FbcOperations {
         let of_index = folder.path().join("index");
         fs::create_dir(&of_index).map_err(scratch("created"))?;
         let contents = Contents::of_plan(job, &plan, &of_index).await?;
+        let rules = Forms::of(&plan.version, &job.deps.work).rules;
         let mut fragments = Vec::new();
         for (number, fragment) in plan.fragments.iter().enumerate() {
             let folder = folder.path().join(format!("fragment-{number}"));
-            fragments.push(Fragment::fetch(job, fragment, folder).await?);
+            fragments.push(Fragment::fetch(job, fragment, folder, rules).await?);
         }
         for [package, earlier, later] in repeated(&fragments) {
             if job.deps.work.one_fragment_per_package {
@@ -140,11 +142,12 @@ struct Fragment {
 }
 
 impl Fragment {
-    /// Copies a fragment to a folder, and looks whether it is a catalog with a package.
+    /// Copies a fragment to a folder, and looks whether it is a catalog with a package, by these rules.
     async fn fetch(
         job: &mut Job<'_>,
         fragment: &IndexToRead,
         folder: PathBuf,
+        rules: Rules,
     ) -> Result<Self, StageError> {
         let image = fragment.resolved.to_string();
         let (IndexForm::Catalog(path) | IndexForm::Database(path)) = &fragment.form;
@@ -159,7 +162,7 @@ impl Fragment {
             return Err(none().into());
         }
         let folder = folder.join("configs");
-        let found = packages_of(deps.catalogs.clone(), folder.clone());
+        let found = packages_of(deps.catalogs.clone(), folder.clone(), rules);
         let found = found.await?.map_err(|source| IndexError::Fragment {
             image: image.clone(),
             source,
@@ -195,9 +198,10 @@ struct Found {
 async fn packages_of(
     catalogs: Arc<dyn Catalogs>,
     folder: PathBuf,
+    rules: Rules,
 ) -> Result<Result<Found, CatalogError>, StageError> {
     let read = move || {
-        let catalog = catalogs.open(Path::new(&folder), Rules::Opm126)?;
+        let catalog = catalogs.open(Path::new(&folder), rules)?;
         let report = catalog.check();
         if !report.is_clean() {
             return Err(CatalogError::Invalid(report));

@@ -207,6 +207,7 @@ async fn served(
             return in_database().map_err(|source| IndexError::Database { image, source });
         };
         let catalog = catalogs
+            // Nothing but listed here.
             .open(&copy.folder, Rules::Opm126)
             .map_err(|source| IndexError::Catalog {
                 image: image.clone(),

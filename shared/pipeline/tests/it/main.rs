@@ -30,6 +30,7 @@ mod moved_tags;
 mod outcome;
 mod overwrite;
 mod panics;
+mod platform_forms;
 mod pull_specs;
 mod repeats;
 mod rm;

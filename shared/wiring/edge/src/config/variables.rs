@@ -39,7 +39,7 @@ pub(super) const ALIASES: [(&str, &str); 2] = [
 
 /// Every setting has a variable, and a row here. Tests hold this against the defaults and the types.
 #[rustfmt::skip] // One line for each.
-pub(super) const VARIABLES: [Variable; 66] = [
+pub(super) const VARIABLES: [Variable; 69] = [
     row("IIB_DATA_FOLDER", "data_folder", Text),
     row("IIB_SCRATCH", "scratch", Text),
     row("IIB_LOGIN_DISABLED", "api.login_disabled", Flag),
@@ -76,6 +76,9 @@ pub(super) const VARIABLES: [Variable; 66] = [
     row("IIB_ONE_FRAGMENT_PER_PACKAGE", "work.one_fragment_per_package", Flag),
     row("IIB_HIDDEN_INDEX_DB_PATH", "work.hidden_database", Text),
     row("IIB_OPERATOR_DEPRECATIONS_DIR", "work.deprecations_folder", Text),
+    row("IIB_NEWEST_CACHE_FROM", "work.newest_cache_from", Text),
+    row("IIB_NEWEST_RULES_FROM", "work.newest_rules_from", Text),
+    row("IIB_CSV_METADATA_FROM", "work.csv_metadata_from", Text),
     row("IIB_MAX_ATTEMPTS", "work.max_attempts", Number),
     row("IIB_STAGE_TIMEOUT_SECONDS", "work.stage_timeout_seconds", Number),
     row("IIB_MAX_INDEX_BYTES", "work.max_index_bytes", Number),
@@ -220,7 +223,8 @@ mod tests {
                 Number => "1",
                 Flag => "true",
                 Json => r#"{"prod": {"v4.6": "scratch"}}"#,
-                // The one text that has a form of its own.
+                Text if place.ends_with("_from") => "v4.17",
+                // The one other text that has a form of its own.
                 Text | List | File => "https://r.example",
             })
         };
