@@ -7,8 +7,8 @@ use std::fs;
 use iib_bundle::{Bundle, BundleFiles};
 use iib_catalog::AddOptions;
 use iib_fbc::{
-    BundleForm, Catalog, Picture, Rules, ServeFault, ServeForm, ServePlan, check, read_text,
-    to_text,
+    BundleForm, Catalog, Documents, Picture, Rules, ServeFault, ServeForm, ServePlan, check,
+    read_text, to_text,
 };
 use iib_indexdb::{ExportError, SqliteIndex};
 use iib_oci::hosts::HostRules;
@@ -61,6 +61,15 @@ pub fn catalog(data: &[u8]) {
     assert!(read == again, "what was written reads the same");
     let report = check(&read, Rules::Opm126);
     drop(check(&read, Rules::OpmNewest).to_string());
+    for document in Documents::new(text.as_bytes()).by(Rules::OpmNewest) {
+        let Ok(document) = document else { break };
+        drop(document.blob.outlined(Rules::OpmNewest));
+    }
+    let mut newer = read.clone();
+    if newer.write_anew().is_ok() && newer.convert(BundleForm::CsvMetadata).is_ok() {
+        let texts: String = newer.blobs().map(to_text).collect();
+        read_text(&texts, &mut Catalog::default()).expect("what was converted can be read");
+    }
     let _ = report.to_string();
     for package in &read.packages {
         if let Some(picture) = Picture::of(&read, &package.name) {

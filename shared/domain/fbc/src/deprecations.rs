@@ -195,6 +195,7 @@ enum EntryFault {
 }
 
 /// The names in a package.
+#[derive(Default)]
 struct Names<'a> {
     channels: BTreeSet<&'a str>,
     bundles: BTreeSet<&'a str>,
@@ -210,6 +211,25 @@ impl<'a> Names<'a> {
             channels: channels.map(|channel| channel.name.as_str()).collect(),
             bundles: bundles.map(|bundle| bundle.name.as_str()).collect(),
         }
+    }
+
+    /// Those of all packages, each catalog object being looked at once.
+    fn by_package(catalog: &'a Catalog) -> BTreeMap<&'a str, Self> {
+        let packages = catalog.packages.iter();
+        let mut names: BTreeMap<&str, Self> = packages
+            .map(|package| (package.name.as_str(), Self::default()))
+            .collect();
+        for channel in &catalog.channels {
+            if let Some(of_package) = names.get_mut(channel.package.as_str()) {
+                of_package.channels.insert(&channel.name);
+            }
+        }
+        for bundle in &catalog.bundles {
+            if let Some(of_package) = names.get_mut(bundle.package.as_str()) {
+                of_package.bundles.insert(&bundle.name);
+            }
+        }
+        names
     }
 
     /// A channel or bundle that an entry names and that is not there.
@@ -269,8 +289,7 @@ impl Judgement {
     /// That of a catalog, of which an outline will do. What cannot be read was refused before.
     pub(crate) fn of(catalog: &Catalog) -> Self {
         let mut found = Self::default();
-        let packages = catalog.packages.iter();
-        let packages: BTreeSet<&str> = packages.map(|package| package.name.as_str()).collect();
+        let packages = Names::by_package(catalog);
         let mut seen = BTreeSet::new();
         let objects = catalog
             .others
@@ -280,14 +299,15 @@ impl Judgement {
             let package = object.package.as_str();
             let fault = if package.is_empty() {
                 format!("package name must be set for deprecation item {at}")
-            } else if !packages.contains(package) {
-                format!("cannot apply deprecations to an unknown package {package:?}")
-            } else if !seen.insert(package) {
+            } else if let Some(names) = packages.get(package) {
+                if seen.insert(package) {
+                    let entries = deprecation_entries(&object.blob).unwrap_or_default();
+                    found.judge(package, names, entries);
+                    continue;
+                }
                 format!("expected a maximum of one deprecation per package: {package:?}")
             } else {
-                let entries = deprecation_entries(&object.blob).unwrap_or_default();
-                found.judge(package, &Names::of(catalog, package), entries);
-                continue;
+                format!("cannot apply deprecations to an unknown package {package:?}")
             };
             found.faults.push((package.to_owned(), fault));
         }
@@ -338,10 +358,13 @@ impl Judgement {
 
     /// What is wrong with the deprecation of a package, channel or bundle itself.
     pub(crate) fn silence(&self, package: &str, schema: &str, name: &str) -> Option<&'static str> {
+        // Nearly always there is none.
+        if self.silent.is_empty() {
+            return None;
+        }
         let key = (package.to_owned(), schema.to_owned(), name.to_owned());
-        self.silent
-            .contains(&key)
-            .then_some("invalid deprecation: message must be set")
+        let is_silent = self.silent.contains(&key);
+        is_silent.then_some("invalid deprecation: message must be set")
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use iib_catalog::Version;
 
-use crate::blob::CatalogBundle;
+use crate::blob::{CatalogBundle, PACKAGE};
 use crate::image_reference;
 use crate::property::{self, Known, PackageProperty};
 
@@ -133,12 +133,22 @@ fn package_property(bundle: &CatalogBundle) -> Result<PackageProperty, String> {
     }
 }
 
+/// The same where it is known that there is one, without a look at the others.
+fn stated(bundle: &CatalogBundle) -> Option<PackageProperty> {
+    let mut properties = bundle.properties.iter();
+    let found = properties.find(|property| property.kind == PACKAGE)?;
+    match property::known_newest(found) {
+        Ok(Known::Package(package)) => Some(package),
+        _ => None,
+    }
+}
+
 /// What is wrong with the name and version of a bundle that has a release (newest-opm §4 "Tree").
 /// Nothing where they cannot be read, which is told elsewhere.
 pub(crate) fn release_faults(bundle: &CatalogBundle) -> Vec<String> {
-    let Ok(PackageProperty {
+    let Some(PackageProperty {
         version, release, ..
-    }) = package_property(bundle)
+    }) = stated(bundle)
     else {
         return Vec::new();
     };
@@ -167,7 +177,7 @@ pub(crate) fn version_of(bundle: Option<&CatalogBundle>) -> Option<String> {
     };
     let PackageProperty {
         version, release, ..
-    } = package_property(bundle).ok()?;
+    } = stated(bundle)?;
     let version = Version::parse(&version).ok()?;
     Some(match release.as_str() {
         "" => version.to_string(),
