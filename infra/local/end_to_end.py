@@ -480,6 +480,11 @@ def test_an_index_is_overwritten_with_the_login_of_the_request(stack: Stack):
     # Whoever reads the tag now reads the result.
     next_one = stack.complete(stack.add(stack.example("lantern:v0.3.0"), from_index=index))
     assert next_one["from_index_resolved"] == after["index_image_resolved"], (after, next_one)
+    # And what it named before once it is rolled back.
+    status, _, undoing = stack.call("POST", f"/api/v1/builds/{number}/rollback", {"overwrite_from_index_token": "somebody:a-token"})
+    assert status == 201, undoing
+    undone = stack.complete(undoing["id"])
+    assert undone["index_image_resolved"] == before["index_image_resolved"], undone
 
 
 def test_a_large_log_is_downloaded_from_the_bucket(stack: Stack):
@@ -680,7 +685,10 @@ def test_every_function_answers_its_documents(stack: Stack):
         answer = stack.invoke(name, content)
         if document.startswith("sqs-"):
             assert answer == {"batchItemFailures": []}, (document, answer)
-        if document.startswith("api-"):
+        if document == "api-rollback":
+            # The request that it names overwrote nothing.
+            assert answer["statusCode"] == 400 and "nothing to put back" in answer["body"], answer
+        elif document.startswith("api-"):
             assert answer["statusCode"] in (200, 201), (document, answer)
     assert len(DOCUMENTS) >= 13, DOCUMENTS
 

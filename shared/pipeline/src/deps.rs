@@ -10,6 +10,7 @@ use iib_ports::{
 };
 use iib_request::{ApiSettings, RequestSettings, WorkSettings};
 
+use crate::Unpacked;
 use crate::ending::Ending;
 
 /// The ports and settings of a process. Built once, when it starts; shared by all requests.
@@ -52,8 +53,10 @@ pub struct Deps {
     pub work: WorkSettings,
     /// Which hosts images may be at. The registry client holds to it, too.
     pub hosts: HostRules,
-    /// Folder for files of a running stage. Nothing in it outlives the stage.
+    /// Folder for files of a running stage. Nothing of the stage's in it outlives it.
     pub scratch: PathBuf,
+    /// What was taken out of images before.
+    pub unpacked: Arc<Unpacked>,
 }
 
 impl Deps {

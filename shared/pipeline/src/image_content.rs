@@ -1,6 +1,7 @@
 //! What an image has, whatever kind of image it is.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use iib_bundle::BundleFiles;
 use iib_oci::PullSpec;
@@ -9,7 +10,7 @@ use iib_ports::Registry;
 
 use crate::labels;
 use crate::parts::{self, Copy};
-use crate::{ImageError, IndexCopy, IndexError, StageError, image, read_bundle};
+use crate::{ImageError, IndexCopy, IndexError, StageError, Unpacked, image, read_bundle};
 
 /// What was found in an image.
 #[derive(Debug)]
@@ -75,7 +76,8 @@ async fn fetch_catalog(
     let root = EntryPath::parse(path.as_bytes()).map_err(|_| missing())?;
     let catalog = folder.join("catalog");
     let copies = [Copy::folder(root, catalog.clone())];
-    match parts::copy(registry, variant, &copies, folder, limit)
+    let unpacked = Arc::new(Unpacked::off());
+    match parts::copy(registry, variant, &copies, folder, limit, &unpacked)
         .await?
         .found[..]
     {

@@ -25,6 +25,7 @@ pub mod prune;
 mod stage;
 mod steps;
 mod transfer;
+mod unpacked;
 
 pub use bundle_image::read_bundle;
 pub use deps::Deps;
@@ -33,3 +34,4 @@ pub use image_content::{ContentLimits, ImageContent, fetch_content};
 pub use index::{IndexCopy, NewIndex, read_catalog};
 pub use stage::{Verdict, run};
 pub use steps::gating::pass_gate;
+pub use unpacked::Unpacked;

@@ -4,13 +4,15 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use iib_oci::Pinned;
 use iib_oci::layer::{EntryPath, FolderTree, LayerError, Part, PieceTable, Threads, unpack_tree};
+use iib_oci::{Descriptor, Digest, Pinned};
 use iib_ports::Registry;
 
 use crate::linked_file::Layers;
 use crate::transfer::{blocking, check_size, read_blob};
+use crate::unpacked::{Held, Manner, Unpacked, parts_of};
 use crate::{ImageError, StageError, WorkError, image};
 
 /// A part of an image, and where its copy goes: a file, or a folder that is absent or empty.
@@ -70,7 +72,7 @@ const FILES: usize = 200_000;
 
 /// Copies parts of an image. Its layers are looked at from the top down, each once, until nothing of
 /// the parts can be below. At most `limit` bytes are unpacked. `scratch` is a folder for copies of
-/// layers.
+/// layers. What was unpacked before is not unpacked again.
 ///
 /// # Errors
 /// [`StageError`] naming the image.
@@ -80,16 +82,35 @@ pub(crate) async fn copy(
     copies: &[Copy],
     scratch: &Path,
     limit: u64,
+    unpacked: &Arc<Unpacked>,
 ) -> Result<Copied, StageError> {
     let name = image.to_string();
+    let manifest = image::manifest(registry, image).await?;
+    let names = parts_of(copies);
+    let layers = manifest.layers.iter().rev().enumerate();
+    let layers: Vec<(usize, &Descriptor)> = layers
+        .filter(|(_, layer)| !unpacked.is_without(&layer.digest, &names))
+        .collect();
+    let digests: Vec<Digest> = layers
+        .iter()
+        .map(|(_, layer)| layer.digest.clone())
+        .collect();
+    {
+        let (unpacked, digests) = (unpacked.clone(), digests);
+        let (copies, scratch) = (copies.to_vec(), scratch.to_owned());
+        let take = move || Ok::<_, StageError>(unpacked.take(&digests, &copies, &scratch));
+        if let Some(copied) = blocking(take).await? {
+            return Ok(copied);
+        }
+    }
     let parts = copies.iter().map(|copy| copy.part.clone()).collect();
     let mut tree = FolderTree::new(parts, FILES);
-    let manifest = image::manifest(registry, image).await?;
-    let (mut left, mut input) = (limit, None);
-    for (number, layer) in manifest.layers.iter().rev().enumerate() {
+    let (mut left, mut input, mut read_layers) = (limit, None, Vec::new());
+    for (number, layer) in layers {
         if tree.is_settled() {
             break;
         }
+        let entries = tree.entries();
         check_size(&name, layer, left)?;
         let doing = format!("Failed to read a layer of the index image {name}");
         let (image_name, copies) = (name.clone(), copies.to_vec());
@@ -130,8 +151,13 @@ pub(crate) async fn copy(
         );
         let layer_input;
         (tree, left, layer_input) = read.await?;
+        match tree.entries() == entries {
+            true => unpacked.note_without(&layer.digest, &names),
+            false => read_layers.push(layer.digest.clone()),
+        }
         input = input.or(layer_input);
     }
+    let settles = tree.is_settled();
     let links = tree.links().to_vec();
     for link in links.iter().filter(|link| !link.is_read) {
         let layers = Layers {
@@ -149,6 +175,8 @@ pub(crate) async fn copy(
         let mode = Permissions::from_mode(link.mode);
         file.set_permissions(mode).map_err(not_written)?;
     }
+    let is_whole = links.is_empty();
+    let all_copies = copies;
     let found = copies.iter().map(|copy| tree.has(&copy.part)).collect();
     let directories = tree.into_directories();
     let copies = copies.to_vec();
@@ -178,7 +206,36 @@ pub(crate) async fn copy(
         Ok(())
     })
     .await?;
-    Ok(Copied { found, input })
+    let copied = Copied { found, input };
+    if is_whole && unpacked.was_read(&read_layers, &names) {
+        return keep(unpacked, copied, read_layers, settles, all_copies).await;
+    }
+    Ok(copied)
+}
+
+/// Keeps a copy of what was read, if all of it came from layers in our own form.
+async fn keep(
+    unpacked: &Arc<Unpacked>,
+    copied: Copied,
+    layers: Vec<Digest>,
+    settles: bool,
+    copies: &[Copy],
+) -> Result<Copied, StageError> {
+    let (unpacked, copies) = (unpacked.clone(), copies.to_vec());
+    let keep = move || {
+        if let Some(input) = &copied.input {
+            let held = Held {
+                layers: &layers,
+                settles,
+                copies: &copies,
+                found: &copied.found,
+                input,
+            };
+            unpacked.keep(&held, Manner::Copy);
+        }
+        Ok::<_, StageError>(copied)
+    };
+    blocking(keep).await
 }
 
 fn target(copies: &[Copy], path: &EntryPath) -> io::Result<PathBuf> {
@@ -187,7 +244,7 @@ fn target(copies: &[Copy], path: &EntryPath) -> io::Result<PathBuf> {
 }
 
 /// The bits of a file that is still written to.
-const WRITABLE: u32 = 0o600;
+pub(crate) const WRITABLE: u32 = 0o600;
 
 fn not_written(source: io::Error) -> WorkError {
     WorkError::Scratch {

@@ -297,6 +297,12 @@ async fn conclude(
     if matches!(error, StageError::Lost) {
         return Err(error);
     }
+    if let StageError::Work(WorkError::Scratch { source, .. }) = &error
+        && source.kind() == std::io::ErrorKind::StorageFull
+    {
+        // The next attempt has more room.
+        job.deps.unpacked.clear();
+    }
     let class = error.class();
     match class {
         Class::Reject => {

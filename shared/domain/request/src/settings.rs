@@ -159,6 +159,8 @@ pub struct WorkSettings {
     pub stage_timeout_seconds: u32,
     /// Largest index layer read, bytes uncompressed.
     pub max_index_bytes: u64,
+    /// Bytes of inputs that are kept unpacked on the scratch disk, at most; 0: none.
+    pub max_unpacked_bytes: u64,
     /// Largest bundle read, bytes uncompressed over all layers.
     pub max_bundle_bytes: u64,
 }
@@ -192,6 +194,7 @@ impl Default for WorkSettings {
             max_attempts: 3,
             stage_timeout_seconds: 300,
             max_index_bytes: 4 * 1024 * 1024 * 1024,
+            max_unpacked_bytes: 8 * 1024 * 1024 * 1024,
             max_bundle_bytes: 256 * 1024 * 1024,
         }
     }

@@ -1,7 +1,9 @@
 //! What an index holds, out of its image and into a layer.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use iib_oci::layer::{EntryPath, PackedLayer};
 use iib_oci::{Descriptor, MediaType};
@@ -12,6 +14,7 @@ use super::{layer, places};
 use crate::job::Job;
 use crate::parts::{self, Copy, InputLayer};
 use crate::transfer::{blocking, write_artifact};
+use crate::unpacked::{Held, Manner, Unpacked};
 use crate::{Deps, IndexError, StageError, WorkError};
 
 /// What an index holds, in files of this machine that may be changed.
@@ -116,7 +119,8 @@ impl Contents {
         let path = match &index.form {
             IndexForm::Database(path) => {
                 let database = &contents.database;
-                let input = copy_database(registry, index, path, database, limit).await?;
+                let input =
+                    copy_database(registry, index, path, database, limit, &deps.unpacked).await?;
                 return Ok(Self { input, ..contents });
             }
             IndexForm::Catalog(path) => path,
@@ -135,7 +139,15 @@ impl Contents {
             Copy::folder(root, copy.folder.clone()),
             Copy::file(hidden, contents.database.clone()),
         ];
-        let copied = parts::copy(registry, &index.image, &copies, folder, limit).await?;
+        let copied = parts::copy(
+            registry,
+            &index.image,
+            &copies,
+            folder,
+            limit,
+            &deps.unpacked,
+        )
+        .await?;
         if copied.found.first() != Some(&true) {
             return Err(missing().into());
         }
@@ -157,9 +169,18 @@ impl Contents {
         let key = ArtifactKey::layer(job.record.id, &job.token);
         let serves = self.serves();
         let hidden = job.deps.work.hidden_database.clone();
+        let unpacked = job.deps.unpacked.clone();
         let (packed, stored) = write_artifact(&*job.deps.artifacts, &key, move |out| {
             let items = self.items(&hidden)?;
-            layer::pack(items, self.input.as_ref(), out)
+            let file = unpacked
+                .is_on()
+                .then(|| self.database.with_extension("layer"));
+            let mut beside = Beside::new(out, file);
+            let packed = layer::pack(items, self.input.as_ref(), &mut beside)?;
+            if let Some(file) = beside.finish() {
+                self.keep(&unpacked, &packed, file, &hidden);
+            }
+            Ok(packed)
         })
         .await?;
         if stored.digest != packed.digest {
@@ -195,6 +216,41 @@ impl Contents {
         })
     }
 
+    /// Keeps it for the request that starts from the layer that was made of it.
+    fn keep(&self, unpacked: &Unpacked, packed: &PackedLayer, file: PathBuf, hidden: &str) {
+        let input = InputLayer {
+            pieces: packed.table.clone(),
+            file,
+        };
+        let place = |path: &str| EntryPath::parse(path.as_bytes()).ok();
+        let (copies, found, settles) = match &self.catalog {
+            None => {
+                let database =
+                    place(places::DATABASE).map(|at| Copy::file(at, self.database.clone()));
+                (vec![database], vec![true], true)
+            }
+            Some(catalog) => {
+                let folder =
+                    place(places::CATALOG).map(|at| Copy::folder(at, catalog.folder.clone()));
+                let behind = place(hidden).map(|at| Copy::file(at, self.database.clone()));
+                (
+                    vec![folder, behind],
+                    vec![true, self.database.exists()],
+                    false,
+                )
+            }
+        };
+        let copies: Option<Vec<Copy>> = copies.into_iter().collect();
+        let held = Held {
+            layers: std::slice::from_ref(&packed.digest),
+            settles,
+            copies: &copies.unwrap_or_default(),
+            found: &found,
+            input: &input,
+        };
+        unpacked.keep(&held, Manner::Move);
+    }
+
     fn serves(&self) -> Serves {
         match self.catalog {
             Some(_) => Serves::Catalog,
@@ -224,6 +280,7 @@ pub(crate) async fn copy_database(
     path: &str,
     to: &Path,
     limit: u64,
+    unpacked: &Arc<Unpacked>,
 ) -> Result<Option<InputLayer>, StageError> {
     let image = index.resolved.to_string();
     let path = path.to_owned();
@@ -234,9 +291,46 @@ pub(crate) async fn copy_database(
     let wanted = EntryPath::parse(path.as_bytes()).map_err(|_| missing())?;
     let scratch = to.parent().unwrap_or(Path::new("."));
     let copies = [Copy::file(wanted, to.to_owned())];
-    let copied = parts::copy(registry, &index.image, &copies, scratch, limit).await?;
+    let copied = parts::copy(registry, &index.image, &copies, scratch, limit, unpacked).await?;
     match copied.found[..] {
         [true] => Ok(copied.input),
         _ => Err(missing().into()),
+    }
+}
+
+/// A layer that goes into a file besides, as far as there is room for it.
+struct Beside<'o, W> {
+    out: &'o mut W,
+    file: Option<(File, PathBuf)>,
+}
+
+impl<'o, W: Write> Beside<'o, W> {
+    fn new(out: &'o mut W, path: Option<PathBuf>) -> Self {
+        let open = |path: PathBuf| Some((File::create(&path).ok()?, path));
+        let file = path.and_then(open);
+        Self { out, file }
+    }
+
+    /// The file, if all of the layer is in it.
+    fn finish(self) -> Option<PathBuf> {
+        self.file.map(|(_, path)| path)
+    }
+}
+
+impl<W: Write> Write for Beside<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        if let Some((file, path)) = &mut self.file
+            && file.write_all(&bytes[..written]).is_err()
+        {
+            // What is left of it goes with the folder, if not now.
+            let _ = fs::remove_file(path);
+            self.file = None;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }

@@ -24,6 +24,7 @@ use crate::labels;
 use crate::parts::InputLayer;
 use crate::steps::inputs::{Index, look_at_index};
 use crate::transfer::blocking;
+use crate::unpacked::Unpacked;
 use crate::{IndexError, InputError, StageError, WorkError};
 
 /// The database of an index image, in a file of this machine.
@@ -53,7 +54,9 @@ impl IndexCopy {
             return Err(IndexError::FileBased(spec.to_string()).into());
         };
         let database = folder.join("index.db");
-        let input = copy_database(registry, &index.read, &place, &database, limit).await?;
+        let unpacked = Arc::new(Unpacked::off());
+        let input =
+            copy_database(registry, &index.read, &place, &database, limit, &unpacked).await?;
         Ok(Self {
             spec: spec.clone(),
             index,

@@ -157,7 +157,15 @@ impl Fragment {
         fs::create_dir(&folder).map_err(scratch("created"))?;
         let (registry, deps) = (job.registry().await?, job.deps);
         let limit = deps.work.max_index_bytes;
-        let copied = parts::copy(&*registry, &fragment.image, &copies, &folder, limit).await?;
+        let copied = parts::copy(
+            &*registry,
+            &fragment.image,
+            &copies,
+            &folder,
+            limit,
+            &deps.unpacked,
+        )
+        .await?;
         if copied.found != [true] {
             return Err(none().into());
         }

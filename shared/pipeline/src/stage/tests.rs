@@ -56,6 +56,7 @@ impl Service {
             },
             hosts: HostRules::default(),
             scratch: "/nowhere".into(),
+            unpacked: Arc::new(crate::Unpacked::off()),
         };
         Self {
             deps,

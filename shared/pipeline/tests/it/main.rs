@@ -38,6 +38,7 @@ mod rollback;
 mod samples;
 mod taken_tags;
 mod tar_file;
+mod unpacked;
 mod uploads;
 mod vetting;
 mod world;

@@ -61,6 +61,8 @@ pub(crate) struct World {
     client: Arc<RegistryClient>,
     server: Server,
     scratch: TempDir,
+    /// Where inputs are kept unpacked.
+    _kept: TempDir,
 }
 
 /// Where images are.
@@ -153,6 +155,7 @@ impl World {
         let secrets = Arc::new(MemorySecrets::default());
         let clock = Arc::new(ManualClock::default());
         let scratch = tempfile::tempdir().unwrap();
+        let kept = tempfile::tempdir().unwrap();
         let deps = Deps {
             requests: requests.clone(),
             operators: requests.clone(),
@@ -178,6 +181,7 @@ impl World {
             },
             hosts: HostRules::default(),
             scratch: scratch.path().to_owned(),
+            unpacked: Arc::new(iib_pipeline::Unpacked::in_folder(kept.path(), 1 << 30).unwrap()),
         };
         Self {
             host,
@@ -190,6 +194,7 @@ impl World {
             client,
             server,
             scratch,
+            _kept: kept,
         }
     }
 

@@ -16,12 +16,12 @@ use iib_greenwave::{Greenwave, GreenwaveError};
 use iib_indexdb::SqliteIndex;
 use iib_issuer::{Issuer, IssuerError};
 use iib_oci::hosts::{Addresses, HostNameError};
-use iib_pipeline::Deps;
 use iib_pipeline::artifact::ArtifactDeps;
 use iib_pipeline::dead_letter::DeadLetterDeps;
 use iib_pipeline::intake::IntakeDeps;
 use iib_pipeline::notify::NotifyDeps;
 use iib_pipeline::prune::PruneDeps;
+use iib_pipeline::{Deps, Unpacked};
 use iib_ports::{
     Announcer, Artifacts, AuthDocument, Clock, Gates, Keyring, Lines, Listing, Logs, Queue,
     Registries, Secrets, SystemClock, Tokens,
@@ -155,6 +155,7 @@ impl Cloud {
             new: self.config.requests.clone(),
             work: self.config.work.clone(),
             hosts: self.config.host_rules(Addresses::OnlyOutside)?,
+            unpacked: self.unpacked()?,
             scratch: self.scratch()?,
         })
     }
@@ -310,6 +311,14 @@ impl Cloud {
         let (kms, dynamodb) = (self.clients.kms(), self.clients.dynamodb());
         let (key, clock) = (&aws.secret_key, self.clock.clone());
         Arc::new(KmsSecrets::new(kms, dynamodb, key, &aws.table, clock))
+    }
+
+    /// What is kept unpacked, for as long as the function is warm.
+    fn unpacked(&self) -> Result<Arc<Unpacked>, CloudError> {
+        let path = self.scratch()?;
+        let unpacked = Unpacked::in_folder(&path, self.config.work.max_unpacked_bytes);
+        let unpacked = unpacked.map_err(|source| CloudError::Scratch { path, source })?;
+        Ok(Arc::new(unpacked))
     }
 
     /// The scratch folder of the settings, or the one disk a function has.

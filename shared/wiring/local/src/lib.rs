@@ -3,7 +3,7 @@
 mod broker;
 mod gauges;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use iib_amqp::BrokerInitError;
@@ -15,9 +15,9 @@ use iib_indexdb::SqliteIndex;
 use iib_issuer::{Issuer, IssuerError};
 use iib_oci::Digest;
 use iib_oci::hosts::{Addresses, HostNameError};
-use iib_pipeline::Deps;
 use iib_pipeline::notify::NotifyDeps;
 use iib_pipeline::prune::PruneDeps;
+use iib_pipeline::{Deps, Unpacked};
 use iib_ports::{Clock, Gates, Listing, Notifier, SystemClock, Tokens};
 use iib_registry::{Proxies, ProxyError, RegistryClient, RegistryConfig, RegistryInitError};
 use iib_request::{ApiSettings, WorkSettings};
@@ -156,6 +156,7 @@ impl Local {
         }
         let requests = Arc::new(requests);
         let documents = documents(config, &folder)?;
+        let scratch = scratch(config, &folder)?;
         let deps = Deps {
             requests: requests.clone(),
             operators: requests.clone(),
@@ -175,7 +176,8 @@ impl Local {
             new: config.requests.clone(),
             work: config.work.clone(),
             hosts: config.host_rules(addresses)?,
-            scratch: scratch(config, &folder)?,
+            unpacked: unpacked(config, &scratch)?,
+            scratch,
         };
         let prune = PruneDeps {
             requests: requests.clone(),
@@ -276,6 +278,16 @@ fn scratch(config: &Config, folder: &DataFolder) -> Result<PathBuf, LocalError> 
     }
     std::fs::create_dir_all(&path).map_err(failed)?;
     Ok(path)
+}
+
+/// What is kept unpacked, beside the files of stages.
+fn unpacked(config: &Config, scratch: &Path) -> Result<Arc<Unpacked>, LocalError> {
+    let unpacked = Unpacked::in_folder(scratch, config.work.max_unpacked_bytes);
+    let unpacked = unpacked.map_err(|source| LocalError::Scratch {
+        path: scratch.to_owned(),
+        source,
+    })?;
+    Ok(Arc::new(unpacked))
 }
 
 #[cfg(test)]

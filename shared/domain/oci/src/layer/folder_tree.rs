@@ -31,6 +31,8 @@ pub struct FolderTree {
     elsewhere: usize,
     /// Layers looked at.
     layers: usize,
+    /// Entries that say something of the parts.
+    entries: usize,
     /// By higher layers: this path and all below it.
     hidden: BTreeSet<EntryPath>,
     /// By higher layers: all below this path.
@@ -71,6 +73,7 @@ impl FolderTree {
             links: Vec::new(),
             elsewhere: 0,
             layers: 0,
+            entries: 0,
             hidden: BTreeSet::new(),
             emptied: BTreeSet::new(),
         }
@@ -109,10 +112,13 @@ impl FolderTree {
                 continue;
             }
             if let Some(whiteout) = entry.path.whiteout() {
-                whiteouts.extend(self.concerns(&whiteout).then_some(whiteout));
+                let concerned = self.concerns(&whiteout);
+                self.entries += usize::from(concerned);
+                whiteouts.extend(concerned.then_some(whiteout));
                 self.check_count(&own, whiteouts.len())?;
                 continue;
             }
+            self.entries += usize::from(self.says_something(&entry));
             if !self.is_seen(&entry)? || self.is_hidden(&entry.path) {
                 continue;
             }
@@ -174,6 +180,12 @@ impl FolderTree {
         &self.links
     }
 
+    /// How many entries there were so far that say something of the parts, hidden ones too: a layer that
+    /// leaves this as it was has nothing of them, in whatever image it is.
+    pub fn entries(&self) -> usize {
+        self.entries
+    }
+
     /// Whether no lower layer can add anything.
     pub fn is_settled(&self) -> bool {
         self.parts.iter().all(|part| match part {
@@ -226,6 +238,15 @@ impl FolderTree {
             Part::File(file) => path == file,
         };
         Ok(self.parts.iter().any(is_in))
+    }
+
+    /// Whether an entry is in a part, or in the place of a directory above one.
+    fn says_something(&self, entry: &Entry) -> bool {
+        let is_directory = entry.kind == EntryKind::Directory;
+        let mut parts = self.parts.iter().map(Part::path);
+        parts.any(|part| {
+            entry.path.is_within(part) || (!is_directory && part.is_within(&entry.path))
+        })
     }
 
     fn is_file_part(&self, path: &EntryPath) -> bool {

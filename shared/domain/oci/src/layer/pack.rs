@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::deflate::{PACKED_LIMIT, Packer, checksum};
 use super::form;
 use super::ordered::{Results, in_order};
-use super::pieces::Place;
+use super::pieces::{PieceHash, Place};
 use super::tar_stream::TarPieces;
 use super::{EntryPath, PackEntry, PieceTable, Threads};
 use crate::{Digest, DigestHasher};
@@ -40,6 +40,8 @@ pub struct PackedLayer {
     pub pieces: usize,
     /// How many of them were taken over from the input layer.
     pub pieces_reused: usize,
+    /// Where they lie, for the layer that comes after this one.
+    pub table: PieceTable,
 }
 
 /// A layer that could not be written.
@@ -122,6 +124,7 @@ impl PackError {
 /// A piece with its deflate data.
 struct Packed<'a> {
     piece: Vec<u8>,
+    hash: PieceHash,
     checksum: Crc,
     deflated: Deflated<'a>,
 }
@@ -133,8 +136,8 @@ enum Deflated<'a> {
 }
 
 impl<'a> Reuse<'a> {
-    fn find(self, piece: &[u8]) -> Option<Deflated<'a>> {
-        let place = self.pieces.find(&Sha256::digest(piece).into())?;
+    fn find(self, hash: &PieceHash) -> Option<Deflated<'a>> {
+        let place = self.pieces.find(hash)?;
         Some(Deflated::Taken(place, self.layer))
     }
 }
@@ -157,13 +160,15 @@ pub fn pack(
     let new_worker = || {
         let mut packer = Packer::new();
         move |piece: Vec<u8>| {
-            let deflated = match reuse.and_then(|reuse| reuse.find(&piece)) {
+            let hash: PieceHash = Sha256::digest(&piece).into();
+            let deflated = match reuse.and_then(|reuse| reuse.find(&hash)) {
                 Some(taken) => taken,
                 None => Deflated::Fresh(packer.pack(&piece).ok_or(PackError::Compress)?),
             };
             Ok(Packed {
                 checksum: checksum(&piece),
                 piece,
+                hash,
                 deflated,
             })
         }
@@ -183,7 +188,7 @@ fn write_pieces(
     let mut diff_id = DigestHasher::default();
     let (mut checksum, mut unpacked) = (Crc::new(), 0);
     let (mut packed_lengths, mut pieces_reused) = (Vec::new(), 0);
-    let mut copied = Vec::new();
+    let (mut copied, mut table) = (Vec::new(), PieceTable::default());
     out.write(&form::header())?;
     while let Some(result) = results.next() {
         let packed = result?;
@@ -202,6 +207,8 @@ fn write_pieces(
             }
         };
         packed_lengths.push(bytes.len() as u32);
+        let (offset, length) = (out.size, bytes.len());
+        table.insert(packed.hash, Place { offset, length });
         out.write(bytes)?;
     }
     out.write(&form::tail(checksum.sum(), unpacked))?;
@@ -213,6 +220,7 @@ fn write_pieces(
         size: out.size,
         pieces: packed_lengths.len(),
         pieces_reused,
+        table,
     })
 }
 

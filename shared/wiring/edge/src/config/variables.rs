@@ -39,7 +39,7 @@ pub(super) const ALIASES: [(&str, &str); 2] = [
 
 /// Every setting has a variable, and a row here. Tests hold this against the defaults and the types.
 #[rustfmt::skip] // One line for each.
-pub(super) const VARIABLES: [Variable; 69] = [
+pub(super) const VARIABLES: [Variable; 70] = [
     row("IIB_DATA_FOLDER", "data_folder", Text),
     row("IIB_SCRATCH", "scratch", Text),
     row("IIB_LOGIN_DISABLED", "api.login_disabled", Flag),
@@ -82,6 +82,7 @@ pub(super) const VARIABLES: [Variable; 69] = [
     row("IIB_MAX_ATTEMPTS", "work.max_attempts", Number),
     row("IIB_STAGE_TIMEOUT_SECONDS", "work.stage_timeout_seconds", Number),
     row("IIB_MAX_INDEX_BYTES", "work.max_index_bytes", Number),
+    row("IIB_MAX_UNPACKED_BYTES", "work.max_unpacked_bytes", Number),
     row("IIB_MAX_BUNDLE_BYTES", "work.max_bundle_bytes", Number),
     row("IIB_INDEX_IMAGE_OUTPUT_REGISTRY", "work.index_image_output_registry", Text),
     row("IIB_BINARY_IMAGE_CONFIG", "work.binary_images", Json),

@@ -1,0 +1,368 @@
+//! What was taken out of images before, on the scratch disk, so that a chain of requests on one index does
+//! not unpack it again.
+//!
+//! Kept is what the layers of an image hold of some parts, under the digests of these layers: the
+//! result of a request, which is the input of the next one, is moved here when its layer is
+//! packed; an input that is read a second time is copied. Layers that hold nothing of the parts, such
+//! as those of binary images, are known by their digests, and not read again.
+//!
+//! All of it is of one process. What a process has left behind when it was killed is removed by the
+//! next one, and nothing of it is used.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use iib_oci::Digest;
+use iib_oci::layer::{Part, PieceTable};
+use tempfile::TempDir;
+
+use crate::parts::{Copied, Copy, InputLayer, WRITABLE};
+
+/// The name of the folder, in that for scratch files.
+const FOLDER: &str = "unpacked";
+/// Layers without anything, and inputs that were read once, that are remembered at most.
+const REMEMBERED: usize = 4096;
+
+/// What was unpacked before.
+#[derive(Debug)]
+pub struct Unpacked {
+    /// None if nothing is kept.
+    folder: Option<PathBuf>,
+    /// Bytes that are kept at most.
+    limit: u64,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// The one that was not used for longest first.
+    contents: VecDeque<Arc<Content>>,
+    bytes: u64,
+    /// Layers that have nothing of some parts.
+    without: BTreeSet<(Digest, Parts)>,
+    /// What was read once.
+    read: BTreeSet<Key>,
+}
+
+/// Parts of an image.
+pub(crate) type Parts = Vec<String>;
+
+/// Layers, the highest first, without those that have nothing of the parts; and the parts.
+type Key = (Vec<Digest>, Parts);
+
+/// What some layers hold of some parts.
+#[derive(Debug)]
+struct Content {
+    key: Key,
+    /// Whether nothing below these layers counts.
+    settles: bool,
+    /// Of each part, whether it is there.
+    found: Vec<bool>,
+    /// Bytes and files of each part.
+    sizes: Vec<Size>,
+    pieces: PieceTable,
+    bytes: u64,
+    /// Holds the parts by their numbers, and the layer. It goes with the last who uses it.
+    folder: TempDir,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Size {
+    files: u64,
+    bytes: u64,
+}
+
+/// The name of parts.
+pub(crate) fn parts_of(copies: &[Copy]) -> Parts {
+    let name = |copy: &Copy| match &copy.part {
+        Part::Folder(path) => format!("{path}/"),
+        Part::File(path) => path.to_string(),
+    };
+    copies.iter().map(name).collect()
+}
+
+impl Unpacked {
+    /// Nothing is kept.
+    pub fn off() -> Self {
+        Self {
+            folder: None,
+            limit: 0,
+            kept: Mutex::default(),
+        }
+    }
+
+    /// At most so many bytes are kept in a folder for scratch files, and no more than there is room for
+    /// besides; 0: nothing is. What another process has left there goes.
+    ///
+    /// # Errors
+    /// The folder cannot be made or emptied.
+    pub fn in_folder(scratch: &Path, limit: u64) -> io::Result<Self> {
+        let folder = scratch.join(FOLDER);
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        if limit == 0 {
+            return Ok(Self::off());
+        }
+        fs::create_dir_all(&folder)?;
+        Ok(Self {
+            folder: Some(folder),
+            limit,
+            kept: Mutex::default(),
+        })
+    }
+
+    /// Whether anything is kept at all.
+    pub(crate) fn is_on(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    /// Forgets everything: the disk is full.
+    pub(crate) fn clear(&self) {
+        *self.kept() = Kept::default();
+    }
+
+    /// Whether a layer is known to have nothing of these parts.
+    pub(crate) fn is_without(&self, layer: &Digest, parts: &Parts) -> bool {
+        let without = &self.kept().without;
+        self.is_on() && without.contains(&(layer.clone(), parts.clone()))
+    }
+
+    /// Notes that a layer has nothing of these parts.
+    pub(crate) fn note_without(&self, layer: &Digest, parts: &Parts) {
+        let mut kept = self.kept();
+        if kept.without.len() >= REMEMBERED {
+            kept.without.clear();
+        }
+        kept.without.insert((layer.clone(), parts.clone()));
+    }
+
+    /// Copies what these layers hold, the highest first and those without anything left out, if that is
+    /// kept. `scratch` is the folder for the copy of the layer. Nothing is left where it fails.
+    pub(crate) fn take(
+        &self,
+        layers: &[Digest],
+        copies: &[Copy],
+        scratch: &Path,
+    ) -> Option<Copied> {
+        let content = self.find(layers, &parts_of(copies))?;
+        match content.copy_to(copies, scratch) {
+            Ok(copied) => Some(copied),
+            Err(error) => {
+                tracing::warn!(
+                    error = %iib_ports::chain(&error),
+                    "what was unpacked before cannot be used, and is unpacked again"
+                );
+                self.forget(&content.key);
+                for copy in copies {
+                    // A file, a folder, or nothing.
+                    let _ = fs::remove_file(&copy.to);
+                    let _ = fs::remove_dir_all(&copy.to);
+                }
+                None
+            }
+        }
+    }
+
+    fn find(&self, layers: &[Digest], parts: &Parts) -> Option<Arc<Content>> {
+        let mut kept = self.kept();
+        let holds = |content: &Arc<Content>| {
+            let (own, own_parts) = &content.key;
+            own_parts == parts
+                && layers.starts_with(own)
+                && (content.settles || own.len() == layers.len())
+        };
+        let at = kept.contents.iter().position(holds)?;
+        let content = kept.contents.remove(at)?;
+        kept.contents.push_back(content.clone());
+        Some(content)
+    }
+
+    fn forget(&self, key: &Key) {
+        let mut kept = self.kept();
+        kept.contents.retain(|content| content.key != *key);
+        kept.bytes = kept.contents.iter().map(|content| content.bytes).sum();
+    }
+
+    /// Whether these layers were read before, which is noted: what is read twice is worth a copy.
+    pub(crate) fn was_read(&self, layers: &[Digest], parts: &Parts) -> bool {
+        if !self.is_on() {
+            return false;
+        }
+        let mut kept = self.kept();
+        if kept.read.len() >= REMEMBERED {
+            kept.read.clear();
+        }
+        !kept.read.insert((layers.to_vec(), parts.clone()))
+    }
+
+    /// Keeps what a layer in our own form holds, by moving or copying it here. What cannot be kept is not:
+    /// nobody needs it.
+    pub(crate) fn keep(&self, held: &Held<'_>, manner: Manner) {
+        let Some(folder) = &self.folder else { return };
+        match self.try_keep(folder, held, manner) {
+            Ok(()) => {}
+            Err(error) => tracing::warn!(
+                error = %iib_ports::chain(&error),
+                "what was unpacked is not kept"
+            ),
+        }
+    }
+
+    fn try_keep(&self, folder: &Path, held: &Held<'_>, manner: Manner) -> io::Result<()> {
+        let mut sizes = Vec::new();
+        for copy in held.copies {
+            sizes.push(size_of(&copy.to)?);
+        }
+        let layer = fs::metadata(&held.input.file)?.len();
+        let bytes = layer + sizes.iter().map(|size| size.bytes).sum::<u64>();
+        if !self.make_room(folder, bytes)? {
+            return Ok(());
+        }
+        let own = tempfile::Builder::new().tempdir_in(folder)?;
+        fs::hard_link(&held.input.file, own.path().join(LAYER))?;
+        for (number, copy) in held.copies.iter().enumerate() {
+            let to = own.path().join(number.to_string());
+            match manner {
+                _ if !copy.to.exists() => {}
+                Manner::Move => fs::rename(&copy.to, to)?,
+                Manner::Copy => drop(copy_all(&copy.to, &to)?),
+            }
+        }
+        let content = Content {
+            key: (held.layers.to_vec(), parts_of(held.copies)),
+            settles: held.settles,
+            found: held.found.to_vec(),
+            sizes,
+            pieces: held.input.pieces.clone(),
+            bytes,
+            folder: own,
+        };
+        let mut kept = self.kept();
+        kept.contents.retain(|other| other.key != content.key);
+        kept.contents.push_back(Arc::new(content));
+        kept.bytes = kept.contents.iter().map(|content| content.bytes).sum();
+        Ok(())
+    }
+
+    /// Makes room for so many bytes, and tells whether there is. All that is kept takes no more than is
+    /// left free besides.
+    fn make_room(&self, folder: &Path, bytes: u64) -> io::Result<bool> {
+        let disk = rustix::fs::statvfs(folder)?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let mut kept = self.kept();
+        let limit = self.limit.min(free.saturating_add(kept.bytes) / 2);
+        while kept.bytes.saturating_add(bytes) > limit {
+            let Some(oldest) = kept.contents.pop_front() else {
+                return Ok(false);
+            };
+            kept.bytes -= oldest.bytes;
+        }
+        Ok(true)
+    }
+
+    // It is changed by nothing that can panic halfway.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The name of the layer beside its parts.
+const LAYER: &str = "layer";
+
+/// How something comes to be kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Manner {
+    /// Nobody else needs it.
+    Move,
+    /// It is worked on.
+    Copy,
+}
+
+/// What layers hold, as it is on this machine.
+pub(crate) struct Held<'a> {
+    /// The layers, the highest first, without those that have nothing of the parts.
+    pub(crate) layers: &'a [Digest],
+    /// Whether nothing below them counts.
+    pub(crate) settles: bool,
+    pub(crate) copies: &'a [Copy],
+    /// Of each part, whether it is there.
+    pub(crate) found: &'a [bool],
+    /// The highest layer.
+    pub(crate) input: &'a InputLayer,
+}
+
+impl Content {
+    fn copy_to(&self, copies: &[Copy], scratch: &Path) -> io::Result<Copied> {
+        for ((number, copy), size) in copies.iter().enumerate().zip(&self.sizes) {
+            let from = self.folder.path().join(number.to_string());
+            if !from.exists() && *size == Size::default() {
+                continue;
+            }
+            if copy_all(&from, &copy.to)? != *size {
+                return Err(io::Error::other("it has not the size that it had"));
+            }
+            if matches!(copy.part, Part::File(_)) {
+                // It is to be worked on.
+                fs::set_permissions(&copy.to, Permissions::from_mode(WRITABLE))?;
+            }
+        }
+        let file = scratch.join("input-0.layer");
+        fs::hard_link(self.folder.path().join(LAYER), &file)?;
+        Ok(Copied {
+            found: self.found.clone(),
+            input: Some(InputLayer {
+                pieces: self.pieces.clone(),
+                file,
+            }),
+        })
+    }
+}
+
+/// Copies a file, or a folder with all that is in it, with its permission bits.
+fn copy_all(from: &Path, to: &Path) -> io::Result<Size> {
+    if !fs::metadata(from)?.is_dir() {
+        let bytes = fs::copy(from, to)?;
+        return Ok(Size { files: 1, bytes });
+    }
+    fs::create_dir_all(to)?;
+    let mut size = Size::default();
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        size.add(copy_all(&entry.path(), &to.join(entry.file_name()))?);
+    }
+    // At last: bits may take away the right to write there.
+    fs::set_permissions(to, fs::metadata(from)?.permissions())?;
+    Ok(size)
+}
+
+/// What a file or folder has; nothing if it is not there.
+fn size_of(path: &Path) -> io::Result<Size> {
+    let found = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Size::default()),
+        found => found?,
+    };
+    if !found.is_dir() {
+        return Ok(Size {
+            files: 1,
+            bytes: found.len(),
+        });
+    }
+    let mut size = Size::default();
+    for entry in fs::read_dir(path)? {
+        size.add(size_of(&entry?.path())?);
+    }
+    Ok(size)
+}
+
+impl Size {
+    fn add(&mut self, other: Self) {
+        self.files += other.files;
+        self.bytes += other.bytes;
+    }
+}
