@@ -8,7 +8,7 @@ const WHITEOUT: &str = ".wh.";
 
 /// Whether a folder in a layer of an image can have the name of a package.
 pub fn is_folder_name(package: &str) -> bool {
-    package.len() <= LONGEST
+    (1..=LONGEST).contains(&package.len())
         && !matches!(package, "." | "..")
         && !package.starts_with(WHITEOUT)
         && !package.contains(|sign: char| matches!(sign, '/' | '\\') || sign.is_control())
@@ -26,6 +26,7 @@ mod tests {
         }
         let longer = format!("{long}a");
         let others = [
+            "",
             "..",
             ".",
             "a/b",
