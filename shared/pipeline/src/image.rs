@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use futures::TryStreamExt;
 use iib_oci::{
-    Arch, CONFIG_LIMIT, Descriptor, Digest, Manifest, ManifestList, ManifestListEntry, MediaType,
-    Pinned, Platform, PullSpec, RawManifest, Reference, Repository, Resolved,
+    Arch, CONFIG_LIMIT, Descriptor, Digest, Manifest, ManifestError, ManifestList,
+    ManifestListEntry, MediaType, Pinned, Platform, PullSpec, RawManifest, Reference, Repository,
+    Resolved,
 };
 use iib_ports::{Registry, RegistryError};
 
@@ -34,7 +35,8 @@ pub(crate) struct Variant {
 /// Resolves a pull spec that a user wrote.
 ///
 /// # Errors
-/// [`ImageError::Inspect`] with the text users know; [`ImageError::Manifest`].
+/// [`ImageError::Inspect`] with the text users know; [`ImageError::ManifestType`],
+/// [`ImageError::Manifest`].
 pub(crate) async fn resolve(registry: &dyn Registry, spec: &PullSpec) -> Result<Image, ImageError> {
     let (digest, document) = look_up(registry, spec).await?;
     let resolved = spec.pin(digest);
@@ -210,9 +212,17 @@ impl Image {
 }
 
 fn read(raw: &RawManifest, image: &str) -> Result<Resolved, ImageError> {
-    raw.read().map_err(|source| ImageError::Manifest {
-        image: image.to_owned(),
-        source,
+    let image = || image.to_owned();
+    raw.read().map_err(|source| match source {
+        ManifestError::Type(_) | ManifestError::NoType(_) => ImageError::ManifestType {
+            image: image(),
+            source,
+            schema_version: raw.schema_version(),
+        },
+        source => ImageError::Manifest {
+            image: image(),
+            source,
+        },
     })
 }
 
@@ -236,7 +246,7 @@ pub(crate) async fn manifest(
         Resolved::Image(manifest) => Ok(manifest),
         Resolved::List(_) => Err(ImageError::Manifest {
             image: image.to_string(),
-            source: iib_oci::ManifestError::Type(raw.media_type),
+            source: ManifestError::Type(raw.media_type),
         }),
     }
 }
@@ -328,6 +338,42 @@ mod tests {
             Err(ImageError::EmptyList(_)) => Vec::new(),
             Err(error) => panic!("{error}"),
         }
+    }
+
+    #[test]
+    fn a_type_that_is_not_read_is_told_in_the_words_users_know() {
+        let schema_1 = "application/vnd.docker.distribution.manifest.v1+json";
+        let read = |document: &str| {
+            let raw = RawManifest {
+                media_type: MediaType::new(schema_1),
+                bytes: document.as_bytes().to_vec(),
+            };
+            read(&raw, "r.example/a:v1").unwrap_err()
+        };
+        let begins = "The pull specification of r.example/a:v1 is neither a v2 manifest list nor a";
+        let typed = read(&format!(
+            r#"{{"schemaVersion": 1, "mediaType": "{schema_1}"}}"#
+        ));
+        assert_eq!(typed.to_string(), format!("{begins} v2 manifest"));
+        assert_eq!(
+            typed.of_bundle().to_string(),
+            format!(
+                "{begins} v2s2 manifest. Type {schema_1} and schema version 1 is not supported by IIB."
+            )
+        );
+        let silent = read(r#"{"schemaVersion": 1}"#);
+        assert_eq!(silent.to_string(), format!("{begins} v2 manifest"));
+        let silent = crate::StageError::from(silent.of_bundle());
+        assert_eq!(
+            silent.reason(),
+            format!(
+                "mediaType not found: {begins} v2 manifest: the document does not say its type, and \
+                 the registry has it as {schema_1}: use Docker v2 schema 2 or OCI"
+            )
+        );
+        // What is wrong with the document itself is told as before.
+        let broken = read("{");
+        assert!(matches!(broken, ImageError::Manifest { .. }), "{broken}");
     }
 
     #[test]

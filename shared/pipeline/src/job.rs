@@ -117,11 +117,11 @@ impl Job<'_> {
     }
 
     /// The client for what the request reads, and for the index that it overwrites: with the login that came
-    /// with it, where that is for a repository ([`login::scope`]), else with the service's own.
+    /// with it, where that is for a repository ([`iib_oci::Repository::login_scope`]), else with the
+    /// service's own.
     ///
     /// # Errors
-    /// [`InputError::TokenGone`] if it is not kept any more, [`InputError::Token`] if it is none;
-    /// [`WorkError::Secret`].
+    /// Those of [`login::keyring`].
     pub(crate) async fn registry(&mut self) -> Result<Arc<dyn Registry>, StageError> {
         if let Some(registry) = &self.given {
             return Ok(registry.clone());

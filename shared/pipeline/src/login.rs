@@ -1,23 +1,27 @@
 //! The logins that come with a request (worker flows §3).
 
-use iib_oci::{PullSpec, Repository};
+use iib_oci::{PullSpec, PullSpecError, Repository};
 use iib_ports::{GivenLogin, Keyring, Login, Secret};
 use iib_request::{Record, Request};
 
 use crate::{Deps, InputError, StageError, WorkError};
 
-/// The parameters that bring a login for the index that is overwritten.
-const TOKENS: [&str; 2] = ["overwrite_from_index_token", "overwrite_target_index_token"];
+/// The parameters that bring a login for the index that is overwritten, and those that name the index.
+const TOKENS: [(&str, &str); 2] = [
+    ("overwrite_from_index_token", "from_index"),
+    ("overwrite_target_index_token", "target_index"),
+];
 
 /// The logins of a request.
 ///
 /// # Errors
-/// [`InputError::TokenGone`], [`InputError::Token`], [`WorkError::Secret`].
+/// [`InputError::TokenGone`], [`InputError::Token`], [`WorkError::Secret`]; those of
+/// [`repository_of`] for the index.
 pub(crate) async fn keyring(deps: &Deps, record: &Record) -> Result<Keyring, StageError> {
     let mut tokens = TOKENS
         .iter()
-        .filter_map(|name| Some((name, record.secrets.get(*name)?)));
-    let Some((name, reference)) = tokens.next() else {
+        .filter_map(|(name, field)| Some((name, field, record.secrets.get(*name)?)));
+    let Some((name, field, reference)) = tokens.next() else {
         return Ok(Keyring::Own);
     };
     let secret = deps
@@ -27,36 +31,53 @@ pub(crate) async fn keyring(deps: &Deps, record: &Record) -> Result<Keyring, Sta
         .map_err(WorkError::Secret)?;
     let secret = secret.ok_or(InputError::TokenGone(name))?;
     let login = login(&secret).ok_or(InputError::Token(name))?;
-    let specs = images_of(&record.request).into_iter();
-    let specs: Vec<PullSpec> = specs.filter_map(|image| image.parse().ok()).collect();
-    // Nobody but the index's own registry gets to see it.
-    let registry = specs
-        .first()
-        .map(|index| index.repository().registry().to_owned());
-    let of_registry = |spec: &&PullSpec| Some(spec.repository().registry()) == registry.as_deref();
-    let logins = specs.iter().filter(of_registry).map(|spec| GivenLogin {
-        scope: scope(spec.repository()),
+    let Some(index) = record.request.overwritten() else {
+        return Ok(Keyring::Own);
+    };
+    let scopes = scopes(field, index, put_into(&record.request))?.into_iter();
+    let logins = scopes.map(|scope| GivenLogin {
+        scope,
         login: login.clone(),
     });
     Ok(Keyring::Given(logins.collect()))
 }
 
-/// The images that the login may be for: the index first, then what is put into it.
-fn images_of(request: &Request) -> Vec<&str> {
-    let fragments = match request {
-        Request::FbcOperations(operations) => operations.fbc_fragments.as_slice(),
-        _ => &[],
-    };
-    let index = request.overwritten().into_iter();
-    index.chain(fragments.iter().map(String::as_str)).collect()
+/// What the login of an index is for: the index, and of the others those at its registry. Nobody else gets
+/// to see it.
+fn scopes(field: &'static str, index: &str, others: &[String]) -> Result<Vec<String>, InputError> {
+    let index = repository_of(field, index)?;
+    let mut scopes = vec![index.login_scope()];
+    for other in others
+        .iter()
+        .filter_map(|other| other.parse::<PullSpec>().ok())
+    {
+        if other.repository().registry() == index.registry() {
+            scopes.push(other.repository().login_scope());
+        }
+    }
+    Ok(scopes)
 }
 
-/// What a login for one image is shown to: its repository, or where that is right below the registry, the
-/// registry (worker flows §3, table `docker_auth_key`).
-fn scope(repository: &Repository) -> String {
-    match repository.path().contains('/') {
-        true => format!("{}/{}", repository.registry(), repository.path()),
-        false => repository.registry().to_owned(),
+/// The images that are put into the index, for which its login may be, too.
+fn put_into(request: &Request) -> &[String] {
+    match request {
+        Request::FbcOperations(operations) => &operations.fbc_fragments,
+        _ => &[],
+    }
+}
+
+/// The repository of an image that a login comes for.
+///
+/// # Errors
+/// [`InputError::NoRegistry`] for an image that names none; [`InputError::PullSpec`] naming the parameter.
+pub(crate) fn repository_of(field: &'static str, image: &str) -> Result<Repository, InputError> {
+    match image.parse::<PullSpec>() {
+        Ok(spec) => Ok(spec.repository().clone()),
+        Err(source @ PullSpecError::NoRegistry(_)) => Err(InputError::NoRegistry {
+            image: image.to_owned(),
+            source,
+        }),
+        Err(source) => Err(InputError::PullSpec { field, source }),
     }
 }
 
@@ -74,17 +95,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_login_is_for_as_little_as_can_be() {
-        for (image, wanted) in [
-            ("quay.example/ns/repo:1", "quay.example/ns/repo"),
-            ("quay.example/repo:1", "quay.example"),
-            ("localhost:5000/repo:1", "localhost:5000"),
-            ("localhost:5000/ns/repo:1", "localhost:5000/ns/repo"),
-            ("a.b/c/d/e/f:1", "a.b/c/d/e/f"),
-        ] {
-            let spec: PullSpec = image.parse().unwrap();
-            assert_eq!(scope(spec.repository()), wanted);
-        }
+    fn the_login_of_an_index_is_shown_at_its_registry_only() {
+        let others = ["r.example/team/one:1", "other.example/team/one:1", "one"];
+        let others = others.map(str::to_owned);
+        let scopes = |index| scopes("from_index", index, &others);
+        assert_eq!(
+            scopes("r.example/team/index:1").unwrap(),
+            ["r.example/team/index", "r.example/team/one"]
+        );
+        // Nor is it where the index has none.
+        assert!(matches!(
+            scopes("index:1"),
+            Err(InputError::NoRegistry { .. })
+        ));
+    }
+
+    #[test]
+    fn a_token_is_a_user_and_a_password() {
         let parts = |token: &str| {
             let login = login(&Secret::new(token))?;
             Some((login.user, login.password.expose().to_owned()))

@@ -89,6 +89,11 @@ pub enum ManifestError {
     /// A type of manifest that no index or bundle has.
     #[error("manifests of type {0} are not supported: use Docker v2 schema 2 or OCI")]
     Type(MediaType),
+    /// Neither the document says its type nor does the registry name one that can be used.
+    #[error(
+        "the document does not say its type, and the registry has it as {0}: use Docker v2 schema 2 or OCI"
+    )]
+    NoType(MediaType),
     /// The document says another type than it came under.
     #[error(
         "the manifest came as {came} but says that it is {says}: a digest must mean one thing, so push the image again"
@@ -238,6 +243,7 @@ impl RawManifest {
             return Err(ManifestError::Twice(twice));
         }
         let says = value.get("mediaType").and_then(serde_json::Value::as_str);
+        let is_silent = says.is_none();
         let media_type = self.one_type(says.map(MediaType::new))?;
         for (of_other, member) in [
             (media_type.is_manifest(), "manifests"),
@@ -261,9 +267,17 @@ impl RawManifest {
             serde_json::from_value(value)
                 .map(Resolved::Image)
                 .map_err(malformed)
+        } else if is_silent {
+            Err(ManifestError::NoType(media_type))
         } else {
             Err(ManifestError::Type(media_type))
         }
+    }
+
+    /// The schema version that the document states, whether or not it can be read otherwise.
+    pub fn schema_version(&self) -> Option<u64> {
+        let document: serde_json::Value = serde_json::from_slice(&self.bytes).ok()?;
+        document.get("schemaVersion")?.as_u64()
     }
 
     /// The type the registry and the document agree on.
@@ -384,17 +398,16 @@ mod tests {
 
     #[test]
     fn schema_1_and_non_json_are_refused_with_their_type() {
-        let media_type = MediaType::new("application/vnd.docker.distribution.manifest.v1+json");
-        let raw = RawManifest {
-            media_type,
-            bytes: b"{}".to_vec(),
+        let schema_1 = "application/vnd.docker.distribution.manifest.v1+json";
+        let mut raw = RawManifest {
+            media_type: MediaType::new(schema_1),
+            bytes: br#"{"schemaVersion": 1}"#.to_vec(),
         };
-        assert!(
-            raw.read()
-                .unwrap_err()
-                .to_string()
-                .contains("manifest.v1+json")
-        );
+        assert!(matches!(raw.read(), Err(ManifestError::NoType(came)) if came == *schema_1));
+        assert_eq!(raw.schema_version(), Some(1));
+        raw.bytes = format!(r#"{{"mediaType": "{schema_1}"}}"#).into_bytes();
+        assert!(matches!(raw.read(), Err(ManifestError::Type(says)) if says == *schema_1));
+        assert_eq!(raw.schema_version(), None);
         let raw = RawManifest {
             media_type: MediaType::new(MediaType::DOCKER_MANIFEST),
             bytes: b"<html>".to_vec(),

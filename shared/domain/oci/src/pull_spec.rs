@@ -110,6 +110,15 @@ impl Repository {
     pub fn path(&self) -> &str {
         &self.path
     }
+
+    /// What a login that came for one image is shown to: this repository, or the whole registry where
+    /// the repository is right below it (worker flows §3, table `docker_auth_key`).
+    pub fn login_scope(&self) -> String {
+        match self.path.contains('/') {
+            true => self.to_string(),
+            false => self.registry.clone(),
+        }
+    }
 }
 
 impl fmt::Display for Repository {
@@ -366,6 +375,20 @@ mod tests {
             let repository = Repository::new("r.example:5000", &path).unwrap();
             let pinned = Pinned::new(repository, Digest::of(&bytes));
             prop_assert_eq!(pinned.to_string().parse::<Pinned>().unwrap(), pinned);
+        }
+    }
+
+    #[test]
+    fn a_login_is_for_as_little_as_can_be() {
+        for (image, wanted) in [
+            ("quay.example/ns/repo:1", "quay.example/ns/repo"),
+            ("quay.example/repo:1", "quay.example"),
+            ("localhost:5000/repo:1", "localhost:5000"),
+            ("localhost:5000/ns/repo:1", "localhost:5000/ns/repo"),
+            ("a.b/c/d/e/f:1", "a.b/c/d/e/f"),
+        ] {
+            let spec: PullSpec = image.parse().unwrap();
+            assert_eq!(spec.repository().login_scope(), wanted);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use iib_bundle::BundleError;
 use iib_oci::layer::LayerError;
-use iib_oci::{Arch, ArchError, ConfigError, ManifestError};
+use iib_oci::{Arch, ArchError, ConfigError, ManifestError, MediaType};
 use iib_ports::{Class, Classify as _, RegistryError};
 
 use super::Meaning;
@@ -45,6 +45,38 @@ pub enum ImageError {
         image: String,
         /// What is wrong.
         source: ManifestError,
+    },
+    /// A manifest of a type that no image has which is worked with. Text as worker flows §4 has it.
+    #[error("The pull specification of {image} is neither a v2 manifest list nor a v2 manifest")]
+    ManifestType {
+        /// The image.
+        image: String,
+        /// Its type.
+        source: ManifestError,
+        /// The schema version that it states.
+        schema_version: Option<u64>,
+    },
+    /// The same of a bundle. Text as worker flows §4 has it, table `resolved_bundles`.
+    #[error(
+        "The pull specification of {image} is neither a v2 manifest list nor a v2s2 manifest. Type {media_type} and schema version {} is not supported by IIB.",
+        schema_version.map_or("none".to_owned(), |version| version.to_string())
+    )]
+    BundleType {
+        /// The bundle.
+        image: String,
+        /// Its type.
+        media_type: MediaType,
+        /// The schema version that it states.
+        schema_version: Option<u64>,
+        /// What to do about it.
+        source: ManifestError,
+    },
+    /// A bundle whose manifest does not say what it is, and neither does the registry. Text as the
+    /// reference's, table `resolved_bundles`.
+    #[error("mediaType not found")]
+    BundleWithoutType {
+        /// Which image that is.
+        source: Box<ImageError>,
     },
     /// A manifest list without a usable entry.
     #[error("the manifest list {0} has no image for Linux in it: push the image again")]
@@ -130,9 +162,35 @@ const TOO_LARGE: &str =
 const ASK: &str = "if that does not say what to do, ask the operators of this service";
 
 impl ImageError {
+    /// The same of a bundle, of which the reference says some things in other words.
+    pub(crate) fn of_bundle(self) -> Self {
+        match self {
+            Self::ManifestType {
+                image,
+                source,
+                schema_version,
+            } => match &source {
+                ManifestError::Type(media_type) => Self::BundleType {
+                    media_type: media_type.clone(),
+                    image,
+                    schema_version,
+                    source,
+                },
+                _ => Self::BundleWithoutType {
+                    source: Box::new(Self::ManifestType {
+                        image,
+                        source,
+                        schema_version,
+                    }),
+                },
+            },
+            other => other,
+        }
+    }
+
     pub(super) fn means(&self) -> Meaning {
         match self {
-            Self::Overwrite { source, .. } => source.means(),
+            Self::Overwrite { source, .. } | Self::BundleWithoutType { source } => source.means(),
             Self::Inspect { source, .. } | Self::Registry { source, .. } => {
                 (source.class(), for_registry(source))
             }
@@ -144,6 +202,8 @@ impl ImageError {
             }
             // They say it.
             Self::Absent(_)
+            | Self::ManifestType { .. }
+            | Self::BundleType { .. }
             | Self::EmptyList(_)
             | Self::NoArch(_)
             | Self::Arch { .. }

@@ -68,6 +68,16 @@ pub enum InputError {
     /// A login that came with the request is none.
     #[error("the \"{0}\" is no login: write it as user:password")]
     Token(&'static str),
+    /// A login came for an image that names no registry. Text as worker flows §3 has it.
+    #[error(
+        "Unable to determine the registry from the pull specification '{image}' for Docker authentication"
+    )]
+    NoRegistry {
+        /// The image.
+        image: String,
+        /// What is wrong.
+        source: PullSpecError,
+    },
     /// An index that is to be overwritten and is not named by a tag.
     #[error(
         "the index {0} is named by its digest, so it cannot be overwritten: name it by a tag, or send the request without overwriting"
@@ -136,6 +146,7 @@ impl InputError {
             | Self::MissingArches(_)
             | Self::TokenGone(_)
             | Self::Token(_)
+            | Self::NoRegistry { .. }
             | Self::NoTag(_)
             | Self::NotTheResult { .. }
             | Self::OutputTaken { .. }

@@ -69,7 +69,8 @@ pub(crate) async fn resolve_one(
     field: &'static str,
     text: &str,
 ) -> Result<Resolved, StageError> {
-    let image = image::resolve(registry, &pull_spec(field, text)?).await?;
+    let image = image::resolve(registry, &pull_spec(field, text)?).await;
+    let image = image.map_err(ImageError::of_bundle)?;
     // A list stands for its first entry, as in the reference (worker flows §4).
     let first = image.variants.into_iter().next();
     Ok(Resolved {

@@ -242,6 +242,17 @@ async fn a_login_is_needed_for_as_long_as_the_request_goes_on() {
         "{reason}"
     );
     assert!(!reason.contains("hunter2"), "{reason}");
+    let mut nowhere = with("user:hunter2");
+    if let Request::Add(add) = &mut nowhere.request {
+        add.from_index = Some("index:v1".to_owned());
+    }
+    let nowhere = world.submit(nowhere).await;
+    world.run_queue().await;
+    assert_eq!(
+        world.record(nowhere).await.state_reason(),
+        "Unable to determine the registry from the pull specification 'index:v1' for Docker \
+         authentication: `index:v1` names no registry: write it as registry/repository:tag"
+    );
     let late = world.submit(with("user:hunter2")).await;
     for reference in world.record(late).await.secrets.values() {
         world.deps.secrets.forget(reference).await.unwrap();
