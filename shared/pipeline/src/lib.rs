@@ -4,6 +4,7 @@ pub mod artifact;
 mod bundle_image;
 mod changes;
 pub mod dead_letter;
+pub mod decisions;
 mod deps;
 mod ending;
 mod error;

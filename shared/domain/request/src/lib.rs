@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod base_url;
+mod binary_image;
 mod claim;
 mod created;
 mod facts;
@@ -10,6 +11,7 @@ mod ids;
 mod kinds;
 mod listing;
 mod news;
+mod output;
 mod patch;
 mod payload;
 mod plan;
@@ -30,6 +32,7 @@ mod view;
 mod work;
 
 pub use base_url::{BaseUrl, NoBaseUrl};
+pub use binary_image::{BinaryImageError, SCRATCH, settle_binary_image};
 pub use claim::Claim;
 pub use created::created_after;
 pub use facts::Facts;
@@ -46,6 +49,7 @@ pub use kinds::{
 };
 pub use listing::{Facets, Filters, Meta, Sought, Window};
 pub use news::{About, Destination, Message, News, Telling, messages};
+pub use output::arch_tag;
 pub use patch::{Members, Patch};
 pub use payload::{LONGEST_IMAGE, Payload, ReadContext};
 pub use plan::{

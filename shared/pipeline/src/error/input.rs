@@ -4,10 +4,9 @@ use iib_bundle::RelatedImagesError;
 use iib_fbc::DeprecationsFault;
 use iib_oci::{ArchError, PullSpecError};
 use iib_ports::Class;
-use iib_request::{RequestId, ScopeError};
+use iib_request::{BinaryImageError, RequestId, ScopeError};
 
 use super::Meaning;
-use crate::steps::binary_image::BinaryImageError;
 
 /// What the request says cannot be done.
 #[derive(Debug, thiserror::Error)]

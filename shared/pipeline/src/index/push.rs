@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures::TryStreamExt;
 use iib_oci::{PullSpec, RawManifest, Reference, RunSettings};
 use iib_ports::{ArtifactKey, Artifacts, BlobSource, BlobStream, RegistryError};
-use iib_request::{Built, Facts, IndexPlan, Serves, State, Update};
+use iib_request::{Built, Facts, IndexPlan, Serves, State, Update, arch_tag};
 
 use super::overwrite::{Place, Target};
 use super::places;
@@ -16,7 +16,7 @@ use super::tags;
 use super::{Base, Edit, IndexImage, IndexLayer, manifest_list, push_images, push_list};
 use crate::flow::Pushed;
 use crate::job::Job;
-use crate::output::{arch_tag, output, shown_name};
+use crate::output::output;
 use crate::{ImageError, InputError, StageError, WorkError, labels};
 
 /// What the kinds of index requests do differently when their result is pushed.
@@ -288,7 +288,7 @@ impl Names {
         let (shown, resolved) = match target {
             Some(target) => target.names(&digest),
             None => {
-                let shown = shown_name(&copy, &job.deps.work);
+                let shown = job.deps.work.shown_name(&copy);
                 let resolved = pinned(&shown);
                 (shown, resolved)
             }

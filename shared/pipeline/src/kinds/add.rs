@@ -11,9 +11,9 @@ use std::path::Path;
 use async_trait::async_trait;
 use futures::TryFutureExt;
 use iib_bundle::{Bundle, BundleFiles, Typed};
-use iib_catalog::{AddOptions, AlphaFeatures, Mode, Overwrite};
+use iib_catalog::{AddOptions, AlphaFeatures, Mode, Overwrite, ServedDigests};
 use iib_fbc::CatalogDiff;
-use iib_oci::{Digest, Pinned};
+use iib_oci::Pinned;
 use iib_ports::{IndexDb, IndexDbError};
 use iib_request::{AddRequest, Built, Facts, IndexPlan, Operators, Plan, Scope, Update};
 
@@ -126,28 +126,12 @@ pub(super) struct Missing {
     pub(super) words: Vec<String>,
 }
 
-/// The packages in which an index serves bundles by the bundles' digests, whatever name those are
-/// under (worker flows §7.4).
-pub(super) type Present = BTreeMap<Digest, BTreeSet<String>>;
-
-fn present<'a>(bundles: impl Iterator<Item = (&'a str, &'a str)>) -> Present {
-    let mut packages = Present::new();
-    for (image, package) in bundles {
-        let digest = image.rsplit_once('@');
-        if let Some(digest) = digest.and_then(|(_, digest)| digest.parse().ok()) {
-            let served_in = packages.entry(digest).or_default();
-            served_in.insert(package.to_owned());
-        }
-    }
-    packages
-}
-
 impl Missing {
     /// Those of the bundles that are not present, read.
-    pub(super) fn of(wanted: Vec<Wanted>, present: &Present) -> Result<Self, StageError> {
+    pub(super) fn of(wanted: Vec<Wanted>, present: &ServedDigests) -> Result<Self, StageError> {
         let mut missing = Self::default();
         for (pinned, content) in wanted {
-            if let Some(served_in) = present.get(pinned.digest()) {
+            if let Some(served_in) = present.packages_with(pinned.digest()) {
                 missing.packages.extend(served_in.iter().cloned());
                 let words = format!("{pinned} is in the index already and is left out");
                 missing.words.push(words);
@@ -238,14 +222,14 @@ async fn add_to_database(
     let (index_db, database) = (job.deps.index_db.clone(), database.to_owned());
     let (words, changes) = blocking(move || {
         let present = match &image {
-            None => Present::new(),
+            None => ServedDigests::default(),
             Some(image) => {
                 let bundles = index_db.bundles(&database);
                 let bundles = bundles.map_err(|source| IndexError::Database {
                     image: image.clone(),
                     source,
                 })?;
-                present(bundles.iter().map(|found| (&*found.image, &*found.package)))
+                ServedDigests::of(bundles.iter().map(|found| (&*found.image, &*found.package)))
             }
         };
         let Missing {
@@ -279,7 +263,7 @@ async fn add_to_database(
 /// catalog as they are there then.
 fn add_to_catalog(index: &mut CatalogIndex, asked: Asking) -> Result<(), StageError> {
     let served = &index.outline().bundles;
-    let present = present(served.iter().map(|found| (&*found.image, &*found.package)));
+    let present = ServedDigests::of(served.iter().map(|found| (&*found.image, &*found.package)));
     let Missing {
         bundles,
         packages,

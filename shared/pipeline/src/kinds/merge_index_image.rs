@@ -11,14 +11,16 @@ use std::fs;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
-use iib_catalog::{ServedBundle, latest_of, missing_in, named_of, unfit, unlabelled_fit};
+use iib_catalog::{
+    ServedBundle, ServedDigests, latest_of, missing_in, named_of, unfit, unlabelled_fit,
+};
 use iib_fbc::{CatalogDiff, Rules};
 use iib_ports::Registry;
 use iib_request::{
     Built, IndexForm, IndexPlan, IndexToRead, MergeIndexImage, PinnedBundle, Plan, Unknown, Update,
 };
 
-use super::add::{self, Missing, Present, Wanted};
+use super::add::{self, Missing, Wanted};
 use crate::changes::Changes;
 use crate::flow::{Flow, Pushed};
 use crate::index::catalog::{self, CatalogIndex};
@@ -302,7 +304,7 @@ async fn add_missing(
             bundles,
             packages,
             words,
-        } = Missing::of(wanted, &Present::new())?;
+        } = Missing::of(wanted, &ServedDigests::default())?;
         let diff = add::add(&*index_db, &database, &bundles, &options);
         let diff = diff.map_err(IndexError::Add);
         Ok::<_, StageError>((words, diff.map(|diff| Added { diff, packages })))

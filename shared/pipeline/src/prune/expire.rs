@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use iib_oci::Arch;
 use iib_ports::{ArtifactRoot, Class, Classify, RegistryError, StoreError, chain};
-use iib_request::{Plan, Record};
+use iib_request::{Plan, Record, arch_tag};
 use tracing::warn;
 
 use super::{PruneDeps, PruneError, PruneReport, Time, kept_for};
-use crate::output::{arch_tag, output};
+use crate::output::output;
 
 /// Requests listed at once. Each takes some calls to registry and stores, so a page is as much as
 /// a function does in some minutes.

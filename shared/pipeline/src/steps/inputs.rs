@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use iib_oci::{Arch, PullSpec, Reference};
 use iib_ports::Registry;
 use iib_request::{
-    Facts, IndexForm, IndexPlan, IndexToOverwrite, IndexToRead, Scope, ScopeError, Unknown, Update,
-    created_after,
+    BinaryImages, Facts, IndexForm, IndexPlan, IndexToOverwrite, IndexToRead, Scope, ScopeError,
+    Unknown, Update, created_after, settle_binary_image,
 };
 use jiff::Timestamp;
 
-use super::binary_image;
+use super::binary_image::{self, Bases};
 use crate::image::{self, Image};
 use crate::job::Job;
 use crate::labels::{self, label};
@@ -20,88 +20,132 @@ use crate::{IndexError, InputError, StageError};
 /// Version of an index without the label, and of none (worker flows §4.1).
 const DEFAULT_VERSION: &str = "v4.5";
 
+/// What is told while the inputs are looked up (worker flows §4).
+pub(crate) const RESOLVING: &str = "Resolving the container images";
+
 /// The indexes of a merge.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Merge<'a> {
-    pub(crate) source: &'a str,
-    pub(crate) target: Option<&'a str>,
+pub struct Merge<'a> {
+    /// The one that is merged.
+    pub source: &'a str,
+    /// The one that it is merged into.
+    pub target: Option<&'a str>,
 }
 
 /// What a request says of its inputs.
 #[derive(Debug, Default)]
-pub(crate) struct Asked<'a> {
-    pub(crate) from_index: Option<&'a str>,
+pub struct Asked<'a> {
+    /// The index that it changes.
+    pub from_index: Option<&'a str>,
     /// What is merged into something, in place of `from_index`.
-    pub(crate) merge: Option<Merge<'a>>,
-    pub(crate) binary_image: Option<&'a str>,
-    pub(crate) distribution_scope: Option<Scope>,
+    pub merge: Option<Merge<'a>>,
+    /// The image to build on.
+    pub binary_image: Option<&'a str>,
+    /// The scope of the new index.
+    pub distribution_scope: Option<Scope>,
     /// Architectures to build for besides those of the index.
-    pub(crate) add_arches: &'a [String],
+    pub add_arches: &'a [String],
+}
+
+/// What the inputs of a request turned out to be.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    /// The index to start from.
+    pub(crate) index: Option<Index>,
+    /// The index that it is merged into.
+    pub(crate) target: Option<Index>,
+    /// Version of the new index.
+    pub(crate) version: String,
+    /// Scope of the new index.
+    pub(crate) scope: Scope,
+    /// The images to build on.
+    pub(crate) bases: Bases,
+    /// What there is to tell of all that.
+    pub(crate) facts: Facts,
+}
+
+impl Inputs {
+    /// Looks up what is asked for, and settles what follows from it.
+    ///
+    /// # Errors
+    /// [`StageError`], with the texts of worker flows §4.
+    pub(crate) async fn settle(
+        registry: &dyn Registry,
+        binary_images: &BinaryImages,
+        asked: &Asked<'_>,
+    ) -> Result<Self, StageError> {
+        let look = async |field, text: Option<&str>| match text {
+            Some(text) => {
+                let spec = pull_spec(field, text)?;
+                Ok::<_, StageError>(Some(look_at_index(registry, &spec).await?))
+            }
+            None => Ok(None),
+        };
+        let (index, target) = match asked.merge {
+            None => (look("from_index", asked.from_index).await?, None),
+            Some(Merge { source, target }) => (
+                look("source_from_index", Some(source)).await?,
+                look("target_index", target).await?,
+            ),
+        };
+        let leading = target.as_ref().or(index.as_ref());
+        let version = leading.map(|index| index.version.clone());
+        let version = version.unwrap_or_else(|| DEFAULT_VERSION.to_owned());
+        let scope = settle_scope(leading, asked.distribution_scope)?;
+        let binary_image =
+            settle_binary_image(asked.binary_image, binary_images, scope.as_str(), &version)
+                .map_err(InputError::from)?;
+        let arches = index.iter().chain(&target);
+        let arches = arches.flat_map(|index| index.arches.clone()).collect();
+        let found = binary_image::find(registry, &binary_image, arches, asked.add_arches).await?;
+        let (binary_image_resolved, bases) = found;
+        let resolved = |index: &Option<Index>| {
+            let index = index.as_ref();
+            index.map(|index| index.read.resolved.to_string())
+        };
+        let facts = Facts {
+            binary_image: Some(binary_image),
+            binary_image_resolved: Some(binary_image_resolved),
+            distribution_scope: Some(scope.to_string()),
+            ..Facts::default()
+        };
+        let facts = match asked.merge {
+            None => Facts {
+                from_index_resolved: resolved(&index),
+                ..facts
+            },
+            Some(_) => Facts {
+                source_from_index_resolved: resolved(&index),
+                target_index_resolved: resolved(&target),
+                ..facts
+            },
+        };
+        Ok(Self {
+            index,
+            target,
+            version,
+            scope,
+            bases,
+            facts,
+        })
+    }
 }
 
 /// Settles everything about the inputs. The plan has no bundles yet.
 ///
 /// # Errors
-/// [`StageError`], with the texts of worker flows §4.
+/// Those of [`Inputs::settle`]; [`InputError::NoTag`].
 pub(crate) async fn prepare(
     job: &mut Job<'_>,
     asked: &Asked<'_>,
 ) -> Result<(IndexPlan, Facts), StageError> {
     let registry = job.registry().await?;
-    job.update(Update::doing("Resolving the container images"))
-        .await?;
-    let look = async |field, text: Option<&str>| match text {
-        Some(text) => {
-            let spec = pull_spec(field, text)?;
-            Ok::<_, StageError>(Some(look_at_index(&*registry, &spec).await?))
-        }
-        None => Ok(None),
-    };
-    let (index, target) = match asked.merge {
-        None => (look("from_index", asked.from_index).await?, None),
-        Some(Merge { source, target }) => (
-            look("source_from_index", Some(source)).await?,
-            look("target_index", target).await?,
-        ),
-    };
-    let leading = target.as_ref().or(index.as_ref());
-    let version = leading.map(|index| index.version.clone());
-    let version = version.unwrap_or_else(|| DEFAULT_VERSION.to_owned());
-    let scope = settle_scope(leading, asked.distribution_scope)?;
-    let binary_image = binary_image::settle(
-        asked.binary_image,
-        &job.deps.work.binary_images,
-        scope,
-        &version,
-    )
-    .map_err(InputError::from)?;
-    let indexes = || index.iter().chain(&target);
-    let arches = indexes().flat_map(|index| index.arches.clone()).collect();
-    let found = binary_image::find(&*registry, &binary_image, arches, asked.add_arches).await?;
-    let (binary_image_resolved, bases) = found;
-    let resolved = |index: &Option<Index>| {
-        let index = index.as_ref();
-        index.map(|index| index.read.resolved.to_string())
-    };
-    let facts = Facts {
-        binary_image: Some(binary_image),
-        binary_image_resolved: Some(binary_image_resolved),
-        distribution_scope: Some(scope.to_string()),
-        ..Facts::default()
-    };
-    let facts = match asked.merge {
-        None => Facts {
-            from_index_resolved: resolved(&index),
-            ..facts
-        },
-        Some(_) => Facts {
-            source_from_index_resolved: resolved(&index),
-            target_index_resolved: resolved(&target),
-            ..facts
-        },
-    };
+    job.update(Update::doing(RESOLVING)).await?;
+    let inputs = Inputs::settle(&*registry, &job.deps.work.binary_images, asked).await?;
+    let Inputs { index, target, .. } = inputs;
     // A merge is as young as the younger one of both.
-    let youngest = indexes().map(|index| index.created).max();
+    let youngest = index.iter().chain(&target);
+    let youngest = youngest.map(|index| index.created).max();
     let overwritten = job.record.request.overwritten().map(str::to_owned);
     let created = youngest.map(|created| created_after(created, overwritten.is_some()));
     let overwrite = match (overwritten, target.as_ref().or(index.as_ref())) {
@@ -125,13 +169,13 @@ pub(crate) async fn prepare(
         bundles: Vec::new(),
         deprecate: Vec::new(),
         fragments: Vec::new(),
-        bases,
-        version,
-        scope,
+        bases: inputs.bases,
+        version: inputs.version,
+        scope: inputs.scope,
         created: created.unwrap_or_default(),
         unknown: Unknown::default(),
     };
-    Ok((plan, facts))
+    Ok((plan, inputs.facts))
 }
 
 /// The change with which pin ends: what it found, and what is built now.

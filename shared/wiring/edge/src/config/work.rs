@@ -1,15 +1,12 @@
 //! Settings of the work. What they are stands with the rules that depend on them ([`WorkSettings`]).
 
 use iib_oci::{PullSpec, Repository};
-use iib_request::{BinaryImages, Scope, WorkSettings};
+use iib_request::{BinaryImages, SCRATCH, Scope, WorkSettings};
 
 use url::Url;
 
 use super::origin::Faults;
 use super::results;
-
-/// The word for an index that is built on no image (worker flows §4.3).
-const SCRATCH: &str = "scratch";
 
 pub(super) fn check(work: &WorkSettings, faults: &mut Faults) {
     faults.of_zero("work.max_attempts", work.max_attempts);
