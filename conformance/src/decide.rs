@@ -1,14 +1,16 @@
 //! Tables of decisions, answered by the functions that the service uses.
 
+mod images;
+mod looked_up;
+mod named;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
-use iib_catalog::{
-    ServedBundle, fits_platform, latest_of, missing_in, named_of, unfit, unlabelled_fit,
-};
+use iib_catalog::{ServedBundle, fits_platform, latest_of, missing_in, unfit, unlabelled_fit};
 use iib_request::Scope;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -52,13 +54,37 @@ pub(crate) fn run(input: &Path, output: &Path) -> anyhow::Result<()> {
 
 fn decision(table: &str) -> Option<fn(Value) -> anyhow::Result<Answer>> {
     Some(match table {
+        "binary_image" => |input| Ok(named::binary_image(&read(input)?)),
         "bundle_version_valid" => |input| Ok(bundle_version_valid(&read(input)?)),
         "bundles_latest_version" => |input| Ok(bundles_latest_version(&read(input)?)),
-        "deprecation_bundles" => |input| Ok(deprecation_bundles(&read(input)?)),
+        "deprecation_bundles" => |input| now(looked_up::deprecation_bundles(&read(input)?)),
         "distribution_scope" => |input| Ok(distribution_scope(&read(input)?)),
+        "docker_auth_key" => |input| Ok(named::docker_auth_key(&read(input)?)),
+        "image_arches" => |input| now(looked_up::image_arches(&read(input)?)),
         "merge_missing" => |input| Ok(merge_missing(&read(input)?)),
+        "missing_bundles" => |input| Ok(named::missing_bundles(&read(input)?)),
+        "output_pull_spec" => |input| Ok(named::output_pull_spec(&read(input)?)),
+        "prebuild" => |input| now(looked_up::prebuild(read(input)?)),
+        "resolved_bundles" => |input| now(looked_up::resolved_bundles(&read(input)?)),
         _ => return None,
     })
+}
+
+/// Runs what waits for nobody: the images of a case are in memory.
+fn now(decided: impl Future<Output = Answer>) -> anyhow::Result<Answer> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    Ok(runtime.block_on(decided))
+}
+
+/// A text of the request; an empty one counts as not given, as intake has it.
+fn given(text: Option<&String>) -> Option<&str> {
+    text.map(String::as_str).filter(|text| !text.is_empty())
+}
+
+/// The scope that a request asks for.
+fn scope(text: Option<&String>) -> Result<Option<Scope>, String> {
+    let wanted = given(text).map(|text| Scope::parse(text).ok_or(format!("no scope: {text}")));
+    wanted.transpose()
 }
 
 fn read<T: DeserializeOwned>(input: Value) -> anyhow::Result<T> {
@@ -118,54 +144,14 @@ fn bundles_latest_version(input: &LatestVersion) -> Answer {
 }
 
 #[derive(Deserialize)]
-struct Deprecated {
-    bundles: Vec<String>,
-    deprecation_list: Vec<String>,
-    images: BTreeMap<String, Raw>,
-}
-
-#[derive(Deserialize)]
-struct Raw {
-    raw: String,
-}
-
-/// Pull specs of the list become digests as the service's do: those of a list stand for its first entry.
-fn deprecation_bundles(input: &Deprecated) -> Answer {
-    let mut list = Vec::new();
-    for text in &input.deprecation_list {
-        let spec: iib_oci::PullSpec = text.parse().map_err(words)?;
-        let raw = &input.images.get(text).ok_or("there is no such image")?.raw;
-        list.push(pinned(&spec, raw)?);
-    }
-    let named = named_of(&list, input.bundles.iter().map(String::as_str));
-    Ok(named.into())
-}
-
-fn pinned(spec: &iib_oci::PullSpec, raw: &str) -> Result<String, String> {
-    let document: Value = serde_json::from_str(raw).map_err(words)?;
-    let first = document
-        .pointer("/manifests/0/digest")
-        .and_then(Value::as_str);
-    let digest = match first {
-        Some(first) => first.parse().map_err(words)?,
-        None => iib_oci::Digest::of(raw.as_bytes()),
-    };
-    Ok(spec.pin(digest).to_string())
-}
-
-#[derive(Deserialize)]
 struct ScopeCase {
     resolved: Option<String>,
     requested: Option<String>,
 }
 
 fn distribution_scope(input: &ScopeCase) -> Answer {
-    let wanted = input
-        .requested
-        .as_deref()
-        .filter(|wanted| !wanted.is_empty());
-    let wanted = wanted.map(|wanted| Scope::parse(wanted).ok_or(format!("no scope: {wanted}")));
-    let settled = Scope::settle(input.resolved.as_deref(), wanted.transpose()?);
+    let wanted = scope(input.requested.as_ref())?;
+    let settled = Scope::settle(input.resolved.as_deref(), wanted);
     settled.map(|scope| scope.to_string().into()).map_err(words)
 }
 
