@@ -1,5 +1,6 @@
 //! Tables of decisions, answered by the functions that the service uses.
 
+mod gating;
 mod images;
 mod looked_up;
 mod named;
@@ -60,11 +61,13 @@ fn decision(table: &str) -> Option<fn(Value) -> anyhow::Result<Answer>> {
         "deprecation_bundles" => |input| now(looked_up::deprecation_bundles(&read(input)?)),
         "distribution_scope" => |input| Ok(distribution_scope(&read(input)?)),
         "docker_auth_key" => |input| Ok(named::docker_auth_key(&read(input)?)),
+        "greenwave" => |input| now(gating::greenwave(read(input)?)),
         "image_arches" => |input| now(looked_up::image_arches(&read(input)?)),
         "merge_missing" => |input| Ok(merge_missing(&read(input)?)),
         "missing_bundles" => |input| Ok(named::missing_bundles(&read(input)?)),
         "output_pull_spec" => |input| Ok(named::output_pull_spec(&read(input)?)),
         "prebuild" => |input| now(looked_up::prebuild(read(input)?)),
+        "pullspec_heuristic" => |input| Ok(gating::pullspec_heuristic(&read(input)?)),
         "resolved_bundles" => |input| now(looked_up::resolved_bundles(&read(input)?)),
         _ => return None,
     })

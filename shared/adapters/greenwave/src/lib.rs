@@ -34,27 +34,29 @@ pub enum GreenwaveError {
     Http(#[from] reqwest::Error),
 }
 
+/// Where questions go that are asked of Greenwave at this address.
+///
+/// # Errors
+/// [`GreenwaveError::Address`].
+pub fn decision_url(address: &str) -> Result<Url, GreenwaveError> {
+    let url = Url::parse(&format!("{}/decision", address.trim_end_matches('/'))).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.ok_or_else(|| GreenwaveError::Address(address.to_owned()))
+}
+
 impl Greenwave {
     /// Greenwave at this address, such as `https://greenwave.example.com/api/v1.0`, asked through `proxy`.
     ///
     /// # Errors
     /// [`GreenwaveError`] if the address is none, or no HTTP client can be set up.
     pub fn new(address: &str, proxy: reqwest::Proxy) -> Result<Self, GreenwaveError> {
-        let decision = format!("{}/decision", address.trim_end_matches('/'));
-        let decision = Url::parse(&decision).ok();
-        let decision = decision.filter(|url| matches!(url.scheme(), "http" | "https"));
-        let decision = decision.ok_or_else(|| GreenwaveError::Address(address.to_owned()))?;
+        let decision = decision_url(address)?;
         let http = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .redirect(Policy::none())
             .proxy(proxy)
             .build()?;
         Ok(Self { http, decision })
-    }
-
-    /// Where questions go.
-    pub fn decision(&self) -> &Url {
-        &self.decision
     }
 
     async fn ask(

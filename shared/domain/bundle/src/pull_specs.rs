@@ -49,7 +49,8 @@ impl ImageName {
 /// The text, with the tag spelt out.
 impl fmt::Display for ImageName {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for part in [&self.registry, &self.namespace].into_iter().flatten() {
+        let parts = [&self.registry, &self.namespace].into_iter().flatten();
+        for part in parts.filter(|part| !part.is_empty()) {
             write!(out, "{part}/")?;
         }
         out.write_str(&self.repo)?;
