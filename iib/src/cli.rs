@@ -236,7 +236,7 @@ pub enum CatalogCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Write a catalog anew as the newest opm does: a file for each package, <package>/catalog.json
+    /// Write a catalog anew as the newest opm does: a file for each package, PACKAGE/catalog.json
     Migrate {
         /// The catalog
         catalog: String,
