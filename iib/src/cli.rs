@@ -61,6 +61,8 @@ pub enum Command {
     Fbc(FbcOptions),
     /// Ask a running service to say in an index what of an operator is deprecated
     Deprecations(DeprecationsOptions),
+    /// Ask a running service for several things at once: it takes all of them in, or none
+    Batch(BatchOptions),
     /// Ask a running service to put back what an index named before a request overwrote it
     Rollback(RollbackOptions),
     /// Follow a request of a running service to its end.

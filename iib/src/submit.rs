@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Instant;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use iib_edge::Config;
 use iib_oci::PullSpec;
 use serde::Serialize;
@@ -11,8 +12,8 @@ use serde_json::{Map, Value, json};
 
 use crate::Exit;
 use crate::cli::{
-    AddOptions, Architectures, CreateEmptyIndexOptions, DeprecationsOptions, FbcOptions, Making,
-    MergeOptions, Overwriting, RmOptions, RollbackOptions, Sending, Tagging,
+    AddOptions, Architectures, BatchOptions, CreateEmptyIndexOptions, DeprecationsOptions,
+    FbcOptions, Making, MergeOptions, Overwriting, RmOptions, RollbackOptions, Sending, Tagging,
 };
 use crate::client::{Client, Refusal};
 use crate::flags::with_flags;
@@ -100,6 +101,56 @@ pub(crate) async fn deprecations(options: &DeprecationsOptions) -> anyhow::Resul
     body.tagging(&options.tagging);
     body.overwriting(&options.overwriting, FROM_INDEX)?;
     body.send("add-deprecations", &options.sending).await
+}
+
+/// Several requests at once, from a file; they are followed one after the other.
+pub(crate) async fn batch(options: &BatchOptions) -> anyhow::Result<Exit> {
+    let file = &options.file;
+    let text = fs::read_to_string(file);
+    let text = text.with_context(|| format!("{} cannot be read", file.display()))?;
+    let body = match serde_json::from_str(&text) {
+        Ok(Value::Array(requests)) => json!({"build_requests": requests}),
+        Ok(body @ Value::Object(_)) => body,
+        Ok(_) => bail!(
+            "{} is neither a list of requests nor an object with `build_requests`",
+            file.display()
+        ),
+        Err(error) => {
+            return Err(error).with_context(|| format!("{} is no JSON", file.display()));
+        }
+    };
+    let Sending { service, following } = &options.sending;
+    let client = Client::new(&service.url, service.token.as_ref())?;
+    let path = format!("{}-batch", options.kind);
+    let documents = client.submit(&path, &body).await?;
+    let requests = documents.as_array().map(Vec::as_slice).unwrap_or_default();
+    let ids = requests
+        .iter()
+        .filter_map(|request| request.get("id")?.as_u64());
+    let ids: Vec<u64> = ids.collect();
+    ensure!(!ids.is_empty(), "the answer has no request ids");
+    if !following.wait {
+        match following.json {
+            true => say::line(documents)?,
+            false => ids.iter().try_for_each(say::line)?,
+        }
+        return Ok(Exit::Done);
+    }
+    let deadline = Instant::now() + following.timeout;
+    let mut exit = Exit::Done;
+    for id in ids {
+        if !following.json {
+            say::aside(format_args!("request {id}"));
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        match follow(&client, id, service, left, following.json).await? {
+            Exit::Done => {}
+            // The others go on.
+            Exit::RequestFailed => exit = Exit::RequestFailed,
+            stopped => return Ok(stopped),
+        }
+    }
+    Ok(exit)
 }
 
 /// The index is overwritten with the caller's own login: that of a file, else that which this machine has

@@ -217,6 +217,21 @@ pub struct DeprecationsOptions {
     pub sending: Sending,
 }
 
+/// Options of `iib batch`.
+#[derive(Debug, Args)]
+pub struct BatchOptions {
+    /// File with the requests as JSON: a list of them, each with the parameters of its call, or an object
+    /// with build_requests and perhaps annotations
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// What the requests ask for: add-rm or regenerate-bundle
+    #[arg(long, value_name = "KIND", default_value = "add-rm", value_parser = ["add-rm", "regenerate-bundle"])]
+    pub kind: String,
+    /// Where to.
+    #[command(flatten)]
+    pub sending: Sending,
+}
+
 /// Options of `iib rollback`.
 #[derive(Debug, Args)]
 pub struct RollbackOptions {

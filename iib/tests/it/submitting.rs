@@ -160,6 +160,49 @@ fn the_words_of_each_command_are_the_parameters_of_its_call() {
 }
 
 #[test]
+fn a_file_of_requests_is_a_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("requests.json");
+    let words = ["batch", file.to_str().unwrap()];
+    let requests = json!([{"bundles": ["r/b:1"]}, {"operators": ["a"], "from_index": "r/i:1"}]);
+    let whole = json!({"build_requests": requests, "annotations": {"team": "catalogs"}});
+    for (text, kind, path, body) in [
+        (
+            &requests,
+            "add-rm",
+            "add-rm-batch",
+            json!({"build_requests": requests}),
+        ),
+        (
+            &whole,
+            "regenerate-bundle",
+            "regenerate-bundle-batch",
+            whole.clone(),
+        ),
+    ] {
+        fs::write(&file, text.to_string()).unwrap();
+        let (url, taken) = service();
+        // The service answers as to one request, which is no batch.
+        let told = run(&[&words[..], &["--kind", kind, "--url", &url]].concat());
+        let said = String::from_utf8(told.stderr).unwrap();
+        assert!(said.contains("the answer has no request ids"), "{said}");
+        assert_eq!(
+            taken.join().unwrap(),
+            (format!("/api/v1/builds/{path}"), body)
+        );
+    }
+    for (text, wanted) in [
+        ("{", "is no JSON"),
+        ("3", "is neither a list of requests nor an object"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let told = run(&words);
+        let said = String::from_utf8(told.stderr).unwrap();
+        assert!(!told.status.success() && said.contains(wanted), "{said}");
+    }
+}
+
+#[test]
 fn a_file_without_a_login_is_told_before_anything_is_sent() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("login");
