@@ -3,6 +3,7 @@
 mod api;
 mod catalog;
 mod decide;
+mod flows;
 mod images;
 mod messages;
 mod op;
@@ -108,6 +109,11 @@ enum Command {
         /// Where the answers go
         output: PathBuf,
     },
+    /// Play recorded traces of whole requests in worlds of their own
+    Flows {
+        /// The traces
+        file: PathBuf,
+    },
     /// One whole request
     Request {
         /// The request and the settings of the service
@@ -151,11 +157,8 @@ fn main() -> ExitCode {
         }
         Command::Serve { config, port } => told(api::serve(&config, port)),
         Command::PutObject { config, key, file } => told(api::put_object(&config, &key, &file)),
-        Command::Messages { scenarios } => match messages::run(&scenarios) {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
-            Err(error) => complain(&format!("{error:#}"), 1),
-        },
+        Command::Messages { scenarios } => compared(messages::run(&scenarios)),
+        Command::Flows { file } => compared(flows::run(&file)),
         Command::Decide { input, output } => told(decide::run(&input, &output)),
         Command::Request { file } => told(request::run(&file)),
     }
@@ -165,6 +168,15 @@ fn form(csv_metadata: bool) -> BundleForm {
     match csv_metadata {
         true => BundleForm::CsvMetadata,
         false => BundleForm::Objects,
+    }
+}
+
+/// Whether what was compared is alike.
+fn compared(alike: anyhow::Result<bool>) -> ExitCode {
+    match alike {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => complain(&format!("{error:#}"), 1),
     }
 }
 

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use aws_lambda_events::event::sqs::SqsEvent;
 use iib_edge::Config;
 use iib_local::Local;
+use iib_pipeline::Deps;
 use iib_pipeline::intake::{read, submit};
 use iib_ports::{Created, Delivery, NewBatch, Notifier, Queue, QueueError, Requests, StoreError};
 use iib_request::{BatchId, BinaryImages, KINDS, Record, RequestId, Stage, State, Task, Update};
@@ -78,19 +79,7 @@ async fn run_case(case: Case) -> anyhow::Result<()> {
     let submission = read(&intake, kind, &case.request, None)?;
     let record = submit(&intake, None, submission).await?;
     while let Some(task) = queue.take() {
-        let event: SqsEvent = serde_json::from_value(json!({
-            "Records": [{ "messageId": "1", "body": serde_json::to_string(&task)? }]
-        }))?;
-        let event = LambdaEvent::new(event, Context::default());
-        let response = match task.stage {
-            Stage::Pin => iib_pin::handle(&local.deps, event).await,
-            Stage::Mutate => iib_mutate::handle(&local.deps, event).await,
-            Stage::Push => iib_push::handle(&local.deps, event).await,
-            Stage::Queued | Stage::Done => bail!("a message for stage {}", task.stage),
-        };
-        if !response.batch_item_failures.is_empty() {
-            queue.put(task);
-        }
+        deliver(&local.deps, &queue, task).await?;
     }
     let state = local
         .deps
@@ -100,6 +89,24 @@ async fn run_case(case: Case) -> anyhow::Result<()> {
         .map(|record| record.state());
     if state == Some(State::InProgress) {
         bail!("the request did not end");
+    }
+    Ok(())
+}
+
+/// Hands a message to the function of its stage; if that failed, it goes back.
+pub(crate) async fn deliver(deps: &Deps, queue: &InProcess, task: Task) -> anyhow::Result<()> {
+    let event: SqsEvent = serde_json::from_value(json!({
+        "Records": [{ "messageId": "1", "body": serde_json::to_string(&task)? }]
+    }))?;
+    let event = LambdaEvent::new(event, Context::default());
+    let response = match task.stage {
+        Stage::Pin => iib_pin::handle(deps, event).await,
+        Stage::Mutate => iib_mutate::handle(deps, event).await,
+        Stage::Push => iib_push::handle(deps, event).await,
+        Stage::Queued | Stage::Done => bail!("a message for stage {}", task.stage),
+    };
+    if !response.batch_item_failures.is_empty() {
+        queue.put(task);
     }
     Ok(())
 }
@@ -123,7 +130,7 @@ impl Notifier for Printer {
 
 /// Messages in the order in which they were sent.
 #[derive(Default)]
-struct InProcess(Mutex<VecDeque<Task>>);
+pub(crate) struct InProcess(Mutex<VecDeque<Task>>);
 
 impl InProcess {
     fn put(&self, task: Task) {
@@ -133,7 +140,8 @@ impl InProcess {
             .push_back(task);
     }
 
-    fn take(&self) -> Option<Task> {
+    /// The next message.
+    pub(crate) fn take(&self) -> Option<Task> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -43,6 +43,16 @@ impl MemoryRegistry {
         repositories.get(repository)?.tags.get(tag).cloned()
     }
 
+    /// Every tag there is, as a pull spec, and the digest it points to.
+    pub fn tags(&self) -> BTreeMap<String, Digest> {
+        let repositories = lock(&self.repositories);
+        let tags = repositories.iter().flat_map(|(repository, held)| {
+            let tags = held.tags.iter();
+            tags.map(move |(tag, digest)| (format!("{repository}:{tag}"), digest.clone()))
+        });
+        tags.collect()
+    }
+
     /// Puts a blob into a repository.
     pub fn put_blob(&self, repository: &Repository, content: impl Into<Bytes>) -> Digest {
         let content = content.into();

@@ -1,0 +1,274 @@
+//! A trace, played by the service.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use futures::TryStreamExt as _;
+use iib_edge::Config;
+use iib_local::Local;
+use iib_oci::{ImageConfig, PullSpec, RawManifest, Reference, Repository, Resolved};
+use iib_pipeline::intake::{IntakeDeps, get, read, submit};
+use iib_ports::{GateAnswer, GateError, Gates, Notifier, Registry as _};
+use iib_request::{KINDS, Record, Stage, Update};
+use iib_testkit::memory::{MemoryRegistries, MemoryRegistry};
+use serde_json::{Map, Value};
+
+use super::images::{self, Digests};
+use super::trace::Trace;
+use crate::request::{InProcess, deliver};
+
+/// Where results go, and the number of the request.
+const REGISTRY: &str = "registry.example.com";
+const OUTPUT: &str = "registry.example.com/iib-build:7";
+const NUMBER: &str = "7";
+
+/// What became of a request.
+pub(super) enum Outcome {
+    /// It was not taken.
+    Refused(String),
+    /// It was worked on.
+    Ended(Ended),
+}
+
+/// How the work on a request ended. Digests are those of the trace.
+pub(super) struct Ended {
+    /// What a worker of the reference would have sent.
+    pub(super) patches: Vec<Value>,
+    /// The names that have the result.
+    pub(super) names: BTreeSet<String>,
+    /// Its labels by architecture.
+    pub(super) labels: BTreeMap<String, BTreeMap<String, String>>,
+    pub(super) state: String,
+    pub(super) reason: String,
+}
+
+/// Plays a trace.
+pub(super) async fn play(trace: &Trace) -> anyhow::Result<Outcome> {
+    let registry = Arc::new(MemoryRegistry::default());
+    let mut digests = images::push_all(trace, &registry).await?;
+    let mut before = registry.tags();
+
+    let folder = tempfile::tempdir()?;
+    let heard = Arc::new(Heard::default());
+    let queue = Arc::new(InProcess::default());
+    let mut config = settings(trace)?;
+    config.data_folder = folder.path().to_owned();
+    let mut deps = Local::with_notifier(&config, heard.clone())?.deps;
+    deps.queue = queue.clone();
+    deps.registry = registry.clone();
+    deps.registries = Arc::new(MemoryRegistries(registry.clone()));
+    deps.gates = config.work.greenwave_url.is_some().then(|| gate(trace));
+
+    let intake = IntakeDeps::from(deps.clone());
+    let kind = KINDS.iter().find(|kind| kind.name == trace.task);
+    let kind = kind.with_context(|| format!("no requests of the kind {}", trace.task))?;
+    let user = trace.arguments.get("username").and_then(Value::as_str);
+    let submission = match read(&intake, kind, &payload(trace), user) {
+        Ok(submission) => submission,
+        Err(refusal) => return Ok(Outcome::Refused(refusal.to_string())),
+    };
+    let id = submit(&intake, user.map(str::to_owned), submission).await?.id;
+    let mut moves = index_that_moves(trace)?;
+    while let Some(task) = queue.take() {
+        if task.stage == Stage::Push
+            && let Some(index) = moves.take()
+        {
+            touch(&registry, &index).await?;
+            before = registry.tags();
+        }
+        deliver(&deps, &queue, task).await?;
+    }
+    let record = get(&intake, id).await?;
+
+    let after = registry.tags();
+    let result = after.get(OUTPUT);
+    let mut labels = BTreeMap::new();
+    if let Some(result) = result {
+        labels = labels_of(&registry, &OUTPUT.parse()?).await?;
+        digests.note_made(OUTPUT, result);
+    }
+    Ok(Outcome::Ended(Ended {
+        patches: heard.in_terms_of(&digests)?,
+        names: names(&before, &after),
+        labels,
+        state: record.state().to_string(),
+        reason: digests.to_recorded(record.state_reason()),
+    }))
+}
+
+/// The settings that a trace names, as the reference has them, and those that its service passes to its workers with
+/// the request.
+fn settings(trace: &Trace) -> anyhow::Result<Config> {
+    let argument = |name: &str| trace.arguments.get(name).map(Value::to_string);
+    let mut variables = BTreeMap::from([
+        ("IIB_REGISTRY".to_owned(), REGISTRY.to_owned()),
+        ("IIB_REQUESTS_FIRST_NUMBER".to_owned(), NUMBER.to_owned()),
+    ]);
+    if let Some(images) = argument("binary_image_config") {
+        variables.insert("IIB_BINARY_IMAGE_CONFIG".to_owned(), images);
+    }
+    if let Some(gating) = argument("greenwave_config") {
+        variables.insert(
+            "IIB_GREENWAVE_CONFIG".to_owned(),
+            format!(r#"{{"null": {gating}}}"#),
+        );
+    }
+    variables.extend(trace.config.iter().map(|(name, value)| {
+        let value = match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        (name.to_uppercase(), value)
+    }));
+    let mut config = Config::load(None, &variables)?;
+    // Traces begin behind the API, which asks for this one.
+    let index = trace.arguments.get("from_index").and_then(Value::as_str);
+    config.api.graph_mode_index_allow_list = index.into_iter().map(str::to_owned).collect();
+    Ok(config)
+}
+
+/// What a user would have sent: the arguments of the task without those that the API adds.
+fn payload(trace: &Trace) -> Map<String, Value> {
+    const ADDED: [&str; 5] = [
+        "binary_image_config",
+        "greenwave_config",
+        "index_to_gitlab_push_map",
+        "used_fbc_fragment",
+        "username",
+    ];
+    let mut payload = trace.arguments.clone();
+    payload.retain(|name, _| !ADDED.contains(&name.as_str()));
+    if trace.arguments.get("used_fbc_fragment") == Some(&Value::Bool(true))
+        && let Some(fragments) = payload.remove("fbc_fragments")
+    {
+        payload.insert("fbc_fragment".to_owned(), fragments[0].clone());
+    }
+    payload
+}
+
+/// The index that somebody else moves while the request is worked on. A trace shows it by its end alone.
+fn index_that_moves(trace: &Trace) -> anyhow::Result<Option<PullSpec>> {
+    if !trace
+        .state_reason
+        .contains("changed during the IIB request")
+    {
+        return Ok(None);
+    }
+    let index = trace.arguments.get("from_index").and_then(Value::as_str);
+    Ok(index.map(str::parse).transpose()?)
+}
+
+/// Gives a tag the same content under another digest.
+async fn touch(registry: &MemoryRegistry, spec: &PullSpec) -> anyhow::Result<()> {
+    let (repository, reference) = (spec.repository(), spec.reference());
+    let mut list = registry.manifest(repository, reference).await?;
+    list.bytes.push(b'\n');
+    Ok(registry.push_manifest(repository, reference, &list).await?)
+}
+
+/// Greenwave, with the answer that a trace shows by its end alone.
+fn gate(trace: &Trace) -> Arc<dyn Gates> {
+    let unsatisfied = trace
+        .state_reason
+        .strip_prefix("Unsatisfied Greenwave policy for ");
+    let cases = unsatisfied.and_then(|text| text.split_once(" and test cases: "));
+    let cases = cases.into_iter().flat_map(|(_, cases)| cases.split(", "));
+    let cases: Vec<Value> = cases
+        .map(|case| serde_json::json!({"testcase": case}))
+        .collect();
+    let body = serde_json::json!({
+        "policies_satisfied": unsatisfied.is_none(),
+        "unsatisfied_requirements": cases,
+    });
+    Arc::new(Answer(body.to_string()))
+}
+
+struct Answer(String);
+
+#[async_trait]
+impl Gates for Answer {
+    async fn decide(&self, _: &Map<String, Value>) -> Result<GateAnswer, GateError> {
+        let body = self.0.clone();
+        Ok(GateAnswer { status: 200, body })
+    }
+}
+
+/// Somebody who remembers the updates of a request.
+#[derive(Default)]
+struct Heard(Mutex<Vec<Update>>);
+
+#[async_trait]
+impl Notifier for Heard {
+    async fn updated(&self, record: &Record, update: &Update) {
+        // What intake itself writes is no update of a worker.
+        if record.work.stage != Stage::Queued {
+            let mut updates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            updates.push(update.clone());
+        }
+    }
+}
+
+impl Heard {
+    fn in_terms_of(&self, digests: &Digests) -> anyhow::Result<Vec<Value>> {
+        let updates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let patches = updates.iter().map(|update| {
+            let text = serde_json::to_string(update)?;
+            Ok(serde_json::from_str(&digests.to_recorded(&text))?)
+        });
+        patches.collect()
+    }
+}
+
+type TagsThen = BTreeMap<String, iib_oci::Digest>;
+
+/// The names that have got the result. Those of its architectures are none of them; whatever else was named is told as
+/// what it is.
+fn names(before: &TagsThen, after: &TagsThen) -> BTreeSet<String> {
+    let result = after.get(OUTPUT);
+    let changed = after
+        .iter()
+        .filter(|(name, digest)| before.get(*name) != Some(digest));
+    let of_architecture = |name: &str| name.starts_with(&format!("{OUTPUT}-"));
+    let names = changed.filter(|(name, _)| !of_architecture(name));
+    let names = names.map(|(name, digest)| match Some(digest) == result {
+        true => name.clone(),
+        false => format!("{name}, which is not the result"),
+    });
+    names.collect()
+}
+
+/// The labels of the images in a list, by architecture.
+async fn labels_of(
+    registry: &MemoryRegistry,
+    list: &PullSpec,
+) -> anyhow::Result<BTreeMap<String, BTreeMap<String, String>>> {
+    let repository = list.repository();
+    let mut labels = BTreeMap::new();
+    let raw = registry.manifest(repository, list.reference()).await?;
+    let Resolved::List(list) = raw.read()? else {
+        anyhow::bail!("{list} is no list");
+    };
+    for entry in list.manifests {
+        let image = Reference::Digest(entry.descriptor.digest);
+        let config = config_of(registry, repository, registry.manifest(repository, &image).await?);
+        let config = config.await?;
+        let arch = config.architecture().unwrap_or_default().to_owned();
+        labels.insert(arch, config.labels().clone());
+    }
+    Ok(labels)
+}
+
+async fn config_of(
+    registry: &MemoryRegistry,
+    repository: &Repository,
+    image: RawManifest,
+) -> anyhow::Result<ImageConfig> {
+    let Resolved::Image(manifest) = image.read()? else {
+        anyhow::bail!("there is a list in a list of {repository}");
+    };
+    let blob = registry.blob(repository, &manifest.config).await?;
+    let pieces: Vec<_> = blob.try_collect().await?;
+    Ok(ImageConfig::read(&pieces.concat())?)
+}
