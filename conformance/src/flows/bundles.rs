@@ -10,7 +10,7 @@ use super::trace::Trace;
 const PACKAGE: &str = "operators.operatorframework.io.bundle.package.v1";
 
 /// The property whose absence the validator complains about (worker flows §11).
-const MAX_VERSION: &str = "olm.maxOpenShiftVersion";
+pub(super) const MAX_VERSION: &str = "olm.maxOpenShiftVersion";
 
 /// The package that labels name.
 pub(super) fn package_of(labels: &BTreeMap<String, String>) -> &str {
@@ -45,9 +45,7 @@ impl Synthetic {
     /// say.
     pub(super) fn of(trace: &Trace, digest: &str, package: &str, version: &str) -> Self {
         let mut bundle = Self::new(package, version);
-        bundle.uses_removed_apis = trace.world.validator_output.iter().any(|(image, output)| {
-            image.ends_with(digest) && output.contains(MAX_VERSION)
-        });
+        bundle.uses_removed_apis = complaints(trace).any(|image| image.ends_with(digest));
         let mut refusals = trace.world.failing_commands.iter();
         bundle.replaces = refusals.find_map(|(_, said)| replaced(said, &bundle.name));
         bundle
@@ -85,7 +83,10 @@ impl Synthetic {
             "operators.operatorframework.io.bundle.channels.v1": "stable",
             "operators.operatorframework.io.bundle.channel.default.v1": "stable",
         }});
-        let metadata = [("annotations.yaml".to_owned(), annotations.to_string().into())];
+        let metadata = [(
+            "annotations.yaml".to_owned(),
+            annotations.to_string().into(),
+        )];
         BundleFiles {
             manifests,
             metadata: Some(metadata.into()),
@@ -113,6 +114,13 @@ const NOT_REMOVED: &str = "error removing operator package ";
 /// Whether there is content for which the index tool says such a thing.
 pub(super) fn is_reachable(said: &str) -> bool {
     said.contains(REPLACES) || said.contains(NOT_REMOVED)
+}
+
+/// The bundles of which the validator says that they need the property.
+pub(super) fn complaints(trace: &Trace) -> impl Iterator<Item = &str> {
+    let said = trace.world.validator_output.iter();
+    let complaints = said.filter(|(_, output)| output.contains(MAX_VERSION));
+    complaints.map(|(image, _)| image.as_str())
 }
 
 /// The missing bundle that a refusal says this one replaces.

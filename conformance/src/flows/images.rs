@@ -53,10 +53,7 @@ impl Digests {
 }
 
 /// Puts the images of a trace into a registry.
-pub(super) async fn push_all(
-    trace: &Trace,
-    registry: &MemoryRegistry,
-) -> anyhow::Result<Digests> {
+pub(super) async fn push_all(trace: &Trace, registry: &MemoryRegistry) -> anyhow::Result<Digests> {
     let mut digests = Digests::default();
     // What others name comes first: those are bundles.
     let (bundles, others): (Vec<_>, Vec<_>) = trace
@@ -118,8 +115,19 @@ async fn push(
         let arch: Arch = arch.parse()?;
         let made = SmallImage::new(&arch, &files, image.labels.clone())?;
         let digest = made.manifest.digest();
-        push_image(registry, repository, &Reference::Digest(digest.clone()), &made).await?;
-        digests.note(text("/digest").context("an entry without a digest")?.to_owned(), &digest);
+        push_image(
+            registry,
+            repository,
+            &Reference::Digest(digest.clone()),
+            &made,
+        )
+        .await?;
+        digests.note(
+            text("/digest")
+                .context("an entry without a digest")?
+                .to_owned(),
+            &digest,
+        );
         list.push(ManifestListEntry {
             descriptor: made.descriptor(),
             platform: Some(Platform::linux(&arch)),
@@ -194,7 +202,10 @@ fn catalog(path: &str, text: &str) -> anyhow::Result<String> {
     let of = |blob: &Value, schema: &str| {
         (blob["schema"] == schema).then(|| blob["name"].as_str().unwrap_or_default().to_owned())
     };
-    let packages: Vec<String> = blobs.iter().filter_map(|blob| of(blob, "olm.package")).collect();
+    let packages: Vec<String> = blobs
+        .iter()
+        .filter_map(|blob| of(blob, "olm.package"))
+        .collect();
     for package in packages {
         let mut entries: Vec<Value> = Vec::new();
         for blob in blobs.iter_mut() {

@@ -3,25 +3,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
 use iib_edge::Config;
 use iib_local::Local;
-use iib_oci::{ImageConfig, PullSpec, RawManifest, Reference, Repository, Resolved};
+use iib_oci::{Digest, ImageConfig, PullSpec, Reference, Repository, Resolved};
+use iib_pipeline::IndexCopy;
 use iib_pipeline::intake::{IntakeDeps, get, read, submit};
 use iib_ports::{GateAnswer, GateError, Gates, Notifier, Registry as _};
 use iib_request::{KINDS, Record, Stage, Update};
 use iib_testkit::memory::{MemoryRegistries, MemoryRegistry};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::bundles::MAX_VERSION;
 use super::images::{self, Digests};
 use super::trace::Trace;
 use crate::request::{InProcess, deliver};
 
-/// Where results go, and the number of the request.
+/// Where results go.
 const REGISTRY: &str = "registry.example.com";
-const OUTPUT: &str = "registry.example.com/iib-build:7";
+/// The name of the result.
+pub(super) const OUTPUT: &str = "registry.example.com/iib-build:7";
+/// The number of every request.
 const NUMBER: &str = "7";
 
 /// What became of a request.
@@ -36,10 +40,12 @@ pub(super) enum Outcome {
 pub(super) struct Ended {
     /// What a worker of the reference would have sent.
     pub(super) patches: Vec<Value>,
-    /// The names that have the result.
+    /// The names that have the result, and those that have its images.
     pub(super) names: BTreeSet<String>,
     /// Its labels by architecture.
     pub(super) labels: BTreeMap<String, BTreeMap<String, String>>,
+    /// The bundles in its database that end with the last platform that has the APIs of before.
+    pub(super) limited: BTreeSet<String>,
     pub(super) state: String,
     pub(super) reason: String,
 }
@@ -69,7 +75,9 @@ pub(super) async fn play(trace: &Trace) -> anyhow::Result<Outcome> {
         Ok(submission) => submission,
         Err(refusal) => return Ok(Outcome::Refused(refusal.to_string())),
     };
-    let id = submit(&intake, user.map(str::to_owned), submission).await?.id;
+    let id = submit(&intake, user.map(str::to_owned), submission)
+        .await?
+        .id;
     let mut moves = index_that_moves(trace)?;
     while let Some(task) = queue.take() {
         if task.stage == Stage::Push
@@ -83,16 +91,21 @@ pub(super) async fn play(trace: &Trace) -> anyhow::Result<Outcome> {
     let record = get(&intake, id).await?;
 
     let after = registry.tags();
-    let result = after.get(OUTPUT);
-    let mut labels = BTreeMap::new();
-    if let Some(result) = result {
-        labels = labels_of(&registry, &OUTPUT.parse()?).await?;
+    let mut made = Made::default();
+    if let Some(result) = after.get(OUTPUT) {
+        made = Made::read(&registry, result.clone()).await?;
         digests.note_made(OUTPUT, result);
+    }
+    let mut limited = BTreeSet::new();
+    if made.serves_database() {
+        let found = limited_in(&registry, config.work.max_index_bytes).await?;
+        limited.extend(found.iter().map(|image| digests.to_recorded(image)));
     }
     Ok(Outcome::Ended(Ended {
         patches: heard.in_terms_of(&digests)?,
-        names: names(&before, &after),
-        labels,
+        names: made.names(&before, &after),
+        labels: made.labels,
+        limited,
         state: record.state().to_string(),
         reason: digests.to_recorded(record.state_reason()),
     }))
@@ -175,10 +188,8 @@ fn gate(trace: &Trace) -> Arc<dyn Gates> {
         .strip_prefix("Unsatisfied Greenwave policy for ");
     let cases = unsatisfied.and_then(|text| text.split_once(" and test cases: "));
     let cases = cases.into_iter().flat_map(|(_, cases)| cases.split(", "));
-    let cases: Vec<Value> = cases
-        .map(|case| serde_json::json!({"testcase": case}))
-        .collect();
-    let body = serde_json::json!({
+    let cases: Vec<Value> = cases.map(|case| json!({"testcase": case})).collect();
+    let body = json!({
         "policies_satisfied": unsatisfied.is_none(),
         "unsatisfied_requirements": cases,
     });
@@ -221,54 +232,81 @@ impl Heard {
     }
 }
 
-type TagsThen = BTreeMap<String, iib_oci::Digest>;
-
-/// The names that have got the result. Those of its architectures are none of them; whatever else was named is told as
-/// what it is.
-fn names(before: &TagsThen, after: &TagsThen) -> BTreeSet<String> {
-    let result = after.get(OUTPUT);
-    let changed = after
-        .iter()
-        .filter(|(name, digest)| before.get(*name) != Some(digest));
-    let of_architecture = |name: &str| name.starts_with(&format!("{OUTPUT}-"));
-    let names = changed.filter(|(name, _)| !of_architecture(name));
-    let names = names.map(|(name, digest)| match Some(digest) == result {
-        true => name.clone(),
-        false => format!("{name}, which is not the result"),
-    });
-    names.collect()
+/// What was made.
+#[derive(Debug, Default)]
+struct Made {
+    /// The digests of its list and of what is in it.
+    digests: BTreeSet<Digest>,
+    /// Labels by architecture.
+    labels: BTreeMap<String, BTreeMap<String, String>>,
 }
 
-/// The labels of the images in a list, by architecture.
-async fn labels_of(
-    registry: &MemoryRegistry,
-    list: &PullSpec,
-) -> anyhow::Result<BTreeMap<String, BTreeMap<String, String>>> {
-    let repository = list.repository();
-    let mut labels = BTreeMap::new();
-    let raw = registry.manifest(repository, list.reference()).await?;
-    let Resolved::List(list) = raw.read()? else {
-        anyhow::bail!("{list} is no list");
-    };
-    for entry in list.manifests {
-        let image = Reference::Digest(entry.descriptor.digest);
-        let config = config_of(registry, repository, registry.manifest(repository, &image).await?);
-        let config = config.await?;
-        let arch = config.architecture().unwrap_or_default().to_owned();
-        labels.insert(arch, config.labels().clone());
+impl Made {
+    async fn read(registry: &MemoryRegistry, list: Digest) -> anyhow::Result<Self> {
+        let output: PullSpec = OUTPUT.parse()?;
+        let repository = output.repository();
+        let mut made = Self::default();
+        let reference = Reference::Digest(list.clone());
+        let raw = registry.manifest(repository, &reference).await?;
+        let Resolved::List(entries) = raw.read()? else {
+            bail!("{OUTPUT} is no list");
+        };
+        for entry in entries.manifests {
+            let digest = entry.descriptor.digest;
+            let config = config_of(registry, repository, &digest).await?;
+            let arch = config.architecture().unwrap_or_default().to_owned();
+            made.labels.insert(arch, config.labels().clone());
+            made.digests.insert(digest);
+        }
+        made.digests.insert(list);
+        Ok(made)
     }
-    Ok(labels)
+
+    fn serves_database(&self) -> bool {
+        const DATABASE: &str = "operators.operatorframework.io.index.database.v1";
+        let mut labels = self.labels.values();
+        labels.any(|labels| labels.contains_key(DATABASE))
+    }
+
+    /// The names that have changed. Whatever has got something else than was made is told as such.
+    fn names(
+        &self,
+        before: &BTreeMap<String, Digest>,
+        after: &BTreeMap<String, Digest>,
+    ) -> BTreeSet<String> {
+        let changed = after
+            .iter()
+            .filter(|(name, digest)| before.get(*name) != Some(digest));
+        let names = changed.map(|(name, digest)| match self.digests.contains(digest) {
+            true => name.clone(),
+            false => format!("{name}, which is not the result"),
+        });
+        names.collect()
+    }
 }
 
 async fn config_of(
     registry: &MemoryRegistry,
     repository: &Repository,
-    image: RawManifest,
+    image: &Digest,
 ) -> anyhow::Result<ImageConfig> {
-    let Resolved::Image(manifest) = image.read()? else {
-        anyhow::bail!("there is a list in a list of {repository}");
+    let reference = Reference::Digest(image.clone());
+    let raw = registry.manifest(repository, &reference).await?;
+    let Resolved::Image(manifest) = raw.read()? else {
+        bail!("{image} is a list in a list");
     };
     let blob = registry.blob(repository, &manifest.config).await?;
     let pieces: Vec<_> = blob.try_collect().await?;
     Ok(ImageConfig::read(&pieces.concat())?)
+}
+
+/// The bundles of the result whose property says so as the reference writes it (worker flows §11).
+async fn limited_in(registry: &MemoryRegistry, limit: u64) -> anyhow::Result<Vec<String>> {
+    let folder = tempfile::tempdir()?;
+    let index = IndexCopy::fetch(registry, &OUTPUT.parse()?, folder.path(), limit).await?;
+    let connection = rusqlite::Connection::open(index.database())?;
+    let query = "SELECT operatorbundle_path FROM properties WHERE type = ?1 AND value = '4.8'";
+    let mut query = connection.prepare(query)?;
+    let images = query.query_map([MAX_VERSION], |row| row.get(0))?;
+    Ok(images.collect::<Result<_, _>>()?)
 }

@@ -25,8 +25,9 @@ pub(super) struct Trace {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Circumstances {
-    #[serde(default)]
-    pub(super) git_branch: Option<Map<String, Value>>,
+    /// Files of a branch.
+    #[serde(default, rename = "git_branch")]
+    _git_branch: Map<String, Value>,
     /// What the validator says, by bundle.
     #[serde(default)]
     pub(super) validator_output: BTreeMap<String, String>,
@@ -76,7 +77,7 @@ pub(super) enum Event {
     Patch(Value),
     /// An image was built, by these lines.
     Build { arch: String, lines: Vec<String> },
-    /// A name got the result.
+    /// A name got the result, or an image of it.
     Named(String),
     /// Of no concern here.
     Other,
@@ -98,13 +99,13 @@ impl TryFrom<Vec<Value>> for Event {
                     lines: lines.collect(),
                 })
             }
-            "push-manifest-list" => Ok(Self::Named(text(1).ok_or_else(wrong)?.to_owned())),
+            "push" | "push-manifest-list" => Ok(Self::Named(text(1).ok_or_else(wrong)?.to_owned())),
             // A copy to a folder is on the way to another one.
             "copy" => match text(2).ok_or_else(wrong)?.strip_prefix("docker://") {
                 Some(name) => Ok(Self::Named(name.to_owned())),
                 None => Ok(Self::Other),
             },
-            "push" | "git-commit" | "git-push" => Ok(Self::Other),
+            "git-commit" | "git-push" => Ok(Self::Other),
             _ => Err(wrong()),
         }
     }
@@ -120,7 +121,7 @@ impl Trace {
         patches.collect()
     }
 
-    /// The names that got a result.
+    /// The names that got a result, or an image of it. Those of images that were built on the way are the same.
     pub(super) fn names(&self) -> BTreeSet<String> {
         let names = self.events.iter().filter_map(|event| match event {
             Event::Named(name) => Some(name.clone()),
@@ -146,6 +147,8 @@ impl Trace {
 fn label(line: &str) -> Option<(String, String)> {
     let (name, value) = line.strip_prefix("LABEL ")?.split_once('=')?;
     let quoted = value.strip_prefix('"');
-    let value = quoted.and_then(|text| text.strip_suffix('"')).unwrap_or(value);
+    let value = quoted
+        .and_then(|text| text.strip_suffix('"'))
+        .unwrap_or(value);
     Some((name.to_owned(), value.to_owned()))
 }
