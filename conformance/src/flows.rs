@@ -49,8 +49,8 @@ const ON_PURPOSE: [Departure; 8] = [
             "6dbc2317f4f5a105e7be52f99cccfa4960259b27e056acfead1aa63b68881b6b",
             "<digest of registry.example.com/iib-build:7>",
         ),
-        why: "the other name is told with the digest of the result; that of the trace is of an image that only its \
-              simulated registry has there",
+        why: "the other name is one of the same image, so it is told with the digest of the result; that of the trace \
+              is of nothing else in it",
     },
     Departure {
         trace: "add-opm-fails",
@@ -106,30 +106,52 @@ pub(crate) fn run(file: &Path) -> anyhow::Result<bool> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let (mut passed, mut failed) = (0, 0);
+    let mut count = Count::default();
     for trace in &traces {
         let name = &trace.name;
-        match runtime.block_on(judge(trace)) {
-            Verdict::Alike => {
-                passed += 1;
-                match &trace.quirk {
-                    None => say(&format!("ok {name}")),
-                    Some(quirk) => say(&format!("ok {name} (alike in spite of: {quirk})")),
-                }
+        let verdict = runtime.block_on(judge(trace));
+        match (&verdict, &trace.quirk) {
+            (Verdict::Alike, None) => say(&format!("ok {name}")),
+            (Verdict::Alike, Some(quirk)) => {
+                say(&format!("ok {name} (alike in spite of: {quirk})"));
             }
-            Verdict::OnPurpose(why) => {
-                passed += 1;
-                say(&format!("differs {name} [{why}]"));
-            }
-            Verdict::Differs(what) => {
-                failed += 1;
-                say(&format!("FAIL {name}: {what}"));
-            }
-            Verdict::Skipped(why) => say(&format!("skip {name}: {why}")),
+            (Verdict::OnPurpose(why), _) => say(&format!("differs {name} [{why}]")),
+            (Verdict::Differs(what), _) => say(&format!("FAIL {name}: {what}")),
+            (Verdict::Skipped(why), _) => say(&format!("skip {name}: {why}")),
         }
+        count.note(&verdict);
     }
+    let Count {
+        passed,
+        failed,
+        on_purpose,
+        skipped,
+    } = count;
+    say(&format!(
+        "{on_purpose} differ on purpose, {skipped} are skipped"
+    ));
     say(&format!("{passed} passed, {failed} failed"));
     Ok(failed == 0 && passed > 0)
+}
+
+/// What playing traces came to.
+#[derive(Default)]
+struct Count {
+    passed: u64,
+    failed: u64,
+    on_purpose: u64,
+    skipped: u64,
+}
+
+impl Count {
+    fn note(&mut self, verdict: &Verdict) {
+        *match verdict {
+            Verdict::Alike => &mut self.passed,
+            Verdict::Differs(_) => &mut self.failed,
+            Verdict::OnPurpose(_) => &mut self.on_purpose,
+            Verdict::Skipped(_) => &mut self.skipped,
+        } += 1;
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "a command speaks to its user")]

@@ -79,29 +79,7 @@ async fn push(
     let repository = spec.repository();
     let recorded = Digest::of(image.raw.as_bytes()).to_string();
     let document: Value = serde_json::from_str(&image.raw)?;
-    let mut files = match &image.version {
-        Some(version) => {
-            let package = package_of(&image.labels);
-            let bundle = Synthetic::of(trace, &recorded, package, version);
-            bundle.image_files()
-        }
-        None => BTreeMap::new(),
-    };
-    for (path, content) in &image.files {
-        let path = path.trim_start_matches('/');
-        let content = match content {
-            Content::Text(text) => catalog(path, &digests.to_ours(text))?.into_bytes(),
-            Content::Database(rows) => database(rows, without_entries(trace), digests)?,
-        };
-        // A bundle has one ClusterServiceVersion.
-        if path.starts_with("manifests/") {
-            files.retain(|path, _| !path.starts_with("manifests/"));
-        }
-        files.insert(path.to_owned(), content);
-    }
-    if files.is_empty() {
-        files.insert("bin/opm".to_owned(), b"no program".to_vec());
-    }
+    let files = files(trace, image, &recorded, digests)?;
     let Some(entries) = document.get("manifests").and_then(Value::as_array) else {
         let made = SmallImage::new(&Arch::amd64(), &files, image.labels.clone())?;
         push_image(registry, repository, spec.reference(), &made).await?;
@@ -115,19 +93,9 @@ async fn push(
         let arch: Arch = arch.parse()?;
         let made = SmallImage::new(&arch, &files, image.labels.clone())?;
         let digest = made.manifest.digest();
-        push_image(
-            registry,
-            repository,
-            &Reference::Digest(digest.clone()),
-            &made,
-        )
-        .await?;
-        digests.note(
-            text("/digest")
-                .context("an entry without a digest")?
-                .to_owned(),
-            &digest,
-        );
+        let recorded = text("/digest").context("an entry without a digest")?;
+        digests.note(recorded.to_owned(), &digest);
+        push_image(registry, repository, &Reference::Digest(digest), &made).await?;
         list.push(ManifestListEntry {
             descriptor: made.descriptor(),
             platform: Some(Platform::linux(&arch)),
@@ -135,11 +103,40 @@ async fn push(
         });
     }
     let list = ManifestList::docker(list).to_raw()?;
-    registry
-        .push_manifest(repository, spec.reference(), &list)
-        .await?;
+    let reference = spec.reference();
+    registry.push_manifest(repository, reference, &list).await?;
     digests.note(recorded, &list.digest());
     Ok(())
+}
+
+/// The files of an image: those that are said to be in it, or what a bundle of its labels has.
+fn files(
+    trace: &Trace,
+    image: &Simulated,
+    recorded: &str,
+    digests: &Digests,
+) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    let bundle = image.version.as_deref();
+    let bundle =
+        bundle.map(|version| Synthetic::of(trace, recorded, package_of(&image.labels), version));
+    let mut files = bundle.map_or_else(BTreeMap::new, |bundle| bundle.image_files());
+    let mut given = image.files.keys();
+    if given.any(|path| path.starts_with("/manifests/")) {
+        // A bundle has one ClusterServiceVersion.
+        files.retain(|path, _| !path.starts_with("manifests/"));
+    }
+    for (path, content) in &image.files {
+        let path = path.trim_start_matches('/');
+        let content = match content {
+            Content::Text(text) => catalog(path, &digests.to_ours(text))?.into_bytes(),
+            Content::Database(rows) => database(rows, without_entries(trace), digests)?,
+        };
+        files.insert(path.to_owned(), content);
+    }
+    if files.is_empty() {
+        files.insert("bin/opm".to_owned(), b"no program".to_vec());
+    }
+    Ok(files)
 }
 
 async fn push_image(
