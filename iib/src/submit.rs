@@ -170,7 +170,10 @@ pub(crate) async fn rollback(options: &RollbackOptions) -> anyhow::Result<Exit> 
 
 /// What `podman login` or `docker login` has left on this machine for the index that a request overwrote.
 async fn own_login(request: &Value) -> anyhow::Result<Option<String>> {
-    let index = request.get("index_image").and_then(Value::as_str);
+    let text = |member| request.get(member).and_then(Value::as_str);
+    let started_from = text("target_index").or_else(|| text("from_index"));
+    // Only of one that took the place of its index: a login goes nowhere else.
+    let index = text("index_image").filter(|index| Some(*index) == started_from);
     let Some(Ok(index)) = index.map(str::parse::<PullSpec>) else {
         // The service says what is wrong with such a request.
         return Ok(None);

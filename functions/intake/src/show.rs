@@ -82,7 +82,8 @@ pub(crate) async fn one(
 ) -> Result<Response, Problem> {
     let record = intake::get(&deps, id).await?;
     let shower = Shower::new(&deps, [&record], builds).await?;
-    let ahead = intake::ahead(&deps, &record).await?;
+    // The request is shown all the same.
+    let ahead = intake::ahead(&deps, &record).await.unwrap_or_default();
     Ok(Json(shower.show_behind(&record, Form::Verbose, ahead)).into_response())
 }
 

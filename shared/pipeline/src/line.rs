@@ -53,16 +53,16 @@ pub(crate) async fn leave(deps: &Deps, record: &Record) -> Result<(), StageError
     };
     let mut next = deps.lines.leave(&index, record.id).await?;
     for _ in 0..ENDED {
-        let Some(id) = next else { break };
+        let Some(id) = next else { return Ok(()) };
         match deps.requests.get(id).await? {
             Some(waiting) if waiting.work.stage != Stage::Done => {
-                deps.queue.send(&waiting.task(Stage::Pin)).await?;
-                break;
+                return Ok(deps.queue.send(&waiting.task(Stage::Pin)).await?);
             }
             _ => next = deps.lines.leave(&index, id).await?,
         }
     }
-    Ok(())
+    // There are more of them, whom the next try ends.
+    Err(StoreError::Conflict(record.id).into())
 }
 
 /// How many requests come before one that waits for its turn; `None` if it does not wait.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use iib_oci::layer::{EntryPath, FolderTree, LayerError, Part, PieceTable, Threads, unpack_tree};
-use iib_oci::{Descriptor, Digest, Pinned};
+use iib_oci::{Descriptor, Digest, Pinned, Repository};
 use iib_ports::Registry;
 
 use crate::linked_file::Layers;
@@ -96,9 +96,12 @@ pub(crate) async fn copy(
         .map(|(_, layer)| layer.digest.clone())
         .collect();
     {
-        let (unpacked, digests) = (unpacked.clone(), digests);
+        let (unpacked, repository) = (unpacked.clone(), image.repository().clone());
         let (copies, scratch) = (copies.to_vec(), scratch.to_owned());
-        let take = move || Ok::<_, StageError>(unpacked.take(&digests, &copies, &scratch));
+        let take = move || {
+            let taken = unpacked.take(&repository, &digests, &copies, &scratch, limit);
+            Ok::<_, StageError>(taken)
+        };
         if let Some(copied) = blocking(take).await? {
             return Ok(copied);
         }
@@ -106,11 +109,14 @@ pub(crate) async fn copy(
     let parts = copies.iter().map(|copy| copy.part.clone()).collect();
     let mut tree = FolderTree::new(parts, FILES);
     let (mut left, mut input, mut read_layers) = (limit, None, Vec::new());
+    // The tree counts the layers that it was shown.
+    let mut shown = Vec::new();
     for (number, layer) in layers {
         if tree.is_settled() {
             break;
         }
         let entries = tree.entries();
+        shown.push(number);
         check_size(&name, layer, left)?;
         let doing = format!("Failed to read a layer of the index image {name}");
         let (image_name, copies) = (name.clone(), copies.to_vec());
@@ -164,7 +170,9 @@ pub(crate) async fn copy(
             registry,
             repository: image.repository(),
             image: &name,
-            layers: manifest.layers.iter().rev().skip(link.layer).collect(),
+            layers: (manifest.layers.iter().rev())
+                .skip(shown.get(link.layer).copied().unwrap_or_default())
+                .collect(),
             limit,
         };
         let path = target(copies, &link.path).map_err(not_written)?;
@@ -208,7 +216,16 @@ pub(crate) async fn copy(
     .await?;
     let copied = Copied { found, input };
     if is_whole && unpacked.was_read(&read_layers, &names) {
-        return keep(unpacked, copied, read_layers, settles, all_copies).await;
+        let repository = image.repository().clone();
+        return keep(
+            unpacked,
+            copied,
+            repository,
+            read_layers,
+            settles,
+            all_copies,
+        )
+        .await;
     }
     Ok(copied)
 }
@@ -217,6 +234,7 @@ pub(crate) async fn copy(
 async fn keep(
     unpacked: &Arc<Unpacked>,
     copied: Copied,
+    repository: Repository,
     layers: Vec<Digest>,
     settles: bool,
     copies: &[Copy],
@@ -225,6 +243,7 @@ async fn keep(
     let keep = move || {
         if let Some(input) = &copied.input {
             let held = Held {
+                repositories: &[repository].into(),
                 layers: &layers,
                 settles,
                 copies: &copies,

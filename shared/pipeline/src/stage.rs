@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 
 use crate::flow::{self, Flow, Pushed};
 use crate::job::Job;
+use crate::transfer::blocking;
 use crate::{Deps, StageError, WorkError, ending, line};
 
 /// What becomes of a message.
@@ -297,11 +298,14 @@ async fn conclude(
     if matches!(error, StageError::Lost) {
         return Err(error);
     }
-    if let StageError::Work(WorkError::Scratch { source, .. }) = &error
-        && source.kind() == std::io::ErrorKind::StorageFull
-    {
+    if is_of_full_disk(&error) {
         // The next attempt has more room.
-        job.deps.unpacked.clear();
+        let unpacked = job.deps.unpacked.clone();
+        blocking(move || {
+            unpacked.clear();
+            Ok::<_, StageError>(())
+        })
+        .await?;
     }
     let class = error.class();
     match class {
@@ -336,6 +340,23 @@ async fn conclude(
             fail(job, reason).await
         }
     }
+}
+
+/// Whether the scratch disk is full, whoever found that out.
+fn is_of_full_disk(error: &StageError) -> bool {
+    let full = |cause: &(dyn std::error::Error + 'static)| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
+            // What SQLite says of it.
+            || cause.to_string().contains("disk is full")
+    };
+    let mut cause = std::error::Error::source(error);
+    let mut is_full = full(error);
+    while let Some(error) = cause {
+        is_full |= full(error);
+        cause = error.source();
+    }
+    is_full
 }
 
 /// Ends the request in `failed` and cleans up.

@@ -6,6 +6,9 @@
 //! packed; an input that is read a second time is copied. Layers that hold nothing of the parts, such
 //! as those of binary images, are known by their digests, and not read again.
 //!
+//! A layer counts only in the repositories where this process has read or made it: whoever can read a
+//! manifest there may read the layer, and one elsewhere may name any layer.
+//!
 //! All of it is of one process. What a process has left behind when it was killed is removed by the
 //! next one, and nothing of it is used.
 
@@ -16,8 +19,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use iib_oci::Digest;
 use iib_oci::layer::{Part, PieceTable};
+use iib_oci::{Digest, Repository};
 use tempfile::TempDir;
 
 use crate::parts::{Copied, Copy, InputLayer, WRITABLE};
@@ -58,6 +61,8 @@ type Key = (Vec<Digest>, Parts);
 #[derive(Debug)]
 struct Content {
     key: Key,
+    /// The repositories in which the layers are.
+    repositories: BTreeSet<Repository>,
     /// Whether nothing below these layers counts.
     settles: bool,
     /// Of each part, whether it is there.
@@ -65,6 +70,9 @@ struct Content {
     /// Bytes and files of each part.
     sizes: Vec<Size>,
     pieces: PieceTable,
+    /// Of the layer.
+    layer: u64,
+    /// Of all of it.
     bytes: u64,
     /// Holds the parts by their numbers, and the layer. It goes with the last who uses it.
     folder: TempDir,
@@ -124,7 +132,9 @@ impl Unpacked {
 
     /// Forgets everything: the disk is full.
     pub(crate) fn clear(&self) {
-        *self.kept() = Kept::default();
+        // What goes is removed when nobody waits for it any more.
+        let gone = std::mem::take(&mut *self.kept());
+        drop(gone);
     }
 
     /// Whether a layer is known to have nothing of these parts.
@@ -142,15 +152,21 @@ impl Unpacked {
         kept.without.insert((layer.clone(), parts.clone()));
     }
 
-    /// Copies what these layers hold, the highest first and those without anything left out, if that is
-    /// kept. `scratch` is the folder for the copy of the layer. Nothing is left where it fails.
+    /// Copies what these layers of an image in `repository` hold, the highest first and those without anything
+    /// left out, if that is kept and has at most `limit` bytes. `scratch` is the folder for the copy of the
+    /// layer. Nothing is left where it fails.
     pub(crate) fn take(
         &self,
+        repository: &Repository,
         layers: &[Digest],
         copies: &[Copy],
         scratch: &Path,
+        limit: u64,
     ) -> Option<Copied> {
-        let content = self.find(layers, &parts_of(copies))?;
+        let content = self.find(repository, layers, &parts_of(copies))?;
+        if content.bytes > limit {
+            return None;
+        }
         match content.copy_to(copies, scratch) {
             Ok(copied) => Some(copied),
             Err(error) => {
@@ -169,11 +185,17 @@ impl Unpacked {
         }
     }
 
-    fn find(&self, layers: &[Digest], parts: &Parts) -> Option<Arc<Content>> {
+    fn find(
+        &self,
+        repository: &Repository,
+        layers: &[Digest],
+        parts: &Parts,
+    ) -> Option<Arc<Content>> {
         let mut kept = self.kept();
         let holds = |content: &Arc<Content>| {
             let (own, own_parts) = &content.key;
             own_parts == parts
+                && content.repositories.contains(repository)
                 && layers.starts_with(own)
                 && (content.settles || own.len() == layers.len())
         };
@@ -184,9 +206,8 @@ impl Unpacked {
     }
 
     fn forget(&self, key: &Key) {
-        let mut kept = self.kept();
-        kept.contents.retain(|content| content.key != *key);
-        kept.bytes = kept.contents.iter().map(|content| content.bytes).sum();
+        let gone = self.kept().remove(key);
+        drop(gone);
     }
 
     /// Whether these layers were read before, which is noted: what is read twice is worth a copy.
@@ -235,6 +256,8 @@ impl Unpacked {
             }
         }
         let content = Content {
+            repositories: held.repositories.clone(),
+            layer,
             key: (held.layers.to_vec(), parts_of(held.copies)),
             settles: held.settles,
             found: held.found.to_vec(),
@@ -244,9 +267,11 @@ impl Unpacked {
             folder: own,
         };
         let mut kept = self.kept();
-        kept.contents.retain(|other| other.key != content.key);
+        let gone = kept.remove(&content.key);
+        kept.bytes = kept.bytes.saturating_add(content.bytes);
         kept.contents.push_back(Arc::new(content));
-        kept.bytes = kept.contents.iter().map(|content| content.bytes).sum();
+        drop(kept);
+        drop(gone);
         Ok(())
     }
 
@@ -255,20 +280,38 @@ impl Unpacked {
     fn make_room(&self, folder: &Path, bytes: u64) -> io::Result<bool> {
         let disk = rustix::fs::statvfs(folder)?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let mut gone = Vec::new();
         let mut kept = self.kept();
         let limit = self.limit.min(free.saturating_add(kept.bytes) / 2);
         while kept.bytes.saturating_add(bytes) > limit {
             let Some(oldest) = kept.contents.pop_front() else {
-                return Ok(false);
+                break;
             };
-            kept.bytes -= oldest.bytes;
+            kept.bytes = kept.bytes.saturating_sub(oldest.bytes);
+            gone.push(oldest);
         }
-        Ok(true)
+        let is_room = kept.bytes.saturating_add(bytes) <= limit;
+        drop(kept);
+        drop(gone);
+        Ok(is_room)
     }
 
     // It is changed by nothing that can panic halfway.
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// Takes contents out. Whoever gets them drops them when he holds no lock any more: files go with them.
+    fn remove(&mut self, key: &Key) -> Vec<Arc<Content>> {
+        let contents = std::mem::take(&mut self.contents);
+        let (gone, rest): (Vec<_>, Vec<_>) = contents
+            .into_iter()
+            .partition(|content| content.key == *key);
+        self.contents = rest.into();
+        self.bytes = self.contents.iter().map(|content| content.bytes).sum();
+        gone
     }
 }
 
@@ -286,6 +329,8 @@ pub(crate) enum Manner {
 
 /// What layers hold, as it is on this machine.
 pub(crate) struct Held<'a> {
+    /// The repositories in which they are.
+    pub(crate) repositories: &'a BTreeSet<Repository>,
     /// The layers, the highest first, without those that have nothing of the parts.
     pub(crate) layers: &'a [Digest],
     /// Whether nothing below them counts.
@@ -313,7 +358,11 @@ impl Content {
             }
         }
         let file = scratch.join("input-0.layer");
-        fs::hard_link(self.folder.path().join(LAYER), &file)?;
+        let layer = self.folder.path().join(LAYER);
+        if fs::metadata(&layer)?.len() != self.layer {
+            return Err(io::Error::other("the layer has not the size that it had"));
+        }
+        fs::hard_link(layer, &file)?;
         Ok(Copied {
             found: self.found.clone(),
             input: Some(InputLayer {
@@ -336,8 +385,9 @@ fn copy_all(from: &Path, to: &Path) -> io::Result<Size> {
         let entry = entry?;
         size.add(copy_all(&entry.path(), &to.join(entry.file_name()))?);
     }
-    // At last: bits may take away the right to write there.
-    fs::set_permissions(to, fs::metadata(from)?.permissions())?;
+    // At last, and so that it can be removed again.
+    let mode = fs::metadata(from)?.permissions().mode() | 0o700;
+    fs::set_permissions(to, Permissions::from_mode(mode))?;
     Ok(size)
 }
 
@@ -364,5 +414,94 @@ impl Size {
     fn add(&mut self, other: Self) {
         self.files += other.files;
         self.bytes += other.bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use iib_oci::layer::EntryPath;
+
+    use super::*;
+
+    struct World {
+        folder: TempDir,
+        unpacked: Unpacked,
+        layers: Vec<Digest>,
+    }
+
+    impl World {
+        /// In which a database is kept that was read in one repository.
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let unpacked = Unpacked::in_folder(folder.path(), 1 << 20).unwrap();
+            let world = Self {
+                folder,
+                unpacked,
+                layers: vec![Digest::of(b"layer")],
+            };
+            let file = world.folder.path().join("input.layer");
+            fs::write(&file, "a layer").unwrap();
+            fs::write(world.folder.path().join("index.db"), "a database").unwrap();
+            let held = Held {
+                repositories: &[repository("private")].into(),
+                layers: &world.layers,
+                settles: true,
+                copies: &world.copies("index.db"),
+                found: &[true],
+                input: &InputLayer {
+                    pieces: PieceTable::default(),
+                    file,
+                },
+            };
+            world.unpacked.keep(&held, Manner::Move);
+            world
+        }
+
+        fn copies(&self, name: &str) -> Vec<Copy> {
+            let path = EntryPath::parse(b"database/index.db").unwrap();
+            vec![Copy::file(path, self.folder.path().join(name))]
+        }
+
+        fn take(&self, from: &str, limit: u64) -> Option<String> {
+            let scratch = tempfile::tempdir_in(self.folder.path()).unwrap();
+            let copies = self.copies("copy.db");
+            self.unpacked.take(
+                &repository(from),
+                &self.layers,
+                &copies,
+                scratch.path(),
+                limit,
+            )?;
+            Some(fs::read_to_string(&copies[0].to).unwrap())
+        }
+    }
+
+    fn repository(name: &str) -> Repository {
+        Repository::new("r.example", name).unwrap()
+    }
+
+    #[test]
+    fn a_layer_is_known_only_where_it_was_read_or_made() {
+        let world = World::new();
+        assert_eq!(world.take("private", 100).as_deref(), Some("a database"));
+        // A manifest elsewhere may name any layer, and whoever wrote it may have read none.
+        assert_eq!(world.take("somebody/else", 100), None);
+        // More than may be unpacked is not copied either.
+        assert_eq!(world.take("private", 10), None);
+        assert_eq!(world.take("private", 100).as_deref(), Some("a database"));
+        world.unpacked.clear();
+        assert_eq!(world.take("private", 100), None);
+    }
+
+    #[test]
+    fn a_layer_that_is_not_whole_is_forgotten() {
+        let world = World::new();
+        let kept = fs::read_dir(world.folder.path().join(FOLDER)).unwrap();
+        for entry in kept {
+            fs::write(entry.unwrap().path().join(LAYER), "a lay").unwrap();
+        }
+        assert_eq!(world.take("private", 100), None);
+        assert!(!world.folder.path().join("copy.db").exists());
+        assert!(world.unpacked.kept().contents.is_empty());
     }
 }

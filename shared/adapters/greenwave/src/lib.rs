@@ -26,9 +26,9 @@ pub struct Greenwave {
 pub enum GreenwaveError {
     /// The address is none.
     #[error(
-        "`{0}` is no address of Greenwave: write it as https://host/path, without what it is asked for"
+        "that is no address of Greenwave: write it as https://host/path, without a login and without what it is asked for"
     )]
-    Address(String),
+    Address,
     /// The HTTP client cannot be set up.
     #[error("no HTTP client can be set up")]
     Http(#[from] reqwest::Error),
@@ -40,8 +40,13 @@ pub enum GreenwaveError {
 /// [`GreenwaveError::Address`].
 pub fn decision_url(address: &str) -> Result<Url, GreenwaveError> {
     let url = Url::parse(&format!("{}/decision", address.trim_end_matches('/'))).ok();
-    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    url.ok_or_else(|| GreenwaveError::Address(address.to_owned()))
+    // A login in it would be told with every failure.
+    let is_plain = |url: &Url| {
+        let login = !url.username().is_empty() || url.password().is_some();
+        url.has_host() && !login && url.query().is_none() && url.fragment().is_none()
+    };
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && is_plain(url));
+    url.ok_or_else(|| GreenwaveError::Address)
 }
 
 impl Greenwave {

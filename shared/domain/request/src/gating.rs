@@ -31,6 +31,9 @@ pub const DEFAULT_QUEUE: &str = "null";
 /// What a bundle is to Greenwave, the one kind that is understood.
 pub const GATED_SUBJECT: &str = "koji_build";
 
+/// How much of a failure is told, in characters: it may be a page of a proxy.
+const SAID: usize = 500;
+
 /// The labels that name a build, in their order.
 const SUBJECT: [&str; 3] = ["com.redhat.component", "version", "release"];
 
@@ -112,7 +115,9 @@ impl Judgement {
                 said: said
                     .filter(|said| !said.is_empty())
                     .unwrap_or(body)
-                    .to_owned(),
+                    .chars()
+                    .take(SAID)
+                    .collect(),
                 may_pass: status >= 500 || status == 429,
             });
         }

@@ -92,6 +92,18 @@ pub enum InputError {
         /// What its tag names.
         now: String,
     },
+    /// An index names what it is to be put back to.
+    #[error(
+        "{index} names {now}, which is what it named before the request {request} overwrote it: there is nothing to put back"
+    )]
+    NothingToPutBack {
+        /// The index, with its tag.
+        index: String,
+        /// The request that was to overwrite it.
+        request: RequestId,
+        /// What the tag names.
+        now: String,
+    },
     /// An index that is to be put back names something else than the result that is to go.
     #[error(
         "{index} names {now}, and not {result} any more, the result of the request {request}: nothing is put back"
@@ -148,6 +160,7 @@ impl InputError {
             | Self::NoRegistry { .. }
             | Self::NoTag(_)
             | Self::NotTheResult { .. }
+            | Self::NothingToPutBack { .. }
             | Self::OutputTaken { .. }
             | Self::Deprecations(_)
             | Self::DeprecationsOfOther { .. }
@@ -163,6 +176,11 @@ fn for_pull_spec(error: &PullSpecError) -> Option<&'static str> {
 
 /// A list as the reference prints it, without its brackets.
 fn quoted(texts: &[String]) -> String {
-    let quoted: Vec<String> = texts.iter().map(|text| format!("'{text}'")).collect();
-    quoted.join(", ")
+    let quoted = texts.iter().take(TOLD).map(|text| format!("'{text}'"));
+    let more = texts.len().saturating_sub(TOLD);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    quoted.chain(more).collect::<Vec<_>>().join(", ")
 }
+
+/// How many of a list are told.
+const TOLD: usize = 50;

@@ -1,17 +1,19 @@
 //! What an index holds, out of its image and into a layer.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use iib_oci::layer::{EntryPath, PackedLayer};
-use iib_oci::{Descriptor, MediaType};
+use iib_oci::{Descriptor, MediaType, PullSpec, Repository};
 use iib_ports::{ArtifactKey, Registry};
 use iib_request::{Built, BuiltLayer, IndexForm, IndexPlan, IndexToRead, Serves, Unknown};
 
 use super::{layer, places};
 use crate::job::Job;
+use crate::output::output;
 use crate::parts::{self, Copy, InputLayer};
 use crate::transfer::{blocking, write_artifact};
 use crate::unpacked::{Held, Manner, Unpacked};
@@ -170,6 +172,7 @@ impl Contents {
         let serves = self.serves();
         let hidden = job.deps.work.hidden_database.clone();
         let unpacked = job.deps.unpacked.clone();
+        let repositories = repositories_of_result(job)?;
         let (packed, stored) = write_artifact(&*job.deps.artifacts, &key, move |out| {
             let items = self.items(&hidden)?;
             let file = unpacked
@@ -178,7 +181,7 @@ impl Contents {
             let mut beside = Beside::new(out, file);
             let packed = layer::pack(items, self.input.as_ref(), &mut beside)?;
             if let Some(file) = beside.finish() {
-                self.keep(&unpacked, &packed, file, &hidden);
+                self.keep(&unpacked, &repositories, &packed, file, &hidden);
             }
             Ok(packed)
         })
@@ -217,7 +220,14 @@ impl Contents {
     }
 
     /// Keeps it for the request that starts from the layer that was made of it.
-    fn keep(&self, unpacked: &Unpacked, packed: &PackedLayer, file: PathBuf, hidden: &str) {
+    fn keep(
+        &self,
+        unpacked: &Unpacked,
+        repositories: &BTreeSet<Repository>,
+        packed: &PackedLayer,
+        file: PathBuf,
+        hidden: &str,
+    ) {
         let input = InputLayer {
             pieces: packed.table.clone(),
             file,
@@ -242,6 +252,7 @@ impl Contents {
         };
         let copies: Option<Vec<Copy>> = copies.into_iter().collect();
         let held = Held {
+            repositories,
             layers: std::slice::from_ref(&packed.digest),
             settles,
             copies: &copies.unwrap_or_default(),
@@ -268,6 +279,15 @@ impl Contents {
         }
         Ok(items)
     }
+}
+
+/// Where the layer that a request makes comes to lie: with its result, and with the index that it overwrites.
+fn repositories_of_result(job: &Job<'_>) -> Result<BTreeSet<Repository>, WorkError> {
+    let output = output(&job.deps.work, &job.record.id.to_string())?;
+    let overwritten = job.record.request.overwritten();
+    let overwritten = overwritten.and_then(|index| index.parse::<PullSpec>().ok());
+    let specs = [output].into_iter().chain(overwritten);
+    Ok(specs.map(|spec| spec.repository().clone()).collect())
 }
 
 /// Copies the database of an index to a file.

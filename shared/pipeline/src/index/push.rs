@@ -71,8 +71,14 @@ impl Push<'_> {
             Some(overwrite) => Some(Target::new(job, overwrite, &list, &output).await?),
             None => None,
         };
-        // Before anything is pushed that would take the place of another one's.
+        // Before anything is pushed that would take the place of another one's. From here on what is under
+        // the number of the request is its own.
         check_free(job, &output, &list).await?;
+        let result = list.digest();
+        if !job.record.results.contains(&result) {
+            job.save(|record| record.results.push(result.clone()))
+                .await?;
+        }
         // Before anything is moved: most that changes has changed by now.
         let is_over = match &target {
             None => true,
@@ -167,12 +173,8 @@ impl Push<'_> {
             Naming::Merged => Update::default(),
             Naming::WithCopy | Naming::Plain => Update::doing("Creating the manifest list"),
         };
-        let result = list.digest();
         job.update_and(update, |record| {
             record.tags_before = Some(tags_before.clone());
-            if !record.results.contains(&result) {
-                record.results.push(result.clone());
-            }
         })
         .await?;
         check_free(job, output, list).await?;

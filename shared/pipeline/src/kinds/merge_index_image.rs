@@ -14,7 +14,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use iib_catalog::{
     ServedBundle, ServedDigests, latest_of, missing_in, named_of, unfit, unlabelled_fit,
 };
-use iib_fbc::{CatalogDiff, Rules};
+use iib_fbc::CatalogDiff;
 use iib_ports::Registry;
 use iib_request::{
     Built, IndexForm, IndexPlan, IndexToRead, MergeIndexImage, PinnedBundle, Plan, Unknown, Update,
@@ -25,6 +25,7 @@ use crate::changes::Changes;
 use crate::flow::{Flow, Pushed};
 use crate::index::catalog::{self, CatalogIndex};
 use crate::index::contents::Contents;
+use crate::index::forms::Forms;
 use crate::index::push::{Naming, Push};
 use crate::index::scratch;
 use crate::job::Job;
@@ -192,6 +193,7 @@ async fn served(
         return Ok(Vec::new());
     };
     let (index_db, catalogs) = (job.deps.index_db.clone(), job.deps.catalogs.clone());
+    let rules = Forms::of(&job.index_plan()?.version, &job.deps.work).rules;
     let contents = contents.clone();
     blocking(move || -> Result<_, IndexError> {
         let image = index.resolved.to_string();
@@ -209,8 +211,7 @@ async fn served(
             return in_database().map_err(|source| IndexError::Database { image, source });
         };
         let catalog = catalogs
-            // Nothing but listed here.
-            .open(&copy.folder, Rules::Opm126)
+            .open(&copy.folder, rules)
             .map_err(|source| IndexError::Catalog {
                 image: image.clone(),
                 source,

@@ -26,7 +26,19 @@ impl Flow for Rollback {
         let registry = job.registry().await?;
         job.update(Update::doing("Resolving the container images"))
             .await?;
-        check(self, &*registry, &index).await?;
+        match look(self, &*registry, &index).await? {
+            Place::Result => {}
+            Place::PutBack if job.record.overwritten.is_some() => {}
+            Place::PutBack => {
+                return Err(InputError::NothingToPutBack {
+                    index: self.from_index.clone(),
+                    request: self.rolled_back,
+                    now: self.replaced.to_string(),
+                }
+                .into());
+            }
+            Place::Other(now) => return Err(not_the_result(self, now).into()),
+        }
         // What is put back may have been removed meanwhile.
         let before = index.pin(self.replaced.clone()).to_pull_spec();
         let before = image::resolve(&*registry, &before).await?;
@@ -50,6 +62,12 @@ impl Flow for Rollback {
         let before = Reference::Digest(self.replaced.clone());
         let list = registry.manifest(index.repository(), &before).await;
         let list = list.map_err(|source| not_seen(self, source))?;
+        let began_before = job.record.overwritten.is_some();
+        match look(self, &*registry, &index).await? {
+            Place::Result | Place::PutBack => {}
+            Place::Other(_) if began_before => {}
+            Place::Other(now) => return Err(not_the_result(self, now).into()),
+        }
         let noted = Overwritten {
             index: self.from_index.clone(),
             replaced: self.result.clone(),
@@ -60,12 +78,21 @@ impl Flow for Rollback {
             .await?;
         // Whoever takes this request over may move the tag, too.
         job.renew().await?;
-        check(self, &*registry, &index).await?;
-        let moved = push_list(&*registry, &index, &list).await;
-        moved.map_err(|error| ImageError::Overwrite {
-            image: self.from_index.clone(),
-            source: Box::new(error),
-        })?;
+        match look(self, &*registry, &index).await? {
+            Place::Result | Place::PutBack => {
+                let moved = push_list(&*registry, &index, &list).await;
+                moved.map_err(|error| ImageError::Overwrite {
+                    image: self.from_index.clone(),
+                    source: Box::new(error),
+                })?;
+            }
+            // An attempt before this one may have moved it, and somebody else since.
+            Place::Other(now) if began_before => job.log(format!(
+                "{index} names {now}: if it was put back, somebody else has moved it since, and it is left \
+                 where it is"
+            )),
+            Place::Other(now) => return Err(not_the_result(self, now).into()),
+        }
         let facts = Facts {
             index_image: Some(self.from_index.clone()),
             index_image_resolved: Some(index.pin(self.replaced.clone()).to_string()),
@@ -77,31 +104,44 @@ impl Flow for Rollback {
     }
 }
 
-/// Sees that the tag names the result that is to go, or what is put back: an attempt before this one may
-/// have moved it.
+/// What the tag names.
+enum Place {
+    /// The result that is to go.
+    Result,
+    /// What is put back.
+    PutBack,
+    /// Something else, for people.
+    Other(String),
+}
+
+/// Looks at the tag.
 ///
 /// # Errors
-/// [`InputError::NotTheResult`]; [`ImageError::Inspect`].
-async fn check(
+/// [`InputError::NoTag`]; [`ImageError::Inspect`].
+async fn look(
     rollback: &Rollback,
     registry: &dyn Registry,
     index: &PullSpec,
-) -> Result<(), StageError> {
+) -> Result<Place, StageError> {
     let Reference::Tag(tag) = index.reference() else {
         return Err(InputError::NoTag(rollback.from_index.clone()).into());
     };
     let now = registry.tagged(index.repository(), tag).await;
-    let now = now.map_err(|source| not_seen(rollback, source))?;
-    if now.as_ref() == Some(&rollback.result) || now.as_ref() == Some(&rollback.replaced) {
-        return Ok(());
-    }
-    Err(InputError::NotTheResult {
+    Ok(match now.map_err(|source| not_seen(rollback, source))? {
+        Some(now) if now == rollback.result => Place::Result,
+        Some(now) if now == rollback.replaced => Place::PutBack,
+        Some(now) => Place::Other(now.to_string()),
+        None => Place::Other("nothing".to_owned()),
+    })
+}
+
+fn not_the_result(rollback: &Rollback, now: String) -> InputError {
+    InputError::NotTheResult {
         index: rollback.from_index.clone(),
         request: rollback.rolled_back,
         result: rollback.result.to_string(),
-        now: now.map_or("nothing".to_owned(), |now| now.to_string()),
+        now,
     }
-    .into())
 }
 
 fn not_seen(rollback: &Rollback, source: RegistryError) -> ImageError {

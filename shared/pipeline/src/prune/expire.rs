@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use iib_oci::Arch;
 use iib_ports::{ArtifactRoot, Class, Classify, RegistryError, StoreError, chain};
-use iib_request::{Plan, Record, arch_tag};
+use iib_request::{Plan, Record, Request, State, arch_tag};
 use tracing::warn;
 
 use super::{PruneDeps, PruneError, PruneReport, Time, kept_for};
@@ -108,7 +108,7 @@ async fn remove_tags(
     report: &mut PruneReport,
 ) -> Result<(), PruneError> {
     let arches = arches(record);
-    if arches.is_empty() {
+    if arches.is_empty() || !has_pushed(record) {
         return Ok(());
     }
     let output = output(&deps.work, &record.id.to_string())
@@ -136,6 +136,14 @@ async fn remove_tags(
         }
     }
     Ok(())
+}
+
+/// Whether there may be images of a request under its number: what it has not pushed is another one's. Older
+/// versions noted no results.
+fn has_pushed(record: &Record) -> bool {
+    let is_index = !matches!(record.request, Request::Rollback(_));
+    let is_complete = record.state() == State::Complete;
+    is_index && (!record.results.is_empty() || record.tags_before.is_some() || is_complete)
 }
 
 /// Whether a refusal is about removing as such: the call is not supported, or not allowed.

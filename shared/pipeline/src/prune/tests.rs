@@ -117,6 +117,7 @@ impl Service {
         let id = record.id;
         let arches = ["amd64", "s390x"].map(|arch| arch.parse::<Arch>().unwrap());
         record.facts.arches = Some(arches.map(|arch| arch.to_string()).into());
+        record.results = vec![iib_oci::Digest::of(b"result")];
         record.fail("no such bundle", self.clock.now());
         self.deps.requests.replace(record).await.unwrap();
         let digest = iib_oci::Digest::of(b"x");
@@ -185,6 +186,19 @@ async fn data_goes_when_its_time_has_come_and_not_before() {
     // Once is enough.
     assert_eq!(service.run().await.expired, 0);
     assert_eq!(service.registry.removed.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn tags_of_a_request_that_pushed_nothing_are_another_one_s() {
+    let service = Service::new();
+    let id = service.ended().await;
+    let stored = service.deps.requests.get(id).await.unwrap();
+    let mut record = stored.unwrap();
+    record.results.clear();
+    service.deps.requests.replace(record).await.unwrap();
+    service.days(4);
+    assert_eq!(service.run().await.expired, 1);
+    assert_eq!(*service.registry.removed.lock().unwrap(), [""; 0]);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{StreamExt, TryStreamExt, stream};
 use iib_bundle::{ImageName, related_pull_specs};
 use iib_oci::PullSpec;
-use iib_ports::{Registry, RegistryError};
+use iib_ports::{Class, Classify as _, Registry, RegistryError};
 
 use super::bundles::Resolved;
 use crate::bundle_image::read_layers;
@@ -78,15 +78,17 @@ async fn is_there(registry: &dyn Registry, name: &ImageName) -> Result<bool, Ima
     };
     match registry.manifest(spec.repository(), spec.reference()).await {
         Ok(_) => Ok(true),
-        Err(
-            RegistryError::NotFound { .. }
-            | RegistryError::Denied { .. }
-            | RegistryError::HostRefused { .. },
-        ) => Ok(false),
-        Err(source) => Err(ImageError::Inspect {
-            image: spec.to_string(),
-            source,
-        }),
+        // Our own login is not the image's fault.
+        Err(source @ RegistryError::Credentials { .. }) => Err(not_seen(&spec, source)),
+        Err(source) if source.class() != Class::Retry => Ok(false),
+        Err(source) => Err(not_seen(&spec, source)),
+    }
+}
+
+fn not_seen(spec: &PullSpec, source: RegistryError) -> ImageError {
+    ImageError::Inspect {
+        image: spec.to_string(),
+        source,
     }
 }
 

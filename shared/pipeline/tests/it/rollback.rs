@@ -47,6 +47,14 @@ async fn an_index_names_again_what_it_named_and_that_can_be_undone_too() {
     assert_eq!(facts.index_image_resolved, pinned(&before));
     assert_eq!(facts.arches, overwriting.facts.arches);
     world.assert_cleaned_up(first.id).await;
+    let again = roll_back(&world, overwriting.id).await;
+    assert_eq!(again.state(), State::Failed);
+    let nothing = "there is nothing to put back";
+    assert!(
+        again.state_reason().ends_with(nothing),
+        "{}",
+        again.state_reason()
+    );
     let second = roll_back(&world, first.id).await;
     assert_eq!(second.state(), State::Complete, "{}", second.state_reason());
     assert_eq!(tagged(&world, &index).await, after);

@@ -48,12 +48,12 @@ fn check_greenwave(work: &WorkSettings, faults: &mut Faults) {
     };
     let url = Url::parse(address).ok();
     let is_meant = |url: &Url| {
-        matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.has_host()
+        let login = !url.username().is_empty() || url.password().is_some();
+        let more = login || url.query().is_some() || url.fragment().is_some();
+        matches!(url.scheme(), "http" | "https") && url.has_host() && !more
     };
     if !url.is_some_and(|url| is_meant(&url)) {
-        let text = format!(
-            "`{address}` is no address of Greenwave: write it as https://host/path, without what it is asked for"
-        );
+        let text = "is no address of Greenwave: write it as https://host/path, without a login and without what it is asked for";
         faults.of_value("work.greenwave_url", text);
     }
 }
