@@ -154,6 +154,12 @@ async fn migrate(
     form: BundleForm,
     as_json: bool,
 ) -> anyhow::Result<Exit> {
+    if is_below(folder, Path::new(catalog)) {
+        bail!(
+            "{} is in {catalog}, which would get its own packages once more: name a folder elsewhere",
+            folder.display()
+        );
+    }
     let source = source::catalog_by(catalog, Rules::OpmNewest).await?;
     tell_emptiness(&source, catalog)?;
     let mut writer = FolderWriter::new(folder)?;
@@ -169,6 +175,18 @@ async fn migrate(
         say::line(json!({"packages": packages}))?;
     }
     Ok(Exit::Done)
+}
+
+/// Whether a path, of which the end may not be there yet, is in a folder that is there.
+fn is_below(path: &Path, folder: &Path) -> bool {
+    let Ok(folder) = folder.canonicalize() else {
+        return false;
+    };
+    let Ok(path) = std::path::absolute(path) else {
+        return false;
+    };
+    let there = path.ancestors().find_map(|above| above.canonicalize().ok());
+    there.is_some_and(|there| there.starts_with(folder))
 }
 
 async fn validate(

@@ -1,6 +1,7 @@
 //! A client of the API.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -64,6 +65,14 @@ impl Client {
             .default_headers(headers)
             .build()?;
         Ok(Self { http, base })
+    }
+
+    /// Whether nobody else can read what is sent: by TLS, or on this machine.
+    pub(crate) fn is_private(&self) -> bool {
+        let host = self.base.host_str().unwrap_or_default();
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+        self.base.scheme() == "https" || is_here
     }
 
     /// Submits a request; gives the document of the new request.

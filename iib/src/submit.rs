@@ -29,6 +29,7 @@ pub(crate) async fn add(options: &AddOptions) -> anyhow::Result<Exit> {
     let mut body = Body::default();
     body.set("bundles", &options.bundles);
     body.given("from_index", options.from_index.as_ref());
+    body.flag("check_related_images", options.check_related_images);
     body.list("deprecation_list", &options.deprecation_list);
     body.given("graph_update_mode", options.graph_update_mode.as_ref());
     body.making(&options.making);
@@ -160,7 +161,14 @@ pub(crate) async fn rollback(options: &RollbackOptions) -> anyhow::Result<Exit> 
     let client = Client::new(&service.url, service.token.as_ref())?;
     let login = match &options.login_file {
         Some(file) => Some(login(file)?),
-        None => own_login(&client.get(options.request).await?).await?,
+        None if client.is_private() => own_login(&client.get(options.request).await?).await?,
+        None => {
+            say::aside(
+                "no login goes with it, because it could be read on its way: name one with --login-file, \
+                 or the service by https",
+            );
+            None
+        }
     };
     let mut body = Body::default();
     body.given(FROM_INDEX[1], login.as_ref());

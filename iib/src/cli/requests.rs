@@ -64,6 +64,9 @@ pub struct AddOptions {
     /// Index to start from; without it, an empty one
     #[arg(long, value_name = "PULL_SPEC")]
     pub from_index: Option<String>,
+    /// See first that every image is there which the bundles name
+    #[arg(long)]
+    pub check_related_images: bool,
     /// Bundle to deprecate when the others are added; give it once for each
     #[arg(long = "deprecate", value_name = "PULL_SPEC")]
     pub deprecation_list: Vec<String>,

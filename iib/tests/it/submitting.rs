@@ -60,10 +60,12 @@ fn the_words_of_each_command_are_the_parameters_of_its_call() {
                 "r/i:1",
                 "--deprecate",
                 "r/b:0",
+                "--check-related-images",
             ],
             true,
             "add",
             json!({"bundles": ["r/b:1"], "from_index": "r/i:1", "deprecation_list": ["r/b:0"],
+                "check_related_images": true,
                 "overwrite_from_index": true, "overwrite_from_index_token": "ann:pass:word"}),
         ),
         (

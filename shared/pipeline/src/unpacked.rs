@@ -18,6 +18,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::UNIX_EPOCH;
 
 use iib_oci::layer::{Part, PieceTable};
 use iib_oci::{Digest, Repository};
@@ -71,7 +72,7 @@ struct Content {
     sizes: Vec<Size>,
     pieces: PieceTable,
     /// Of the layer.
-    layer: u64,
+    layer: Size,
     /// Of all of it.
     bytes: u64,
     /// Holds the parts by their numbers, and the layer. It goes with the last who uses it.
@@ -82,6 +83,8 @@ struct Content {
 struct Size {
     files: u64,
     bytes: u64,
+    /// When they were written, added up.
+    written: u64,
 }
 
 /// The name of parts.
@@ -236,12 +239,10 @@ impl Unpacked {
     }
 
     fn try_keep(&self, folder: &Path, held: &Held<'_>, manner: Manner) -> io::Result<()> {
-        let mut sizes = Vec::new();
+        let mut bytes = fs::metadata(&held.input.file)?.len();
         for copy in held.copies {
-            sizes.push(size_of(&copy.to)?);
+            bytes += size_of(&copy.to)?.bytes;
         }
-        let layer = fs::metadata(&held.input.file)?.len();
-        let bytes = layer + sizes.iter().map(|size| size.bytes).sum::<u64>();
         if !self.make_room(folder, bytes)? {
             return Ok(());
         }
@@ -255,6 +256,11 @@ impl Unpacked {
                 Manner::Copy => drop(copy_all(&copy.to, &to)?),
             }
         }
+        let mut sizes = Vec::new();
+        for number in 0..held.copies.len() {
+            sizes.push(size_of(&own.path().join(number.to_string()))?);
+        }
+        let layer = size_of(&own.path().join(LAYER))?;
         let content = Content {
             repositories: held.repositories.clone(),
             layer,
@@ -349,8 +355,8 @@ impl Content {
             if !from.exists() && *size == Size::default() {
                 continue;
             }
-            if copy_all(&from, &copy.to)? != *size {
-                return Err(io::Error::other("it has not the size that it had"));
+            if size_of(&from)? != *size || copy_all(&from, &copy.to)? != size.bytes {
+                return Err(io::Error::other("it is not as it was"));
             }
             if matches!(copy.part, Part::File(_)) {
                 // It is to be worked on.
@@ -359,8 +365,8 @@ impl Content {
         }
         let file = scratch.join("input-0.layer");
         let layer = self.folder.path().join(LAYER);
-        if fs::metadata(&layer)?.len() != self.layer {
-            return Err(io::Error::other("the layer has not the size that it had"));
+        if size_of(&layer)? != self.layer {
+            return Err(io::Error::other("the layer is not as it was"));
         }
         fs::hard_link(layer, &file)?;
         Ok(Copied {
@@ -373,22 +379,21 @@ impl Content {
     }
 }
 
-/// Copies a file, or a folder with all that is in it, with its permission bits.
-fn copy_all(from: &Path, to: &Path) -> io::Result<Size> {
+/// Copies a file, or a folder with all that is in it, with its permission bits. Gives the number of bytes.
+fn copy_all(from: &Path, to: &Path) -> io::Result<u64> {
     if !fs::metadata(from)?.is_dir() {
-        let bytes = fs::copy(from, to)?;
-        return Ok(Size { files: 1, bytes });
+        return fs::copy(from, to);
     }
     fs::create_dir_all(to)?;
-    let mut size = Size::default();
+    let mut bytes = 0;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
-        size.add(copy_all(&entry.path(), &to.join(entry.file_name()))?);
+        bytes += copy_all(&entry.path(), &to.join(entry.file_name()))?;
     }
     // At last, and so that it can be removed again.
     let mode = fs::metadata(from)?.permissions().mode() | 0o700;
     fs::set_permissions(to, Permissions::from_mode(mode))?;
-    Ok(size)
+    Ok(bytes)
 }
 
 /// What a file or folder has; nothing if it is not there.
@@ -398,9 +403,13 @@ fn size_of(path: &Path) -> io::Result<Size> {
         found => found?,
     };
     if !found.is_dir() {
+        let written = found.modified()?.duration_since(UNIX_EPOCH);
+        let written = written.unwrap_or_default().as_nanos();
         return Ok(Size {
             files: 1,
             bytes: found.len(),
+            // The low bits tell times apart.
+            written: written as u64,
         });
     }
     let mut size = Size::default();
@@ -414,6 +423,7 @@ impl Size {
     fn add(&mut self, other: Self) {
         self.files += other.files;
         self.bytes += other.bytes;
+        self.written = self.written.wrapping_add(other.written);
     }
 }
 
@@ -498,7 +508,8 @@ mod tests {
         let world = World::new();
         let kept = fs::read_dir(world.folder.path().join(FOLDER)).unwrap();
         for entry in kept {
-            fs::write(entry.unwrap().path().join(LAYER), "a lay").unwrap();
+            // As long as it was.
+            fs::write(entry.unwrap().path().join(LAYER), "A LAYER").unwrap();
         }
         assert_eq!(world.take("private", 100), None);
         assert!(!world.folder.path().join("copy.db").exists());
