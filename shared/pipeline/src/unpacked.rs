@@ -3,8 +3,8 @@
 //!
 //! Kept is what the layers of an image hold of some parts, under the digests of these layers: the
 //! result of a request, which is the input of the next one, is moved here when its layer is
-//! packed; an input that is read a second time is copied. Layers that hold nothing of the parts, such
-//! as those of binary images, are known by their digests, and not read again.
+//! packed; an input in our own form that is read a second time is copied. Layers that hold nothing of
+//! the parts, such as those of binary images, are known by their digests, and not read again.
 //!
 //! A layer counts only in the repositories where this process has read or made it: whoever can read a
 //! manifest there may read the layer, and one elsewhere may name any layer.
