@@ -527,12 +527,15 @@ impl FolderWriter {
         })
     }
 
-    /// Writes the objects of a package.
+    /// Writes the objects of a package; those of no package, whose name is empty, go into the folder itself
+    /// (newest-opm §3).
     ///
     /// # Errors
     /// The package has a name that is no folder's, or writing fails.
     pub fn package(&mut self, name: &str, catalog: &Catalog) -> Result<(), FolderError> {
-        check_folder_name(name)?;
+        if !name.is_empty() {
+            check_folder_name(name)?;
+        }
         let folder = self.partial.join(name);
         fs::create_dir_all(&folder).map_err(io_error(&folder, "create"))?;
         let path = folder.join("catalog.json");

@@ -112,11 +112,16 @@ impl Default for ApiSettings {
 pub struct RequestSettings {
     /// No request gets a lower number.
     pub first_number: u64,
+    /// Whether a request fails whose tag names something that it did not make.
+    pub keep_others: bool,
 }
 
 impl Default for RequestSettings {
     fn default() -> Self {
-        Self { first_number: 1 }
+        Self {
+            first_number: 1,
+            keep_others: false,
+        }
     }
 }
 

@@ -230,7 +230,8 @@ impl Push<'_> {
     }
 }
 
-/// Sees that the tag of the result is free, or names what this request has made.
+/// Sees that the tag of the result is free, or names what this request has made, if the settings want that
+/// (`requests.keep_others`).
 ///
 /// # Errors
 /// [`InputError::OutputTaken`]; [`ImageError::Inspect`].
@@ -239,6 +240,9 @@ async fn check_free(
     output: &PullSpec,
     list: &RawManifest,
 ) -> Result<(), StageError> {
+    if !job.deps.new.keep_others {
+        return Ok(());
+    }
     let tag = output.reference().to_string();
     let now = job.deps.registry.tagged(output.repository(), &tag).await;
     let now = now.map_err(|source| ImageError::Inspect {

@@ -11,7 +11,8 @@ use crate::world::{OUTPUT, World, deliver};
 
 #[tokio::test]
 async fn the_result_of_another_service_is_left_alone() {
-    let world = World::new().await;
+    let mut world = World::new().await;
+    world.deps.new.keep_others = true;
     let bundle = world.push_bundle("lantern", "0.1.0").await;
     let other = index_image(&samples::database(&[]));
     let taken = world.push(&format!("{OUTPUT}:1"), &other).await;
@@ -29,7 +30,8 @@ async fn the_result_of_another_service_is_left_alone() {
 
 #[tokio::test]
 async fn what_the_request_itself_has_made_before_is_not() {
-    let (world, index, request) = world_and_request().await;
+    let (mut world, index, request) = world_and_request().await;
+    world.deps.new.keep_others = true;
     let id = world.submit(request).await;
     // An image and the list are pushed; then somebody moves the index, so all is done anew.
     let death = Death::At("registry.push_manifest", 2);

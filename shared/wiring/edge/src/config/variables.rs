@@ -39,7 +39,7 @@ pub(super) const ALIASES: [(&str, &str); 2] = [
 
 /// Every setting has a variable, and a row here. Tests hold this against the defaults and the types.
 #[rustfmt::skip] // One line for each.
-pub(super) const VARIABLES: [Variable; 70] = [
+pub(super) const VARIABLES: [Variable; 71] = [
     row("IIB_DATA_FOLDER", "data_folder", Text),
     row("IIB_SCRATCH", "scratch", Text),
     row("IIB_LOGIN_DISABLED", "api.login_disabled", Flag),
@@ -67,6 +67,7 @@ pub(super) const VARIABLES: [Variable; 70] = [
     row("IIB_PUBLIC_URL", "api.public_url", Text),
     row("IIB_HOSTS", "api.hosts", List),
     row("IIB_REQUESTS_FIRST_NUMBER", "requests.first_number", Number),
+    row("IIB_REQUESTS_KEEP_OTHERS", "requests.keep_others", Flag),
     row("IIB_REGISTRY", "work.registry", Text),
     row("IIB_IMAGE_PUSH_TEMPLATE", "work.image_push_template", Text),
     row("IIB_NO_OCP_LABEL_ALLOW_LIST", "work.no_ocp_label_allow_list", List),
