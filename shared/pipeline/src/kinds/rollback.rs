@@ -1,6 +1,6 @@
 //! Putting back what an index named before a request overwrote it.
 //!
-//! - pin: the tag has to name what that request made, or already what it named before.
+//! - pin: the tag has to name what that request made.
 //! - mutate: nothing; the image is there.
 //! - push: the tag moves, after one more look at it.
 //!
@@ -28,7 +28,6 @@ impl Flow for Rollback {
             .await?;
         match look(self, &*registry, &index).await? {
             Place::Result => {}
-            Place::PutBack if job.record.overwritten.is_some() => {}
             Place::PutBack => {
                 return Err(InputError::NothingToPutBack {
                     index: self.from_index.clone(),

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::crash::{Death, LastCall};
 use crate::crashes::{dies, lease_ends};
 use crate::overwrite::{tagged, world_and_request};
+use crate::samples;
 use crate::world::{World, told};
 
 /// Asks for a request to be undone.
@@ -126,6 +127,24 @@ async fn it_waits_for_those_that_overwrite_the_same_index() {
     assert!(told(&record).contains(&waiting.as_str()));
     let line = world.deps.lines.of(index.as_str()).await.unwrap();
     assert_eq!(line, Line::default());
+}
+
+#[tokio::test]
+async fn what_somebody_does_after_the_tag_was_put_back_is_not_undone_by_an_attempt_after_a_crash() {
+    let (world, index, _, asked) = set_up().await;
+    let id = world.submit(asked).await;
+    let moving = Death::At("registry.push_manifest", 0);
+    assert!(dies(moving, LastCall::Unanswered, &world).await);
+    let other = samples::index_image(&samples::database(&[])).label("change", "later");
+    world.push("team/index:v4.6", &other).await;
+    lease_ends(&world);
+    world.run_queue().await;
+    let record = world.record(id).await;
+    assert_eq!(record.state(), State::Complete, "{}", record.state_reason());
+    let left = world.config_of_image(&index).await;
+    assert_eq!(left.labels()["change"], "later");
+    let log = world.log(id).await;
+    assert!(log.contains("it is left where it is"), "{log}");
 }
 
 /// A rollback of an index whose tag names the second of two images.
