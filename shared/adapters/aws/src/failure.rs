@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use aws_sdk_dynamodb::error::SdkError;
+use iib_ports::StoreError;
 
 /// The error of a call as the ports carry it. What the SDK adds to it for debugging (request and
 /// response) is left out: there may be secrets in it.
@@ -22,5 +23,17 @@ where
         },
         SdkError::ResponseError(_) => "an answer that cannot be read".into(),
         _ => "a failure of an unknown kind".into(),
+    }
+}
+
+/// The same as a store has it whose action failed.
+pub(crate) fn unavailable<E, R>(action: &'static str) -> impl FnOnce(SdkError<E, R>) -> StoreError
+where
+    E: Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    move |error| StoreError::Unavailable {
+        action,
+        source: source(error),
     }
 }

@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
@@ -10,7 +9,7 @@ use iib_oci::Digest;
 use iib_ports::{Line, Lines, StoreError};
 use iib_request::RequestId;
 
-use crate::failure::source;
+use crate::failure::unavailable;
 use crate::table::{Item, SK, as_number, as_text, key, number, text};
 
 /// The sort key of the turn. Those of who waits come behind it.
@@ -113,17 +112,6 @@ fn of(mut item: Item, id: RequestId) -> Item {
 
 fn request(item: &Item) -> Option<RequestId> {
     as_number(item, REQUEST).map(RequestId)
-}
-
-fn unavailable<E, R>(action: &'static str) -> impl FnOnce(SdkError<E, R>) -> StoreError
-where
-    E: std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
-{
-    move |error| StoreError::Unavailable {
-        action,
-        source: source(error),
-    }
 }
 
 #[async_trait]

@@ -10,7 +10,7 @@ use iib_ports::{Clock, Logs, StoreError};
 use iib_request::RequestId;
 use jiff::SignedDuration;
 
-use crate::failure::source;
+use crate::failure::unavailable;
 use crate::table::{
     EXPIRES, Item, PK, SK, TEMPORARY_DAYS, as_text, back_off, key, number, text, unique,
 };
@@ -131,19 +131,6 @@ impl DynamoLogs {
 
 fn partition(id: RequestId) -> String {
     format!("LOG#{id}")
-}
-
-fn unavailable<E, R>(
-    action: &'static str,
-) -> impl FnOnce(aws_sdk_dynamodb::error::SdkError<E, R>) -> StoreError
-where
-    E: std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
-{
-    move |error| StoreError::Unavailable {
-        action,
-        source: source(error),
-    }
 }
 
 /// Cuts a text into parts of at most `limit` bytes, between characters.

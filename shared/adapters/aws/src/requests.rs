@@ -15,7 +15,6 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::SdkError;
 use iib_ports::{
     Created, Listed, Listing, NewBatch, OperatorStore, Page, PageQuery, Requests, StoreError,
     Sweeps,
@@ -24,7 +23,7 @@ use iib_request::{Operators, Record, RequestId, Sought};
 use jiff::Timestamp;
 
 use self::overflow::Overflow;
-use crate::failure::source;
+use crate::failure::unavailable;
 
 /// Requests as items of a table; what an item cannot hold is in a bucket.
 #[derive(Debug, Clone)]
@@ -59,18 +58,6 @@ impl DynamoRequests {
             announces: true,
             ..self
         }
-    }
-}
-
-/// A call that failed, as the port has it.
-fn unavailable<E, R>(action: &'static str) -> impl FnOnce(SdkError<E, R>) -> StoreError
-where
-    E: std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
-{
-    move |error| StoreError::Unavailable {
-        action,
-        source: source(error),
     }
 }
 
