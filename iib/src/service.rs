@@ -19,8 +19,9 @@ use iib_edge::Config;
 use iib_embedded::registry::{self, Auth};
 use iib_embedded::{BatchFailures, Freed, StageSettings, run_stage};
 use iib_local::Local;
-use iib_pipeline::Deps;
 use iib_pipeline::artifact::ArtifactDeps;
+use iib_pipeline::{Deps, numbers};
+use iib_ports::{Listing, chain};
 use iib_request::{ApiSettings, BaseUrl, Stage};
 use jiff::SignedDuration;
 use lambda_runtime::{Context, LambdaEvent};
@@ -122,7 +123,7 @@ impl Service {
         if registry_login.is_some() {
             config.registries.auth_files.insert(0, login_file.clone());
         }
-        let local = match listen.ip().to_canonical().is_loopback() {
+        let mut local = match listen.ip().to_canonical().is_loopback() {
             true => Local::open(&config)?,
             false => Local::for_others(&config)?,
         };
@@ -148,6 +149,7 @@ impl Service {
                 Ok(())
             });
         }
+        count_from_free_numbers(&mut local.deps, &*local.listing).await?;
         let bound = bind(listen).await?;
         let api = bound.local_addr()?;
         let router = iib_intake::router(
@@ -206,6 +208,37 @@ impl Service {
             Some(Err(error)) => error.into(),
         }
     }
+}
+
+/// How long a start may wait for the registry that gets the results.
+const FREE_NUMBERS: Duration = Duration::from_secs(2);
+
+/// Lets a service without any requests begin where numbers are free among the results: its data folder may be
+/// new and the registry not. Where that cannot be found out in time, a request whose number is taken says so.
+async fn count_from_free_numbers(deps: &mut Deps, listing: &dyn Listing) -> anyhow::Result<()> {
+    let first = deps.new.first_number;
+    if !deps.new.keep_others || !numbers::is_first(listing).await? {
+        return Ok(());
+    }
+    let found = numbers::first_free(&*deps.registry, &deps.work, first);
+    match tokio::time::timeout(FREE_NUMBERS, found).await {
+        Ok(Ok(Some(free))) if free > first => {
+            info!(
+                first,
+                free, "results of others have the first numbers: requests count from the free ones"
+            );
+            deps.new.first_number = free;
+        }
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => warn!(
+            error = %chain(&error),
+            "which numbers of results are free cannot be seen; requests count from {first}"
+        ),
+        Err(_) => warn!(
+            "the registry does not say in time which numbers of results are free; requests count from {first}"
+        ),
+    }
+    Ok(())
 }
 
 /// The address of the service for people on this machine.

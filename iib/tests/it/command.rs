@@ -1,5 +1,7 @@
 //! What the command prints and how it ends.
 
+use std::fs;
+
 use serde_json::Value;
 
 use crate::process::{Server, iib, run};
@@ -198,6 +200,29 @@ fn the_small_registry_asks_for_its_login_and_the_service_has_it() {
             .status()
     });
     assert_eq!(stranger, 401);
+}
+
+#[test]
+fn a_service_without_requests_counts_from_numbers_that_are_free() {
+    let folder = demo_folder();
+    // The requests are lost, and what they made is not.
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true if path.ends_with("registry") => {}
+            true => fs::remove_dir_all(path).unwrap(),
+            false => fs::remove_file(path).unwrap(),
+        }
+    }
+    let server = Server::start(folder.path(), "127.0.0.1:0", "127.0.0.1:0");
+    let image = |name: &str| format!("{}/examples/{name}", server.registry);
+    let (bundle, binary_image) = (image("lantern:v0.1.0"), image("binary:v1"));
+    let words = ["--bundle", &bundle, "--binary-image", &binary_image];
+    let asking = ["add", "--url", &server.api, "--wait", "--arch", "amd64"];
+    let add = run(&[&asking[..], &words].concat());
+    assert_eq!(add.status.code(), Some(0), "{}", text(&add.stderr));
+    let said = text(&add.stdout);
+    assert!(said.contains("/iib-build:3\n"), "{said}");
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod line;
 mod linked_file;
 mod login;
 pub mod notify;
+pub mod numbers;
 mod output;
 mod parts;
 pub mod prune;

@@ -120,7 +120,7 @@ impl Default for RequestSettings {
     fn default() -> Self {
         Self {
             first_number: 1,
-            keep_others: false,
+            keep_others: true,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Tags of results that name something else already.
 
+use iib_pipeline::numbers;
 use iib_ports::Queue as _;
 use iib_request::State;
 use iib_testkit::Pull as _;
@@ -11,8 +12,7 @@ use crate::world::{OUTPUT, World, deliver};
 
 #[tokio::test]
 async fn the_result_of_another_service_is_left_alone() {
-    let mut world = World::new().await;
-    world.deps.new.keep_others = true;
+    let world = World::new().await;
     let bundle = world.push_bundle("lantern", "0.1.0").await;
     let other = index_image(&samples::database(&[]));
     let taken = world.push(&format!("{OUTPUT}:1"), &other).await;
@@ -30,8 +30,7 @@ async fn the_result_of_another_service_is_left_alone() {
 
 #[tokio::test]
 async fn what_the_request_itself_has_made_before_is_not() {
-    let (mut world, index, request) = world_and_request().await;
-    world.deps.new.keep_others = true;
+    let (world, index, request) = world_and_request().await;
     let id = world.submit(request).await;
     // An image and the list are pushed; then somebody moves the index, so all is done anew.
     let death = Death::At("registry.push_manifest", 2);
@@ -64,4 +63,34 @@ async fn what_the_request_itself_has_made_before_is_not() {
         packages.into_keys().collect::<Vec<_>>(),
         ["kettle", "lantern"]
     );
+}
+
+#[tokio::test]
+async fn numbers_that_are_free_are_found_among_many() {
+    let world = World::new().await;
+    let image = index_image(&samples::database(&[]));
+    let mut next = 1;
+    for taken in [0_u64, 1, 2, 3, 7, 20] {
+        while next <= taken {
+            world.push(&format!("{OUTPUT}:{next}"), &image).await;
+            next += 1;
+        }
+        let free = numbers::first_free(&*world.deps.registry, &world.deps.work, 1).await;
+        assert_eq!(free.unwrap(), Some(taken + 1));
+    }
+    let free = numbers::first_free(&*world.deps.registry, &world.deps.work, 100).await;
+    assert_eq!(free.unwrap(), Some(100));
+}
+
+#[tokio::test]
+async fn the_result_of_another_service_is_overwritten_where_the_settings_want_that() {
+    let mut world = World::new().await;
+    world.deps.new.keep_others = false;
+    let bundle = world.push_bundle("lantern", "0.1.0").await;
+    let other = index_image(&samples::database(&[]));
+    let taken = world.push(&format!("{OUTPUT}:1"), &other).await;
+    let before = world.deps.registry.pull(&taken).await.unwrap().digest();
+    world.completes(world.add(&bundle).await).await;
+    let now = world.deps.registry.pull(&taken).await.unwrap().digest();
+    assert_ne!(now, before);
 }
