@@ -12,7 +12,7 @@ use iib_ports::Registry;
 
 use crate::linked_file::Layers;
 use crate::transfer::{blocking, check_size, read_blob};
-use crate::unpacked::{Held, Manner, Unpacked, parts_of};
+use crate::unpacked::{Held, Made, Manner, Unpacked, parts_of};
 use crate::{ImageError, StageError, WorkError, image};
 
 /// A part of an image, and where its copy goes: a file, or a folder that is absent or empty.
@@ -64,6 +64,8 @@ pub(crate) struct Copied {
     pub(crate) found: Vec<bool>,
     /// The highest layer that is in our own form.
     pub(crate) input: Option<InputLayer>,
+    /// The catalog that was copied, if it was made on this machine before.
+    pub(crate) made: Option<Made>,
 }
 
 /// Files and directories that are copied from one image at most: two orders above the largest
@@ -214,7 +216,11 @@ pub(crate) async fn copy(
         Ok(())
     })
     .await?;
-    let copied = Copied { found, input };
+    let copied = Copied {
+        found,
+        input,
+        made: None,
+    };
     if is_whole && unpacked.was_read(&read_layers, &names) {
         let repository = image.repository().clone();
         return keep(
@@ -230,7 +236,7 @@ pub(crate) async fn copy(
     Ok(copied)
 }
 
-/// Keeps a copy of what was read, if all of it came from layers in our own form.
+/// Keeps a copy of what was read.
 async fn keep(
     unpacked: &Arc<Unpacked>,
     copied: Copied,
@@ -241,17 +247,16 @@ async fn keep(
 ) -> Result<Copied, StageError> {
     let (unpacked, copies) = (unpacked.clone(), copies.to_vec());
     let keep = move || {
-        if let Some(input) = &copied.input {
-            let held = Held {
-                repositories: &[repository].into(),
-                layers: &layers,
-                settles,
-                copies: &copies,
-                found: &copied.found,
-                input,
-            };
-            unpacked.keep(&held, Manner::Copy);
-        }
+        let held = Held {
+            repositories: &[repository].into(),
+            layers: &layers,
+            settles,
+            copies: &copies,
+            found: &copied.found,
+            input: copied.input.as_ref(),
+            made: None,
+        };
+        unpacked.keep(&held, Manner::Copy);
         Ok::<_, StageError>(copied)
     };
     blocking(keep).await

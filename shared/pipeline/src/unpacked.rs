@@ -3,8 +3,13 @@
 //!
 //! Kept is what the layers of an image hold of some parts, under the digests of these layers: the
 //! result of a request, which is the input of the next one, is moved here when its layer is
-//! packed; an input in our own form that is read a second time is copied. Layers that hold nothing of
-//! the parts, such as those of binary images, are known by their digests, and not read again.
+//! packed; an input that is read a second time is copied. Layers that hold nothing of the parts, such as
+//! those of binary images, are known by their digests, and not read again.
+//!
+//! Of a catalog that was made here, what was found in it is kept, too, with its serve cache: it is not read and
+//! checked again, and the files of packages that the next request does not touch are taken over. Files of
+//! folders are not copied but linked to: those who change a catalog replace files, and write to none. A
+//! database is copied.
 //!
 //! A layer counts only in the repositories where this process has read or made it: whoever can read a
 //! manifest there may read the layer, and one elsewhere may name any layer.
@@ -22,6 +27,7 @@ use std::time::UNIX_EPOCH;
 
 use iib_oci::layer::{Part, PieceTable};
 use iib_oci::{Digest, Repository};
+use iib_ports::CatalogFiles;
 use tempfile::TempDir;
 
 use crate::parts::{Copied, Copy, InputLayer, WRITABLE};
@@ -70,9 +76,10 @@ struct Content {
     found: Vec<bool>,
     /// Bytes and files of each part.
     sizes: Vec<Size>,
-    pieces: PieceTable,
-    /// Of the layer.
-    layer: Size,
+    /// The highest layer, if it is in our own form.
+    layer: Option<(Size, PieceTable)>,
+    /// The catalog that was made here, and its serve cache.
+    made: Option<(Arc<dyn CatalogFiles>, Size)>,
     /// Of all of it.
     bytes: u64,
     /// Holds the parts by their numbers, and the layer. It goes with the last who uses it.
@@ -171,7 +178,10 @@ impl Unpacked {
             return None;
         }
         match content.copy_to(copies, scratch) {
-            Ok(copied) => Some(copied),
+            Ok(copied) => {
+                let made = content.made.is_some().then(|| Made(content));
+                Some(Copied { made, ..copied })
+            }
             Err(error) => {
                 tracing::warn!(
                     error = %iib_ports::chain(&error),
@@ -225,8 +235,7 @@ impl Unpacked {
         !kept.read.insert((layers.to_vec(), parts.clone()))
     }
 
-    /// Keeps what a layer in our own form holds, by moving or copying it here. What cannot be kept is not:
-    /// nobody needs it.
+    /// Keeps what layers hold, by moving or copying it here. What cannot be kept is not: nobody needs it.
     pub(crate) fn keep(&self, held: &Held<'_>, manner: Manner) {
         let Some(folder) = &self.folder else { return };
         match self.try_keep(folder, held, manner) {
@@ -239,36 +248,51 @@ impl Unpacked {
     }
 
     fn try_keep(&self, folder: &Path, held: &Held<'_>, manner: Manner) -> io::Result<()> {
-        let mut bytes = fs::metadata(&held.input.file)?.len();
-        for copy in held.copies {
-            bytes += size_of(&copy.to)?.bytes;
+        let mut bytes = 0;
+        let layer = held.input.map(|input| &input.file);
+        let cache = held.made.map(|made| &made.cache);
+        let copies = held.copies.iter().map(|copy| &copy.to);
+        for path in copies.chain(layer).chain(cache) {
+            bytes += size_of(path)?.bytes;
         }
         if !self.make_room(folder, bytes)? {
             return Ok(());
         }
         let own = tempfile::Builder::new().tempdir_in(folder)?;
-        fs::hard_link(&held.input.file, own.path().join(LAYER))?;
+        let mut sizes = Vec::new();
         for (number, copy) in held.copies.iter().enumerate() {
             let to = own.path().join(number.to_string());
             match manner {
                 _ if !copy.to.exists() => {}
-                Manner::Move => fs::rename(&copy.to, to)?,
-                Manner::Copy => drop(copy_all(&copy.to, &to)?),
+                Manner::Move => fs::rename(&copy.to, &to)?,
+                Manner::Copy => copy_part(&copy.part, &copy.to, &to)?,
             }
+            sizes.push(size_of(&to)?);
         }
-        let mut sizes = Vec::new();
-        for number in 0..held.copies.len() {
-            sizes.push(size_of(&own.path().join(number.to_string()))?);
-        }
-        let layer = size_of(&own.path().join(LAYER))?;
+        let layer = match held.input {
+            Some(input) => {
+                let to = own.path().join(LAYER);
+                fs::hard_link(&input.file, &to)?;
+                Some((size_of(&to)?, input.pieces.clone()))
+            }
+            None => None,
+        };
+        let made = match held.made {
+            Some(made) => {
+                let to = own.path().join(CACHE);
+                fs::rename(&made.cache, &to)?;
+                Some((made.catalog.clone(), size_of(&to)?))
+            }
+            None => None,
+        };
         let content = Content {
             repositories: held.repositories.clone(),
             layer,
+            made,
             key: (held.layers.to_vec(), parts_of(held.copies)),
             settles: held.settles,
             found: held.found.to_vec(),
             sizes,
-            pieces: held.input.pieces.clone(),
             bytes,
             folder: own,
         };
@@ -321,8 +345,9 @@ impl Kept {
     }
 }
 
-/// The name of the layer beside its parts.
+/// The names of the layer and of the serve cache beside the parts.
 const LAYER: &str = "layer";
+const CACHE: &str = "cache";
 
 /// How something comes to be kept.
 #[derive(Debug, Clone, Copy)]
@@ -344,8 +369,45 @@ pub(crate) struct Held<'a> {
     pub(crate) copies: &'a [Copy],
     /// Of each part, whether it is there.
     pub(crate) found: &'a [bool],
-    /// The highest layer.
-    pub(crate) input: &'a InputLayer,
+    /// The highest layer, if it is in our own form.
+    pub(crate) input: Option<&'a InputLayer>,
+    /// The catalog in them, if it was made here. Its serve cache is moved.
+    pub(crate) made: Option<&'a HeldCatalog>,
+}
+
+/// A catalog that was made on this machine.
+#[derive(Debug, Clone)]
+pub(crate) struct HeldCatalog {
+    pub(crate) catalog: Arc<dyn CatalogFiles>,
+    pub(crate) cache: PathBuf,
+}
+
+/// A catalog that was made on this machine before.
+#[derive(Debug)]
+pub(crate) struct Made(Arc<Content>);
+
+impl Made {
+    /// Puts its serve cache into a folder that is not there, and gives the catalog; none if the cache is not as
+    /// it was, which leaves nothing.
+    pub(crate) fn take(&self, cache: &Path) -> Option<Arc<dyn CatalogFiles>> {
+        let (catalog, size) = self.0.made.as_ref()?;
+        let from = self.0.folder.path().join(CACHE);
+        let taken = size_of(&from).and_then(|now| match now == *size {
+            true => link_all(&from, cache),
+            false => Err(io::Error::other("it is not as it was")),
+        });
+        match taken {
+            Ok(()) => Some(catalog.clone()),
+            Err(error) => {
+                tracing::warn!(
+                    error = %iib_ports::chain(&error),
+                    "a serve cache that was made before cannot be used, and is made again"
+                );
+                let _ = fs::remove_dir_all(cache);
+                None
+            }
+        }
+    }
 }
 
 impl Content {
@@ -355,45 +417,58 @@ impl Content {
             if !from.exists() && *size == Size::default() {
                 continue;
             }
-            if size_of(&from)? != *size || copy_all(&from, &copy.to)? != size.bytes {
+            if size_of(&from)? != *size {
                 return Err(io::Error::other("it is not as it was"));
             }
+            copy_part(&copy.part, &from, &copy.to)?;
             if matches!(copy.part, Part::File(_)) {
                 // It is to be worked on.
                 fs::set_permissions(&copy.to, Permissions::from_mode(WRITABLE))?;
             }
         }
-        let file = scratch.join("input-0.layer");
-        let layer = self.folder.path().join(LAYER);
-        if size_of(&layer)? != self.layer {
-            return Err(io::Error::other("the layer is not as it was"));
+        let mut input = None;
+        if let Some((size, pieces)) = &self.layer {
+            let file = scratch.join("input-0.layer");
+            let layer = self.folder.path().join(LAYER);
+            if size_of(&layer)? != *size {
+                return Err(io::Error::other("the layer is not as it was"));
+            }
+            fs::hard_link(layer, &file)?;
+            let pieces = pieces.clone();
+            input = Some(InputLayer { pieces, file });
         }
-        fs::hard_link(layer, &file)?;
         Ok(Copied {
             found: self.found.clone(),
-            input: Some(InputLayer {
-                pieces: self.pieces.clone(),
-                file,
-            }),
+            input,
+            made: None,
         })
     }
 }
 
-/// Copies a file, or a folder with all that is in it, with its permission bits. Gives the number of bytes.
-fn copy_all(from: &Path, to: &Path) -> io::Result<u64> {
-    if !fs::metadata(from)?.is_dir() {
-        return fs::copy(from, to);
+/// Copies a part for somebody who may change it: a file in place, a folder by replacing its files.
+fn copy_part(part: &Part, from: &Path, to: &Path) -> io::Result<()> {
+    match part {
+        Part::File(_) => fs::copy(from, to).map(drop),
+        Part::Folder(_) => link_all(from, to),
     }
+}
+
+/// Gives the files of a folder another name each in another folder, and folders their permission bits.
+fn link_all(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
-    let mut bytes = 0;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
-        bytes += copy_all(&entry.path(), &to.join(entry.file_name()))?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            link_all(&from, &to)?;
+        } else if fs::hard_link(&from, &to).is_err() {
+            // A file can have only so many names.
+            fs::copy(&from, &to)?;
+        }
     }
     // At last, and so that it can be removed again.
     let mode = fs::metadata(from)?.permissions().mode() | 0o700;
-    fs::set_permissions(to, Permissions::from_mode(mode))?;
-    Ok(bytes)
+    fs::set_permissions(to, Permissions::from_mode(mode))
 }
 
 /// What a file or folder has; nothing if it is not there.
@@ -458,10 +533,11 @@ mod tests {
                 settles: true,
                 copies: &world.copies("index.db"),
                 found: &[true],
-                input: &InputLayer {
+                input: Some(&InputLayer {
                     pieces: PieceTable::default(),
                     file,
-                },
+                }),
+                made: None,
             };
             world.unpacked.keep(&held, Manner::Move);
             world

@@ -1,10 +1,11 @@
 //! The port of file-based catalogs.
 
+use std::collections::BTreeSet;
 use std::error::Error;
+use std::fmt::Debug;
 use std::io;
 use std::path::Path;
 
-use iib_catalog::CatalogShape;
 use iib_fbc::{Catalog, Deprecations, Report, Rules, ServeForm};
 
 use crate::{Class, Classify};
@@ -19,37 +20,22 @@ pub trait Catalogs: Send + Sync {
     /// It is no catalog, or cannot be read at all. What is in it may still have faults:
     /// [`CatalogFiles::check`] tells.
     fn open(&self, folder: &Path, rules: Rules) -> Result<Box<dyn CatalogFiles>, CatalogError>;
-
-    /// Writes the serve cache of the catalog in `folder` to `cache`, which is absent, empty or an
-    /// older cache (spec index-database §14, newest-opm §7).
-    ///
-    /// # Errors
-    /// The catalog has faults, or something that no cache can hold.
-    fn write_cache(
-        &self,
-        folder: &Path,
-        cache: &Path,
-        form: ServeForm,
-    ) -> Result<ServeCache, CatalogError>;
-}
-
-/// A serve cache that was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServeCache {
-    /// What it does not carry, for people.
-    pub warnings: Vec<String>,
-    /// What is served: the catalog as it is found in the folder.
-    pub shape: CatalogShape,
 }
 
 /// A catalog in a folder that is changed package by package. What is not touched keeps its bytes,
 /// and only what is asked for is in memory.
-pub trait CatalogFiles: Send {
+pub trait CatalogFiles: Debug + Send + Sync {
     /// The catalog without its contents ([`iib_fbc::OwnedBlob::outlined`]), as it is now.
     fn outline(&self) -> &Catalog;
 
     /// Every fault of the catalog by the rules it was opened by, with the files it is in.
     fn check(&self) -> Report;
+
+    /// The rules it was opened by.
+    fn rules(&self) -> Rules;
+
+    /// The same catalog in another folder, which has the same files. Nothing is read.
+    fn in_folder(&self, folder: &Path) -> Box<dyn CatalogFiles>;
 
     /// All of a package; nothing if it is not there.
     ///
@@ -81,6 +67,22 @@ pub trait CatalogFiles: Send {
     /// # Errors
     /// As of [`CatalogFiles::replace`]; the other folder is no catalog.
     fn merge(&mut self, fragment: &Path) -> Result<(), CatalogError>;
+
+    /// Packages of which whoever reads the folder leaves something out, because an ignore file says so.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    fn unseen(&self) -> Result<BTreeSet<String>, CatalogError>;
+
+    /// Writes the serve cache of the catalog, which has no faults, to `cache`, which is absent, empty or an
+    /// older cache (spec index-database §14, newest-opm §7). Where that is the one which was written of this
+    /// catalog before, files of packages that did not change since stay. Files are replaced, never
+    /// written to: they may be in other folders, too. What it gives are words for people about what the cache
+    /// does not carry.
+    ///
+    /// # Errors
+    /// Something that no cache can hold.
+    fn write_cache(&mut self, cache: &Path, form: ServeForm) -> Result<Vec<String>, CatalogError>;
 }
 
 /// Why something could not be done with a catalog.

@@ -24,7 +24,7 @@ pub use artifacts::{
     Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, Bytestream, Stored,
 };
 pub use backoff::Backoff;
-pub use catalogs::{CatalogError, CatalogFiles, Catalogs, ServeCache};
+pub use catalogs::{CatalogError, CatalogFiles, Catalogs};
 pub use class::{Class, Classify, causes, chain};
 pub use clock::Clock;
 pub use gates::{GateAnswer, GateError, Gates};

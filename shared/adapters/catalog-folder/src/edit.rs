@@ -261,6 +261,9 @@ impl CatalogFolder {
             return Ok(false);
         };
         let (gone, kept): (Vec<Spot>, Vec<Spot>) = spots.into_iter().partition(which);
+        if let Some(cached) = &mut self.cached {
+            cached.note_change(package);
+        }
         if !kept.is_empty() {
             self.packages.insert(package.to_owned(), kept);
         }

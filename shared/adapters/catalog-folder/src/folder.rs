@@ -14,6 +14,7 @@ use iib_fbc::{
 };
 use walkdir::WalkDir;
 
+use crate::cache::Cached;
 use crate::ignore_file::Patterns;
 
 /// The largest file that is read, in bytes. The largest catalogs known have some 200 MiB in all.
@@ -87,7 +88,7 @@ pub enum FolderError {
 
 /// A catalog folder. Opening it reads all of it once and keeps an outline; the contents, which are
 /// nearly all of a catalog, are read again when they are wanted, a package at a time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CatalogFolder {
     pub(crate) root: PathBuf,
     /// By which it is read and checked.
@@ -97,6 +98,8 @@ pub struct CatalogFolder {
     /// Where the objects of each package are; those of none are under the empty name.
     pub(crate) packages: BTreeMap<String, Vec<Spot>>,
     found: Found,
+    /// The serve cache that was written of it last.
+    pub(crate) cached: Option<Box<Cached>>,
 }
 
 /// What a folder has, whether or not it makes a catalog.
@@ -193,6 +196,7 @@ impl CatalogFolder {
                 files: files.len(),
                 ..Found::default()
             },
+            cached: None,
         };
         for path in files {
             folder.read_file(&path.into())?;
@@ -225,6 +229,9 @@ impl CatalogFolder {
                 let template = (shown.clone().into_owned(), schema.to_owned());
                 self.found.templates.insert(template);
             }
+            if let Some(cached) = &mut self.cached {
+                cached.note_change(blob.package());
+            }
             let spots = self.packages.entry(blob.package().to_owned());
             spots.or_default().push(Spot {
                 file: file.clone(),
@@ -249,6 +256,28 @@ impl CatalogFolder {
     /// The rules it was opened by.
     pub fn rules(&self) -> Rules {
         self.rules
+    }
+
+    /// The same catalog in another folder, which has the same files.
+    #[must_use]
+    pub fn in_folder(&self, root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// Packages of which whoever reads the folder leaves something out: an ignore file applies to what was
+    /// changed.
+    ///
+    /// # Errors
+    /// [`FolderError`]: the folder cannot be listed.
+    pub fn unseen(&self) -> Result<BTreeSet<String>, FolderError> {
+        let (seen, _) = files(&self.root)?;
+        let seen: BTreeSet<&Path> = seen.iter().map(PathBuf::as_path).collect();
+        let is_unseen = |spots: &Vec<Spot>| spots.iter().any(|spot| !seen.contains(&*spot.file));
+        let unseen = self.packages.iter().filter(|(_, spots)| is_unseen(spots));
+        Ok(unseen.map(|(package, _)| package.clone()).collect())
     }
 
     /// What the folder has.

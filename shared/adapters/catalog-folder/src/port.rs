@@ -1,11 +1,12 @@
 //! The port's side.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use iib_fbc::{Catalog, Deprecations, Report, Rules, ServeForm};
-use iib_ports::{CatalogError, CatalogFiles, Catalogs, ServeCache};
+use iib_ports::{CatalogError, CatalogFiles, Catalogs};
 
-use crate::cache::{CacheError, WrittenCache, write_cache};
+use crate::cache::CacheError;
 use crate::folder::{CatalogFolder, FolderError};
 
 /// Catalogs in folders of this machine.
@@ -16,18 +17,6 @@ impl Catalogs for Folders {
     fn open(&self, folder: &Path, rules: Rules) -> Result<Box<dyn CatalogFiles>, CatalogError> {
         Ok(Box::new(CatalogFolder::open_by(folder, rules)?))
     }
-
-    fn write_cache(
-        &self,
-        folder: &Path,
-        cache: &Path,
-        form: ServeForm,
-    ) -> Result<ServeCache, CatalogError> {
-        let WrittenCache {
-            warnings, shape, ..
-        } = write_cache(folder, cache, form)?;
-        Ok(ServeCache { warnings, shape })
-    }
 }
 
 impl CatalogFiles for CatalogFolder {
@@ -37,6 +26,14 @@ impl CatalogFiles for CatalogFolder {
 
     fn check(&self) -> Report {
         Self::check(self)
+    }
+
+    fn rules(&self) -> Rules {
+        Self::rules(self)
+    }
+
+    fn in_folder(&self, folder: &Path) -> Box<dyn CatalogFiles> {
+        Box::new(Self::in_folder(self, folder))
     }
 
     fn package(&self, name: &str) -> Result<Catalog, CatalogError> {
@@ -58,6 +55,14 @@ impl CatalogFiles for CatalogFolder {
     fn merge(&mut self, fragment: &Path) -> Result<(), CatalogError> {
         let fragment = Self::open_by(fragment, self.rules)?;
         Ok(Self::merge(self, &fragment)?)
+    }
+
+    fn unseen(&self) -> Result<BTreeSet<String>, CatalogError> {
+        Ok(Self::unseen(self)?)
+    }
+
+    fn write_cache(&mut self, cache: &Path, form: ServeForm) -> Result<Vec<String>, CatalogError> {
+        Ok(Self::write_cache(self, cache, form)?.warnings)
     }
 }
 

@@ -9,11 +9,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use iib_catalog::CatalogShape;
 use iib_fbc::{Catalog, CatalogChange, CatalogDiff, Deprecations, Picture, package_changes};
-use iib_ports::{CatalogError, CatalogFiles, Catalogs, IndexDb, IndexDbError};
+use iib_ports::{CatalogError, CatalogFiles, IndexDb, IndexDbError};
 
-use super::contents::{CatalogCopy, Contents};
+use super::contents::Contents;
 use super::forms::Forms;
 use super::scratch;
 use crate::changes::Changes;
@@ -51,38 +50,36 @@ pub(crate) struct CatalogIndex {
 /// Those of `work`; [`IndexError`] for a catalog that cannot be read, or that is none any more.
 pub(crate) async fn change(
     job: &mut Job<'_>,
-    contents: &Contents,
+    contents: &mut Contents,
     work: impl FnOnce(&mut CatalogIndex) -> Result<(), StageError> + Send + 'static,
 ) -> Result<(), StageError> {
     let plan = job.index_plan()?;
     let image = plan.from.as_ref().map(|index| index.resolved.to_string());
     let image = image.unwrap_or_else(|| "the new index".to_owned());
     let (catalogs, index_db) = (job.deps.catalogs.clone(), job.deps.index_db.clone());
-    let contents = contents.clone();
+    let copies = contents.clone();
     let forms = Forms::of(&plan.version, &job.deps.work);
     let deprecations_folder = job.deps.work.deprecations_folder.clone();
     let changed = blocking(move || {
-        let Some(copy) = contents.catalog.clone() else {
+        let Some(mut copy) = copies.catalog.clone() else {
             return Err(IndexError::NotACatalog(image).into());
         };
-        let open = |folder: &Path| {
-            let opened = catalogs.open(folder, forms.rules);
-            opened.map_err(|source| IndexError::Catalog {
-                image: image.clone(),
-                source,
-            })
+        let broken = |source| IndexError::Catalog {
+            image: image.clone(),
+            source,
         };
-        let files = open(&copy.folder)?;
+        let files = copy.open(&*catalogs, forms.rules).map_err(broken)?;
+        let files = files.in_folder(&copy.folder);
         let before = copy.folder.with_extension("before");
         fs::create_dir(&before).map_err(scratch("created"))?;
-        let before = open(&before)?;
+        let before = catalogs.open(&before, forms.rules).map_err(broken)?;
         let mut index = CatalogIndex {
             index_db,
             image,
             forms,
             deprecations_folder,
             files,
-            contents,
+            contents: copies,
             noted: Vec::new(),
             touched: BTreeSet::new(),
             before,
@@ -90,14 +87,19 @@ pub(crate) async fn change(
             words: Vec::new(),
         };
         let worked = work(&mut index);
-        let finished = worked.and_then(|()| index.finish(&*catalogs, &copy));
+        let finished = worked.and_then(|()| index.finish(&copy.cache));
+        let finished = finished.map(|changes| (changes, Arc::from(index.files)));
         Ok::<_, StageError>((finished, index.words))
     });
     let (finished, words) = changed.await?;
     for line in words {
         job.log(line);
     }
-    finished?.keep(job).await
+    let (changes, known) = finished?;
+    if let Some(copy) = &mut contents.catalog {
+        copy.known = Some(known);
+    }
+    changes.keep(job).await
 }
 
 impl CatalogIndex {
@@ -311,11 +313,7 @@ impl CatalogIndex {
     }
 
     /// Checks the catalog, makes its cache, and says what changed.
-    fn finish(
-        &mut self,
-        catalogs: &dyn Catalogs,
-        copy: &CatalogCopy,
-    ) -> Result<Changes, StageError> {
+    fn finish(&mut self, cache: &Path) -> Result<Changes, StageError> {
         self.drop_gone()?;
         let report = self.files.check();
         if !report.is_clean() {
@@ -326,14 +324,14 @@ impl CatalogIndex {
             ));
             return Err(IndexError::InvalidCatalog(report).into());
         }
-        let cached = catalogs.write_cache(&copy.folder, &copy.cache, self.forms.cache);
-        let cached = cached.map_err(IndexError::Cache)?;
-        self.words.extend(cached.warnings);
         // Who reads the folder has to see what was put into it.
-        let unseen = differing(&self.files.outline().shape(), &cached.shape);
+        let unseen = self.files.unseen().map_err(|source| self.broken(source))?;
         if !unseen.is_empty() {
+            let unseen: Vec<String> = unseen.into_iter().collect();
             return Err(IndexError::Unseen(unseen.join(", ")).into());
         }
+        let cached = self.files.write_cache(cache, self.forms.cache);
+        self.words.extend(cached.map_err(IndexError::Cache)?);
         let (mut changes, mut pictures) = (std::mem::take(&mut self.noted), Vec::new());
         for package in std::mem::take(&mut self.touched) {
             let read = self.before.package(&package);
@@ -382,15 +380,4 @@ impl CatalogIndex {
             source,
         }
     }
-}
-
-/// The packages that are not the same in both.
-fn differing(here: &CatalogShape, there: &CatalogShape) -> Vec<String> {
-    let names: BTreeSet<&String> = here.packages.keys().chain(there.packages.keys()).collect();
-    let differ = |name: &&&String| here.packages.get(**name) != there.packages.get(**name);
-    names
-        .iter()
-        .filter(differ)
-        .map(|name| (**name).clone())
-        .collect()
 }

@@ -6,9 +6,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use iib_fbc::Rules;
 use iib_oci::layer::{EntryPath, PackedLayer};
 use iib_oci::{Descriptor, MediaType, PullSpec, Repository};
-use iib_ports::{ArtifactKey, Registry};
+use iib_ports::{ArtifactKey, CatalogError, CatalogFiles, Catalogs, Registry};
 use iib_request::{Built, BuiltLayer, IndexForm, IndexPlan, IndexToRead, Serves, Unknown};
 
 use super::{layer, places};
@@ -16,7 +17,7 @@ use crate::job::Job;
 use crate::output::output;
 use crate::parts::{self, Copy, InputLayer};
 use crate::transfer::{blocking, write_artifact};
-use crate::unpacked::{Held, Manner, Unpacked};
+use crate::unpacked::{Held, HeldCatalog, Manner, Unpacked};
 use crate::{Deps, IndexError, StageError, WorkError};
 
 /// What an index holds, in files of this machine that may be changed.
@@ -35,6 +36,8 @@ pub(crate) struct CatalogCopy {
     pub(crate) folder: PathBuf,
     /// Where its serve cache goes.
     pub(crate) cache: PathBuf,
+    /// The catalog as it was read or made on this machine; none if it has to be read.
+    pub(crate) known: Option<Arc<dyn CatalogFiles>>,
 }
 
 impl CatalogCopy {
@@ -42,7 +45,27 @@ impl CatalogCopy {
         Self {
             folder: folder.join("configs"),
             cache: folder.join("cache"),
+            known: None,
         }
+    }
+
+    /// The catalog in the folder by these rules. It is read if it is not known.
+    ///
+    /// # Errors
+    /// As of [`Catalogs::open`].
+    pub(crate) fn open(
+        &mut self,
+        catalogs: &dyn Catalogs,
+        rules: Rules,
+    ) -> Result<Arc<dyn CatalogFiles>, CatalogError> {
+        let known = self.known.take().filter(|known| known.rules() == rules);
+        let opened = match known {
+            Some(known) => known.in_folder(&self.folder),
+            None => catalogs.open(&self.folder, rules)?,
+        };
+        let opened: Arc<dyn CatalogFiles> = Arc::from(opened);
+        self.known = Some(opened.clone());
+        Ok(opened)
     }
 }
 
@@ -62,13 +85,16 @@ impl Contents {
     /// [`WorkError::Scratch`].
     pub(crate) async fn with_empty_catalog(mut self, folder: &Path) -> Result<Self, StageError> {
         let copy = CatalogCopy::below(folder);
-        let catalog = copy.folder.clone();
+        let (catalog, cache) = (copy.folder.clone(), copy.cache.clone());
         blocking(move || -> Result<(), WorkError> {
-            match fs::remove_dir_all(&catalog) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-                _ => fs::create_dir(&catalog),
+            for folder in [&catalog, &cache] {
+                match fs::remove_dir_all(folder) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                    _ => Ok(()),
+                }
+                .map_err(layer::scratch("removed"))?;
             }
-            .map_err(layer::scratch("created"))?;
+            fs::create_dir(&catalog).map_err(layer::scratch("created"))?;
             layer::set_usual_modes(&catalog)
         })
         .await?;
@@ -136,7 +162,7 @@ impl Contents {
         let hidden = index.hidden.as_ref().unwrap_or(&deps.work.hidden_database);
         let hidden = EntryPath::parse(hidden.as_bytes());
         let hidden = hidden.map_err(|_| WorkError::Incomplete("the settings"))?;
-        let copy = CatalogCopy::below(folder);
+        let mut copy = CatalogCopy::below(folder);
         let copies = [
             Copy::folder(root, copy.folder.clone()),
             Copy::file(hidden, contents.database.clone()),
@@ -153,8 +179,12 @@ impl Contents {
         if copied.found.first() != Some(&true) {
             return Err(missing().into());
         }
-        let catalog = copy.folder.clone();
-        blocking(move || layer::set_usual_modes(&catalog)).await?;
+        let (catalog, cache, made) = (copy.folder.clone(), copy.cache.clone(), copied.made);
+        copy.known = blocking(move || {
+            layer::set_usual_modes(&catalog)?;
+            Ok::<_, WorkError>(made.and_then(|made| made.take(&cache)))
+        })
+        .await?;
         Ok(Self {
             catalog: Some(copy),
             input: copied.input,
@@ -251,13 +281,18 @@ impl Contents {
             }
         };
         let copies: Option<Vec<Copy>> = copies.into_iter().collect();
+        let made = self.catalog.as_ref().and_then(|copy| {
+            let (catalog, cache) = (copy.known.clone()?, copy.cache.clone());
+            Some(HeldCatalog { catalog, cache })
+        });
         let held = Held {
             repositories,
             layers: std::slice::from_ref(&packed.digest),
             settles,
             copies: &copies.unwrap_or_default(),
             found: &found,
-            input: &input,
+            input: Some(&input),
+            made: made.as_ref(),
         };
         unpacked.keep(&held, Manner::Move);
     }

@@ -70,7 +70,7 @@ impl Flow for AddRequest {
         let folder = job.scratch_folder()?;
         let wanted = bundles::distinct(&plan.bundles);
         let registry = job.registry().await?;
-        let (contents, read) = futures::try_join!(
+        let (mut contents, read) = futures::try_join!(
             Contents::copy(job.deps, &*registry, plan.from.as_ref(), folder.path()),
             bundles::read(job.deps, &*registry, &wanted).map_err(|never| match never {})
         )?;
@@ -83,7 +83,7 @@ impl Flow for AddRequest {
         };
         if contents.catalog.is_some() {
             let add = move |index: &mut CatalogIndex| add_to_catalog(index, asked);
-            catalog::change(job, &contents, add).await?;
+            catalog::change(job, &mut contents, add).await?;
         } else {
             add_to_database(job, &plan, &contents.database, asked).await?;
         }

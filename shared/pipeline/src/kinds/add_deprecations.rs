@@ -38,7 +38,7 @@ impl Flow for AddDeprecations {
         let plan = job.index_plan()?;
         check_is_catalog(&plan)?;
         let folder = job.scratch_folder()?;
-        let contents = Contents::of_plan(job, &plan, folder.path()).await?;
+        let mut contents = Contents::of_plan(job, &plan, folder.path()).await?;
         check_in_database(job.deps, &plan, &contents, &self.operator_package).await?;
         for doing in [
             "Getting all deprecations present in index image",
@@ -52,7 +52,7 @@ impl Flow for AddDeprecations {
             index.follow_database()?;
             index.deprecate(&deprecations)
         };
-        catalog::change(job, &contents, put).await?;
+        catalog::change(job, &mut contents, put).await?;
         contents.store(job).await
     }
 

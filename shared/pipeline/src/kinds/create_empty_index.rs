@@ -72,8 +72,8 @@ impl Flow for CreateEmptyIndex {
             Changes::new(diff, Vec::new())?.keep(job).await?;
             return contents.store(job).await;
         }
-        let contents = contents.with_empty_catalog(folder.path()).await?;
-        catalog::change(job, &contents, |index| {
+        let mut contents = contents.with_empty_catalog(folder.path()).await?;
+        catalog::change(job, &mut contents, |index| {
             index.note(diff);
             Ok(())
         })

@@ -73,7 +73,7 @@ impl Flow for FbcOperations {
         let folder = job.scratch_folder()?;
         let of_index = folder.path().join("index");
         fs::create_dir(&of_index).map_err(scratch("created"))?;
-        let contents = Contents::of_plan(job, &plan, &of_index).await?;
+        let mut contents = Contents::of_plan(job, &plan, &of_index).await?;
         let rules = Forms::of(&plan.version, &job.deps.work).rules;
         let mut fragments = Vec::new();
         for (number, fragment) in plan.fragments.iter().enumerate() {
@@ -106,7 +106,7 @@ impl Flow for FbcOperations {
             );
             job.update(Update::doing(doing)).await?;
         }
-        catalog::change(job, &contents, move |index| merge(index, &fragments)).await?;
+        catalog::change(job, &mut contents, move |index| merge(index, &fragments)).await?;
         contents.store(job).await
     }
 

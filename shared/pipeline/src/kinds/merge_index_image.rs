@@ -70,16 +70,17 @@ impl Flow for MergeIndexImage {
         for side in ["source", "target"] {
             fs::create_dir(folder.path().join(side)).map_err(scratch("created"))?;
         }
-        let contents = Contents::of_plan(job, &plan, &folder.path().join("source")).await?;
+        let source_folder = folder.path().join("source");
+        let mut contents = Contents::of_plan(job, &plan, &source_folder).await?;
         if contents.catalog.is_some() && !contents.database.exists() {
             return Err(IndexError::NothingBehind(self.source_from_index.clone()).into());
         }
-        let source = served(job, plan.from.as_ref(), &contents).await?;
+        let source = served(job, plan.from.as_ref(), &mut contents).await?;
         let target = match &plan.into {
             None => Vec::new(),
             Some(index) => {
-                let copy = Contents::fetch(job, index, &folder.path().join("target")).await?;
-                served(job, Some(index), &copy).await?
+                let mut copy = Contents::fetch(job, index, &folder.path().join("target")).await?;
+                served(job, Some(index), &mut copy).await?
             }
         };
         job.update(Update::doing(
@@ -108,14 +109,9 @@ impl Flow for MergeIndexImage {
             return contents.store(job).await;
         }
         let had_catalog = contents.catalog.is_some();
-        let contents = match had_catalog {
-            true => contents,
-            false => {
-                contents
-                    .with_empty_catalog(&folder.path().join("source"))
-                    .await?
-            }
-        };
+        if !had_catalog {
+            contents = contents.with_empty_catalog(&source_folder).await?;
+        }
         let change = move |index: &mut CatalogIndex| {
             index.draw(&added.packages);
             if had_catalog {
@@ -127,7 +123,7 @@ impl Flow for MergeIndexImage {
             deprecate_in_catalog(index, &latest)?;
             index.follow_database()
         };
-        catalog::change(job, &contents, change).await?;
+        catalog::change(job, &mut contents, change).await?;
         contents.store(job).await
     }
 
@@ -187,18 +183,18 @@ fn has_catalog(index: Option<&IndexToRead>) -> bool {
 async fn served(
     job: &Job<'_>,
     index: Option<&IndexToRead>,
-    contents: &Contents,
+    contents: &mut Contents,
 ) -> Result<Vec<ServedBundle>, StageError> {
     let Some(index) = index.cloned() else {
         return Ok(Vec::new());
     };
     let (index_db, catalogs) = (job.deps.index_db.clone(), job.deps.catalogs.clone());
     let rules = Forms::of(&job.index_plan()?.version, &job.deps.work).rules;
-    let contents = contents.clone();
-    blocking(move || -> Result<_, IndexError> {
+    let mut copies = contents.clone();
+    let read = blocking(move || -> Result<_, IndexError> {
         let image = index.resolved.to_string();
         let in_database = || {
-            let bundles = index_db.bundles(&contents.database)?;
+            let bundles = index_db.bundles(&copies.database)?;
             let bundles = bundles.into_iter().map(|bundle| ServedBundle {
                 package: bundle.package,
                 name: bundle.name,
@@ -207,15 +203,15 @@ async fn served(
             });
             Ok(bundles.collect::<Vec<_>>())
         };
-        let Some(copy) = &contents.catalog else {
-            return in_database().map_err(|source| IndexError::Database { image, source });
+        let Some(copy) = &mut copies.catalog else {
+            let served = in_database().map_err(|source| IndexError::Database { image, source })?;
+            return Ok((served, None));
         };
-        let catalog = catalogs
-            .open(&copy.folder, rules)
-            .map_err(|source| IndexError::Catalog {
-                image: image.clone(),
-                source,
-            })?;
+        let catalog = copy.open(&*catalogs, rules);
+        let catalog = catalog.map_err(|source| IndexError::Catalog {
+            image: image.clone(),
+            source,
+        })?;
         let outline = catalog.outline();
         let bundles = outline.bundles.iter().map(|bundle| ServedBundle {
             package: bundle.package.clone(),
@@ -224,14 +220,16 @@ async fn served(
             version: bundle.version().unwrap_or_default(),
         });
         let mut bundles: Vec<ServedBundle> = bundles.collect();
-        if index.hidden.is_some() && contents.database.exists() {
+        if index.hidden.is_some() && copies.database.exists() {
             let known = in_database().map_err(|source| IndexError::Hidden { image, source })?;
             let known: BTreeSet<&str> = known.iter().map(|bundle| bundle.image.as_str()).collect();
             bundles.retain(|bundle| known.contains(bundle.image.as_str()));
         }
-        Ok(bundles)
-    })
-    .await
+        Ok((bundles, copies.catalog))
+    });
+    let (bundles, catalog) = read.await?;
+    contents.catalog = catalog;
+    Ok(bundles)
 }
 
 /// What the image of a bundle says, and where its content is.

@@ -40,11 +40,11 @@ impl Flow for RmRequest {
     async fn mutate(&self, job: &mut Job<'_>) -> Result<Built, StageError> {
         let plan = job.index_plan()?;
         let folder = job.scratch_folder()?;
-        let contents = Contents::of_plan(job, &plan, folder.path()).await?;
+        let mut contents = Contents::of_plan(job, &plan, folder.path()).await?;
         if contents.catalog.is_some() {
             let operators: BTreeSet<String> = self.operators.iter().cloned().collect();
             let remove = move |index: &mut CatalogIndex| remove_from_catalog(index, &operators);
-            catalog::change(job, &contents, remove).await?;
+            catalog::change(job, &mut contents, remove).await?;
         } else {
             remove_from_database(job, plan, &contents.database, &self.operators).await?;
         }

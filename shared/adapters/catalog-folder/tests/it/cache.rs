@@ -1,10 +1,10 @@
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use iib_catalog_folder::{CacheError, write_cache, write_folder};
+use iib_catalog_folder::{CacheError, CatalogFolder, write_cache, write_folder};
 use iib_fbc::ServeForm::{Newest, Opm126};
-use iib_fbc::{Catalog, Property, to_text};
+use iib_fbc::{Catalog, Deprecations, Property, ServeForm, read_text, to_text};
 use tempfile::TempDir;
 
 use crate::samples::{chain, files, folder};
@@ -400,4 +400,124 @@ fn what_an_interrupted_run_left_does_no_harm() {
         .map(|(name, _)| name)
         .collect();
     assert_eq!(names.len(), 5, "{names:?}");
+}
+
+/// Another name for every file, in another folder.
+fn linked(root: &Path) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in walkdir::WalkDir::new(root) {
+        let entry = entry.unwrap();
+        let to = folder.path().join(entry.path().strip_prefix(root).unwrap());
+        match entry.file_type().is_dir() {
+            true => fs::create_dir_all(to).unwrap(),
+            false => fs::hard_link(entry.path(), to).unwrap(),
+        }
+    }
+    folder
+}
+
+/// A catalog, its cache and what was done to both.
+struct Changing {
+    source: TempDir,
+    cache: TempDir,
+    catalog: CatalogFolder,
+    form: ServeForm,
+}
+
+impl Changing {
+    fn new(form: ServeForm, catalog: Catalog) -> Self {
+        let (source, cache) = (folder(&[]), folder(&[]));
+        write_folder(catalog, source.path()).unwrap();
+        let mut catalog = CatalogFolder::open(source.path()).unwrap();
+        catalog.write_cache(cache.path(), form).unwrap();
+        Self {
+            source,
+            cache,
+            catalog,
+            form,
+        }
+    }
+
+    /// Changes the catalog, and holds the cache against one that is made from nothing. Gives the number of its
+    /// files that are still those of before.
+    fn change(&mut self, change: impl FnOnce(&mut CatalogFolder)) -> usize {
+        let before = linked(self.cache.path());
+        let texts = files(before.path());
+        change(&mut self.catalog);
+        let written = self.catalog.write_cache(self.cache.path(), self.form);
+        let fresh = folder(&[]);
+        let wanted = write_cache(self.source.path(), fresh.path(), self.form).unwrap();
+        assert_eq!(written.unwrap(), wanted);
+        assert!(files(self.cache.path()) == files(fresh.path()));
+        // What others have links to is as it was.
+        assert!(files(before.path()) == texts);
+        let same = |file: &&(String, Vec<u8>)| {
+            let inode = |root: &Path| Some(fs::metadata(root.join(&file.0)).ok()?.ino());
+            inode(before.path()) == inode(self.cache.path())
+        };
+        texts.iter().filter(same).count()
+    }
+}
+
+#[test]
+fn what_did_not_change_is_left_in_the_cache() {
+    let other = r#"{"schema": "my.own", "package": "bar", "name": "n", "word": 1}"#;
+    for form in [Opm126, Newest] {
+        let mut content = chain("foo");
+        for name in ["bar", "bar_stable"] {
+            let more = chain(name);
+            content.extend(more);
+        }
+        let mut world = Changing::new(form, content);
+        assert_eq!(world.change(|_| ()), 3 * 3);
+        let mut shorter = chain("foo");
+        shorter.bundles.remove(0);
+        shorter.channels[0].entries.remove(0);
+        shorter.channels[0].entries[0].replaces.clear();
+        let replaced = world.change(|catalog| catalog.replace("foo", &shorter).unwrap());
+        assert_eq!(replaced, 2 * 3);
+        let text = DEPRECATIONS.replace("foo.v9", "foo.v1.1.0");
+        let deprecations = Deprecations::read(text.as_bytes()).unwrap();
+        world.change(|catalog| catalog.deprecate("d", &deprecations).unwrap());
+        let fragment = folder(&[]);
+        let mut content = chain("bar");
+        read_text(other, &mut content).unwrap();
+        write_folder(content, fragment.path()).unwrap();
+        let fragment = CatalogFolder::open(fragment.path()).unwrap();
+        let merged = world.change(|catalog| catalog.merge(&fragment).unwrap());
+        assert_eq!(merged, 3 + 2);
+        let removed = world.change(|catalog| assert!(catalog.remove("bar").unwrap()));
+        assert_eq!(removed, 3 + 2);
+        assert!(!world.cache.path().join("cache/metas").exists());
+        world.change(|catalog| {
+            catalog.remove("foo").unwrap();
+            catalog.remove("bar_stable").unwrap();
+        });
+    }
+}
+
+#[test]
+fn packages_whose_files_have_the_same_names_are_written_together() {
+    // `a_b` with the channel `c` and `a` with the channel `b_c` have one file for the bundle `n`.
+    let package = |name: &str, channel: &str, image: &str| {
+        let text = format!(
+            r#"{{"schema": "olm.package", "name": "{name}", "defaultChannel": "{channel}"}}
+            {{"schema": "olm.channel", "package": "{name}", "name": "{channel}", "entries": [{{"name": "n"}}]}}
+            {{"schema": "olm.bundle", "package": "{name}", "name": "n", "image": "r.invalid/{image}:1",
+            "properties": [{{"type": "olm.package", "value": {{"version": "1.0.0", "packageName": "{name}"}}}}]}}"#
+        );
+        let mut catalog = Catalog::default();
+        read_text(&text, &mut catalog).unwrap();
+        catalog
+    };
+    for form in [Opm126, Newest] {
+        let mut world = Changing::new(form, package("a", "b_c", "a"));
+        world.change(|catalog| catalog.replace("a_b", &package("a_b", "c", "b")).unwrap());
+        world.change(|catalog| catalog.replace("a", &package("a", "b_c", "other")).unwrap());
+        world.change(|catalog| {
+            let more = package("a_b", "c", "more");
+            catalog.replace("a_b", &more).unwrap();
+        });
+        world.change(|catalog| assert!(catalog.remove("a_b").unwrap()));
+    }
 }
