@@ -6,6 +6,7 @@
 
 mod api;
 mod images;
+mod kinds;
 mod report;
 mod stages;
 
@@ -27,8 +28,10 @@ use stages::{Measured, Stages};
 
 /// Runs the benchmark and prints its table.
 pub(crate) async fn run(options: &BenchOptions) -> anyhow::Result<Exit> {
-    if let Some(BenchOther::Api(options)) = &options.other {
-        return api::run(options).await;
+    match &options.other {
+        Some(BenchOther::Api(options)) => return api::run(options).await,
+        Some(BenchOther::Kinds(options)) => return kinds::run(options).await,
+        None => {}
     }
     let folder = tempfile::Builder::new().prefix("iib-bench-").tempdir()?;
     let registry = SmallRegistry::start(&folder.path().join("registry")).await?;

@@ -414,6 +414,22 @@ pub struct BenchOptions {
 pub enum BenchOther {
     /// The API over the embedded stores, full and empty
     Api(BenchApiOptions),
+    /// A request of each kind, on an index with a database and on one with a catalog
+    Kinds(BenchKindsOptions),
+}
+
+/// Options of `iib bench kinds`.
+#[derive(Debug, Args)]
+pub struct BenchKindsOptions {
+    /// Sizes of the indexes, in bundles, at least 60
+    #[arg(long, value_delimiter = ',', default_value = "100,1000", value_parser = clap::value_parser!(u32).range(60..))]
+    pub bundles: Vec<u32>,
+    /// Runs of each; the shortest times are shown
+    #[arg(long, default_value_t = 3)]
+    pub runs: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `iib bench api`.
@@ -442,9 +458,12 @@ pub struct BenchStageOptions {
     /// The registry
     #[arg(long)]
     pub registry: String,
-    /// The input index
+    /// The input index, for a stage
     #[arg(long)]
-    pub index: String,
+    pub index: Option<String>,
+    /// A file with requests, for them
+    #[arg(long)]
+    pub requests: Option<PathBuf>,
 }
 
 /// What a process of the benchmark runs.
@@ -458,6 +477,8 @@ pub enum BenchStage {
     Push,
     /// Download, unpack, pack and upload the same layer, and nothing else.
     Moved,
+    /// Whole requests, one after the other.
+    Requests,
 }
 
 impl BenchStage {
@@ -468,6 +489,7 @@ impl BenchStage {
             Self::Mutate => "mutate",
             Self::Push => "push",
             Self::Moved => "moved",
+            Self::Requests => "requests",
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What the benchmark works on: generated indexes, one small bundle, a binary image.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Seek as _, SeekFrom, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
@@ -10,12 +11,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use iib_bundle::Bundle;
 use iib_catalog::AddOptions;
 use iib_indexdb::SqliteIndex;
 use iib_indexdb::generate::Recipe;
-use iib_oci::layer::{EntryPath, Extracted, LayerReader, PackEntry, Reuse, Threads, pack, unpack};
+use iib_oci::layer::{
+    EntryPath, FolderTree, LayerReader, PackEntry, Part, Reuse, Threads, pack, unpack_tree,
+};
 use iib_oci::{
     Arch, ConfigEdit, Descriptor, Digest, ImageConfig, Manifest, MediaType, PullSpec, Reference,
     Repository, Resolved, RunSettings,
@@ -45,12 +48,18 @@ pub(super) enum Input {
     Ours,
 }
 
-impl fmt::Display for Input {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Input {
+    pub(super) fn word(self) -> &'static str {
+        match self {
             Self::Foreign => "foreign",
             Self::Ours => "ours",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }
 
@@ -58,6 +67,11 @@ impl fmt::Display for Input {
 const PER_PACKAGE: usize = 17;
 /// Bundles made and added at a time, to bound the memory they take.
 const BATCH: usize = 100;
+
+/// The name of a package of the generated index, by number.
+pub(super) fn package(number: usize) -> String {
+    Recipe::numbered(number * PER_PACKAGE, PER_PACKAGE).package_name()
+}
 
 /// Writes the database of an index with this many bundles of real size.
 pub(super) fn generate(folder: &Path, bundles: usize) -> anyhow::Result<PathBuf> {
@@ -79,7 +93,7 @@ pub(super) fn generate(folder: &Path, bundles: usize) -> anyhow::Result<PathBuf>
 
 /// Images that every run needs.
 pub(super) struct Images {
-    registry: RegistryClient,
+    pub(super) registry: RegistryClient,
     host: String,
     /// The image to build on.
     pub(super) binary: PullSpec,
@@ -119,6 +133,7 @@ impl Images {
             &repository,
             &format!("n{bundles}"),
             &content,
+            BTreeMap::new(),
         )
         .await
     }
@@ -150,63 +165,133 @@ impl Images {
         let config = ImageConfig::scratch(&Arch::amd64())
             .with_layer(0, &edit)?
             .to_bytes()?;
+        let tag = format!("n{bundles}-{input}");
+        self.push(config, vec![layer], FileBlob(path), &tag).await
+    }
+
+    /// Pushes an index again whose layer is one gzip stream.
+    pub(super) async fn push_repacked(
+        &self,
+        folder: &Path,
+        index: &PullSpec,
+        tag: &str,
+    ) -> anyhow::Result<PullSpec> {
+        let (manifest, layer) = top_layer(&self.registry, index).await?;
+        let (ours, path) = (folder.join("layer-ours"), folder.join("index-layer"));
+        download(&self.registry, index.repository(), &layer, &ours).await?;
+        let config = self
+            .registry
+            .blob(index.repository(), &manifest.config)
+            .await?;
+        let config: Vec<u8> = config
+            .try_fold(Vec::new(), async |mut all, chunk| {
+                all.extend_from_slice(&chunk);
+                Ok(all)
+            })
+            .await?;
+        let foreign = as_one_stream(&ours, &path)?;
+        std::fs::remove_file(&ours)?;
+        let mut layers = manifest.layers.clone();
+        let from = index.repository();
+        let to = Repository::new(&self.host, "bench/index")?;
+        layers.pop();
+        for below in &layers {
+            ensure!(
+                self.registry.mount_blob(from, &to, &below.digest).await?,
+                "a layer of the binary image cannot be had"
+            );
+        }
+        layers.push(foreign);
+        self.push(config, layers, FileBlob(path), tag).await
+    }
+
+    /// Pushes an image whose highest layer is in a file; those below are there.
+    async fn push(
+        &self,
+        config: Vec<u8>,
+        layers: Vec<Descriptor>,
+        file: FileBlob,
+        tag: &str,
+    ) -> anyhow::Result<PullSpec> {
+        let repository = Repository::new(&self.host, "bench/index")?;
         let config_descriptor = Descriptor {
             media_type: MediaType::new(MediaType::DOCKER_CONFIG),
             size: config.len() as u64,
             digest: Digest::of(&config),
         };
-        let repository = Repository::new(&self.host, "bench/index")?;
-        let file = FileBlob(path);
-        self.registry.push_blob(&repository, &layer, &file).await?;
+        let layer = layers.last().context("an image without layers")?;
+        self.registry.push_blob(&repository, layer, &file).await?;
         self.registry
             .push_blob(&repository, &config_descriptor, &InMemory(config.into()))
             .await?;
-        let manifest = Manifest::docker(config_descriptor, vec![layer]).to_raw()?;
-        let tag = format!("n{bundles}-{input}");
+        let manifest = Manifest::docker(config_descriptor, layers).to_raw()?;
         self.registry
-            .push_manifest(&repository, &Reference::Tag(tag.clone()), &manifest)
+            .push_manifest(&repository, &Reference::Tag(tag.to_owned()), &manifest)
             .await?;
         Ok(format!("{repository}:{tag}").parse()?)
     }
+}
+
+/// The first image behind a pull spec, and its highest layer.
+async fn top_layer(
+    registry: &dyn Registry,
+    index: &PullSpec,
+) -> anyhow::Result<(Manifest, Descriptor)> {
+    let mut reference = index.reference().clone();
+    let manifest = loop {
+        let found = registry.manifest(index.repository(), &reference).await?;
+        match found.read()? {
+            Resolved::Image(manifest) => break manifest,
+            Resolved::List(list) => {
+                let first = list.manifests.first().context("an empty list")?;
+                reference = Reference::Digest(first.descriptor.digest.clone());
+            }
+        }
+    };
+    let layer = manifest.layers.last().cloned();
+    Ok((manifest, layer.context("an index without layers")?))
+}
+
+async fn download(
+    registry: &dyn Registry,
+    repository: &Repository,
+    layer: &Descriptor,
+    to: &Path,
+) -> anyhow::Result<()> {
+    let mut file = File::create(to)?;
+    let mut blob = registry.blob(repository, layer).await?;
+    while let Some(chunk) = blob.next().await {
+        file.write_all(&chunk?)?;
+    }
+    Ok(())
 }
 
 /// Downloads the layer of an index, unpacks it, packs it again and uploads it, one after the
 /// other: what the job takes without any thinking.
 pub(super) async fn move_bytes(deps: &Deps, index: &str) -> anyhow::Result<()> {
     let spec: PullSpec = index.parse()?;
-    let Resolved::Image(manifest) = deps
-        .registry
-        .manifest(spec.repository(), spec.reference())
-        .await?
-        .read()?
-    else {
-        anyhow::bail!("{index} is a list");
-    };
-    let layer = manifest.layers.last().context("an index without layers")?;
+    let (_, layer) = top_layer(&*deps.registry, &spec).await?;
     let folder = tempfile::tempdir_in(&deps.scratch)?;
     let compressed = folder.path().join("layer");
-    let mut file = File::create(&compressed)?;
-    let mut blob = deps.registry.blob(spec.repository(), layer).await?;
-    while let Some(chunk) = blob.next().await {
-        file.write_all(&chunk?)?;
-    }
-    let (database, packed) = (folder.path().join("index.db"), folder.path().join("packed"));
+    download(&*deps.registry, spec.repository(), &layer, &compressed).await?;
+    let (content, packed) = (folder.path().join("content"), folder.path().join("packed"));
     let (target, scratch) = (packed.clone(), folder.path().to_owned());
     let descriptor = tokio::task::spawn_blocking(move || {
-        let mut sink = File::create(&database)?;
-        let wanted = EntryPath::parse(DATABASE.as_bytes())?;
         let threads = Threads::available();
         let (input, mut previous) = (File::open(&compressed)?, tempfile::tempfile_in(&scratch)?);
-        let unpacked = unpack(input, &mut previous, &wanted, &mut sink, LIMIT, threads)?;
-        ensure!(
-            matches!(unpacked.file, Extracted::Found { .. }),
-            "no database in the layer"
-        );
-        let reuse = unpacked.pieces.as_ref().map(|pieces| Reuse {
+        let all = EntryPath::parse(b".")?;
+        let mut tree = FolderTree::new(vec![Part::Folder(all)], usize::MAX);
+        let create = |path: &EntryPath, _| {
+            let path = content.join(path.as_str());
+            std::fs::create_dir_all(path.parent().unwrap_or(&content))?;
+            File::create(path)
+        };
+        let (_, pieces) = unpack_tree(input, &mut previous, &mut tree, create, LIMIT, threads)?;
+        let reuse = pieces.as_ref().map(|pieces| Reuse {
             pieces,
             layer: &previous,
         });
-        pack_file(&database, &target, reuse).map(|(descriptor, _)| descriptor)
+        pack_folder(&content, &target, reuse)
     })
     .await??;
     let to = Repository::new(spec.repository().registry(), "bench/moved")?;
@@ -214,6 +299,68 @@ pub(super) async fn move_bytes(deps: &Deps, index: &str) -> anyhow::Result<()> {
         .push_blob(&to, &descriptor, &FileBlob(packed))
         .await?;
     Ok(())
+}
+
+/// Packs all files of a folder in our own form.
+fn pack_folder(
+    content: &Path,
+    target: &Path,
+    reuse: Option<Reuse<'_>>,
+) -> anyhow::Result<Descriptor> {
+    let mut files = Vec::new();
+    for entry in walkdir::WalkDir::new(content).sort_by_file_name() {
+        let entry = entry?;
+        if entry.file_type().is_file() {
+            let path = entry.path().strip_prefix(content)?.to_string_lossy();
+            let path = EntryPath::parse(path.as_bytes())?;
+            files.push((path, LateFile::new(entry.path())));
+        }
+    }
+    files.sort_by(|low, high| low.0.cmp(&high.0));
+    let mut entries = Vec::new();
+    for (path, file) in &mut files {
+        let size = std::fs::metadata(&file.path)?.len();
+        entries.push(PackEntry::file(path.clone(), size, file));
+    }
+    let mut out = BufWriter::with_capacity(CHUNK, File::create(target)?);
+    let packed = pack(&mut entries, reuse, Threads::available(), &mut out)?;
+    out.flush()?;
+    Ok(layer_of(packed.size, packed.digest))
+}
+
+/// A file that is opened when it is read first: there are more of them than a process may have open.
+struct LateFile {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl LateFile {
+    fn new(path: &Path) -> Self {
+        let (path, file) = (path.to_owned(), None);
+        Self { path, file }
+    }
+}
+
+impl Read for LateFile {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(File::open(&self.path)?),
+        };
+        let read = file.read(buffer)?;
+        if read == 0 {
+            self.file = None;
+        }
+        Ok(read)
+    }
+}
+
+fn layer_of(size: u64, digest: Digest) -> Descriptor {
+    Descriptor {
+        media_type: MediaType::new(MediaType::DOCKER_LAYER),
+        size,
+        digest,
+    }
 }
 
 /// Packs a database in our own form.
@@ -231,37 +378,26 @@ fn pack_file(
     let mut out = BufWriter::with_capacity(CHUNK, File::create(target)?);
     let packed = pack(&mut entries, reuse, Threads::available(), &mut out)?;
     out.flush()?;
-    let media_type = MediaType::new(MediaType::DOCKER_LAYER);
-    Ok((
-        Descriptor {
-            media_type,
-            size: packed.size,
-            digest: packed.digest,
-        },
-        packed.diff_id,
-    ))
+    Ok((layer_of(packed.size, packed.digest), packed.diff_id))
 }
 
 /// Packs a database as one gzip stream at the usual level.
 fn repack(database: &Path, target: &Path) -> anyhow::Result<(Descriptor, Digest)> {
     let ours = target.with_extension("ours");
     let (_, diff_id) = pack_file(database, &ours, None)?;
-    let mut tar = LayerReader::open(BufReader::new(File::open(&ours)?), LIMIT)?;
+    let layer = as_one_stream(&ours, target)?;
+    std::fs::remove_file(&ours)?;
+    Ok((layer, diff_id))
+}
+
+/// Packs a layer as one gzip stream at the usual level.
+fn as_one_stream(layer: &Path, target: &Path) -> anyhow::Result<Descriptor> {
+    let mut tar = LayerReader::open(BufReader::new(File::open(layer)?), LIMIT)?;
     let mut gzip = GzEncoder::new(File::create(target)?, Compression::default());
     std::io::copy(&mut tar, &mut gzip)?;
-    let mut file = gzip.finish()?;
-    file.seek(SeekFrom::Start(0))?;
-    std::fs::remove_file(&ours)?;
+    gzip.finish()?;
     let digests = LayerReader::open(BufReader::new(File::open(target)?), LIMIT)?.finish()?;
-    let media_type = MediaType::new(MediaType::DOCKER_LAYER);
-    Ok((
-        Descriptor {
-            media_type,
-            size: digests.size,
-            digest: digests.digest,
-        },
-        diff_id,
-    ))
+    Ok(layer_of(digests.size, digests.digest))
 }
 
 /// A blob in a file.

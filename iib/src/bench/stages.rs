@@ -1,6 +1,6 @@
 //! The stages of one request, each in a process of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Instant;
 
@@ -9,12 +9,15 @@ use aws_lambda_events::event::sqs::SqsEvent;
 use iib_edge::Config;
 use iib_local::Local;
 use iib_oci::PullSpec;
-use iib_request::{AddRequest, RequestId, Stage, State, Task};
+use iib_pipeline::intake::{read, submit};
+use iib_request::{AddRequest, KINDS, RequestId, Stage, State, Task};
 use lambda_runtime::{Context, LambdaEvent};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::images::{Images, move_bytes};
+use super::kinds::{Asked, Ran};
 use crate::Exit;
 use crate::cli::{BenchStage, BenchStageOptions};
 use crate::say;
@@ -39,7 +42,14 @@ pub(super) struct Measured {
 }
 
 impl Cost {
-    fn faster(self, other: Self) -> Self {
+    /// What was done since.
+    fn since(started: Instant) -> anyhow::Result<Self> {
+        let seconds = started.elapsed().as_secs_f64();
+        let peak_mib = peak_mib()?;
+        Ok(Self { seconds, peak_mib })
+    }
+
+    pub(super) fn faster(self, other: Self) -> Self {
         Self {
             seconds: self.seconds.min(other.seconds),
             peak_mib: self.peak_mib.max(other.peak_mib),
@@ -81,13 +91,14 @@ impl Stages {
                 binary_image: Some(images.binary.to_string()),
                 ..AddRequest::default()
             };
-            iib_pipeline::intake::submit(&local.deps.clone().into(), None, add).await?;
+            submit(&local.deps.clone().into(), None, add).await?;
         }
         // Bytes first, so that both jobs find the page cache in the same state.
-        let moved = self.process(BenchStage::Moved, index).await?;
-        let pin = self.process(BenchStage::Pin, index).await?;
-        let mutate = self.process(BenchStage::Mutate, index).await?;
-        let push = self.process(BenchStage::Push, index).await?;
+        let index = Some(index.as_str());
+        let moved = self.process(BenchStage::Moved, index, None).await?;
+        let pin = self.process(BenchStage::Pin, index, None).await?;
+        let mutate = self.process(BenchStage::Mutate, index, None).await?;
+        let push = self.process(BenchStage::Push, index, None).await?;
         let local = Local::open(&config(self.folder.clone(), &self.host)?)?;
         let record = local
             .deps
@@ -110,20 +121,24 @@ impl Stages {
         })
     }
 
-    async fn process(&self, stage: BenchStage, index: &PullSpec) -> anyhow::Result<Cost> {
-        let output = tokio::process::Command::new(std::env::current_exe()?)
-            .arg("bench-stage")
-            .arg("--stage")
-            .arg(stage.name())
-            .arg("--data-folder")
-            .arg(&self.folder)
-            .arg("--registry")
-            .arg(&self.host)
-            .arg("--index")
-            .arg(index.as_str())
-            .stderr(Stdio::inherit())
-            .output()
-            .await?;
+    /// Runs a stage, or the requests of a file, in a process of its own, and reads what it prints.
+    pub(super) async fn process<T: DeserializeOwned>(
+        &self,
+        stage: BenchStage,
+        index: Option<&str>,
+        requests: Option<&Path>,
+    ) -> anyhow::Result<T> {
+        let mut command = tokio::process::Command::new(std::env::current_exe()?);
+        command.arg("bench-stage").arg("--stage").arg(stage.name());
+        command.arg("--data-folder").arg(&self.folder);
+        command.arg("--registry").arg(&self.host);
+        if let Some(index) = index {
+            command.arg("--index").arg(index);
+        }
+        if let Some(requests) = requests {
+            command.arg("--requests").arg(requests);
+        }
+        let output = command.stderr(Stdio::inherit()).output().await?;
         ensure!(output.status.success(), "the {} stage failed", stage.name());
         Ok(serde_json::from_slice(&output.stdout)?)
     }
@@ -145,55 +160,70 @@ fn config(data_folder: PathBuf, host: &str) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// Runs one stage in this process and prints its cost.
+/// Runs one stage in this process, or requests, and prints its cost.
 pub(super) async fn run_here(options: &BenchStageOptions) -> anyhow::Result<Exit> {
     let local = Local::open(&config(options.data_folder.clone(), &options.registry)?)?;
-    let started = Instant::now();
-    let deps = &local.deps;
-    match options.stage {
-        BenchStage::Pin => {
-            let event = event(Stage::Pin)?;
-            ensure!(
-                iib_pin::handle(deps, event)
-                    .await
-                    .batch_item_failures
-                    .is_empty(),
-                "pin"
-            );
-        }
-        BenchStage::Mutate => {
-            let event = event(Stage::Mutate)?;
-            ensure!(
-                iib_mutate::handle(deps, event)
-                    .await
-                    .batch_item_failures
-                    .is_empty(),
-                "mutate"
-            );
-        }
-        BenchStage::Push => {
-            let event = event(Stage::Push)?;
-            ensure!(
-                iib_push::handle(deps, event)
-                    .await
-                    .batch_item_failures
-                    .is_empty(),
-                "push"
-            );
-        }
-        BenchStage::Moved => move_bytes(deps, &options.index).await?,
+    if options.stage == BenchStage::Requests {
+        let file = options.requests.as_ref().context("no requests")?;
+        let asked: Vec<Asked> = serde_json::from_slice(&std::fs::read(file)?)?;
+        say::line(serde_json::to_string(&run_requests(&local, asked).await?)?)?;
+        return Ok(Exit::Done);
     }
-    let seconds = started.elapsed().as_secs_f64();
-    let cost = Cost {
-        seconds,
-        peak_mib: peak_mib()?,
-    };
-    say::line(serde_json::to_string(&cost)?)?;
+    let started = Instant::now();
+    let index = options.index.as_deref().unwrap_or_default();
+    match options.stage {
+        BenchStage::Pin => run_stage(&local, RequestId(1), Stage::Pin).await?,
+        BenchStage::Mutate => run_stage(&local, RequestId(1), Stage::Mutate).await?,
+        BenchStage::Push => run_stage(&local, RequestId(1), Stage::Push).await?,
+        BenchStage::Moved | BenchStage::Requests => move_bytes(&local.deps, index).await?,
+    }
+    say::line(serde_json::to_string(&Cost::since(started)?)?)?;
     Ok(Exit::Done)
 }
 
-fn event(stage: Stage) -> anyhow::Result<LambdaEvent<SqsEvent>> {
-    let body = serde_json::to_string(&Task::new(RequestId(1), stage))?;
+/// Runs requests one after the other, each to its end.
+async fn run_requests(local: &Local, asked: Vec<Asked>) -> anyhow::Result<Ran> {
+    let intake = local.deps.clone().into();
+    let (mut costs, mut result) = (Vec::new(), String::new());
+    for Asked { kind, body } in asked {
+        let started = Instant::now();
+        let text = serde_json::to_string(&body)?.replace("{result}", &result);
+        let body: Map<String, Value> = serde_json::from_str(&text)?;
+        let row = KINDS.iter().find(|row| row.name == kind);
+        let row = row.with_context(|| format!("no requests of the kind {kind}"))?;
+        let submission = read(&intake, row, &body, None)?;
+        let id = submit(&intake, None, submission).await?.id;
+        for stage in [Stage::Pin, Stage::Mutate, Stage::Push] {
+            run_stage(local, id, stage).await?;
+        }
+        let record = local.deps.requests.get(id).await?.context("no record")?;
+        ensure!(
+            record.state() == State::Complete,
+            "{kind} failed: {}",
+            record.state_reason()
+        );
+        result = record.facts.index_image.context("no result")?;
+        costs.push(Cost::since(started)?);
+    }
+    Ok(Ran { costs, result })
+}
+
+async fn run_stage(local: &Local, id: RequestId, stage: Stage) -> anyhow::Result<()> {
+    let (deps, event) = (&local.deps, event(id, stage)?);
+    let answer = match stage {
+        Stage::Pin => iib_pin::handle(deps, event).await,
+        Stage::Mutate => iib_mutate::handle(deps, event).await,
+        Stage::Push | Stage::Queued | Stage::Done => iib_push::handle(deps, event).await,
+    };
+    ensure!(
+        answer.batch_item_failures.is_empty(),
+        "the stage {stage:?} failed"
+    );
+    Ok(())
+}
+
+fn event(id: RequestId, stage: Stage) -> anyhow::Result<LambdaEvent<SqsEvent>> {
+    let body = serde_json::to_string(&Task::new(id, stage))?;
     let event = serde_json::from_value(json!({ "Records": [{ "messageId": "1", "body": body }] }))?;
     Ok(LambdaEvent::new(event, Context::default()))
 }

@@ -82,8 +82,9 @@ pub(crate) async fn push_image(
     repository: &Repository,
     tag: &str,
     files: &BTreeMap<String, Vec<u8>>,
+    labels: BTreeMap<String, String>,
 ) -> anyhow::Result<PullSpec> {
-    let image = SmallImage::new(&Arch::amd64(), files, BTreeMap::new())?;
+    let image = SmallImage::new(&Arch::amd64(), files, labels)?;
     push_blobs(registry, repository, &image).await?;
     push_as(registry, repository, tag, &image.manifest).await
 }

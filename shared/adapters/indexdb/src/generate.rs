@@ -42,7 +42,8 @@ impl Recipe {
         )
     }
 
-    fn package_name(&self) -> String {
+    /// The name of its package.
+    pub fn package_name(&self) -> String {
         format!("made-{:04}", self.package)
     }
 
