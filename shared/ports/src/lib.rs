@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod backoff;
+mod catalog_repositories;
 mod catalogs;
 mod class;
 mod clock;
@@ -24,6 +25,10 @@ pub use artifacts::{
     Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, Bytestream, Stored,
 };
 pub use backoff::Backoff;
+pub use catalog_repositories::{
+    CatalogBranch, CatalogRepositories, CatalogUpdate, CommitNote, Made, RepositoryError, Reverted,
+    Sent,
+};
 pub use catalogs::{CatalogError, CatalogFiles, Catalogs};
 pub use class::{Class, Classify, causes, chain};
 pub use clock::Clock;

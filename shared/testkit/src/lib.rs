@@ -5,6 +5,7 @@ pub mod crash;
 pub mod docker_registry;
 pub mod examples;
 pub mod function;
+pub mod git_server;
 pub mod images;
 pub mod issuer;
 pub mod memory;

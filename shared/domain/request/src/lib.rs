@@ -2,6 +2,7 @@
 
 mod base_url;
 mod binary_image;
+mod catalog_repository;
 mod claim;
 mod created;
 mod facts;
@@ -33,6 +34,10 @@ mod work;
 
 pub use base_url::{BaseUrl, NoBaseUrl};
 pub use binary_image::{BinaryImageError, SCRATCH, settle_binary_image};
+pub use catalog_repository::{
+    CATALOG_IN_GIT, GitRepositories, GitTokenError, branch_of, commit_message,
+    is_safe_package_name, repository_of, revert_message, token_of,
+};
 pub use claim::Claim;
 pub use created::created_after;
 pub use facts::Facts;
