@@ -1,6 +1,7 @@
 //! Tables of decisions, answered by the functions that the service uses.
 
 mod gating;
+mod git;
 mod images;
 mod looked_up;
 mod named;
@@ -61,6 +62,8 @@ fn decision(table: &str) -> Option<fn(Value) -> anyhow::Result<Answer>> {
         "deprecation_bundles" => |input| now(looked_up::deprecation_bundles(&read(input)?)),
         "distribution_scope" => |input| Ok(distribution_scope(&read(input)?)),
         "docker_auth_key" => |input| Ok(named::docker_auth_key(&read(input)?)),
+        "git_token" => |input| Ok(git::token(&read(input)?)),
+        "git_url" => |input| Ok(git::url(&read(input)?)),
         "greenwave" => |input| now(gating::greenwave(read(input)?)),
         "image_arches" => |input| now(looked_up::image_arches(&read(input)?)),
         "merge_missing" => |input| Ok(merge_missing(&read(input)?)),
@@ -69,6 +72,7 @@ fn decision(table: &str) -> Option<fn(Value) -> anyhow::Result<Answer>> {
         "prebuild" => |input| now(looked_up::prebuild(read(input)?)),
         "pullspec_heuristic" => |input| Ok(gating::pullspec_heuristic(&read(input)?)),
         "resolved_bundles" => |input| now(looked_up::resolved_bundles(&read(input)?)),
+        "safe_package_name" => |input| Ok(git::safe_name(&read(input)?)),
         _ => return None,
     })
 }

@@ -12,8 +12,8 @@ use iib_oci::{Digest, ImageConfig, PullSpec, Reference, Repository, Resolved};
 use iib_pipeline::IndexCopy;
 use iib_pipeline::intake::{IntakeDeps, get, read, submit};
 use iib_ports::{GateAnswer, GateError, Gates, Notifier, Registry as _};
-use iib_request::{KINDS, Record, Stage, Update};
-use iib_testkit::memory::{MemoryRegistries, MemoryRegistry};
+use iib_request::{GitRepositories, KINDS, Record, Stage, Update, branch_of, repository_of};
+use iib_testkit::memory::{Files, MemoryRegistries, MemoryRegistry, MemoryRepositories};
 use serde_json::{Map, Value, json};
 
 use super::bundles::MAX_VERSION;
@@ -48,6 +48,8 @@ pub(super) struct Ended {
     pub(super) limited: BTreeSet<String>,
     pub(super) state: String,
     pub(super) reason: String,
+    /// What the commit says that stands in the Git repository of the index, if there is one.
+    pub(super) commit: Option<String>,
 }
 
 /// Plays a trace.
@@ -55,6 +57,9 @@ pub(super) async fn play(trace: &Trace) -> anyhow::Result<Outcome> {
     let registry = Arc::new(MemoryRegistry::default());
     let mut digests = images::push_all(trace, &registry).await?;
     let mut before = registry.tags();
+    if let Some(index) = trace.copy_that_fails() {
+        registry.lock_tag(index);
+    }
 
     let folder = tempfile::tempdir()?;
     let heard = Arc::new(Heard::default());
@@ -65,6 +70,9 @@ pub(super) async fn play(trace: &Trace) -> anyhow::Result<Outcome> {
     deps.queue = queue.clone();
     deps.registry = registry.clone();
     deps.registries = Arc::new(MemoryRegistries(registry.clone()));
+    let git = Git::of(trace)?;
+    deps.work.git_repositories = git.map.clone();
+    deps.repositories = Some(Arc::new(git.repositories.clone()));
     deps.gates = config.work.greenwave_url.is_some().then(|| gate(trace));
 
     let intake = IntakeDeps::from(deps.clone());
@@ -108,6 +116,7 @@ pub(super) async fn play(trace: &Trace) -> anyhow::Result<Outcome> {
         limited,
         state: record.state().to_string(),
         reason: digests.to_recorded(record.state_reason()),
+        commit: git.commit(),
     }))
 }
 
@@ -140,6 +149,54 @@ fn settings(trace: &Trace) -> anyhow::Result<Config> {
     let index = trace.arguments.get("from_index").and_then(Value::as_str);
     config.api.graph_mode_index_allow_list = index.into_iter().map(str::to_owned).collect();
     Ok(config)
+}
+
+/// The Git repository of the index.
+struct Git {
+    map: GitRepositories,
+    repositories: MemoryRepositories,
+    /// Where it is, and the branch.
+    place: Option<(String, String)>,
+    before: Files,
+}
+
+impl Git {
+    fn of(trace: &Trace) -> anyhow::Result<Self> {
+        let map = trace.arguments.get("index_to_gitlab_push_map").cloned();
+        let map = map.map(serde_json::from_value).transpose()?;
+        let map: GitRepositories = map.unwrap_or_default();
+        let index = trace.arguments.get("from_index").and_then(Value::as_str);
+        let place = index.and_then(|index| {
+            let repository = repository_of(&map, index)?;
+            Some((repository.to_owned(), branch_of(index)?.to_owned()))
+        });
+        let repositories = MemoryRepositories::default();
+        let mut before = trace.world.git_branch.clone();
+        // Of a task that does nothing with the map the world has nothing, though somebody will have it.
+        if before.is_empty() && !trace.state_reason.starts_with("Remote branch") {
+            before.insert("README.md".to_owned(), "x".to_owned());
+        }
+        if let Some((repository, branch)) = place.as_ref().filter(|_| !before.is_empty()) {
+            let files = before.iter().map(|(path, text)| (&**path, &**text));
+            repositories.begin(repository, branch, &files.collect::<Vec<_>>());
+        }
+        Ok(Self {
+            map,
+            repositories,
+            place,
+            before,
+        })
+    }
+
+    /// What the commit says that stands there.
+    fn commit(&self) -> Option<String> {
+        let (repository, branch) = self.place.as_ref()?;
+        if self.repositories.files(repository, branch) == self.before {
+            return None;
+        }
+        let newest = self.repositories.messages(repository, branch);
+        Some(newest.first()?.lines().next()?.to_owned())
+    }
 }
 
 /// What a user would have sent: the arguments of the task without those that the API adds.

@@ -25,9 +25,9 @@ pub(super) struct Trace {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Circumstances {
-    /// Files of a branch.
-    #[serde(default, rename = "git_branch")]
-    _git_branch: Map<String, Value>,
+    /// Files of the branch in the Git repository of the index.
+    #[serde(default)]
+    pub(super) git_branch: BTreeMap<String, String>,
     /// What the validator says, by bundle.
     #[serde(default)]
     pub(super) validator_output: BTreeMap<String, String>,
@@ -79,6 +79,8 @@ pub(super) enum Event {
     Build { arch: String, lines: Vec<String> },
     /// A name got the result, or an image of it.
     Named(String),
+    /// A commit was made in a Git repository: what it says.
+    Committed(String),
     /// Of no concern here.
     Other,
 }
@@ -105,7 +107,8 @@ impl TryFrom<Vec<Value>> for Event {
                 Some(name) => Ok(Self::Named(name.to_owned())),
                 None => Ok(Self::Other),
             },
-            "git-commit" | "git-push" => Ok(Self::Other),
+            "git-commit" => Ok(Self::Committed(text(1).ok_or_else(wrong)?.to_owned())),
+            "git-push" => Ok(Self::Other),
             _ => Err(wrong()),
         }
     }
@@ -119,6 +122,25 @@ impl Trace {
             _ => None,
         });
         patches.collect()
+    }
+
+    /// What the commit says that is to stand in the Git repository of the index in the end; none of a request that failed.
+    pub(super) fn commit(&self) -> Option<&str> {
+        let commits = self.events.iter().filter_map(|event| match event {
+            Event::Committed(message) => Some(message.as_str()),
+            _ => None,
+        });
+        commits.last().filter(|_| self.state == "complete")
+    }
+
+    /// The command that fails which copies the result over an index: which one.
+    pub(super) fn copy_that_fails(&self) -> Option<&str> {
+        let commands = self.world.failing_commands.iter();
+        let mut copies = commands.filter_map(|(pattern, _)| {
+            let to = pattern.strip_prefix("^skopeo .*copy .*docker://")?;
+            to.strip_suffix('$')
+        });
+        copies.next()
     }
 
     /// The names that got a result, or an image of it. Those of images that were built on the way are the same.

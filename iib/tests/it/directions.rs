@@ -155,3 +155,14 @@ fn the_testkit_is_for_tests() {
         );
     }
 }
+
+/// libgit2 is large, and a function that does not need it starts sooner without.
+#[test]
+fn of_the_functions_only_push_speaks_to_git() {
+    let workspace = workspace();
+    let functions = workspace.folders.iter();
+    let functions = functions.filter(|(_, folder)| *folder == "functions");
+    let speaks = |name: &&String| workspace.reach[*name].contains("git2");
+    let names: Vec<&String> = functions.map(|(name, _)| name).filter(speaks).collect();
+    assert_eq!(names, ["iib-push"]);
+}

@@ -14,6 +14,7 @@ mod disk;
 mod engine;
 mod files;
 mod following;
+mod git;
 mod kill;
 mod messaging;
 mod older;

@@ -45,10 +45,12 @@ pub(crate) fn dying(deps: &Deps, death: Death, last: LastCall) -> (Deps, Arc<Cra
         artifacts: deps.artifacts.clone(),
         secrets: deps.secrets.clone(),
         registries: deps.registries.clone(),
+        repositories: deps.repositories.clone(),
     };
     let (ports, crash) = Crash::new(death, last, ports);
     let deps = Deps {
         requests: ports.requests,
+        repositories: ports.repositories,
         queue: ports.queue,
         lines: ports.lines,
         logs: ports.logs,

@@ -1,7 +1,7 @@
 //! What a request changed in the catalog of its index, kept for people to look at: the diff, and
 //! the upgrade graphs of its packages. It stands below `kept/`, so it goes when the log goes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -9,6 +9,7 @@ use iib_fbc::{CatalogDiff, Picture};
 use iib_ports::ArtifactKey;
 use serde::{Deserialize, Serialize};
 
+use crate::ending::read_text;
 use crate::job::Job;
 use crate::{StageError, WorkError};
 
@@ -25,6 +26,12 @@ pub(crate) struct Changes {
     /// The packages of its bundles as they are now, by name; `None` where one is too large to be
     /// kept.
     pub(crate) graphs: BTreeMap<String, Option<Picture>>,
+    /// The packages of a catalog that were touched and are in it, whether or not anything of them is another.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) written: BTreeSet<String>,
+    /// Those that are not in it any more, or never were.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) removed: BTreeSet<String>,
 }
 
 impl Changes {
@@ -34,7 +41,22 @@ impl Changes {
     /// [`WorkError::Write`].
     pub(crate) fn new(diff: CatalogDiff, pictures: Vec<Picture>) -> Result<Self, WorkError> {
         let graphs = within(pictures, GRAPHS_LIMIT).map_err(WorkError::Write)?;
-        Ok(Self { diff, graphs })
+        Ok(Self {
+            diff,
+            graphs,
+            ..Self::default()
+        })
+    }
+
+    /// What mutate stored.
+    ///
+    /// # Errors
+    /// [`WorkError::Incomplete`] if it is not there, or cannot be read; [`StageError::Artifact`].
+    pub(crate) async fn of(job: &Job<'_>) -> Result<Self, StageError> {
+        let key = ArtifactKey::changes(job.record.id);
+        let text = read_text(&*job.deps.artifacts, &key).await?;
+        let read = text.and_then(|text| serde_json::from_str(&text).ok());
+        Ok(read.ok_or(WorkError::Incomplete("mutate"))?)
     }
 
     /// Logs what is not as it was, and stores all of it. The same changes are the same bytes. To be done before the

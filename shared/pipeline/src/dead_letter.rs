@@ -7,7 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use iib_ports::{Artifacts, Clock, Logs, Notifier, Requests, Secrets, StoreError, chain};
+use iib_ports::{
+    Artifacts, Clock, Logs, Notifier, Queue, QueueError, Requests, Secrets, StoreError, chain,
+};
 use iib_request::{Record, RequestId, Stage, Task};
 use tracing::{error, info, warn};
 
@@ -26,6 +28,8 @@ const LOGGED: usize = 1024;
 pub struct DeadLetterDeps {
     /// The store of requests.
     pub requests: Arc<dyn Requests>,
+    /// The queues in front of the stages.
+    pub queue: Arc<dyn Queue>,
     /// The build logs.
     pub logs: Arc<dyn Logs>,
     /// Layers, and logs of requests that have ended.
@@ -42,6 +46,7 @@ impl From<crate::Deps> for DeadLetterDeps {
     fn from(deps: crate::Deps) -> Self {
         Self {
             requests: deps.requests,
+            queue: deps.queue,
             logs: deps.logs,
             artifacts: deps.artifacts,
             secrets: deps.secrets,
@@ -96,7 +101,7 @@ pub async fn run(deps: &DeadLetterDeps, letter: &DeadLetter) -> Verdict {
     let id = task.request_id;
     match end(deps, &task, letter.deliveries).await {
         Ok(verdict) => verdict,
-        Err(StoreError::Conflict(_)) => {
+        Err(LetterError::Store(StoreError::Conflict(_))) => {
             info!(request.id = id.0, "somebody works on it after all");
             Verdict::Again(SOON)
         }
@@ -107,14 +112,25 @@ pub async fn run(deps: &DeadLetterDeps, letter: &DeadLetter) -> Verdict {
     }
 }
 
-async fn end(deps: &DeadLetterDeps, task: &Task, deliveries: u32) -> Result<Verdict, StoreError> {
+/// A dead letter could not be dealt with; it comes again.
+#[derive(Debug, thiserror::Error)]
+enum LetterError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The queue failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+async fn end(deps: &DeadLetterDeps, task: &Task, deliveries: u32) -> Result<Verdict, LetterError> {
     let (id, stage) = (task.request_id, task.stage);
     let Some(record) = deps.requests.get(id).await? else {
         error!(event = "dead_letter", request.id = id.0, %stage, "there is no such request");
         return Ok(Verdict::Done);
     };
     if record.work.stage == Stage::Done {
-        return Ok(clean_up(deps, &record).await);
+        return put_away(deps, record).await;
     }
     if !waits_for(&record, stage) {
         info!(request.id = id.0, %stage, at = %record.work.stage, "the request goes on without it");
@@ -130,7 +146,41 @@ async fn end(deps: &DeadLetterDeps, task: &Task, deliveries: u32) -> Result<Verd
         .ending()
         .fail(record, reason(stage, deliveries))
         .await?;
-    Ok(clean_up(deps, &record).await)
+    put_away(deps, record).await
+}
+
+/// How often push is asked to take a commit back.
+const UNDONE: u32 = 2;
+
+/// Puts away what a request leaves behind that has ended. A commit in a Git repository only push can take back, so it gets
+/// a message for that, and does the rest, too: with the secrets of the request, which must not be gone by then.
+async fn put_away(deps: &DeadLetterDeps, record: Record) -> Result<Verdict, LetterError> {
+    let id = record.id.0;
+    let Some(left) = record.left_in_git() else {
+        return Ok(clean_up(deps, &record).await);
+    };
+    if left.dead_letters >= UNDONE {
+        let commit = left.commit.clone();
+        error!(
+            event = "dead_letter_git_commit",
+            request.id = id,
+            commit,
+            "a commit of a request that failed is left in its Git repository"
+        );
+        let text = format!(
+            "the commit {commit} could not be taken back, and is left to be reverted by hand"
+        );
+        let line = crate::ending::line(deps.clock.now(), Stage::Push, &text);
+        deps.ending().log(record.id, &[line]).await;
+        return Ok(clean_up(deps, &record).await);
+    }
+    let mut counted = record;
+    if let Some(committed) = &mut counted.committed {
+        committed.dead_letters += 1;
+    }
+    let counted = deps.requests.replace(counted).await?;
+    deps.queue.send(&counted.task(Stage::Push)).await?;
+    Ok(Verdict::Done)
 }
 
 /// Whether it is this stage's message that the request waits for.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use iib_oci::hosts::HostRules;
 use iib_ports::{
-    Artifacts, Catalogs, Clock, Gates, IndexDb, Lines, Logs, Notifier, OperatorStore, Queue,
-    Registries, Registry, Requests, Secrets,
+    Artifacts, CatalogRepositories, Catalogs, Clock, Gates, IndexDb, Lines, Logs, Notifier,
+    OperatorStore, Queue, Registries, Registry, Requests, Secrets,
 };
 use iib_request::{ApiSettings, RequestSettings, WorkSettings};
 
@@ -37,6 +37,8 @@ pub struct Deps {
     pub registries: Arc<dyn Registries>,
     /// Who decides whether bundles may be added, if the settings say where.
     pub gates: Option<Arc<dyn Gates>>,
+    /// Git repositories of indexes; who has none leaves them to push.
+    pub repositories: Option<Arc<dyn CatalogRepositories>>,
     /// Index databases.
     pub index_db: Arc<dyn IndexDb>,
     /// File-based catalogs.

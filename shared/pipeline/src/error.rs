@@ -2,6 +2,7 @@
 //! variants in one table beside it.
 
 mod gating;
+mod git;
 mod image;
 mod index;
 mod input;
@@ -12,6 +13,7 @@ use iib_ports::{
 };
 
 pub use gating::GatingError;
+pub use git::GitError;
 pub use image::ImageError;
 pub use index::IndexError;
 pub use input::InputError;
@@ -38,6 +40,9 @@ pub enum StageError {
     /// An index, or what shall be done to it, cannot be used.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// The Git repository of an index cannot be used.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// Something on our side failed.
     #[error(transparent)]
     Work(#[from] WorkError),
@@ -62,6 +67,7 @@ impl StageError {
             Self::Gating(error) => error.means(),
             Self::Image(error) => error.means(),
             Self::Index(error) => error.means(),
+            Self::Git(error) => error.means(),
             Self::Work(error) => error.means(),
             Self::Artifact(error) => (error.class(), None),
             Self::Store(error) => (error.class(), None),

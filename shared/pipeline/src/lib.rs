@@ -9,6 +9,7 @@ mod deps;
 mod ending;
 mod error;
 mod flow;
+mod git;
 mod image;
 mod image_content;
 mod index;
@@ -31,7 +32,7 @@ mod unpacked;
 
 pub use bundle_image::read_bundle;
 pub use deps::Deps;
-pub use error::{GatingError, ImageError, IndexError, InputError, StageError, WorkError};
+pub use error::{GatingError, GitError, ImageError, IndexError, InputError, StageError, WorkError};
 pub use image_content::{ContentLimits, ImageContent, fetch_content};
 pub use index::{IndexCopy, NewIndex, read_catalog};
 pub use stage::{Verdict, run};

@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 use crate::flow::{self, Flow, Pushed};
 use crate::job::Job;
 use crate::transfer::blocking;
-use crate::{Deps, StageError, WorkError, ending, line};
+use crate::{Deps, StageError, WorkError, ending, git, line};
 
 /// What becomes of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -361,6 +361,16 @@ fn is_of_full_disk(error: &StageError) -> bool {
 
 /// Ends the request in `failed` and cleans up.
 async fn fail(mut job: Job<'_>, reason: String) -> Result<Verdict, StageError> {
+    match git::settle_job(&mut job).await {
+        Err(StageError::Lost) => return Err(StageError::Lost),
+        Err(error) => {
+            // It is tried again for as long as the message comes back.
+            let id = job.record.id.0;
+            warn!(request.id = id, error = %chain(&error), "a commit in Git is to be taken back later");
+        }
+        Ok(()) => {}
+    }
+    job.flush_log().await;
     let update = Update::state(State::Failed, reason);
     job.update_and(update, |record| {
         record.conclude(Outcome::Rejected);
@@ -408,6 +418,11 @@ async fn finish(mut job: Job<'_>, finished: Finished) -> Result<Verdict, StageEr
 /// Puts away what the request leaves behind. Called after it is saved as done, so that a stage
 /// which has to run again still finds it. If that fails, the message comes back for it.
 async fn clean_up(deps: &Deps, record: &Record) -> Verdict {
+    // First: it needs the secrets of the request, and the next one of the same index should find all as it was.
+    if let Err(error) = git::settle(deps, record).await {
+        warn!(request.id = record.id.0, error = %chain(&error), "its commit in Git is to be taken back again");
+        return Verdict::Again(STORE_WAIT);
+    }
     if let Err(error) = line::leave(deps, record).await {
         warn!(request.id = record.id.0, error = %chain(&error), "its turn is to be ended again");
         return Verdict::Again(SOON);

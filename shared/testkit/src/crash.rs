@@ -5,16 +5,17 @@
 //! are to be counted. What the process would still do after its death reaches nothing.
 
 use std::error::Error;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use iib_oci::{Descriptor, Digest, RawManifest, Reference, Repository};
 use iib_ports::{
     Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, BlobSource, BlobStream,
-    Bytestream, Created, Delivery, Keyring, Line, Lines, Logs, NewBatch, Queue, QueueError,
-    Registries, Registry, RegistryError, Requests, Secret, SecretError, Secrets, StoreError,
-    Stored,
+    Bytestream, CatalogBranch, CatalogRepositories, CatalogUpdate, Class, CommitNote, Created,
+    Delivery, Keyring, Line, Lines, Logs, Made, NewBatch, Queue, QueueError, Registries, Registry,
+    RegistryError, RepositoryError, Requests, Reverted, Secret, SecretError, Secrets, Sent,
+    StoreError, Stored,
 };
 use iib_request::{Record, RequestId, SecretRef, Task};
 use jiff::Timestamp;
@@ -61,12 +62,16 @@ pub struct Ports {
     pub secrets: Arc<dyn Secrets>,
     /// Image registries.
     pub registries: Arc<dyn Registries>,
+    /// Git repositories, if there are any.
+    pub repositories: Option<Arc<dyn CatalogRepositories>>,
 }
 
 /// Lets calls through, over all ports together, up to one, and none after it. What the process
 /// would still do can then reach nothing, as if it were dead.
 #[expect(missing_debug_implementations, reason = "ports have nothing to show")]
 pub struct Crash {
+    /// Itself, for what it hands out.
+    this: Weak<Self>,
     ports: Ports,
     death: Death,
     last: LastCall,
@@ -102,14 +107,18 @@ const DEAD: &str = "the process is dead";
 impl Crash {
     /// Ports that die during a call.
     pub fn new(death: Death, last: LastCall, ports: Ports) -> (Ports, Arc<Self>) {
-        let crash = Arc::new(Self {
+        let crash = Arc::new_cyclic(|this| Self {
+            this: this.clone(),
             ports,
             death,
             last,
             life: Mutex::default(),
             pause: Pause::default(),
         });
+        let repositories = crash.ports.repositories.clone();
+        let repositories = repositories.map(|_| crash.clone() as Arc<dyn CatalogRepositories>);
         let dying = Ports {
+            repositories,
             requests: crash.clone(),
             queue: crash.clone(),
             lines: crash.clone(),
@@ -397,6 +406,70 @@ impl Secrets for Crash {
     }
 }
 
+fn no_repository() -> RepositoryError {
+    RepositoryError::Fetch {
+        repository: "all repositories".to_owned(),
+        source: DEAD.into(),
+        class: Class::Retry,
+    }
+}
+
+#[async_trait]
+impl CatalogRepositories for Crash {
+    async fn fetch(
+        &self,
+        repository: &str,
+        branch: &str,
+    ) -> Result<Box<dyn CatalogBranch>, RepositoryError> {
+        let Some(repositories) = &self.ports.repositories else {
+            return Err(no_repository());
+        };
+        let fetch = repositories.fetch(repository, branch);
+        let inner = self
+            .call("repositories.fetch", fetch, no_repository)
+            .await?;
+        let crash = self.this.upgrade().ok_or_else(no_repository)?;
+        Ok(Box::new(CrashBranch { crash, inner }))
+    }
+}
+
+/// A branch whose calls count.
+struct CrashBranch {
+    crash: Arc<Crash>,
+    inner: Box<dyn CatalogBranch>,
+}
+
+#[async_trait]
+impl CatalogBranch for CrashBranch {
+    async fn holds(&mut self, commit: &str) -> Result<bool, RepositoryError> {
+        let holds = self.inner.holds(commit);
+        self.crash.call("branch.holds", holds, no_repository).await
+    }
+
+    async fn commit(&mut self, change: &CatalogUpdate) -> Result<Made, RepositoryError> {
+        let commit = self.inner.commit(change);
+        self.crash
+            .call("branch.commit", commit, no_repository)
+            .await
+    }
+
+    async fn revert(
+        &mut self,
+        commit: &str,
+        note: &CommitNote,
+    ) -> Result<Reverted, RepositoryError> {
+        let revert = self.inner.revert(commit, note);
+        self.crash
+            .call("branch.revert", revert, no_repository)
+            .await
+    }
+
+    async fn push(&mut self, commit: &str) -> Result<Sent, RepositoryError> {
+        let push = self.inner.push(commit);
+        self.crash.call("branch.push", push, no_repository).await
+    }
+}
+
 /// Clients of registries whose calls count.
 struct CrashRegistries(Arc<Crash>);
 
@@ -516,6 +589,7 @@ mod tests {
             artifacts: Arc::new(MemoryArtifacts::default()),
             secrets: Arc::new(MemorySecrets::default()),
             registries: Arc::new(MemoryRegistries::default()),
+            repositories: None,
         }
     }
 

@@ -7,6 +7,7 @@ mod logs;
 mod notifier;
 mod queue;
 mod registry;
+mod repositories;
 mod requests;
 mod secrets;
 
@@ -19,6 +20,7 @@ pub use logs::MemoryLogs;
 pub use notifier::RecordingNotifier;
 pub use queue::MemoryQueue;
 pub use registry::{MemoryRegistries, MemoryRegistry};
+pub use repositories::{Files, MemoryRepositories, PushFault};
 pub use requests::MemoryRequests;
 pub use secrets::MemorySecrets;
 

@@ -13,7 +13,7 @@ use iib_request::{
     AddRequest, Lease, LeaseToken, Outcome, Record, Request, RequestId, Stage, State, Unknown,
 };
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLogs, MemoryRequests, MemorySecrets, RecordingNotifier,
+    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingNotifier,
 };
 use iib_testkit::time::ManualClock;
 use jiff::SignedDuration;
@@ -31,6 +31,7 @@ impl Service {
         let clock = Arc::new(ManualClock::default());
         let deps = DeadLetterDeps {
             requests: Arc::new(MemoryRequests::default()),
+            queue: Arc::new(MemoryQueue::default()),
             logs: Arc::new(MemoryLogs::default()),
             artifacts: Arc::new(MemoryArtifacts::default()),
             secrets: Arc::new(MemorySecrets::default()),

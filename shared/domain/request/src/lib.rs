@@ -64,7 +64,7 @@ pub use plan::{
 pub use platform_version::{NoPlatformVersion, PlatformVersion};
 pub use proxies::{NoNetwork, TrustedProxies};
 pub use queues::{ALL_INDEXES, QueueOf, UserQueues, queue_of};
-pub use record::{Overwritten, Record, RecordError, Siblings};
+pub use record::{Committed, Overwritten, Record, RecordError, Siblings};
 pub use refusal::{Refusal, Rule};
 pub use scope::{Scope, ScopeError};
 pub use settings::{

@@ -71,6 +71,9 @@ pub struct Record {
     /// What became of the index whose place the result takes; noted right before its tag moves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overwritten: Option<Overwritten>,
+    /// What was committed to the Git repository of that index; noted before it is pushed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed: Option<Committed>,
     /// Secrets that came with it, by what they are for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, SecretRef>,
@@ -94,6 +97,46 @@ pub struct Overwritten {
     /// What a newer version noted.
     #[serde(flatten)]
     pub unknown: Unknown,
+}
+
+/// A commit with the packages that a request changed, in the Git repository of its index. It counts for nothing once the
+/// request is complete; else it is to be taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Committed {
+    /// The repository.
+    pub repository: String,
+    /// The branch.
+    pub branch: String,
+    /// The commit.
+    pub commit: String,
+    /// The commit that takes it back; noted before it is pushed, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_back_by: Option<String>,
+    /// Whether nothing is left to be done about it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_settled: bool,
+    /// How often it was left to the reader of the dead letters.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dead_letters: u32,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over references"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over references"
+)]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// The requests of a batch: their numbers follow each other.
@@ -154,6 +197,7 @@ impl Record {
             tags_before: None,
             results: Vec::new(),
             overwritten: None,
+            committed: None,
             secrets: BTreeMap::new(),
             data_removed: false,
             unknown: Unknown::default(),
@@ -180,6 +224,20 @@ impl Record {
     /// The latest reason.
     pub fn state_reason(&self) -> &str {
         self.history.last().map_or("", |entry| &entry.state_reason)
+    }
+
+    /// When it was asked for.
+    pub fn began(&self) -> Timestamp {
+        self.history
+            .first()
+            .map_or(Timestamp::UNIX_EPOCH, |entry| entry.updated)
+    }
+
+    /// What of it stands in a Git repository and has to go, because the request did not come to its end.
+    pub fn left_in_git(&self) -> Option<&Committed> {
+        let is_left = self.work.stage == Stage::Done && self.state() != State::Complete;
+        let committed = self.committed.as_ref().filter(|_| is_left);
+        committed.filter(|committed| !committed.is_settled)
     }
 
     /// When the latest state began.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BaseUrl, GatingByQueue, PlatformVersion, TrustedProxies, UserQueues};
+use crate::{BaseUrl, GatingByQueue, GitRepositories, PlatformVersion, TrustedProxies, UserQueues};
 
 /// Binary images by scope (`prod`, `stage`, `dev`) and index version (`v4.6`).
 pub type BinaryImages = BTreeMap<String, BTreeMap<String, String>>;
@@ -142,6 +142,10 @@ pub struct WorkSettings {
     pub no_ocp_label_allow_list: Vec<String>,
     /// Where Greenwave is, which bundles have to pass where [`ApiSettings::greenwave_config`] says so.
     pub greenwave_url: Option<String>,
+    /// Git repositories of indexes, to which overwriting one pushes the packages that changed.
+    pub git_repositories: GitRepositories,
+    /// The file with the tokens of those repositories, where none is in a secret.
+    pub git_tokens_file: Option<PathBuf>,
     /// Labels that the bundles of an add request have to have.
     pub required_labels: BTreeMap<String, String>,
     /// For whom related images are looked for elsewhere: registries by registry, by user.
@@ -188,6 +192,8 @@ impl Default for WorkSettings {
             binary_images: BinaryImages::new(),
             no_ocp_label_allow_list: Vec::new(),
             greenwave_url: None,
+            git_repositories: GitRepositories::new(),
+            git_tokens_file: None,
             required_labels: BTreeMap::new(),
             related_image_registry_replacement: RegistryReplacements::new(),
             one_fragment_per_package: false,

@@ -1,7 +1,7 @@
 use iib_ports::{ArtifactKey, NewBatch, Secret};
-use iib_request::{AddRequest, Lease, LeaseToken, Outcome, Request, State, Unknown};
+use iib_request::{AddRequest, Committed, Lease, LeaseToken, Outcome, Request, State, Unknown};
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLogs, MemoryRequests, MemorySecrets, RecordingNotifier,
+    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingNotifier,
 };
 use iib_testkit::time::ManualClock;
 use jiff::SignedDuration;
@@ -14,6 +14,7 @@ struct Service {
     secrets: Arc<MemorySecrets>,
     notifier: Arc<RecordingNotifier>,
     clock: Arc<ManualClock>,
+    queue: Arc<MemoryQueue>,
 }
 
 impl Service {
@@ -21,8 +22,10 @@ impl Service {
         let artifacts = Arc::new(MemoryArtifacts::default());
         let (secrets, notifier) = (Arc::default(), Arc::default());
         let clock = Arc::new(ManualClock::default());
+        let queue = Arc::new(MemoryQueue::default());
         let deps = DeadLetterDeps {
             requests: Arc::new(MemoryRequests::default()),
+            queue: queue.clone(),
             logs: Arc::new(MemoryLogs::default()),
             artifacts: artifacts.clone(),
             secrets: Arc::clone(&secrets) as _,
@@ -35,7 +38,22 @@ impl Service {
             secrets,
             notifier,
             clock,
+            queue,
         }
+    }
+
+    /// Notes that a request has committed to Git.
+    async fn commits(&self, mut record: Record) -> Record {
+        record.committed = Some(Committed {
+            repository: "https://git.example/a.git".to_owned(),
+            branch: "v1".to_owned(),
+            commit: "c0ffee".to_owned(),
+            taken_back_by: None,
+            is_settled: false,
+            dead_letters: 0,
+            unknown: Unknown::default(),
+        });
+        self.deps.requests.replace(record).await.unwrap()
     }
 
     /// A request that waits for a stage.
@@ -155,4 +173,20 @@ async fn what_is_about_nothing_does_not_come_back() {
     assert_eq!(service.receive(&long).await, Verdict::Done);
     assert_eq!(beginning(&long).len(), LOGGED);
     assert_eq!(service.dies(RequestId(7), Stage::Pin).await, Verdict::Done);
+}
+
+#[tokio::test]
+async fn a_commit_in_git_is_left_to_push_with_the_secrets_of_the_request() {
+    let service = Service::new();
+    let record = service.at(Stage::Push).await;
+    let id = service.commits(record).await.id;
+    for sent in [1, 1, 0] {
+        assert_eq!(service.dies(id, Stage::Push).await, Verdict::Done);
+        assert_eq!(service.record(id).await.state(), State::Failed);
+        let tasks: Vec<Task> = std::iter::from_fn(|| service.queue.take_next()).collect();
+        assert_eq!(tasks.len(), sent);
+        assert!(tasks.iter().all(|task| task.stage == Stage::Push));
+        // They are needed until nobody is asked any more.
+        assert_eq!(service.secrets.count(), sent);
+    }
 }

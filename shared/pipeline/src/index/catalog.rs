@@ -333,17 +333,26 @@ impl CatalogIndex {
         let cached = self.files.write_cache(cache, self.forms.cache);
         self.words.extend(cached.map_err(IndexError::Cache)?);
         let (mut changes, mut pictures) = (std::mem::take(&mut self.noted), Vec::new());
+        let (mut written, mut removed) = (BTreeSet::new(), BTreeSet::new());
         for package in std::mem::take(&mut self.touched) {
             let read = self.before.package(&package);
             let read = read.and_then(|before| Ok((before, self.files.package(&package)?)));
             let (before, after) = read.map_err(|source| self.broken(source))?;
             changes.extend(package_changes(&package, &before, &after));
+            match after == Catalog::default() {
+                true => removed.insert(package.clone()),
+                false => written.insert(package.clone()),
+            };
             self.drawn.insert(package);
         }
         for package in &self.drawn {
             pictures.extend(Picture::of(self.files.outline(), package));
         }
-        Ok(Changes::new(CatalogDiff { changes }, pictures)?)
+        Ok(Changes {
+            written,
+            removed,
+            ..Changes::new(CatalogDiff { changes }, pictures)?
+        })
     }
 
     /// Whether there is a database behind the catalog.

@@ -2,7 +2,8 @@
 //!
 //! Registries offer no compare-and-swap. So the tag is looked at right before it is moved, and what is
 //! in between is one call; no other request of this service comes in between, because they take turns
-//! (`line.rs`). Where it names another index than at the beginning, all is done anew on top of that one;
+//! (`line.rs`). What goes into a Git repository is pushed before that, and taken back if the tag does not move
+//! (`git.rs`). Where it names another index than at the beginning, all is done anew on top of that one;
 //! what took somebody else's change back would be lost.
 
 use iib_oci::{Digest, PullSpec, RawManifest, Reference};
@@ -11,6 +12,7 @@ use iib_request::{IndexToOverwrite, Overwritten, Unknown, Update};
 
 use super::push::Made;
 use super::{push_images, push_list};
+use crate::git;
 use crate::job::Job;
 use crate::steps::inputs::pull_spec;
 use crate::{ImageError, IndexError, StageError};
@@ -37,6 +39,8 @@ pub(super) struct Target<'a> {
     result: Digest,
     /// Whether all results go to its repository.
     is_among_results: bool,
+    /// Whether what changed goes into the Git repository of the index.
+    in_git: bool,
 }
 
 impl<'a> Target<'a> {
@@ -45,6 +49,7 @@ impl<'a> Target<'a> {
         plan: &'a IndexToOverwrite,
         list: &RawManifest,
         output: &PullSpec,
+        in_git: bool,
     ) -> Result<Self, StageError> {
         // A login that is gone is told before anything is pushed.
         job.registry().await?;
@@ -54,6 +59,7 @@ impl<'a> Target<'a> {
             is_among_results: spec.repository() == output.repository(),
             spec,
             result: list.digest(),
+            in_git,
         })
     }
 
@@ -157,6 +163,10 @@ impl<'a> Target<'a> {
         })
         .await
         .map_err(failed)?;
+        // Last of what takes long: between this and the tag nobody else should come.
+        if self.in_git {
+            git::commit(job, index).await?;
+        }
         // Noted before, so that nobody has to guess after a crash what stood there.
         let noted = Overwritten {
             index: index.clone(),
@@ -172,7 +182,10 @@ impl<'a> Target<'a> {
             Place::Unmoved => push_list(&*registry, &self.spec, list)
                 .await
                 .map_err(failed)?,
-            Place::Moved => return Ok(false),
+            Place::Moved => {
+                git::settle_job(job).await?;
+                return Ok(false);
+            }
             Place::MovedOn => {}
         }
         Ok(true)

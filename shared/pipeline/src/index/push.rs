@@ -15,6 +15,7 @@ use super::places;
 use super::tags;
 use super::{Base, Edit, IndexImage, IndexLayer, manifest_list, push_images, push_list};
 use crate::flow::Pushed;
+use crate::git;
 use crate::job::Job;
 use crate::output::output;
 use crate::{ImageError, InputError, StageError, WorkError, labels};
@@ -68,7 +69,11 @@ impl Push<'_> {
         let made = self.images(job, &plan, built).await?;
         let list = manifest_list(&made.images)?;
         let target = match &plan.overwrite {
-            Some(overwrite) => Some(Target::new(job, overwrite, &list, &output).await?),
+            Some(overwrite) => {
+                // Not what is merged (worker flows §9).
+                let in_git = self.naming == Naming::WithCopy;
+                Some(Target::new(job, overwrite, &list, &output, in_git).await?)
+            }
             None => None,
         };
         // Before anything is pushed that would take the place of another one's. From here on what is under
@@ -84,7 +89,11 @@ impl Push<'_> {
             None => true,
             Some(target) => match target.look(job).await? {
                 Place::Unmoved => false,
-                Place::Moved => return Ok(Pushed::Rebase),
+                Place::Moved => {
+                    // An attempt before this one may have come further.
+                    git::settle_job(job).await?;
+                    return Ok(Pushed::Rebase);
+                }
                 Place::MovedOn => true,
             },
         };

@@ -52,7 +52,12 @@ pub async fn patch(
 /// Has a stage put away what the request leaves behind: it finds that the request has ended, whichever
 /// message tells it to look. Without one, what stays expires like what a crash leaves.
 async fn put_away(deps: &IntakeDeps, record: &Record) {
-    if let Err(error) = deps.queue.send(&record.task(Stage::Pin)).await {
+    // What stands in a Git repository only push can take back.
+    let stage = match record.left_in_git() {
+        Some(_) => Stage::Push,
+        None => Stage::Pin,
+    };
+    if let Err(error) = deps.queue.send(&record.task(stage)).await {
         warn!(
             request.id = record.id.0,
             error = chain(&error),

@@ -468,6 +468,7 @@ async fn a_token_stays_where_its_request_may_have_been_stored() {
         artifacts: service.deps.artifacts.clone(),
         secrets: service.secrets.clone(),
         registries: Arc::new(MemoryRegistries::default()),
+        repositories: None,
     };
     let death = Death::At("requests.create", 0);
     let (dying, _) = Crash::new(death, LastCall::Unanswered, ports);

@@ -44,6 +44,7 @@ impl Service {
             registry: Arc::new(MemoryRegistry::default()),
             registries: Arc::new(MemoryRegistries::default()),
             gates: None,
+            repositories: None,
             index_db: Arc::new(SqliteIndex),
             catalogs: Arc::new(iib_catalog_folder::Folders),
             clock: clock.clone(),

@@ -17,6 +17,7 @@ pub(crate) fn at(death: Death, last: LastCall, deps: &Deps) -> (Deps, Arc<Crash>
         artifacts: deps.artifacts.clone(),
         secrets: deps.secrets.clone(),
         registries: deps.registries.clone(),
+        repositories: deps.repositories.clone(),
     };
     let (dying, crash) = Crash::new(death, last, ports);
     let dying = Deps {
@@ -28,6 +29,7 @@ pub(crate) fn at(death: Death, last: LastCall, deps: &Deps) -> (Deps, Arc<Crash>
         registry: dying.registries.with(Keyring::Own),
         registries: dying.registries,
         lines: dying.lines,
+        repositories: dying.repositories,
         ..deps.clone()
     };
     (dying, crash)

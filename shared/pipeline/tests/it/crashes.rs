@@ -36,7 +36,12 @@ struct Victim {
     tags: &'static [&'static str],
     /// The index that it overwrites, as it is before: a tag and the image.
     overwrites: Option<(&'static str, Image)>,
+    /// The file that it puts into the Git repository of that index.
+    in_git: Option<&'static str>,
 }
+
+/// The repository of the index that is overwritten, and its branch.
+const GIT: (&str, &str) = ("https://git.example/catalog.git", "v1");
 
 /// A bundle is added to an index, for two architectures and with a build tag.
 async fn an_add() -> (World, Victim) {
@@ -49,6 +54,7 @@ async fn an_add() -> (World, Victim) {
         ],
         tags: &["amd64", "arm64", "extra"],
         overwrites: None,
+        in_git: None,
     };
     (world, victim)
 }
@@ -66,6 +72,7 @@ async fn an_emptying() -> (World, Victim) {
         log: &[" pin Resolving the container", "- package lantern"],
         tags: &["amd64"],
         overwrites: None,
+        in_git: None,
     };
     (world, victim)
 }
@@ -83,18 +90,21 @@ async fn an_overwriting() -> (World, Victim) {
         log: &["+ bundle lantern/lantern.v0.2.0"],
         tags: &["amd64", "arm64", "extra"],
         overwrites: Some(("index/lantern:v1", index)),
+        in_git: None,
     };
     (world, victim)
 }
 
-/// A fragment is put into an index with a file-based catalog, which is overwritten.
+/// A fragment is put into an index with a file-based catalog, which is overwritten and has a Git repository.
 async fn a_fragment() -> (World, Victim) {
-    let (world, request) = world_and_request().await;
+    let (mut world, request) = world_and_request().await;
     let index = catalogs::catalog_image(
         &[("a/catalog.json", &catalogs::package("a", "1.0.0"))],
         None,
     );
     let from_index = world.push("index/catalog:v1", &index).await;
+    let name = format!("{}/index/catalog", world.host);
+    world.deps.work.git_repositories = [(name, GIT.0.to_owned())].into();
     let files = [("b/catalog.json", &*catalogs::package("b", "1.0.0"))];
     let fragment = catalogs::catalog_image(&files, None);
     let fragment = world.push("fragments/b:v1", &fragment).await;
@@ -110,6 +120,7 @@ async fn a_fragment() -> (World, Victim) {
         log: &["+ package b"],
         tags: &["amd64"],
         overwrites: Some(("index/catalog:v1", index)),
+        in_git: Some("configs/b/catalog.json"),
     };
     (world, victim)
 }
@@ -183,6 +194,14 @@ impl Victim {
             assert_eq!(overwritten.replaced, index.manifest().digest());
             assert_eq!(overwritten.result, manifest.digest());
         }
+        if let Some(file) = self.in_git {
+            // One commit, and none that takes it back.
+            let (repository, branch) = GIT;
+            let messages = world.repositories.messages(repository, branch);
+            assert_eq!(messages.len(), 2, "{messages:?}");
+            let files = world.repositories.files(repository, branch);
+            assert!(files.contains_key(file), "{files:?}");
+        }
         let changes = world.artifacts.get(&ArtifactKey::changes(id)).await;
         let changes: Vec<_> = changes.unwrap().try_collect().await.unwrap();
         (list, Digest::of(&changes.concat()))
@@ -193,6 +212,9 @@ impl Victim {
         if let Some((tag, index)) = &self.overwrites {
             world.push(tag, index).await;
         }
+        world
+            .repositories
+            .begin(GIT.0, GIT.1, &[("README.md", "read me")]);
         world.submit(self.submission.clone()).await
     }
 

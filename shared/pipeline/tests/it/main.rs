@@ -21,6 +21,7 @@ mod denied;
 mod expiry;
 mod faults;
 mod fbc_operations;
+mod git;
 mod image;
 mod index_copies;
 mod indexes;

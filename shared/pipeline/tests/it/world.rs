@@ -24,8 +24,8 @@ use iib_request::{
 };
 use iib_testkit::Pull as _;
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLines, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets,
-    RecordingGauges, RecordingNotifier,
+    MemoryArtifacts, MemoryLines, MemoryLogs, MemoryQueue, MemoryRepositories, MemoryRequests,
+    MemorySecrets, RecordingGauges, RecordingNotifier,
 };
 use iib_testkit::scripted_registry::ScriptedRegistry;
 use iib_testkit::time::ManualClock;
@@ -58,6 +58,7 @@ pub(crate) struct World {
     pub(crate) artifacts: Arc<MemoryArtifacts>,
     pub(crate) secrets: Arc<MemorySecrets>,
     pub(crate) clock: Arc<ManualClock>,
+    pub(crate) repositories: MemoryRepositories,
     client: Arc<RegistryClient>,
     server: Server,
     scratch: TempDir,
@@ -154,6 +155,7 @@ impl World {
         let artifacts = Arc::new(MemoryArtifacts::default());
         let secrets = Arc::new(MemorySecrets::default());
         let clock = Arc::new(ManualClock::default());
+        let repositories = MemoryRepositories::default();
         let scratch = tempfile::tempdir().unwrap();
         let kept = tempfile::tempdir().unwrap();
         let deps = Deps {
@@ -167,6 +169,7 @@ impl World {
             registry: client.clone(),
             registries: client.clone(),
             gates: None,
+            repositories: Some(Arc::new(repositories.clone())),
             index_db: Arc::new(SqliteIndex),
             catalogs: Arc::new(Folders),
             clock: clock.clone(),
@@ -191,6 +194,7 @@ impl World {
             artifacts,
             secrets,
             clock,
+            repositories,
             client,
             server,
             scratch,

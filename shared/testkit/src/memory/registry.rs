@@ -16,6 +16,8 @@ use super::lock;
 #[derive(Debug, Default)]
 pub struct MemoryRegistry {
     repositories: Mutex<BTreeMap<Repository, Held>>,
+    /// Pull specs whose tags nobody may move.
+    locked: Mutex<BTreeSet<String>>,
 }
 
 /// The same for everybody, whoever they are.
@@ -51,6 +53,11 @@ impl MemoryRegistry {
             tags.map(move |(tag, digest)| (format!("{repository}:{tag}"), digest.clone()))
         });
         tags.collect()
+    }
+
+    /// Refuses to move a tag from now on.
+    pub fn lock_tag(&self, spec: impl Into<String>) {
+        lock(&self.locked).insert(spec.into());
     }
 
     /// Puts a blob into a repository.
@@ -200,6 +207,15 @@ impl Registry for MemoryRegistry {
         reference: &Reference,
         manifest: &RawManifest,
     ) -> Result<(), RegistryError> {
+        let name = image_name(repository, reference);
+        if lock(&self.locked).contains(&name) {
+            return Err(RegistryError::Denied {
+                registry: repository.registry().to_owned(),
+                what: name,
+                status: 403,
+                login: "its tag is locked".to_owned(),
+            });
+        }
         let refused = |reason: String| RegistryError::Refused {
             registry: repository.registry().to_owned(),
             what: format!("manifest {reference} of {repository}"),

@@ -29,7 +29,7 @@ use iib_ports::{
 use iib_registry::{Proxies, ProxyError, RegistryClient, RegistryConfig, RegistryInitError};
 
 use broker::SecretBroker;
-pub use serve::{serve, serve_stage};
+pub use serve::{serve, serve_stage, serve_stage_over};
 
 /// What a process on AWS can put its ports together from. Connections come about when they are
 /// first used.
@@ -56,6 +56,9 @@ pub enum CloudError {
     /// Greenwave cannot be asked.
     #[error("Greenwave cannot be asked")]
     Greenwave(#[from] GreenwaveError),
+    /// Git repositories cannot be spoken to.
+    #[error("Git repositories cannot be spoken to")]
+    Git(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The proxies of the environment cannot be read.
     #[error(transparent)]
     Proxies(#[from] ProxyError),
@@ -147,6 +150,8 @@ impl Cloud {
             registry: registries.with(Keyring::Own),
             registries: Arc::new(registries),
             gates: self.gates()?,
+            // Only push speaks to them, and links what that takes.
+            repositories: None,
             index_db: Arc::new(SqliteIndex),
             catalogs: Arc::new(Folders),
             clock: self.clock.clone(),
@@ -158,6 +163,17 @@ impl Cloud {
             unpacked: self.unpacked()?,
             scratch: self.scratch()?,
         })
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The tokens of Git repositories, if the settings name a secret with them. The repositories themselves are put
+    /// together by push.
+    pub fn git_tokens(&self) -> Option<Arc<dyn AuthDocument>> {
+        self.secret(&self.config.aws.git_tokens_secret)
     }
 
     /// The ports of artifact.
@@ -175,6 +191,7 @@ impl Cloud {
     pub fn dead_letter(&self) -> DeadLetterDeps {
         DeadLetterDeps {
             requests: self.requests(),
+            queue: self.queue(),
             logs: self.logs(),
             artifacts: self.artifacts(),
             secrets: self.secrets(),

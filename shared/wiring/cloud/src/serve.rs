@@ -61,7 +61,18 @@ fn told(error: &(impl Error + Classify + 'static)) -> Diagnostic {
 pub async fn serve_stage(
     handle: impl AsyncFn(&Deps, LambdaEvent<SqsEvent>) -> SqsBatchResponse,
 ) -> Result<(), StartFailure> {
-    serve(Cloud::stage, async |deps: &Deps, event| {
+    serve_stage_over(Cloud::stage, handle).await
+}
+
+/// The same with ports that the stage puts together itself.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_stage_over(
+    connect: impl FnOnce(&Cloud) -> Result<Deps, CloudError>,
+    handle: impl AsyncFn(&Deps, LambdaEvent<SqsEvent>) -> SqsBatchResponse,
+) -> Result<(), StartFailure> {
+    serve(connect, async |deps: &Deps, event| {
         Ok::<_, std::convert::Infallible>(handle(deps, event).await)
     })
     .await

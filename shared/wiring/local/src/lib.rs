@@ -10,6 +10,7 @@ use iib_amqp::BrokerInitError;
 use iib_catalog_folder::Folders;
 use iib_edge::{Config, LogNotifier};
 use iib_embedded::{DataFolder, DocumentFolders, EmbeddedError, SqliteQueue, SqliteRequests};
+use iib_git_repositories::GitRepositoriesError;
 use iib_greenwave::{Greenwave, GreenwaveError};
 use iib_indexdb::SqliteIndex;
 use iib_issuer::{Issuer, IssuerError};
@@ -75,6 +76,9 @@ pub enum LocalError {
     /// Greenwave cannot be asked.
     #[error("Greenwave cannot be asked")]
     Greenwave(#[from] GreenwaveError),
+    /// Git repositories cannot be spoken to.
+    #[error(transparent)]
+    Git(#[from] GitRepositoriesError),
     /// The proxies of the environment cannot be read.
     #[error(transparent)]
     Proxies(#[from] ProxyError),
@@ -168,6 +172,7 @@ impl Local {
             registry: registry.clone(),
             registries: registry.clone(),
             gates: gates(&config.work)?,
+            repositories: iib_git_repositories::with_file(config, addresses, &scratch)?,
             index_db: Arc::new(SqliteIndex),
             catalogs: Arc::new(Folders),
             clock,

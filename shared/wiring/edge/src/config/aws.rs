@@ -28,6 +28,9 @@ pub struct Aws {
     /// The secret of Secrets Manager with logins of registries that are no ECR: name or ARN; empty
     /// for none.
     pub registry_auth_secret: String,
+    /// The secret of Secrets Manager with the tokens of the Git repositories of indexes: name or ARN; empty for
+    /// none.
+    pub git_tokens_secret: String,
     /// The bus of EventBridge that is told of requests: name or ARN; empty for none.
     pub event_bus: String,
     /// The topic of SNS that is told of requests: its ARN; empty for none.
@@ -93,6 +96,10 @@ pub(super) fn check_required(config: &Config, faults: &mut Faults) {
                 "on AWS it is in the secret of `aws.messaging_secret`: leave it away",
             );
         }
+    }
+    if config.work.git_tokens_file.is_some() {
+        let text = "on AWS they are in the secret of `aws.git_tokens_secret`: leave it away";
+        faults.of_value("work.git_tokens_file", text);
     }
     let aws = &config.aws;
     for (place, value) in [

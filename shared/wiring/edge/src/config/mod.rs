@@ -3,7 +3,7 @@
 //! - `defaults.toml` (beside this folder): every setting with its default and what it does;
 //! - `variables`: the one table of variables and settings; `unknown`: names that are in none;
 //! - `layers`: how they are put over one another; `origin`: where each comes from, and what is wrong;
-//! - `folders`, `api`, `requests`, `work`, `results`, `registries`, `messaging`, `aws`: what each group may hold;
+//! - `folders`, `api`, `requests`, `work`, `results`, `git`, `registries`, `messaging`, `aws`: what each group may hold;
 //! - `auth_files`, `environment`: what podman, docker and the process say;
 //! - `reference`: `docs/SETTINGS.md`, the page for people.
 
@@ -12,6 +12,7 @@ mod auth_files;
 mod aws;
 mod environment;
 mod folders;
+mod git;
 mod layers;
 mod messaging;
 mod origin;
@@ -111,6 +112,7 @@ impl Config {
         requests::check(&config.requests, &mut faults);
         work::check(&config.work, &mut faults);
         registries::check(&config.registries, &mut faults);
+        git::check(&config, &mut faults);
         messaging::check(&config.messaging, &mut faults);
         aws::check(&config.aws, &mut faults);
         if config.registries.auth_files.is_empty() {

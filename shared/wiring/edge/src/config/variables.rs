@@ -39,7 +39,7 @@ pub(super) const ALIASES: [(&str, &str); 2] = [
 
 /// Every setting has a variable, and a row here. Tests hold this against the defaults and the types.
 #[rustfmt::skip] // One line for each.
-pub(super) const VARIABLES: [Variable; 71] = [
+pub(super) const VARIABLES: [Variable; 74] = [
     row("IIB_DATA_FOLDER", "data_folder", Text),
     row("IIB_SCRATCH", "scratch", Text),
     row("IIB_LOGIN_DISABLED", "api.login_disabled", Flag),
@@ -72,6 +72,8 @@ pub(super) const VARIABLES: [Variable; 71] = [
     row("IIB_IMAGE_PUSH_TEMPLATE", "work.image_push_template", Text),
     row("IIB_NO_OCP_LABEL_ALLOW_LIST", "work.no_ocp_label_allow_list", List),
     row("IIB_GREENWAVE_URL", "work.greenwave_url", Text),
+    row("IIB_INDEX_TO_GITLAB_PUSH_MAP", "work.git_repositories", Json),
+    row("IIB_GIT_TOKENS_FILE", "work.git_tokens_file", Text),
     row("IIB_REQUIRED_LABELS", "work.required_labels", Json),
     row("IIB_RELATED_IMAGE_REGISTRY_REPLACEMENT", "work.related_image_registry_replacement", Json),
     row("IIB_ONE_FRAGMENT_PER_PACKAGE", "work.one_fragment_per_package", Flag),
@@ -106,6 +108,7 @@ pub(super) const VARIABLES: [Variable; 71] = [
     row("IIB_PUSH_QUEUE_URL", "aws.push_queue_url", Text),
     row("IIB_SECRET_KEY", "aws.secret_key", Text),
     row("IIB_REGISTRY_AUTH_SECRET", "aws.registry_auth_secret", Text),
+    row("IIB_GIT_TOKENS_SECRET", "aws.git_tokens_secret", Text),
     row("IIB_EVENT_BUS", "aws.event_bus", Text),
     row("IIB_TOPIC_ARN", "aws.topic", Text),
     row("IIB_MESSAGING_SECRET", "aws.messaging_secret", Text),
@@ -220,6 +223,7 @@ mod tests {
                     r#"{"null": {"decision_context": "c", "product_version": "p", "subject_type": "koji_build"}}"#
                 }
                 Json if place == "work.required_labels" => r#"{"a": "b"}"#,
+                Json if place == "work.git_repositories" => r#"{"a": "b"}"#,
                 Json if place == "api.user_to_queue" => r#"{"ann": {"all": "a"}, "bob": "b"}"#,
                 List if place == "api.trusted_proxies" => "10.2.0.0/24",
                 Number => "1",

@@ -1,0 +1,248 @@
+//! Taking back the commit of a request that did not come to its end.
+
+use iib_oci::{PullSpec, Reference};
+use iib_ports::{Class, Classify as _, CommitNote, RepositoryError, Sent, StoreError};
+use iib_request::{Committed, Record, Stage, revert_message};
+
+use super::ROUNDS;
+use crate::ending::line;
+use crate::job::Job;
+use crate::login;
+use crate::{Deps, GitError, ImageError, StageError};
+
+/// How often a note is made anew because somebody else changed the record in between.
+const RACES: u32 = 50;
+
+/// Whoever has the request: a stage, or whoever puts away what is left of one that has ended.
+enum Holder<'a, 'j> {
+    Job(&'a mut Job<'j>),
+    Ended(&'a Deps, Box<Record>),
+}
+
+/// Takes the commit of a request back that has ended and is not complete, unless its index names the result after all.
+/// It may be called as often as one likes. Who has no repositories leaves it to push, which gets a message of its own.
+///
+/// # Errors
+/// What may pass; the rest is told in the log of the request, and as an error in that of the process.
+pub(crate) async fn settle(deps: &Deps, record: &Record) -> Result<(), StageError> {
+    if record.left_in_git().is_none() || deps.repositories.is_none() {
+        return Ok(());
+    }
+    let mut holder = Holder::Ended(deps, Box::new(record.clone()));
+    let Err(error) = holder.settle().await else {
+        return Ok(());
+    };
+    if error.class() != Class::Reject {
+        return Err(error);
+    }
+    let committed = record.left_in_git();
+    let commit = committed.map_or("", |committed| &committed.commit);
+    tracing::error!(
+        event = "git_commit_left",
+        request.id = record.id.0,
+        commit,
+        error = %iib_ports::chain(&error),
+        "a commit of a request that failed is left in its Git repository"
+    );
+    holder
+        .tell(format!(
+            "the commit {commit} could not be taken back, and is left to be reverted by hand: {}",
+            error.reason()
+        ))
+        .await;
+    holder.note(|committed| committed.is_settled = true).await
+}
+
+/// The same in the hands of a stage, for a request that fails now or begins anew: then nothing is noted any more.
+///
+/// # Errors
+/// [`GitError`]; [`StageError`] if the index cannot be looked at.
+pub(crate) async fn settle_job(job: &mut Job<'_>) -> Result<(), StageError> {
+    if job.record.committed.is_none() {
+        return Ok(());
+    }
+    Holder::Job(job).settle().await?;
+    job.save(|record| record.committed = None).await
+}
+
+impl Holder<'_, '_> {
+    fn deps(&self) -> &Deps {
+        match self {
+            Self::Job(job) => job.deps,
+            Self::Ended(deps, _) => deps,
+        }
+    }
+
+    fn record(&self) -> &Record {
+        match self {
+            Self::Job(job) => &job.record,
+            Self::Ended(_, record) => record,
+        }
+    }
+
+    /// Says something in the log of the request.
+    async fn tell(&mut self, text: String) {
+        match self {
+            Self::Job(job) => job.log(text),
+            Self::Ended(deps, record) => {
+                let line = line(deps.clock.now(), Stage::Push, &text);
+                deps.ending().log(record.id, &[line]).await;
+            }
+        }
+    }
+
+    /// Notes something of the commit in the record.
+    async fn note(&mut self, change: impl Fn(&mut Committed)) -> Result<(), StageError> {
+        let change = |record: &mut Record| {
+            if let Some(committed) = &mut record.committed {
+                change(committed);
+            }
+        };
+        let (deps, record) = match self {
+            Self::Job(job) => return job.save(change).await,
+            Self::Ended(deps, record) => (deps, record),
+        };
+        for _ in 0..RACES {
+            let mut changed = (**record).clone();
+            change(&mut changed);
+            match deps.requests.replace(changed).await {
+                Ok(saved) => {
+                    **record = saved;
+                    return Ok(());
+                }
+                Err(StoreError::Conflict(id)) => {
+                    let found = deps.requests.get(id).await?;
+                    **record = found.ok_or(StageError::Lost)?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Conflict(record.id).into())
+    }
+
+    async fn settle(&mut self) -> Result<(), StageError> {
+        if self.was_overwritten().await? {
+            self.tell("the index names the result, so its commit in Git stays".to_owned())
+                .await;
+            return self.note(|committed| committed.is_settled = true).await;
+        }
+        let mut last = None;
+        for _ in 0..ROUNDS {
+            match self.take_back().await {
+                Ok(Sent::Pushed) => return Ok(()),
+                Ok(Sent::Moved) => last = None,
+                Err(StageError::Git(GitError::Repository(
+                    error @ RepositoryError::Push { .. },
+                ))) if error.class() == Class::Retry => {
+                    last = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let committed = self.record().committed.as_ref();
+        let (repository, branch) = committed.map_or_else(Default::default, |committed| {
+            (committed.repository.clone(), committed.branch.clone())
+        });
+        Err(match last {
+            Some(error) => GitError::Repository(error),
+            None => GitError::Moves {
+                repository,
+                branch,
+                times: ROUNDS,
+            },
+        }
+        .into())
+    }
+
+    /// Whether the tag of the index was moved to the result, though the request does not know it: the answer was lost, or it
+    /// was ended from outside. Where the index cannot be looked at with the request's login, it was not.
+    async fn was_overwritten(&self) -> Result<bool, StageError> {
+        let Some(overwritten) = &self.record().overwritten else {
+            return Ok(false);
+        };
+        let Ok(index) = overwritten.index.parse::<PullSpec>() else {
+            return Ok(false);
+        };
+        let deps = self.deps();
+        let registry = match login::keyring(deps, self.record()).await {
+            Ok(keyring) => deps.registries.with(keyring),
+            Err(error) if error.class() == Class::Reject => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let Reference::Tag(tag) = index.reference() else {
+            return Ok(false);
+        };
+        let looked = registry.tagged(index.repository(), tag).await;
+        match looked {
+            Ok(found) => Ok(found.as_ref() == Some(&overwritten.result)),
+            Err(error) if error.class() == Class::Reject => Ok(false),
+            Err(source) => Err(ImageError::Inspect {
+                image: overwritten.index.clone(),
+                source,
+            }
+            .into()),
+        }
+    }
+
+    /// Fetches the branch and takes the commit back, if it is there and not taken back yet.
+    async fn take_back(&mut self) -> Result<Sent, StageError> {
+        let Some(committed) = self.record().committed.clone() else {
+            return Ok(Sent::Pushed);
+        };
+        let Committed {
+            repository,
+            branch,
+            commit,
+            taken_back_by,
+            ..
+        } = committed;
+        let repositories = self.deps().repositories.clone();
+        let repositories = repositories.ok_or(GitError::NotConnected)?;
+        let fetched = repositories.fetch(&repository, &branch).await;
+        let mut there = match fetched {
+            Ok(there) => there,
+            // With the branch the commit is gone, too.
+            Err(RepositoryError::NoBranch { .. }) => return Ok(Sent::Pushed),
+            Err(error) => return Err(GitError::from(error).into()),
+        };
+        if let Some(back) = &taken_back_by
+            && there.holds(back).await.map_err(GitError::from)?
+        {
+            return Ok(Sent::Pushed);
+        }
+        // It is looked for again whenever somebody comes along: a process that stood still may send it late.
+        if !there.holds(&commit).await.map_err(GitError::from)? {
+            return Ok(Sent::Pushed);
+        }
+        let note = CommitNote {
+            message: revert_message(self.record().id, &commit),
+            at: self.record().began(),
+        };
+        let reverted = there.revert(&commit, &note).await.map_err(GitError::from)?;
+        let Some(back) = reverted.commit else {
+            let nothing = format!("nothing in {repository} is as the commit {commit} left it");
+            self.tell(nothing).await;
+            self.note(|committed| committed.is_settled = true).await?;
+            return Ok(Sent::Pushed);
+        };
+        self.note(|committed| committed.taken_back_by = Some(back.clone()))
+            .await?;
+        let sent = there.push(&back).await.map_err(GitError::from)?;
+        if sent == Sent::Pushed {
+            let all = match reverted.left[..] {
+                [] => "nothing of it is left".to_owned(),
+                _ => format!(
+                    "others have changed these files since, which are left as they are: {}",
+                    reverted.left.join(", ")
+                ),
+            };
+            self.tell(format!(
+                "the index was not overwritten, so the commit {commit} in the branch {branch} of {repository} was taken \
+                 back by {back}; {all}"
+            ))
+            .await;
+            self.note(|committed| committed.is_settled = true).await?;
+        }
+        Ok(sent)
+    }
+}
