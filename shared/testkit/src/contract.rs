@@ -10,6 +10,7 @@
 )]
 
 mod artifacts;
+mod catalog_repositories;
 mod lines;
 mod listing;
 mod logs;
@@ -22,6 +23,7 @@ mod secrets;
 mod tags;
 
 pub use artifacts::artifacts;
+pub use catalog_repositories::{Elsewhere, catalog_repositories};
 pub use lines::lines;
 pub use listing::listing;
 pub use logs::logs;

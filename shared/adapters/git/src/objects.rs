@@ -8,7 +8,9 @@ use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
-use git2::{ErrorCode, ObjectType, Odb, Oid, Repository, Signature, Time, Tree};
+use git2::{
+    ErrorCode, ObjectType, Odb, Oid, Repository, RepositoryInitOptions, Signature, Time, Tree,
+};
 use iib_ports::{CatalogUpdate, CommitNote, Made, Reverted};
 use tempfile::TempDir;
 use walkdir::WalkDir;
@@ -61,7 +63,10 @@ impl Objects {
             .prefix("iib-git-")
             .tempdir_in(scratch);
         let folder = folder.map_err(Fault::Scratch)?;
-        let repository = Repository::init_bare(folder.path())?;
+        let mut options = RepositoryInitOptions::new();
+        // Nobody's template, whoever the process runs as.
+        options.bare(true).external_template(false);
+        let repository = Repository::init_opts(folder.path(), &options)?;
         // Files whose contents were left out are named in trees all the same.
         git2::opts::strict_object_creation(false);
         let mut config = repository.config()?;

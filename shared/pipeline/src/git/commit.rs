@@ -5,14 +5,14 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use iib_oci::layer::{EntryPath, FolderTree, LayerError, LayerReader, Part};
-use iib_ports::{CatalogUpdate, Class, Classify as _, CommitNote, RepositoryError, Sent};
+use iib_ports::{CatalogRepositories, CatalogUpdate, CommitNote, Sent};
 use iib_request::{
     CATALOG_IN_GIT, Committed, Serves, Unknown, branch_of, commit_message, is_safe_package_name,
     repository_of,
 };
 use tempfile::TempDir;
 
-use super::ROUNDS;
+use super::Rounds;
 use crate::artifact::ArtifactFault;
 use crate::changes::Changes;
 use crate::index::scratch;
@@ -48,40 +48,25 @@ pub(crate) async fn commit(job: &mut Job<'_>, index: &str) -> Result<(), StageEr
     }
     let repositories = job.deps.repositories.clone();
     let repositories = repositories.ok_or(GitError::NotConnected)?;
-    let mut last = None;
-    for round in 1..=ROUNDS {
+    let mut rounds = Rounds::default();
+    while rounds.are_left() {
+        let is_first = rounds.made == 0;
         let place = (&*repository, &*branch);
-        let pushed = push_once(job, &*repositories, place, &changed.update, round).await;
-        match pushed {
-            Ok(Sent::Pushed) => return Ok(()),
-            Ok(Sent::Moved) => last = None,
-            // It may have been taken, and the answer lost: that is seen by looking again.
-            Err(StageError::Git(GitError::Repository(error @ RepositoryError::Push { .. })))
-                if error.class() == Class::Retry =>
-            {
-                last = Some(error);
-            }
-            Err(error) => return Err(error),
+        let sent = push_once(job, &*repositories, place, &changed.update, is_first).await;
+        if !rounds.go_on(sent)? {
+            return Ok(());
         }
     }
-    Err(match last {
-        Some(error) => GitError::Repository(error),
-        None => GitError::Moves {
-            repository,
-            branch,
-            times: ROUNDS,
-        },
-    }
-    .into())
+    Err(rounds.failure(repository, branch))
 }
 
 /// Fetches the branch, commits and pushes.
 async fn push_once(
     job: &mut Job<'_>,
-    repositories: &dyn iib_ports::CatalogRepositories,
+    repositories: &dyn CatalogRepositories,
     (repository, branch): (&str, &str),
     update: &CatalogUpdate,
-    round: u32,
+    is_first: bool,
 ) -> Result<Sent, StageError> {
     let mut there = repositories
         .fetch(repository, branch)
@@ -100,7 +85,7 @@ async fn push_once(
         return Ok(Sent::Pushed);
     }
     let made = there.commit(update).await.map_err(GitError::from)?;
-    if round == 1 {
+    if is_first {
         // Most packages have no deprecations, which is nothing to warn of.
         let is_of_package = |folder: &String| folder.matches('/').count() == 1;
         for folder in made.missing.into_iter().filter(is_of_package) {

@@ -4,7 +4,7 @@ use iib_oci::{PullSpec, Reference};
 use iib_ports::{Class, Classify as _, CommitNote, RepositoryError, Sent, StoreError};
 use iib_request::{Committed, Record, Stage, revert_message};
 
-use super::ROUNDS;
+use super::Rounds;
 use crate::ending::line;
 use crate::job::Job;
 use crate::login;
@@ -126,32 +126,17 @@ impl Holder<'_, '_> {
                 .await;
             return self.note(|committed| committed.is_settled = true).await;
         }
-        let mut last = None;
-        for _ in 0..ROUNDS {
-            match self.take_back().await {
-                Ok(Sent::Pushed) => return Ok(()),
-                Ok(Sent::Moved) => last = None,
-                Err(StageError::Git(GitError::Repository(
-                    error @ RepositoryError::Push { .. },
-                ))) if error.class() == Class::Retry => {
-                    last = Some(error);
-                }
-                Err(error) => return Err(error),
+        let mut rounds = Rounds::default();
+        while rounds.are_left() {
+            let sent = self.take_back().await;
+            if !rounds.go_on(sent)? {
+                return Ok(());
             }
         }
-        let committed = self.record().committed.as_ref();
-        let (repository, branch) = committed.map_or_else(Default::default, |committed| {
-            (committed.repository.clone(), committed.branch.clone())
-        });
-        Err(match last {
-            Some(error) => GitError::Repository(error),
-            None => GitError::Moves {
-                repository,
-                branch,
-                times: ROUNDS,
-            },
-        }
-        .into())
+        let committed = self.record().committed.clone();
+        let place = committed.map(|committed| (committed.repository, committed.branch));
+        let (repository, branch) = place.unwrap_or_default();
+        Err(rounds.failure(repository, branch))
     }
 
     /// Whether the tag of the index was moved to the result, though the request does not know it: the answer was lost, or it

@@ -1,11 +1,13 @@
 //! The adapters in memory fulfil the contracts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use iib_ports::CatalogRepositories;
 use iib_testkit::contract;
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLines, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRequests,
-    MemorySecrets,
+    MemoryArtifacts, MemoryLines, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRepositories,
+    MemoryRequests, MemorySecrets,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,6 +58,39 @@ async fn tags_in_memory_fulfil_the_contract() {
 async fn secrets_in_memory_fulfil_the_contract() {
     let make = async || Arc::new(MemorySecrets::default());
     contract::secrets(make, jiff::Timestamp::UNIX_EPOCH).await;
+}
+
+/// A branch in memory.
+struct InMemory(MemoryRepositories);
+
+impl contract::Elsewhere for InMemory {
+    fn repositories(&self) -> &dyn CatalogRepositories {
+        &self.0
+    }
+
+    fn place(&self) -> (&str, &str) {
+        ("https://git.example/a.git", "v1")
+    }
+
+    fn commit(&self, files: &[(&str, &str)]) {
+        let (repository, branch) = self.place();
+        self.0.commit(repository, branch, files);
+    }
+
+    fn files(&self) -> BTreeMap<String, String> {
+        let (repository, branch) = self.place();
+        self.0.files(repository, branch)
+    }
+}
+
+#[tokio::test]
+async fn git_repositories_in_memory_fulfil_the_contract() {
+    let make = async || {
+        let elsewhere = InMemory(MemoryRepositories::default());
+        contract::Elsewhere::commit(&elsewhere, &[("README.md", "read me")]);
+        elsewhere
+    };
+    contract::catalog_repositories(make).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

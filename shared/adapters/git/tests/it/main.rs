@@ -14,6 +14,7 @@ use iib_ports::{
     AuthDocument, CatalogBranch, CatalogRepositories, CatalogUpdate, Class, Classify, CommitNote,
     RepositoryError, Secret, Sent, chain,
 };
+use iib_testkit::contract::{Elsewhere, catalog_repositories};
 use iib_testkit::git_server::{Asked, GitServer, Misbehaviour};
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -34,6 +35,49 @@ impl AuthDocument for Tokens {
     async fn read(&self) -> Result<Secret, Box<dyn std::error::Error + Send + Sync>> {
         Ok(Secret::new(self.0.clone()))
     }
+}
+
+/// A repository at a server, for the contract.
+struct AtServer {
+    server: GitServer,
+    client: GitRepositories,
+    url: String,
+    _scratch: TempDir,
+}
+
+impl Elsewhere for AtServer {
+    fn repositories(&self) -> &dyn CatalogRepositories {
+        &self.client
+    }
+
+    fn place(&self) -> (&str, &str) {
+        (&self.url, BRANCH)
+    }
+
+    fn commit(&self, files: &[(&str, &str)]) {
+        self.server.commit(REPOSITORY, BRANCH, files);
+    }
+
+    fn files(&self) -> BTreeMap<String, String> {
+        self.server.files(REPOSITORY, BRANCH)
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs git"]
+async fn repositories_at_a_server_fulfil_the_contract() {
+    let make = async || {
+        let server = GitServer::start(LOGIN).await;
+        server.create(REPOSITORY, BRANCH, &[("README.md", "read me")]);
+        let scratch = tempfile::tempdir().unwrap();
+        AtServer {
+            client: client(&server, "ann:hunter2", scratch.path()),
+            url: server.url(REPOSITORY),
+            server,
+            _scratch: scratch,
+        }
+    };
+    catalog_repositories(make).await;
 }
 
 /// A server with a repository, and a client of ours.
