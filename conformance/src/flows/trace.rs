@@ -126,11 +126,11 @@ impl Trace {
 
     /// What the commit says that is to stand in the Git repository of the index in the end; none of a request that failed.
     pub(super) fn commit(&self) -> Option<&str> {
-        let commits = self.events.iter().filter_map(|event| match event {
+        let mut commits = self.events.iter().rev().filter_map(|event| match event {
             Event::Committed(message) => Some(message.as_str()),
             _ => None,
         });
-        commits.last().filter(|_| self.state == "complete")
+        commits.next().filter(|_| self.state == "complete")
     }
 
     /// The command that fails which copies the result over an index: which one.

@@ -56,7 +56,7 @@ async fn an_overwritten_index_is_pushed_to_its_repository_and_nobody_sees_the_to
     ];
     let first = done(&first.concat());
     let empty = [
-        &["create-empty-index", "--output-fbc", "--from-index"],
+        &["create-empty-index", "--output-fbc", "--from-index"][..],
         &[first.trim()],
         &common[..],
     ];
@@ -65,7 +65,7 @@ async fn an_overwritten_index_is_pushed_to_its_repository_and_nobody_sees_the_to
     let index = format!("{}/iib-build:4", server.registry);
     git.create("cat/prod", "4", &[("README.md", "read me")]);
     let add = [
-        &["add", "--bundle", &bundle, "--from-index", &index],
+        &["add", "--bundle", &bundle, "--from-index", &index][..],
         &["--overwrite", "--login-file", login.to_str().unwrap()],
         &common[..],
     ];

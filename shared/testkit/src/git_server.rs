@@ -1,5 +1,7 @@
 //! A real Git server: `git http-backend` behind HTTP with a login, which can be told to misbehave.
 
+#![expect(clippy::unwrap_used, reason = "a test cannot go on without its server")]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write as _;
 use std::path::PathBuf;
