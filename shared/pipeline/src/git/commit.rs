@@ -195,11 +195,12 @@ async fn extract(
     let layer = layers.into_iter().next().ok_or(NONE)?;
     let key = layer.artifact.parse().map_err(|_| NONE)?;
     let content = job.deps.artifacts.get(&key).await?;
-    let (to, limit) = (to.to_owned(), job.deps.work.max_index_bytes);
+    let to = to.to_owned();
     let read = read_artifact(content, move |reader| -> Result<_, LayerError> {
         let part = |path: &String| EntryPath::parse(path.as_bytes()).ok().map(Part::Folder);
         let mut tree = FolderTree::new(wanted.iter().filter_map(part).collect(), FILES);
-        let mut layer = LayerReader::open(reader, limit)?;
+        // It is as large as mutate has made it.
+        let mut layer = LayerReader::open(reader, u64::MAX)?;
         tree.apply(&mut layer, |path, _| {
             let file = to.join(path.as_str());
             if let Some(folder) = file.parent() {
