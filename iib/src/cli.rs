@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use iib_catalog::Mode;
 use iib_fbc::{BundleForm, Rules};
+use iib_oci::ImageFormat;
 use iib_ports::Secret;
 
 pub use self::requests::*;
@@ -218,6 +219,9 @@ pub struct IndexOutput {
     /// nothing]
     #[arg(long, value_name = "PULL_SPEC")]
     pub binary_image: Option<String>,
+    /// Documents of the image that it goes to: docker or oci [default: docker]
+    #[arg(long, value_name = "FORMAT")]
+    pub output_format: Option<ImageFormat>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -1,7 +1,7 @@
 //! The flags of the command, in place of the members of the API's documents.
 
 /// Flags, by the members of the call's document that they set.
-const FLAGS: [(&str, &str); 20] = [
+const FLAGS: [(&str, &str); 21] = [
     ("add_arches", "--arch"),
     ("binary_image", "--binary-image"),
     ("build_tags", "--build-tag"),
@@ -16,6 +16,7 @@ const FLAGS: [(&str, &str); 20] = [
     ("operator_package", "--operator-package"),
     ("operators", "--operator"),
     ("output_fbc", "--output-fbc"),
+    ("output_format", "--output-format"),
     ("overwrite_from_index", "--overwrite"),
     ("overwrite_from_index_token", "--login-file"),
     ("overwrite_target_index", "--overwrite"),

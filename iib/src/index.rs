@@ -29,6 +29,7 @@ pub(crate) async fn run(command: IndexCommand) -> anyhow::Result<Exit> {
             let output = IndexOutput {
                 to: None,
                 binary_image,
+                output_format: None,
                 json,
             };
             let new = IndexChange::new(&index, &output).await?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use iib_edge::Config;
-use iib_oci::{PullSpec, Reference};
+use iib_oci::{ImageFormat, PullSpec, Reference};
 use iib_pipeline::{IndexCopy, NewIndex};
 use iib_ports::{Registry, RegistryError};
 use tempfile::TempDir;
@@ -38,6 +38,7 @@ enum Target {
 struct Image {
     spec: PullSpec,
     binary_image: Option<PullSpec>,
+    format: ImageFormat,
     registry: Arc<dyn Registry>,
 }
 
@@ -105,6 +106,9 @@ impl IndexChange {
             if let Some(image) = &output.binary_image {
                 bail!("{to} is a file, which is not built on {image}: leave `--binary-image` out");
             }
+            if output.output_format.is_some() {
+                bail!("{to} is a file, which has no documents: leave `--output-format` out");
+            }
             let file = PathBuf::from(to);
             if file.exists() && from != Some(to) {
                 bail!("{to} is there already: name another file");
@@ -120,6 +124,7 @@ impl IndexChange {
             let image = Image {
                 spec,
                 binary_image: binary_image.map(source::pull_spec).transpose()?,
+                format: output.output_format.unwrap_or_default(),
                 registry: Arc::new(registry(&Config::from_env()?)?),
             };
             let folder = tempfile::tempdir()?;
@@ -147,6 +152,7 @@ impl IndexChange {
                     database: &self.database,
                     origin: self.origin.as_ref(),
                     binary_image: image.binary_image.as_ref(),
+                    format: image.format,
                 };
                 let pushed = new.push(&image.registry, &image.spec).await;
                 let pushed = pushed.map_err(|error| anyhow!(error.reason()))?;

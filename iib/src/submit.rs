@@ -13,7 +13,8 @@ use serde_json::{Map, Value, json};
 use crate::Exit;
 use crate::cli::{
     AddOptions, Architectures, BatchOptions, CreateEmptyIndexOptions, DeprecationsOptions,
-    FbcOptions, Making, MergeOptions, Overwriting, RmOptions, RollbackOptions, Sending, Tagging,
+    Documents, FbcOptions, Making, MergeOptions, Overwriting, RmOptions, RollbackOptions, Sending,
+    Tagging,
 };
 use crate::client::{Client, Refusal};
 use crate::flags::with_flags;
@@ -99,6 +100,7 @@ pub(crate) async fn deprecations(options: &DeprecationsOptions) -> anyhow::Resul
     body.set("operator_package", &options.operator_package);
     body.set("from_index", &options.from_index);
     body.given("binary_image", options.binary_image.as_ref());
+    body.documents(&options.documents);
     body.tagging(&options.tagging);
     body.overwriting(&options.overwriting, FROM_INDEX)?;
     body.send("add-deprecations", &options.sending).await
@@ -224,6 +226,11 @@ impl Body {
     fn making(&mut self, making: &Making) {
         self.given("binary_image", making.binary_image.as_ref());
         self.given("distribution_scope", making.distribution_scope.as_ref());
+        self.documents(&making.documents);
+    }
+
+    fn documents(&mut self, documents: &Documents) {
+        self.given("output_format", documents.output_format.as_ref());
     }
 
     fn architectures(&mut self, architectures: &Architectures) {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use iib_oci::ImageFormat;
 
 use super::{Following, ServiceAddress};
 
@@ -26,6 +27,17 @@ pub struct Making {
     /// How far the index may travel: prod, stage or dev
     #[arg(long, value_name = "SCOPE")]
     pub distribution_scope: Option<String>,
+    /// Which documents it has.
+    #[command(flatten)]
+    pub documents: Documents,
+}
+
+/// Which documents an image has.
+#[derive(Debug, Args)]
+pub struct Documents {
+    /// Documents of the result: docker or oci [default: as the service is set up]
+    #[arg(long, value_name = "FORMAT")]
+    pub output_format: Option<ImageFormat>,
 }
 
 /// Further tags of a result.
@@ -209,6 +221,9 @@ pub struct DeprecationsOptions {
     /// Image the index is built on
     #[arg(long, value_name = "PULL_SPEC")]
     pub binary_image: Option<String>,
+    /// Which documents it has.
+    #[command(flatten)]
+    pub documents: Documents,
     /// Its tags.
     #[command(flatten)]
     pub tagging: Tagging,

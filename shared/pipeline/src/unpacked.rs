@@ -86,6 +86,13 @@ struct Content {
     folder: TempDir,
 }
 
+/// A layer in pieces.
+#[derive(Debug)]
+struct KeptLayer {
+    pieces: PieceTable,
+    size: Size,
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Size {
     files: u64,

@@ -89,6 +89,22 @@ impl ImageConfig {
         })
     }
 
+    /// The same saying what it is for, where it did not: an OCI configuration has to (OCI image
+    /// specification 1.1, `config.md`).
+    #[must_use]
+    pub fn stating_platform(mut self, arch: &Arch) -> Self {
+        for (field, value) in [("architecture", arch.as_str()), ("os", "linux")] {
+            let is_stated = self
+                .document
+                .get(field)
+                .is_some_and(|stated| !stated.is_null());
+            if !is_stated {
+                self.document.insert(field.to_owned(), value.into());
+            }
+        }
+        self
+    }
+
     /// The architecture, if stated.
     pub fn architecture(&self) -> Option<&str> {
         self.document.get("architecture").and_then(Value::as_str)

@@ -3,6 +3,7 @@
 mod config;
 mod digest;
 pub mod hosts;
+mod image_format;
 pub mod layer;
 mod manifest;
 mod media_type;
@@ -13,6 +14,7 @@ mod tag;
 
 pub use config::{CONFIG_LIMIT, ConfigEdit, ConfigError, ImageConfig, RunSettings};
 pub use digest::{Digest, DigestError, DigestHasher};
+pub use image_format::{ImageFormat, NoImageFormat};
 pub use manifest::{
     Descriptor, MANIFEST_LIMIT, Manifest, ManifestError, ManifestList, ManifestListEntry,
     RawManifest, Resolved,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, MediaType, Platform};
+use crate::{Digest, ImageFormat, MediaType, Platform};
 
 /// The largest manifest that is read: what registries accept at most (distribution).
 pub const MANIFEST_LIMIT: usize = 4 * 1024 * 1024;
@@ -158,9 +158,14 @@ impl<'de> Deserialize<'de> for Names {
 impl Manifest {
     /// A Docker v2 schema 2 manifest.
     pub fn docker(config: Descriptor, layers: Vec<Descriptor>) -> Self {
+        Self::of(ImageFormat::Docker, config, layers)
+    }
+
+    /// A manifest of this format, in which configuration and layers have to be of types that fit.
+    pub fn of(format: ImageFormat, config: Descriptor, layers: Vec<Descriptor>) -> Self {
         Self {
             schema_version: 2,
-            media_type: MediaType::new(MediaType::DOCKER_MANIFEST),
+            media_type: format.manifest_type(),
             config,
             layers,
         }
@@ -181,9 +186,14 @@ impl Manifest {
 impl ManifestList {
     /// A Docker manifest list.
     pub fn docker(manifests: Vec<ManifestListEntry>) -> Self {
+        Self::of(ImageFormat::Docker, manifests)
+    }
+
+    /// A list of this format: a manifest list, or an image index.
+    pub fn of(format: ImageFormat, manifests: Vec<ManifestListEntry>) -> Self {
         Self {
             schema_version: 2,
-            media_type: MediaType::new(MediaType::DOCKER_LIST),
+            media_type: format.list_type(),
             manifests,
         }
     }

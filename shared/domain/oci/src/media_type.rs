@@ -20,6 +20,10 @@ impl MediaType {
     pub const DOCKER_CONFIG: &'static str = "application/vnd.docker.container.image.v1+json";
     /// Docker layer, gzip.
     pub const DOCKER_LAYER: &'static str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+    /// Docker layer, plain tar.
+    pub const DOCKER_LAYER_TAR: &'static str = "application/vnd.docker.image.rootfs.diff.tar";
+    /// Docker layer, zstd: in no specification, but written by some tools.
+    pub const DOCKER_LAYER_ZSTD: &'static str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
     /// OCI image manifest.
     pub const OCI_MANIFEST: &'static str = "application/vnd.oci.image.manifest.v1+json";
     /// OCI image index.
@@ -59,13 +63,6 @@ impl MediaType {
     /// An image manifest of either family.
     pub fn is_manifest(&self) -> bool {
         matches!(self.as_str(), Self::DOCKER_MANIFEST | Self::OCI_MANIFEST)
-    }
-
-    /// The type a gzip layer has in a Docker manifest, whichever family it comes from.
-    /// `None` for layers a Docker manifest cannot hold: zstd, plain tar, foreign ones.
-    pub fn as_docker_layer(&self) -> Option<Self> {
-        matches!(self.as_str(), Self::DOCKER_LAYER | Self::OCI_LAYER_GZIP)
-            .then(|| Self::new(Self::DOCKER_LAYER))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use iib_oci::{Arch, Descriptor, Digest, Pinned};
+use iib_oci::{Arch, Descriptor, Digest, ImageFormat, Pinned};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,9 @@ pub struct IndexPlan {
     /// there is nothing it has to come after.
     #[serde(default, skip_serializing_if = "is_epoch")]
     pub created: Timestamp,
+    /// Which documents the new index has. Versions that did not say made those of Docker.
+    #[serde(default, skip_serializing_if = "ImageFormat::is_docker")]
+    pub output_format: ImageFormat,
     /// What a newer version noted.
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -156,6 +159,9 @@ impl Plan {
         let Self::Index(plan) = self else {
             return format::WITH_ROLLBACKS;
         };
+        if !plan.output_format.is_docker() {
+            return format::WITH_OUTPUT_FORMATS;
+        }
         let is_catalog = |index: &IndexToRead| matches!(index.form, IndexForm::Catalog(_));
         let is_known = plan.into.is_none()
             && plan.overwrite.is_none()
@@ -217,6 +223,7 @@ pub(crate) mod tests {
             version: "v4.6".to_owned(),
             scope: Scope::Prod,
             created: Timestamp::UNIX_EPOCH,
+            output_format: ImageFormat::Docker,
             unknown: Unknown::default(),
         }))
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use iib_oci::ImageFormat;
 use serde::{Deserialize, Serialize};
 
 use crate::{BaseUrl, GatingByQueue, GitRepositories, PlatformVersion, TrustedProxies, UserQueues};
@@ -133,6 +134,8 @@ pub struct WorkSettings {
     pub registry: String,
     /// Name of a result; `{registry}` and `{request_id}` are filled in.
     pub image_push_template: String,
+    /// Which documents a result has whose request does not say it.
+    pub output_format: ImageFormat,
     /// Shown in `index_image` instead of `registry`, if users see another name.
     pub index_image_output_registry: Option<String>,
     /// Binary images by scope and version; makes `binary_image` optional in requests.
@@ -188,6 +191,7 @@ impl Default for WorkSettings {
         Self {
             registry: String::new(),
             image_push_template: "{registry}/iib-build:{request_id}".to_owned(),
+            output_format: ImageFormat::Docker,
             index_image_output_registry: None,
             binary_images: BinaryImages::new(),
             no_ocp_label_allow_list: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use iib_oci::ImageFormat;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -117,14 +118,19 @@ pub(crate) struct Base<'a> {
     binary_image: Option<&'a str>,
     binary_image_resolved: Option<&'a str>,
     index_image: Option<&'a str>,
+    /// Ours, and there only where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_format: Option<ImageFormat>,
 }
 
 impl<'a> Base<'a> {
-    pub(crate) fn new(facts: &'a Facts) -> Self {
+    pub(crate) fn new(shown: &Shown<'a>) -> Self {
+        let facts = shown.facts();
         Self {
             binary_image: facts.binary_image.as_deref(),
             binary_image_resolved: facts.binary_image_resolved.as_deref(),
             index_image: facts.index_image.as_deref(),
+            output_format: shown.record.request.output_format(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use iib_bundle::BundleError;
 use iib_oci::layer::LayerError;
-use iib_oci::{Arch, ArchError, ConfigError, ManifestError, MediaType};
+use iib_oci::{Arch, ArchError, ConfigError, ImageFormat, ManifestError, MediaType};
 use iib_ports::{Class, Classify as _, RegistryError};
 
 use super::Meaning;
@@ -122,9 +122,9 @@ pub enum ImageError {
         /// What is wrong.
         source: LayerError,
     },
-    /// A layer of the image to build on is of a type a Docker manifest cannot hold.
+    /// A layer of the image to build on is of a type that the result's manifests cannot hold.
     #[error(
-        "layer {digest} of the image {image} is of type {media_type}, which Docker manifests cannot hold: build on an image with gzip layers"
+        "layer {digest} of the image {image} is of type {media_type}, which {} manifests cannot hold: {}", name_of(*format), instead(*format, media_type)
     )]
     LayerType {
         /// The image.
@@ -132,7 +132,9 @@ pub enum ImageError {
         /// The layer.
         digest: String,
         /// Its type.
-        media_type: String,
+        media_type: MediaType,
+        /// What the result is made of.
+        format: ImageFormat,
     },
     /// A bundle cannot be read. Text as worker flows §7.5 has it.
     #[error("Failed to add the bundles to the index image: {image} is not a usable bundle")]
@@ -147,6 +149,25 @@ pub enum ImageError {
         "the image {0} is neither an index nor a bundle: it has none of the labels `operators.operatorframework.io.index.database.v1`, `operators.operatorframework.io.index.configs.v1` and `operators.operatorframework.io.bundle.package.v1`"
     )]
     UnknownKind(String),
+}
+
+fn name_of(format: ImageFormat) -> &'static str {
+    match format {
+        ImageFormat::Docker => "Docker",
+        ImageFormat::Oci => "OCI",
+    }
+}
+
+/// What to do about a layer that does not fit.
+fn instead(format: ImageFormat, layer: &MediaType) -> &'static str {
+    let fits_oci = ImageFormat::Oci.layer_type(layer).is_some();
+    match format {
+        ImageFormat::Docker if fits_oci => {
+            "build on an image with gzip layers, or set \"output_format\" to \"oci\""
+        }
+        ImageFormat::Docker => "build on an image with gzip layers",
+        ImageFormat::Oci => "build on an image whose layers are in the registry",
+    }
 }
 
 /// For images that do not hold together.

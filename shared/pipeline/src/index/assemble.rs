@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use iib_oci::{Arch, ConfigEdit, Descriptor, Digest, Manifest, MediaType, RunSettings};
+use iib_oci::{Arch, ConfigEdit, Descriptor, Digest, ImageFormat, Manifest, RunSettings};
 use jiff::Timestamp;
 
 use super::{Base, IndexImage, IndexLayer};
@@ -19,6 +19,8 @@ pub(crate) struct Edit<'a> {
     pub(crate) run: Option<RunSettings>,
     /// When it is said to have been created.
     pub(crate) created: Timestamp,
+    /// Which documents it has.
+    pub(crate) format: ImageFormat,
 }
 
 impl IndexImage {
@@ -35,7 +37,8 @@ impl IndexImage {
     ) -> Result<Self, StageError> {
         check_arch_label(&base, arch)?;
         let variant = base.config.variant().map(ToOwned::to_owned);
-        let base_layers = docker_layers(&base)?;
+        let format = edit.format;
+        let base_layers = layers_in(format, &base)?;
         let edit = ConfigEdit {
             diff_id: layer.diff_id.clone(),
             layer_content: edit.layer_content.to_owned(),
@@ -48,14 +51,18 @@ impl IndexImage {
             image: base.name.clone(),
             source,
         })?;
+        let config = match format {
+            ImageFormat::Docker => config,
+            ImageFormat::Oci => config.stating_platform(arch),
+        };
         let config_bytes = Bytes::from(config.to_bytes().map_err(WorkError::Write)?);
         let config = Descriptor {
-            media_type: MediaType::new(MediaType::DOCKER_CONFIG),
+            media_type: format.config_type(),
             size: config_bytes.len() as u64,
             digest: Digest::of(&config_bytes),
         };
         let layers = base_layers.iter().chain([&layer.descriptor]).cloned();
-        let manifest = Manifest::docker(config.clone(), layers.collect())
+        let manifest = Manifest::of(format, config.clone(), layers.collect())
             .to_raw()
             .map_err(WorkError::Write)?;
         Ok(Self {
@@ -84,11 +91,11 @@ fn check_arch_label(base: &Base, arch: &Arch) -> Result<(), ImageError> {
     }
 }
 
-/// The layers of the base as a Docker manifest names them.
-fn docker_layers(base: &Base) -> Result<Vec<Descriptor>, ImageError> {
+/// The layers of the base as a manifest of this format names them. Their bytes stay what they are.
+fn layers_in(format: ImageFormat, base: &Base) -> Result<Vec<Descriptor>, ImageError> {
     base.layers
         .iter()
-        .map(|layer| match layer.media_type.as_docker_layer() {
+        .map(|layer| match format.layer_type(&layer.media_type) {
             Some(media_type) => Ok(Descriptor {
                 media_type,
                 ..layer.clone()
@@ -96,7 +103,8 @@ fn docker_layers(base: &Base) -> Result<Vec<Descriptor>, ImageError> {
             None => Err(ImageError::LayerType {
                 image: base.name.clone(),
                 digest: layer.digest.to_string(),
-                media_type: layer.media_type.to_string(),
+                media_type: layer.media_type.clone(),
+                format,
             }),
         })
         .collect()

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use iib_fbc::Rules;
 use iib_oci::layer::{EntryPath, PackedLayer};
-use iib_oci::{Descriptor, MediaType, PullSpec, Repository};
+use iib_oci::{Descriptor, ImageFormat, PullSpec, Repository};
 use iib_ports::{ArtifactKey, CatalogError, CatalogFiles, Catalogs, Registry};
 use iib_request::{Built, BuiltLayer, IndexForm, IndexPlan, IndexToRead, Serves, Unknown};
 
@@ -200,18 +200,24 @@ impl Contents {
     pub(crate) async fn store(self, job: &mut Job<'_>) -> Result<Built, StageError> {
         let key = ArtifactKey::layer(job.record.id, &job.token);
         let serves = self.serves();
+        let format = job.index_plan()?.output_format;
         let hidden = job.deps.work.hidden_database.clone();
         let unpacked = job.deps.unpacked.clone();
         let repositories = repositories_of_result(job)?;
         let (packed, stored) = write_artifact(&*job.deps.artifacts, &key, move |out| {
             let items = self.items(&hidden)?;
-            let file = unpacked
-                .is_on()
-                .then(|| self.database.with_extension("layer"));
+            // Of a layer without pieces nobody takes anything over.
+            let has_pieces = format.is_docker();
+            let file =
+                (unpacked.is_on() && has_pieces).then(|| self.database.with_extension("layer"));
             let mut beside = Beside::new(out, file);
-            let packed = layer::pack(items, self.input.as_ref(), &mut beside)?;
-            if let Some(file) = beside.finish() {
-                self.keep(&unpacked, &repositories, &packed, file, &hidden);
+            let packed = layer::pack(items, format, self.input.as_ref(), &mut beside)?;
+            let input = beside.finish().map(|file| InputLayer {
+                pieces: packed.table.clone(),
+                file,
+            });
+            if unpacked.is_on() && input.is_some() == has_pieces {
+                self.keep(&unpacked, &repositories, &packed, input.as_ref(), &hidden);
             }
             Ok(packed)
         })
@@ -227,14 +233,17 @@ impl Contents {
             pieces_reused,
             ..
         } = &packed;
-        job.log(format!(
-            "the index layer {digest} has {size} bytes; {pieces_reused} of its {pieces} pieces are \
-             those of the input"
-        ));
+        let made = format!("the index layer {digest} has {size} bytes");
+        job.log(match format {
+            ImageFormat::Docker => {
+                format!("{made}; {pieces_reused} of its {pieces} pieces are those of the input")
+            }
+            ImageFormat::Oci => format!("{made}; it is one zstd frame"),
+        });
         let layer = BuiltLayer {
             artifact: key.as_str().to_owned(),
             layer: Descriptor {
-                media_type: MediaType::new(MediaType::DOCKER_LAYER),
+                media_type: format.own_layer_type(),
                 size: packed.size,
                 digest: packed.digest,
             },
@@ -255,13 +264,9 @@ impl Contents {
         unpacked: &Unpacked,
         repositories: &BTreeSet<Repository>,
         packed: &PackedLayer,
-        file: PathBuf,
+        input: Option<&InputLayer>,
         hidden: &str,
     ) {
-        let input = InputLayer {
-            pieces: packed.table.clone(),
-            file,
-        };
         let place = |path: &str| EntryPath::parse(path.as_bytes()).ok();
         let (copies, found, settles) = match &self.catalog {
             None => {
@@ -291,7 +296,7 @@ impl Contents {
             settles,
             copies: &copies.unwrap_or_default(),
             found: &found,
-            input: Some(&input),
+            input,
             made: made.as_ref(),
         };
         unpacked.keep(&held, Manner::Move);

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream;
 use iib_catalog::CatalogShape;
-use iib_oci::{Arch, Descriptor, MediaType, Pinned, PullSpec, Reference, RunSettings};
+use iib_oci::{Arch, Descriptor, ImageFormat, Pinned, PullSpec, Reference, RunSettings};
 use iib_ports::{BlobSource, BlobStream, IndexDb, Registry, RegistryError};
 use iib_request::created_after;
 use jiff::Timestamp;
@@ -87,6 +87,8 @@ pub struct NewIndex<'a> {
     /// The image it is built on. Without one, on what the image is built on that it came from;
     /// else on nothing.
     pub binary_image: Option<&'a PullSpec>,
+    /// Which documents it gets.
+    pub format: ImageFormat,
 }
 
 impl NewIndex<'_> {
@@ -109,6 +111,7 @@ impl NewIndex<'_> {
             labels: self.labels(),
             run: (self.binary_image.is_some()).then(RunSettings::serve_database),
             created: self.created(target, &layer, &bases),
+            format: self.format,
         };
         let mut images = Vec::new();
         for (arch, base) in bases {
@@ -123,7 +126,7 @@ impl NewIndex<'_> {
             |image| Reference::Digest(image.digest()),
         )
         .await?;
-        let list = manifest_list(&images)?;
+        let list = manifest_list(self.format, &images)?;
         self.check_unmoved(&**registry, target).await?;
         push_list(&**registry, target, &list).await?;
         Ok(target.pin(list.digest()))
@@ -212,7 +215,7 @@ impl NewIndex<'_> {
     async fn pack(&self, place: &str) -> Result<(IndexLayer, LayerFile), StageError> {
         let database = self.database.to_owned();
         let packed = self.database.with_extension("packed");
-        let place = place.to_owned();
+        let (place, format) = (place.to_owned(), self.format);
         // The copy of the layer is small beside the database, and stays with the original.
         let input = self.origin.and_then(|origin| origin.input.clone());
         blocking(move || -> Result<_, WorkError> {
@@ -220,11 +223,11 @@ impl NewIndex<'_> {
             let mut out = io::BufWriter::new(File::create(&packed).map_err(&scratch)?);
             let file = LayerFile(packed);
             let items = layer::database(&database, &place);
-            let layer = layer::pack(items, input.as_ref(), &mut out)?;
+            let layer = layer::pack(items, format, input.as_ref(), &mut out)?;
             out.flush().map_err(scratch)?;
             let layer = IndexLayer {
                 descriptor: Descriptor {
-                    media_type: MediaType::new(MediaType::DOCKER_LAYER),
+                    media_type: format.own_layer_type(),
                     size: layer.size,
                     digest: layer.digest,
                 },

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use iib_oci::ImageFormat;
 use iib_oci::layer::{self, EntryPath, PackEntry, PackedLayer, Reuse, Threads};
 
 use super::places;
@@ -123,12 +124,14 @@ pub(crate) fn set_usual_modes(folder: &Path) -> Result<(), WorkError> {
     Ok(())
 }
 
-/// Packs files into a layer. What did not change since `input` is taken over from there.
+/// Packs files into a layer of an image of this format. Where it has pieces, what did not change since
+/// `input` is taken over from there.
 ///
 /// # Errors
 /// [`WorkError::Scratch`] for files on this machine; [`WorkError::Pack`], also for those of `out`.
 pub(crate) fn pack(
     mut items: Vec<Item>,
+    format: ImageFormat,
     input: Option<&InputLayer>,
     out: &mut impl Write,
 ) -> Result<PackedLayer, WorkError> {
@@ -149,6 +152,9 @@ pub(crate) fn pack(
             None => PackEntry::directory(path),
         };
         entries.push(entry.with_mode(item.mode).owned_by(item.owner));
+    }
+    if format == ImageFormat::Oci {
+        return layer::pack_frame(&mut entries, out).map_err(WorkError::Pack);
     }
     let previous = match input {
         Some(input) => {

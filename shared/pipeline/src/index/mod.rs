@@ -19,8 +19,8 @@ use bytes::Bytes;
 pub use copy::{IndexCopy, NewIndex, read_catalog};
 use futures::{StreamExt, TryStreamExt, stream};
 use iib_oci::{
-    Arch, Descriptor, Digest, ImageConfig, ManifestList, ManifestListEntry, Pinned, Platform,
-    PullSpec, RawManifest, Reference, Repository,
+    Arch, Descriptor, Digest, ImageConfig, ImageFormat, ManifestList, ManifestListEntry, Pinned,
+    Platform, PullSpec, RawManifest, Reference, Repository,
 };
 use iib_ports::{BlobSource, Registry};
 use iib_request::{IndexForm, IndexPlan, IndexToRead};
@@ -188,11 +188,14 @@ pub(crate) async fn push_list(
         })
 }
 
-/// The list over the images.
+/// The list over the images, which are of the same format.
 ///
 /// # Errors
 /// [`WorkError::Write`], which does not happen.
-pub(crate) fn manifest_list(images: &[IndexImage]) -> Result<RawManifest, WorkError> {
+pub(crate) fn manifest_list(
+    format: ImageFormat,
+    images: &[IndexImage],
+) -> Result<RawManifest, WorkError> {
     let entries = images.iter().map(|image| ManifestListEntry {
         descriptor: Descriptor {
             media_type: image.manifest.media_type.clone(),
@@ -205,7 +208,7 @@ pub(crate) fn manifest_list(images: &[IndexImage]) -> Result<RawManifest, WorkEr
         }),
         artifact_type: None,
     });
-    ManifestList::docker(entries.collect())
+    ManifestList::of(format, entries.collect())
         .to_raw()
         .map_err(WorkError::Write)
 }

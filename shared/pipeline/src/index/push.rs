@@ -67,7 +67,7 @@ impl Push<'_> {
         let built = built.ok_or(WorkError::Incomplete("mutate"))?;
         let output = output(&job.deps.work, &job.record.id.to_string())?;
         let made = self.images(job, &plan, built).await?;
-        let list = manifest_list(&made.images)?;
+        let list = manifest_list(plan.output_format, &made.images)?;
         let target = match &plan.overwrite {
             Some(overwrite) => {
                 // Not what is merged (worker flows §9).
@@ -152,6 +152,7 @@ impl Push<'_> {
                 // Without a binary image there is no program to run.
                 run: (binary_image.is_some()).then(|| run.clone()),
                 created: plan.created,
+                format: plan.output_format,
             };
             images.push(IndexImage::on(base, arch, &layer, &edit)?);
         }

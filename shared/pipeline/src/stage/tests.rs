@@ -136,6 +136,7 @@ impl Flow for Slow {
             bases: BTreeMap::new(),
             version: "v4.6".to_owned(),
             scope: Scope::Prod,
+            output_format: iib_oci::ImageFormat::Docker,
             created: job.deps.clock.now(),
             unknown: Unknown::default(),
         };

@@ -173,6 +173,7 @@ pub(crate) async fn prepare(
         version: inputs.version,
         scope: inputs.scope,
         created: created.unwrap_or_default(),
+        output_format: (job.record.request.output_format()).unwrap_or(job.deps.work.output_format),
         unknown: Unknown::default(),
     };
     Ok((plan, inputs.facts))

@@ -23,6 +23,7 @@ async fn overwrite(world: &World, index: &PullSpec, database: Vec<u8>) {
         database: copy.database(),
         origin: Some(&copy),
         binary_image: None,
+        format: iib_oci::ImageFormat::Docker,
     };
     new.push(registry, index).await.unwrap();
 }

@@ -25,6 +25,7 @@ async fn push(world: &World, copy: &IndexCopy, to: &PullSpec) -> Result<Pinned, 
         database: copy.database(),
         origin: Some(copy),
         binary_image: None,
+        format: iib_oci::ImageFormat::Docker,
     };
     new.push(&world.deps.registry, to).await
 }
@@ -115,6 +116,7 @@ async fn the_binary_image_needs_the_architectures_of_the_index() {
             database: copy.database(),
             origin: Some(&copy),
             binary_image: Some(&binary_image),
+            format: iib_oci::ImageFormat::Docker,
         };
         let target = world.spec("arches/index:v2");
         let pushed = new.push(&world.deps.registry, &target).await;

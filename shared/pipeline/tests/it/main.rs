@@ -28,6 +28,7 @@ mod indexes;
 mod links;
 mod merge;
 mod moved_tags;
+mod oci_output;
 mod outcome;
 mod overwrite;
 mod panics;

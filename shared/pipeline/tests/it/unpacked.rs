@@ -12,7 +12,7 @@ use crate::catalogs::Content;
 use crate::world::World;
 
 /// A registry that notes which blobs are read.
-struct Noting {
+pub(crate) struct Noting {
     inner: Arc<dyn Registry>,
     read: Mutex<Vec<Digest>>,
 }
@@ -91,7 +91,7 @@ const CHAIN: [(&str, &str); 4] = [
 ];
 
 /// A world in which reads are noted.
-async fn noting() -> (World, Arc<Noting>) {
+pub(crate) async fn noting() -> (World, Arc<Noting>) {
     let mut world = World::new().await;
     let noting = Arc::new(Noting {
         inner: world.deps.registry.clone(),
@@ -103,7 +103,11 @@ async fn noting() -> (World, Arc<Noting>) {
 
 /// Adds the chain to an index; tells of each request which layers of its input were read, and the
 /// layer that it made.
-async fn chain(world: &World, noting: &Noting, mut index: String) -> Vec<(usize, Digest)> {
+pub(crate) async fn chain(
+    world: &World,
+    noting: &Noting,
+    mut index: String,
+) -> Vec<(usize, Digest)> {
     let mut told = Vec::new();
     for (operator, version) in CHAIN {
         let bundle = world.push_bundle(operator, version).await;
@@ -146,7 +150,7 @@ async fn layers_of(world: &World, index: &str) -> Vec<Digest> {
     layers.map(digest).collect()
 }
 
-async fn empty(world: &World, is_catalog: bool) -> String {
+pub(crate) async fn empty(world: &World, is_catalog: bool) -> String {
     let bundle = world.push_bundle("lantern", "0.1.0").await;
     let first = world.completes(world.add(&bundle).await).await;
     let binary = world.push_binary(&["amd64"]).await;

@@ -6,6 +6,7 @@ use std::io::{self, BufReader, Read};
 use flate2::bufread::MultiGzDecoder;
 
 use super::LayerError;
+use super::frame::WINDOW_LOG;
 use super::source::Source;
 use crate::Digest;
 
@@ -25,10 +26,6 @@ pub enum Compression {
 
 /// Compressed bytes are handed to decoders in blocks of this size.
 const BLOCK: usize = 128 * 1024;
-
-/// The largest zstd window, as a power of two: what zstd itself accepts by default (128 MiB).
-/// It bounds the decoder's memory.
-const ZSTD_WINDOW_LOG: u32 = 27;
 
 /// A layer being decoded.
 pub(super) struct Decoder<R: Read> {
@@ -83,7 +80,8 @@ impl<R: Read> Decoder<R> {
                 let input = BufReader::with_capacity(BLOCK, source);
                 let mut decoder =
                     zstd::stream::read::Decoder::with_buffer(input).map_err(corrupt)?;
-                decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(corrupt)?;
+                // What zstd itself accepts unasked; it bounds the decoder's memory.
+                decoder.window_log_max(WINDOW_LOG).map_err(corrupt)?;
                 Stream::Zstd(decoder)
             }
             Compression::None => Stream::None(source),

@@ -1,4 +1,4 @@
-//! Writing a layer: equal content gives equal bytes, on any number of cores.
+//! Writing a layer in pieces: equal content gives equal bytes, on any number of cores.
 //!
 //! The tar archive is cut into pieces of [`PIECE_SIZE`](super::PIECE_SIZE) bytes, each of which
 //! is deflated on its own (see `form`). Reading, compressing on all cores, and hashing with writing
@@ -36,7 +36,7 @@ pub struct PackedLayer {
     pub diff_id: Digest,
     /// Number of compressed bytes.
     pub size: u64,
-    /// Number of pieces.
+    /// Number of pieces; 0 where it is one frame ([`super::pack_frame`]).
     pub pieces: usize,
     /// How many of them were taken over from the input layer.
     pub pieces_reused: usize,
@@ -213,11 +213,11 @@ fn write_pieces(
     }
     out.write(&form::tail(checksum.sum(), unpacked))?;
     out.write(&form::index_and_footer(&packed_lengths, out.size))?;
-    out.sink.flush().map_err(PackError::Write)?;
+    let (digest, size) = out.finish()?;
     Ok(PackedLayer {
-        digest: out.digest.finish(),
+        digest,
         diff_id: diff_id.finish(),
-        size: out.size,
+        size,
         pieces: packed_lengths.len(),
         pieces_reused,
         table,
@@ -225,14 +225,14 @@ fn write_pieces(
 }
 
 /// The compressed side: counted and hashed on its way to the sink.
-struct Output<'o, W> {
+pub(super) struct Output<'o, W> {
     sink: &'o mut W,
     digest: DigestHasher,
     size: u64,
 }
 
 impl<'o, W: Write> Output<'o, W> {
-    fn new(sink: &'o mut W) -> Self {
+    pub(super) fn new(sink: &'o mut W) -> Self {
         Self {
             sink,
             digest: DigestHasher::default(),
@@ -240,10 +240,16 @@ impl<'o, W: Write> Output<'o, W> {
         }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), PackError> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), PackError> {
         self.digest.update(bytes);
         self.size += bytes.len() as u64;
         self.sink.write_all(bytes).map_err(PackError::Write)
+    }
+
+    /// Digest and number of all that was written.
+    pub(super) fn finish(self) -> Result<(Digest, u64), PackError> {
+        self.sink.flush().map_err(PackError::Write)?;
+        Ok((self.digest.finish(), self.size))
     }
 }
 

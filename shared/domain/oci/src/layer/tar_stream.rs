@@ -120,6 +120,29 @@ impl<'e, 'a> TarPieces<'e, 'a> {
         })
     }
 
+    /// Bytes of the whole archive, before anything of it is handed out.
+    ///
+    /// # Errors
+    /// Those that [`Self::next`] would give for headers.
+    pub(super) fn total(entries: &[PackEntry<'a>]) -> Result<u64, PackError> {
+        let mut total = 2 * BLOCK as u64;
+        for entry in entries {
+            let (kind, size) = match &entry.content {
+                Content::Directory => (tar::EntryType::Directory, 0),
+                Content::File { size, .. } => (tar::EntryType::Regular, *size),
+            };
+            let stated = Stated {
+                mode: entry.mode,
+                owner: entry.owner,
+                size,
+            };
+            let header = header(&entry.path, kind, stated)?.len();
+            let content = size.saturating_add(padding(size) as u64);
+            total = content.saturating_add(header as u64).saturating_add(total);
+        }
+        Ok(total)
+    }
+
     /// The next piece; only the last is shorter than the others.
     pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>, PackError> {
         let mut piece = Vec::with_capacity(PIECE_SIZE);

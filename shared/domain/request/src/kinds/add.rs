@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use iib_oci::ImageFormat;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -44,6 +45,9 @@ pub struct AddRequest {
     pub organization: Option<String>,
     /// Whether `from_index` is to be replaced by the result.
     pub overwrite_from_index: bool,
+    /// Which documents the result is to have; none: as the settings say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_format: Option<ImageFormat>,
     /// What a newer version noted.
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -113,10 +117,14 @@ impl Kind for AddRequest {
             .filter(|_| self.overwrite_from_index)
     }
 
+    fn output_format(&self) -> Option<ImageFormat> {
+        self.output_format
+    }
+
     fn view<'a>(&'a self, shown: &Shown<'a>) -> AddView<'a> {
         let facts = shown.facts();
         AddView {
-            base: Base::new(facts),
+            base: Base::new(shown),
             from: From::new(self.from_index.as_deref(), facts),
             copies: Copies::new(facts),
             distribution_scope: facts.distribution_scope.as_deref(),
@@ -157,6 +165,7 @@ impl Asked for AddRequest {
             graph_update_mode: own.graph_update_mode,
             organization: own.organization,
             overwrite_from_index: shared.overwrite_from_index,
+            output_format: shared.output_format,
             unknown: Unknown::default(),
         })
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use iib_oci::ImageFormat;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,9 @@ pub struct AddDeprecations {
     pub build_tags: Vec<String>,
     /// Whether the index is to be replaced by the result.
     pub overwrite_from_index: bool,
+    /// Which documents the result is to have; none: as the settings say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_format: Option<ImageFormat>,
     /// What a newer version noted.
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -69,10 +73,14 @@ impl Kind for AddDeprecations {
         Some(self.from_index.as_str()).filter(|_| self.overwrite_from_index)
     }
 
+    fn output_format(&self) -> Option<ImageFormat> {
+        self.output_format
+    }
+
     fn view<'a>(&'a self, shown: &Shown<'a>) -> AddDeprecationsView<'a> {
         let facts = shown.facts();
         AddDeprecationsView {
-            base: Base::new(facts),
+            base: Base::new(shown),
             from: From::new(Some(&self.from_index), facts),
             copies: Copies::new(facts),
             build_tags: &self.build_tags,
@@ -102,6 +110,7 @@ impl Asked for AddDeprecations {
             binary_image: shared.binary_image,
             build_tags: shared.build_tags,
             overwrite_from_index: shared.overwrite_from_index,
+            output_format: shared.output_format,
             unknown: Unknown::default(),
         })
     }

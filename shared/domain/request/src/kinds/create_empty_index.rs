@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use iib_oci::ImageFormat;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -29,6 +30,9 @@ pub struct CreateEmptyIndex {
     pub output_fbc: Option<bool>,
     /// Labels of the new index, which win over those that the service sets; none given: `None`.
     pub labels: Option<BTreeMap<String, String>>,
+    /// Which documents the result is to have; none: as the settings say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_format: Option<ImageFormat>,
     /// What a newer version noted.
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -68,10 +72,14 @@ impl Kind for CreateEmptyIndex {
         Some(&self.from_index)
     }
 
+    fn output_format(&self) -> Option<ImageFormat> {
+        self.output_format
+    }
+
     fn view<'a>(&'a self, shown: &Shown<'a>) -> CreateEmptyIndexView<'a> {
         let facts = shown.facts();
         CreateEmptyIndexView {
-            base: Base::new(facts),
+            base: Base::new(shown),
             from: From::new(Some(&self.from_index), facts),
             distribution_scope: facts.distribution_scope.as_deref(),
             labels: self.labels.as_ref(),
@@ -103,6 +111,7 @@ impl Asked for CreateEmptyIndex {
             distribution_scope: shared.distribution_scope,
             output_fbc,
             labels,
+            output_format: shared.output_format,
             unknown: Unknown::default(),
         })
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use iib_oci::ImageFormat;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -34,6 +35,9 @@ pub struct FbcOperations {
     pub build_tags: Vec<String>,
     /// Whether the index is to be replaced by the result.
     pub overwrite_from_index: bool,
+    /// Which documents the result is to have; none: as the settings say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_format: Option<ImageFormat>,
     /// What a newer version noted.
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -86,6 +90,10 @@ impl Kind for FbcOperations {
         Some(self.from_index.as_str()).filter(|_| self.overwrite_from_index)
     }
 
+    fn output_format(&self) -> Option<ImageFormat> {
+        self.output_format
+    }
+
     fn view<'a>(&'a self, shown: &Shown<'a>) -> FbcOperationsView<'a> {
         let facts = shown.facts();
         let asked = self.single.then(|| self.fbc_fragments.first()).flatten();
@@ -97,7 +105,7 @@ impl Kind for FbcOperations {
             None => (&self.fbc_fragments, resolved, None),
         };
         FbcOperationsView {
-            base: Base::new(facts),
+            base: Base::new(shown),
             from: From::new(Some(&self.from_index), facts),
             copies: Copies::new(facts),
             distribution_scope: facts.distribution_scope.as_deref(),
@@ -133,6 +141,7 @@ impl Asked for FbcOperations {
             distribution_scope: shared.distribution_scope,
             build_tags: shared.build_tags,
             overwrite_from_index: shared.overwrite_from_index,
+            output_format: shared.output_format,
             unknown: Unknown::default(),
         })
     }

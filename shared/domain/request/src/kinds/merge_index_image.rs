@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
+use iib_oci::ImageFormat;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Asked, Kind};
 use crate::payload::{
-    Payload, ReadContext, binary_image, check_graph_mode, check_image, check_names, distinct,
-    is_truthy, scope, set, tags, texts,
+    OUTPUT_FORMAT, Payload, ReadContext, binary_image, check_graph_mode, check_image, check_names,
+    distinct, is_truthy, output_format, scope, set, tags, texts,
 };
 use crate::record::format;
 use crate::refusal::Rule;
@@ -37,6 +38,9 @@ pub struct MergeIndexImage {
     pub build_tags: Vec<String>,
     /// Whether bundles are taken over whatever versions of the cluster they are for; shown as sent.
     pub ignore_bundle_ocp_version: Option<bool>,
+    /// Which documents the result is to have; none: as the settings say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_format: Option<ImageFormat>,
     /// What a newer version noted.
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -51,7 +55,7 @@ const DEPRECATIONS: &str = "deprecation_list";
 const IGNORE_VERSION: &str = "ignore_bundle_ocp_version";
 
 /// All that are taken.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     SOURCE,
     TARGET,
     DEPRECATIONS,
@@ -62,6 +66,7 @@ const NAMES: [&str; 10] = [
     "distribution_scope",
     "build_tags",
     IGNORE_VERSION,
+    OUTPUT_FORMAT,
 ];
 
 impl Kind for MergeIndexImage {
@@ -108,10 +113,14 @@ impl Kind for MergeIndexImage {
             .filter(|_| self.overwrite_target_index)
     }
 
+    fn output_format(&self) -> Option<ImageFormat> {
+        self.output_format
+    }
+
     fn view<'a>(&'a self, shown: &Shown<'a>) -> MergeIndexImageView<'a> {
         let facts = shown.facts();
         MergeIndexImageView {
-            base: Base::new(facts),
+            base: Base::new(shown),
             distribution_scope: facts.distribution_scope.as_deref(),
             build_tags: &self.build_tags,
             deprecation_list: &self.deprecation_list,
@@ -150,6 +159,7 @@ impl Asked for MergeIndexImage {
             Some(Value::Bool(ignore)) => Some(*ignore),
             Some(_) => return Err(Refusal::value_is_not(IGNORE_VERSION, "a boolean")),
         };
+        let output_format = output_format(payload)?;
         check_names(payload, &[], &NAMES)?;
         Ok(Self {
             source_from_index,
@@ -161,6 +171,7 @@ impl Asked for MergeIndexImage {
             distribution_scope,
             build_tags,
             ignore_bundle_ocp_version,
+            output_format,
             unknown: Unknown::default(),
         })
     }

@@ -14,6 +14,7 @@ mod rollback;
 
 use std::borrow::Cow;
 
+use iib_oci::ImageFormat;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::payload::{OVERWRITE_TOKEN, Payload, ReadContext, check_form, check_hosts};
@@ -148,6 +149,11 @@ trait Kind: Into<Request> {
         None
     }
 
+    /// Which documents its result is to have, if it says so.
+    fn output_format(&self) -> Option<ImageFormat> {
+        None
+    }
+
     /// Whether that was asked for.
     fn overwrites(&self) -> bool {
         self.overwritten().is_some()
@@ -245,7 +251,11 @@ impl Request {
 
     /// The format of records of such requests.
     pub(crate) fn format(&self) -> u32 {
-        of_each!(self, of => of.format())
+        let format = of_each!(self, of => of.format());
+        match self.output_format() {
+            Some(ImageFormat::Oci) => format.max(format::WITH_OUTPUT_FORMATS),
+            Some(ImageFormat::Docker) | None => format,
+        }
     }
 
     /// What is known of it from the beginning.
@@ -281,6 +291,11 @@ impl Request {
     /// The index whose place its result takes, as it was named.
     pub fn overwritten(&self) -> Option<&str> {
         of_each!(self, of => of.overwritten())
+    }
+
+    /// Which documents its result is to have, if it says so.
+    pub fn output_format(&self) -> Option<ImageFormat> {
+        of_each!(self, of => of.output_format())
     }
 
     /// The bundles that it shows by their operators.

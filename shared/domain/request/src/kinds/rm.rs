@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use iib_oci::ImageFormat;
 use serde::{Deserialize, Serialize};
 
 use super::{Asked, Kind};
@@ -32,6 +33,9 @@ pub struct RmRequest {
     pub build_tags: Vec<String>,
     /// Whether the index is to be replaced by the result.
     pub overwrite_from_index: bool,
+    /// Which documents the result is to have; none: as the settings say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_format: Option<ImageFormat>,
     /// What a newer version noted.
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -71,10 +75,14 @@ impl Kind for RmRequest {
         Some(self.from_index.as_str()).filter(|_| self.overwrite_from_index)
     }
 
+    fn output_format(&self) -> Option<ImageFormat> {
+        self.output_format
+    }
+
     fn view<'a>(&'a self, shown: &Shown<'a>) -> RmView<'a> {
         let facts = shown.facts();
         RmView {
-            base: Base::new(facts),
+            base: Base::new(shown),
             from: From::new(Some(&self.from_index), facts),
             copies: Copies::new(facts),
             distribution_scope: facts.distribution_scope.as_deref(),
@@ -102,6 +110,7 @@ impl Asked for RmRequest {
             distribution_scope: shared.distribution_scope,
             build_tags: shared.build_tags,
             overwrite_from_index: shared.overwrite_from_index,
+            output_format: shared.output_format,
             unknown: Unknown::default(),
         })
     }

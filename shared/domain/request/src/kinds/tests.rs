@@ -314,6 +314,74 @@ fn a_merge_is_checked_in_an_order_of_its_own() {
     assert_eq!((refused.rule(), refused.status()), (Rule::NotAllowed, 403));
 }
 
+/// A good payload of each kind that makes an index.
+fn of_index_kinds() -> [(&'static str, Value); 6] {
+    [
+        ("add", good(&json!({"bundles": ["r.example/b:1"]}))),
+        ("rm", good(&json!({"operators": ["a"]}))),
+        (
+            "merge-index-image",
+            json!({"source_from_index": "r.example/index:v4.6", "binary_image": "r.example/base:v4.6"}),
+        ),
+        ("create-empty-index", good(&json!({}))),
+        (
+            "fbc-operations",
+            good(&json!({"fbc_fragments": ["r.example/f:1"]})),
+        ),
+        (
+            "add-deprecations",
+            good(&json!({"operator_package": "op", "deprecation_schema": "{}"})),
+        ),
+    ]
+}
+
+#[test]
+fn each_kind_that_makes_an_index_may_say_which_documents_it_has() {
+    const NAME: &str = "output_format";
+    for (kind, good) in of_index_kinds() {
+        let of = |value: Value| read(kind, &over(&good, &json!({ NAME: value })));
+        let plain = read(kind, good.as_object().unwrap()).unwrap();
+        for value in [json!(null), json!(""), json!([]), json!(0)] {
+            assert_eq!(of(value.clone()).as_ref(), Ok(&plain), "{kind} {value}");
+        }
+        for (value, asked) in [("docker", ImageFormat::Docker), ("oci", ImageFormat::Oci)] {
+            let request = of(json!(value)).unwrap();
+            assert_eq!(request.output_format(), Some(asked), "{kind}");
+            // What an older version would pass over is none of its formats.
+            let is_newer = request.format() == format::WITH_OUTPUT_FORMATS;
+            assert_eq!(is_newer, asked == ImageFormat::Oci, "{kind}");
+            let stored = serde_json::to_value(&request).unwrap();
+            assert_eq!(stored[NAME], value, "{kind}");
+            let again: Request = serde_json::from_value(stored).unwrap();
+            assert_eq!(again, request);
+        }
+        assert!(plain.format() < format::WITH_OUTPUT_FORMATS, "{kind}");
+        let stored = serde_json::to_value(&plain).unwrap();
+        assert_eq!(stored.get(NAME), None, "{kind}");
+        for value in [
+            json!("OCI"),
+            json!("v2s2"),
+            json!(true),
+            json!(false),
+            json!(["oci"]),
+        ] {
+            let refused = of(value.clone()).unwrap_err();
+            assert_eq!(
+                (refused.to_string().as_str(), refused.field()),
+                (
+                    "The \"output_format\" value must be one of \"docker\" or \"oci\"",
+                    Some(NAME)
+                ),
+                "{kind} {value}"
+            );
+        }
+    }
+    // Bundles are no indexes.
+    let bundle = json!({"from_bundle_image": "r.example/b:1", NAME: "oci"});
+    let refused = read("regenerate-bundle", bundle.as_object().unwrap()).unwrap_err();
+    assert_eq!(refused.rule(), Rule::UnknownParameter);
+}
+
 #[test]
 fn an_image_is_one_word_of_bounded_length() {
     let long = format!("r.example/{}:1", "a".repeat(1024));

@@ -1,6 +1,6 @@
 //! The parameters that all index requests share (spec rest-api §4.3).
 
-use iib_oci::{Arch, TAG_GRAMMAR, is_tag};
+use iib_oci::{Arch, ImageFormat, TAG_GRAMMAR, is_tag};
 use serde_json::Value;
 
 use super::{Payload, ReadContext, check_image, given, is_truthy, set, set_text, texts};
@@ -20,11 +20,15 @@ pub(crate) struct IndexParameters {
     pub(crate) binary_image: Option<String>,
     pub(crate) from_index: Option<String>,
     pub(crate) build_tags: Vec<String>,
+    pub(crate) output_format: Option<ImageFormat>,
 }
+
+/// The parameter that says which documents the result has. The reference has none such.
+pub(crate) const OUTPUT_FORMAT: &str = "output_format";
 
 impl IndexParameters {
     /// The names of all of them.
-    pub(crate) const NAMES: [&'static str; 7] = [
+    pub(crate) const NAMES: [&'static str; 8] = [
         "from_index",
         "add_arches",
         "overwrite_from_index",
@@ -32,6 +36,7 @@ impl IndexParameters {
         "distribution_scope",
         "binary_image",
         "build_tags",
+        OUTPUT_FORMAT,
     ];
 
     /// Empty values count as not given here (§4.2).
@@ -55,6 +60,7 @@ impl IndexParameters {
             binary_image: binary_image(set(payload, "binary_image"), context.binary_images)?,
             from_index: from_index(payload)?,
             build_tags: tags(set(payload, "build_tags"))?,
+            output_format: output_format(payload)?,
         })
     }
 }
@@ -86,6 +92,17 @@ pub(crate) fn scope(value: Option<&Value>) -> Result<Option<Scope>, Refusal> {
     let text = "The \"distribution_scope\" value must be one of \"dev\", \"stage\", or \"prod\"";
     let refused = || Refusal::new(Rule::Choice, "distribution_scope", text);
     scope.map(Some).ok_or_else(refused)
+}
+
+/// The documents that the result is to have; none: as the settings say.
+pub(crate) fn output_format(payload: &Payload) -> Result<Option<ImageFormat>, Refusal> {
+    let Some(value) = set(payload, OUTPUT_FORMAT) else {
+        return Ok(None);
+    };
+    let format = value.as_str().and_then(|text| text.parse().ok());
+    let text = format!("The \"{OUTPUT_FORMAT}\" value must be one of \"docker\" or \"oci\"");
+    let refused = || Refusal::new(Rule::Choice, OUTPUT_FORMAT, text);
+    format.map(Some).ok_or_else(refused)
 }
 
 fn arches(value: Option<&Value>) -> Result<Vec<String>, Refusal> {

@@ -18,7 +18,9 @@ use crate::{ApiSettings, BinaryImages, Refusal};
 
 pub(crate) use auths::{REGISTRY_AUTHS, check_registry_auths};
 pub(crate) use graph_mode::check_graph_mode;
-pub(crate) use index::{IndexParameters, OVERWRITE_TOKEN, binary_image, scope, tags};
+pub(crate) use index::{
+    IndexParameters, OUTPUT_FORMAT, OVERWRITE_TOKEN, binary_image, output_format, scope, tags,
+};
 
 /// The parameters of a call.
 pub type Payload = Map<String, Value>;

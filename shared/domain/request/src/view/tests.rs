@@ -43,6 +43,19 @@ fn shown_with(record: &Record, form: Form, operators: &Operators, settings: &Api
 }
 
 #[test]
+fn documents_are_shown_only_where_they_were_asked_for() {
+    let mut asked = record();
+    let Request::Add(add) = &mut asked.request else {
+        panic!("another kind")
+    };
+    add.output_format = Some(ImageFormat::Oci);
+    let mut expected = shown(&record(), Form::Verbose);
+    assert_eq!(expected.get("output_format"), None);
+    expected["output_format"] = json!("oci");
+    assert_eq!(shown(&asked, Form::Verbose), expected);
+}
+
+#[test]
 fn a_new_request_shows_what_was_sent_and_null_for_the_rest() {
     assert_eq!(
         shown(&record(), Form::Verbose),

@@ -39,7 +39,7 @@ pub(super) const ALIASES: [(&str, &str); 2] = [
 
 /// Every setting has a variable, and a row here. Tests hold this against the defaults and the types.
 #[rustfmt::skip] // One line for each.
-pub(super) const VARIABLES: [Variable; 74] = [
+pub(super) const VARIABLES: [Variable; 75] = [
     row("IIB_DATA_FOLDER", "data_folder", Text),
     row("IIB_SCRATCH", "scratch", Text),
     row("IIB_LOGIN_DISABLED", "api.login_disabled", Flag),
@@ -70,6 +70,7 @@ pub(super) const VARIABLES: [Variable; 74] = [
     row("IIB_REQUESTS_KEEP_OTHERS", "requests.keep_others", Flag),
     row("IIB_REGISTRY", "work.registry", Text),
     row("IIB_IMAGE_PUSH_TEMPLATE", "work.image_push_template", Text),
+    row("IIB_OUTPUT_FORMAT", "work.output_format", Text),
     row("IIB_NO_OCP_LABEL_ALLOW_LIST", "work.no_ocp_label_allow_list", List),
     row("IIB_GREENWAVE_URL", "work.greenwave_url", Text),
     row("IIB_INDEX_TO_GITLAB_PUSH_MAP", "work.git_repositories", Json),
@@ -230,6 +231,7 @@ mod tests {
                 Flag => "true",
                 Json => r#"{"prod": {"v4.6": "scratch"}}"#,
                 Text if place.ends_with("_from") => "v4.17",
+                Text if place == "work.output_format" => "oci",
                 // The one other text that has a form of its own.
                 Text | List | File => "https://r.example",
             })

@@ -161,6 +161,10 @@ mod tests {
                 Some("an absolute path"),
             ),
             ("IIB_OPERATOR_DEPRECATIONS_DIR", "deprecated", None),
+            ("IIB_OUTPUT_FORMAT", "oci", None),
+            ("IIB_OUTPUT_FORMAT", "docker", None),
+            ("IIB_OUTPUT_FORMAT", "OCI", Some("`docker` or `oci`")),
+            ("IIB_OUTPUT_FORMAT", "v2s2", Some("`docker` or `oci`")),
             (
                 "IIB_OPERATOR_DEPRECATIONS_DIR",
                 "a/b",

@@ -384,6 +384,7 @@ fn values_are_kept_as_sent_and_repeats_dropped() {
         graph_update_mode: Some("semver".to_owned()),
         organization: Some("acme".to_owned()),
         overwrite_from_index: true,
+        output_format: None,
         unknown: Unknown::default(),
     };
     let request = read(&payload).unwrap();
