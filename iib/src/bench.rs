@@ -42,7 +42,7 @@ pub(crate) async fn run(options: &BenchOptions) -> anyhow::Result<Exit> {
         let database = images::generate(folder.path(), bundles)?;
         let size = std::fs::metadata(&database)?.len();
         let bundle = images.push_bundle(bundles).await?;
-        for input in [Input::Foreign, Input::Ours] {
+        for input in [Input::Foreign, Input::Ours, Input::Oci] {
             let index = images
                 .push_index(folder.path(), &database, bundles, input)
                 .await?;
@@ -57,7 +57,7 @@ pub(crate) async fn run(options: &BenchOptions) -> anyhow::Result<Exit> {
                     folder: work.join(n.to_string()),
                     host: registry.host.clone(),
                 };
-                let run = stages.run(&images, &bundle, &index).await?;
+                let run = stages.run(&images, &bundle, &index, input.format()).await?;
                 best = Some(best.map_or(run, |best| best.faster(run)));
             }
             let measured = best.context("no run")?;

@@ -17,10 +17,11 @@ use iib_catalog::AddOptions;
 use iib_indexdb::SqliteIndex;
 use iib_indexdb::generate::Recipe;
 use iib_oci::layer::{
-    EntryPath, FolderTree, LayerReader, PackEntry, Part, Reuse, Threads, pack, unpack_tree,
+    EntryPath, FolderTree, LayerReader, PackEntry, PackedLayer, Part, Reuse, Threads, pack,
+    pack_frame, unpack_tree,
 };
 use iib_oci::{
-    Arch, ConfigEdit, Descriptor, Digest, ImageConfig, Manifest, MediaType, PullSpec, Reference,
+    Arch, ConfigEdit, Descriptor, Digest, ImageConfig, ImageFormat, Manifest, PullSpec, Reference,
     Repository, Resolved, RunSettings,
 };
 use iib_pipeline::Deps;
@@ -46,13 +47,24 @@ pub(super) enum Input {
     Foreign,
     /// Our own form.
     Ours,
+    /// That of OCI images, which the result is then, too.
+    Oci,
 }
 
 impl Input {
+    /// Which documents input and result have.
+    pub(super) fn format(self) -> ImageFormat {
+        match self {
+            Self::Foreign | Self::Ours => ImageFormat::Docker,
+            Self::Oci => ImageFormat::Oci,
+        }
+    }
+
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Foreign => "foreign",
             Self::Ours => "ours",
+            Self::Oci => "oci",
         }
     }
 }
@@ -148,7 +160,7 @@ impl Images {
     ) -> anyhow::Result<PullSpec> {
         let path = folder.join("index-layer");
         let (layer, diff_id) = match input {
-            Input::Ours => pack_file(database, &path, None)?,
+            Input::Ours | Input::Oci => pack_file(database, &path, input.format())?,
             Input::Foreign => repack(database, &path)?,
         };
         let edit = ConfigEdit {
@@ -166,7 +178,7 @@ impl Images {
             .with_layer(0, &edit)?
             .to_bytes()?;
         let tag = format!("n{bundles}-{input}");
-        self.push(config, vec![layer], FileBlob(path), &tag).await
+        self.push((config, vec![layer]), FileBlob(path), &tag, input).await
     }
 
     /// Pushes an index again whose layer is one gzip stream.
@@ -202,20 +214,20 @@ impl Images {
             );
         }
         layers.push(foreign);
-        self.push(config, layers, FileBlob(path), tag).await
+        self.push((config, layers), FileBlob(path), tag, Input::Foreign).await
     }
 
     /// Pushes an image whose highest layer is in a file; those below are there.
     async fn push(
         &self,
-        config: Vec<u8>,
-        layers: Vec<Descriptor>,
+        (config, layers): (Vec<u8>, Vec<Descriptor>),
         file: FileBlob,
         tag: &str,
+        input: Input,
     ) -> anyhow::Result<PullSpec> {
         let repository = Repository::new(&self.host, "bench/index")?;
         let config_descriptor = Descriptor {
-            media_type: MediaType::new(MediaType::DOCKER_CONFIG),
+            media_type: input.format().config_type(),
             size: config.len() as u64,
             digest: Digest::of(&config),
         };
@@ -224,7 +236,7 @@ impl Images {
         self.registry
             .push_blob(&repository, &config_descriptor, &InMemory(config.into()))
             .await?;
-        let manifest = Manifest::docker(config_descriptor, layers).to_raw()?;
+        let manifest = Manifest::of(input.format(), config_descriptor, layers).to_raw()?;
         self.registry
             .push_manifest(&repository, &Reference::Tag(tag.to_owned()), &manifest)
             .await?;
@@ -271,6 +283,10 @@ async fn download(
 pub(super) async fn move_bytes(deps: &Deps, index: &str) -> anyhow::Result<()> {
     let spec: PullSpec = index.parse()?;
     let (_, layer) = top_layer(&*deps.registry, &spec).await?;
+    let format = match layer.media_type == ImageFormat::Oci.own_layer_type() {
+        true => ImageFormat::Oci,
+        false => ImageFormat::Docker,
+    };
     let folder = tempfile::tempdir_in(&deps.scratch)?;
     let compressed = folder.path().join("layer");
     download(&*deps.registry, spec.repository(), &layer, &compressed).await?;
@@ -291,7 +307,7 @@ pub(super) async fn move_bytes(deps: &Deps, index: &str) -> anyhow::Result<()> {
             pieces,
             layer: &previous,
         });
-        pack_folder(&content, &target, reuse)
+        pack_folder(&content, &target, format, reuse)
     })
     .await??;
     let to = Repository::new(spec.repository().registry(), "bench/moved")?;
@@ -301,10 +317,11 @@ pub(super) async fn move_bytes(deps: &Deps, index: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Packs all files of a folder in our own form.
+/// Packs all files of a folder in our own form, which images of this format have.
 fn pack_folder(
     content: &Path,
     target: &Path,
+    format: ImageFormat,
     reuse: Option<Reuse<'_>>,
 ) -> anyhow::Result<Descriptor> {
     let mut files = Vec::new();
@@ -322,10 +339,23 @@ fn pack_folder(
         let size = std::fs::metadata(&file.path)?.len();
         entries.push(PackEntry::file(path.clone(), size, file));
     }
+    let packed = pack_entries(&mut entries, target, format, reuse)?;
+    Ok(layer_of(packed.size, packed.digest, format))
+}
+
+fn pack_entries(
+    entries: &mut [PackEntry<'_>],
+    target: &Path,
+    format: ImageFormat,
+    reuse: Option<Reuse<'_>>,
+) -> anyhow::Result<PackedLayer> {
     let mut out = BufWriter::with_capacity(CHUNK, File::create(target)?);
-    let packed = pack(&mut entries, reuse, Threads::available(), &mut out)?;
+    let packed = match format {
+        ImageFormat::Docker => pack(entries, reuse, Threads::available(), &mut out)?,
+        ImageFormat::Oci => pack_frame(entries, &mut out)?,
+    };
     out.flush()?;
-    Ok(layer_of(packed.size, packed.digest))
+    Ok(packed)
 }
 
 /// A file that is opened when it is read first: there are more of them than a process may have open.
@@ -355,19 +385,19 @@ impl Read for LateFile {
     }
 }
 
-fn layer_of(size: u64, digest: Digest) -> Descriptor {
+fn layer_of(size: u64, digest: Digest, format: ImageFormat) -> Descriptor {
     Descriptor {
-        media_type: MediaType::new(MediaType::DOCKER_LAYER),
+        media_type: format.own_layer_type(),
         size,
         digest,
     }
 }
 
-/// Packs a database in our own form.
+/// Packs a database in our own form, which images of this format have.
 fn pack_file(
     database: &Path,
     target: &Path,
-    reuse: Option<Reuse<'_>>,
+    format: ImageFormat,
 ) -> anyhow::Result<(Descriptor, Digest)> {
     let mut content = File::open(database)?;
     let size = content.metadata()?.len();
@@ -375,16 +405,14 @@ fn pack_file(
         PackEntry::directory(EntryPath::parse(b"database")?),
         PackEntry::file(EntryPath::parse(DATABASE.as_bytes())?, size, &mut content),
     ];
-    let mut out = BufWriter::with_capacity(CHUNK, File::create(target)?);
-    let packed = pack(&mut entries, reuse, Threads::available(), &mut out)?;
-    out.flush()?;
-    Ok((layer_of(packed.size, packed.digest), packed.diff_id))
+    let packed = pack_entries(&mut entries, target, format, None)?;
+    Ok((layer_of(packed.size, packed.digest, format), packed.diff_id))
 }
 
 /// Packs a database as one gzip stream at the usual level.
 fn repack(database: &Path, target: &Path) -> anyhow::Result<(Descriptor, Digest)> {
     let ours = target.with_extension("ours");
-    let (_, diff_id) = pack_file(database, &ours, None)?;
+    let (_, diff_id) = pack_file(database, &ours, ImageFormat::Docker)?;
     let layer = as_one_stream(&ours, target)?;
     std::fs::remove_file(&ours)?;
     Ok((layer, diff_id))
@@ -397,7 +425,7 @@ fn as_one_stream(layer: &Path, target: &Path) -> anyhow::Result<Descriptor> {
     std::io::copy(&mut tar, &mut gzip)?;
     gzip.finish()?;
     let digests = LayerReader::open(BufReader::new(File::open(target)?), LIMIT)?.finish()?;
-    Ok(layer_of(digests.size, digests.digest))
+    Ok(layer_of(digests.size, digests.digest, ImageFormat::Docker))
 }
 
 /// A blob in a file.

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail, ensure};
 use aws_lambda_events::event::sqs::SqsEvent;
 use iib_edge::Config;
 use iib_local::Local;
-use iib_oci::PullSpec;
+use iib_oci::{ImageFormat, PullSpec};
 use iib_pipeline::intake::{read, submit};
 use iib_request::{AddRequest, KINDS, RequestId, Stage, State, Task};
 use lambda_runtime::{Context, LambdaEvent};
@@ -82,6 +82,7 @@ impl Stages {
         images: &Images,
         bundle: &PullSpec,
         index: &PullSpec,
+        format: ImageFormat,
     ) -> anyhow::Result<Measured> {
         {
             let local = Local::open(&config(self.folder.clone(), &self.host)?)?;
@@ -89,6 +90,7 @@ impl Stages {
                 bundles: vec![bundle.to_string()],
                 from_index: Some(index.to_string()),
                 binary_image: Some(images.binary.to_string()),
+                output_format: Some(format),
                 ..AddRequest::default()
             };
             submit(&local.deps.clone().into(), None, add).await?;

@@ -148,11 +148,16 @@ fn the_words_of_each_command_are_the_parameters_of_its_call() {
             json!({"overwrite_from_index_token": "ann:pass:word"}),
         ),
     ];
-    for (command, words, overwrites, path, body) in cases {
+    for (command, words, overwrites, path, mut body) in cases {
         let (url, taken) = service();
         let mut all = vec![command, "--url", &url];
         all.extend(words);
         all.extend(overwriting.iter().filter(|_| overwrites));
+        // All that make an index.
+        if command != "rollback" {
+            all.extend(["--output-format", "oci"]);
+            body["output_format"] = "oci".into();
+        }
         let told = run(&all);
         assert!(told.status.success(), "{command}: {told:?}");
         assert_eq!(String::from_utf8(told.stdout).unwrap(), "7\n", "{command}");
@@ -166,7 +171,8 @@ fn a_file_of_requests_is_a_batch() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("requests.json");
     let words = ["batch", file.to_str().unwrap()];
-    let requests = json!([{"bundles": ["r/b:1"]}, {"operators": ["a"], "from_index": "r/i:1"}]);
+    let first = json!({"bundles": ["r/b:1"], "output_format": "oci"});
+    let requests = json!([first, {"operators": ["a"], "from_index": "r/i:1"}]);
     let whole = json!({"build_requests": requests, "annotations": {"team": "catalogs"}});
     for (text, kind, path, body) in [
         (

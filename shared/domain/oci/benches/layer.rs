@@ -1,4 +1,5 @@
-//! Layer reading and writing on content like that of an index.db (gzip ratio 3 to 5).
+//! Layer reading and writing on content like that of an index.db (gzip ratio 3 to 5), or on that of a
+//! file: `LAYER_DATABASE=index.db`. What the zstd frame gains by its long window, only a real one shows.
 //!
 //! Beside our numbers stand a plain copy of the file and flate2 at level 6 on one thread. On two
 //! cores: unpack foreign 0.18 s, unpack own 0.25 s (hashed twice, to know its pieces), pack all
@@ -9,7 +10,8 @@
     reason = "a bench that cannot run has nobody to report to"
 )]
 
-use std::fs::File;
+use std::env;
+use std::fs::{self, File};
 use std::hint::black_box;
 use std::io::{self, BufWriter, Cursor, Read, Seek, Write};
 use std::time::Duration;
@@ -17,7 +19,8 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flate2::write::GzEncoder;
 use iib_oci::layer::{
-    EntryPath, Extracted, PackEntry, PackedLayer, Reuse, Threads, Unpacked, pack, unpack,
+    EntryPath, Extracted, PIECE_SIZE, PackEntry, PackedLayer, Reuse, Threads, Unpacked, pack,
+    pack_frame, unpack,
 };
 
 /// The size of a large index.db.
@@ -34,6 +37,14 @@ impl Numbers {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
+    }
+}
+
+/// What is packed.
+fn content() -> Vec<u8> {
+    match env::var_os("LAYER_DATABASE") {
+        Some(file) => fs::read(file).unwrap(),
+        None => database(),
     }
 }
 
@@ -83,17 +94,34 @@ fn write_layer(content: &[u8], reuse: Option<Reuse<'_>>) -> (PackedLayer, File) 
     (packed, out)
 }
 
-fn read_layer(mut layer: &File) -> Unpacked {
+/// The same as one zstd frame.
+fn write_frame(content: &[u8]) -> (PackedLayer, File) {
+    let mut out = tempfile::tempfile().unwrap();
+    let mut source = content;
+    let path = |text: &str| text.parse::<EntryPath>().unwrap();
+    let mut entries = [
+        PackEntry::directory(path("database")),
+        PackEntry::file(path("database/index.db"), content.len() as u64, &mut source),
+    ];
+    let packed = pack_frame(&mut entries, &mut out).unwrap();
+    (packed, out)
+}
+
+/// Bytes of the same in frames of one piece each, which could be taken over and see nothing else.
+fn size_in_frames(content: &[u8]) -> usize {
+    let frames = content.chunks(PIECE_SIZE);
+    frames
+        .map(|piece| zstd::bulk::compress(piece, 1).unwrap().len())
+        .sum()
+}
+
+fn read_layer(mut layer: &File, size: usize) -> Unpacked {
     layer.rewind().unwrap();
     let (mut copy, mut sink) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
     let (wanted, threads) = ("database/index.db".parse().unwrap(), Threads::available());
     let unpacked = unpack(layer, &mut copy, &wanted, &mut sink, 1 << 30, threads).unwrap();
-    assert_eq!(
-        unpacked.file,
-        Extracted::Found {
-            size: DATABASE as u64
-        }
-    );
+    let size = size as u64;
+    assert_eq!(unpacked.file, Extracted::Found { size });
     unpacked
 }
 
@@ -122,11 +150,13 @@ fn change(content: &[u8]) -> Vec<u8> {
 
 #[expect(clippy::print_stdout, reason = "a bench reports on stdout")]
 fn layers(criterion: &mut Criterion) {
-    let content = database();
+    let content = content();
+    let length = content.len();
     let changed = change(&content);
     let (packed, own) = write_layer(&content, None);
     let foreign = foreign(&own);
-    let pieces = read_layer(&own).pieces.unwrap();
+    let (framed, frame) = write_frame(&content);
+    let pieces = read_layer(&own, length).pieces.unwrap();
     let reuse = Some(Reuse {
         pieces: &pieces,
         layer: &own,
@@ -135,20 +165,33 @@ fn layers(criterion: &mut Criterion) {
     let foreign_size = foreign.metadata().unwrap().len();
     println!(
         "ratio {:.2} (level 6: {:.2}), {} of {} pieces taken over",
-        DATABASE as f64 / packed.size as f64,
-        DATABASE as f64 / foreign_size as f64,
+        length as f64 / packed.size as f64,
+        length as f64 / foreign_size as f64,
         again.pieces_reused,
         again.pieces,
     );
+    println!(
+        "bytes: {length} as they are, {} in gzip of pieces, {} in one zstd frame, {} in zstd frames of \
+         pieces",
+        packed.size,
+        framed.size,
+        size_in_frames(&content),
+    );
 
     let mut group = criterion.benchmark_group("layer");
-    group.throughput(Throughput::Bytes(DATABASE as u64));
+    group.throughput(Throughput::Bytes(length as u64));
     group
         .sample_size(10)
         .measurement_time(Duration::from_secs(5));
-    group.bench_function("unpack foreign", |b| b.iter(|| read_layer(&foreign)));
-    group.bench_function("unpack own", |b| b.iter(|| read_layer(&own)));
+    group.bench_function("unpack foreign", |b| {
+        b.iter(|| read_layer(&foreign, length))
+    });
+    group.bench_function("unpack own", |b| b.iter(|| read_layer(&own, length)));
+    group.bench_function("unpack zstd frame", |b| {
+        b.iter(|| read_layer(&frame, length))
+    });
     group.bench_function("pack all", |b| b.iter(|| write_layer(&content, None)));
+    group.bench_function("pack all, zstd frame", |b| b.iter(|| write_frame(&content)));
     group.bench_function("pack with 5 % changed", |b| {
         b.iter(|| write_layer(&changed, reuse));
     });

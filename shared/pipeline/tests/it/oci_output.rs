@@ -89,6 +89,13 @@ async fn requests(world: &World) -> Vec<Request> {
     let (catalog, _) = mixed(world).await;
     let binary = Some(world.push_binary(&["amd64", "arm64"]).await.to_string());
     let database = index_of(&world.index_of_two().await);
+    let empty = CreateEmptyIndex {
+        from_index: database.clone(),
+        binary_image: binary.clone(),
+        output_fbc: Some(true),
+        ..CreateEmptyIndex::default()
+    };
+    let empty = index_of(&world.completes(empty).await);
     let bundle = world.push_bundle("lantern", "0.2.0").await.to_string();
     let fragment = catalog_image(&[("new/catalog.json", &package("new", "1.0.0"))], None);
     let fragment = world.push("fragments/new:v1", &fragment).await.to_string();
@@ -125,7 +132,10 @@ async fn requests(world: &World) -> Vec<Request> {
         requests.push(
             MergeIndexImage {
                 source_from_index: database.clone(),
-                target_index: Some(index.clone()),
+                target_index: Some(match *index == catalog {
+                    true => empty.clone(),
+                    false => database.clone(),
+                }),
                 binary_image: binary.clone(),
                 ..MergeIndexImage::default()
             }
@@ -201,13 +211,12 @@ async fn an_oci_index_of_ours_is_taken_by_every_kind() {
             other => panic!("{other:?} makes no index"),
         };
         for index in indexes {
-            // Nothing of that name is there, so nothing but the documents changes.
-            let same = RmRequest {
-                operators: vec!["no-such-operator".to_owned()],
-                from_index: index.clone(),
+            // Nothing is added, so nothing but the documents changes.
+            let same = AddRequest {
+                from_index: Some(index.clone()),
                 binary_image: Some(world.push_binary(&["amd64", "arm64"]).await.to_string()),
                 output_format: OCI,
-                ..RmRequest::default()
+                ..AddRequest::default()
             };
             *index = index_of(&world.completes(same).await);
         }
@@ -414,10 +423,11 @@ async fn inputs_that_are_oci_images_are_taken_everywhere() {
         let database = crate::samples::database(&[]);
         let index = crate::samples::index_image(&database);
         let index = push("index/database", arches, index).await;
-        let catalog = catalog_image(
-            &[("a/catalog.json", &package("a", "1.0.0"))],
-            Some(&database),
-        );
+        let there: PullSpec = first.parse().unwrap();
+        let behind = crate::samples::database(&[("lantern", "0.1.0", &there)]);
+        let (a, lantern) = (package("a", "1.0.0"), package("lantern", "0.1.0"));
+        let files = [("a/catalog.json", &*a), ("lantern/catalog.json", &*lantern)];
+        let catalog = catalog_image(&files, Some(&behind));
         let catalog = push("index/catalog", arches, catalog).await;
         let fragment = catalog_image(&[("b/catalog.json", &package("b", "1.0.0"))], None);
         let fragment = push("fragments/b", arches, fragment).await;
@@ -460,7 +470,8 @@ async fn inputs_that_are_oci_images_are_taken_everywhere() {
             ..FbcOperations::default()
         };
         let fbc = world.completes(fbc).await;
-        assert_eq!(Content::of(&world, &fbc).await.packages(), ["a", "b"]);
+        let packages = Content::of(&world, &fbc).await.packages();
+        assert_eq!(packages, ["a", "b", "lantern"]);
 
         // Both sides of a merge, and what is deprecated in it.
         let target = world.image_of_lantern().await;
@@ -489,8 +500,8 @@ async fn inputs_that_are_oci_images_are_taken_everywhere() {
             }
             .into(),
             AddDeprecations {
-                operator_package: "a".to_owned(),
-                deprecation_schema: deprecations("a", "use another one"),
+                operator_package: "lantern".to_owned(),
+                deprecation_schema: deprecations("lantern", "use another one"),
                 from_index: catalog.clone(),
                 binary_image: Some(binary.clone()),
                 ..AddDeprecations::default()
