@@ -31,7 +31,7 @@ enum Target {
     /// The working copy is beside this file.
     File { file: PathBuf, copy: Copy },
     /// The working copy is in a folder of its own.
-    Image { image: Image, _folder: TempDir },
+    Image { image: Box<Image>, _folder: TempDir },
 }
 
 /// An index image that is to be.
@@ -121,12 +121,12 @@ impl IndexChange {
                 bail!("{to} names an image by its digest, which no other can have: name a tag");
             }
             let binary_image = output.binary_image.as_deref();
-            let image = Image {
+            let image = Box::new(Image {
                 spec,
                 binary_image: binary_image.map(source::pull_spec).transpose()?,
                 format: output.output_format.unwrap_or_default(),
                 registry: Arc::new(registry(&Config::from_env()?)?),
-            };
+            });
             let folder = tempfile::tempdir()?;
             let database = folder.path().join("index.db");
             let _folder = folder;

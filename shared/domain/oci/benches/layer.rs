@@ -9,6 +9,10 @@
     clippy::unwrap_used,
     reason = "a bench that cannot run has nobody to report to"
 )]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "criterion's own arguments leave no room for others"
+)]
 
 use std::env;
 use std::fs::{self, File};
@@ -82,14 +86,19 @@ fn database() -> Vec<u8> {
     content
 }
 
+fn entries<'a>(content: &'a mut &[u8]) -> [PackEntry<'a>; 2] {
+    let size = content.len() as u64;
+    let path = |text: &str| text.parse::<EntryPath>().unwrap();
+    [
+        PackEntry::directory(path("database")),
+        PackEntry::file(path("database/index.db"), size, content),
+    ]
+}
+
 fn write_layer(content: &[u8], reuse: Option<Reuse<'_>>) -> (PackedLayer, File) {
     let mut out = tempfile::tempfile().unwrap();
     let mut source = content;
-    let path = |text: &str| text.parse::<EntryPath>().unwrap();
-    let mut entries = [
-        PackEntry::directory(path("database")),
-        PackEntry::file(path("database/index.db"), content.len() as u64, &mut source),
-    ];
+    let mut entries = entries(&mut source);
     let packed = pack(&mut entries, reuse, Threads::available(), &mut out).unwrap();
     (packed, out)
 }
@@ -98,11 +107,7 @@ fn write_layer(content: &[u8], reuse: Option<Reuse<'_>>) -> (PackedLayer, File) 
 fn write_frame(content: &[u8]) -> (PackedLayer, File) {
     let mut out = tempfile::tempfile().unwrap();
     let mut source = content;
-    let path = |text: &str| text.parse::<EntryPath>().unwrap();
-    let mut entries = [
-        PackEntry::directory(path("database")),
-        PackEntry::file(path("database/index.db"), content.len() as u64, &mut source),
-    ];
+    let mut entries = entries(&mut source);
     let packed = pack_frame(&mut entries, &mut out).unwrap();
     (packed, out)
 }
@@ -184,11 +189,11 @@ fn layers(criterion: &mut Criterion) {
         .sample_size(10)
         .measurement_time(Duration::from_secs(5));
     group.bench_function("unpack foreign", |b| {
-        b.iter(|| read_layer(&foreign, length))
+        b.iter(|| read_layer(&foreign, length));
     });
     group.bench_function("unpack own", |b| b.iter(|| read_layer(&own, length)));
     group.bench_function("unpack zstd frame", |b| {
-        b.iter(|| read_layer(&frame, length))
+        b.iter(|| read_layer(&frame, length));
     });
     group.bench_function("pack all", |b| b.iter(|| write_layer(&content, None)));
     group.bench_function("pack all, zstd frame", |b| b.iter(|| write_frame(&content)));

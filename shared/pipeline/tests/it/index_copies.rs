@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
-use iib_oci::{Pinned, PullSpec, Resolved};
+use iib_oci::{ImageFormat, Pinned, PullSpec, Resolved};
 use iib_pipeline::{
     ContentLimits, ImageContent, ImageError, IndexCopy, IndexError, InputError, NewIndex,
     StageError, fetch_content,
@@ -21,11 +21,20 @@ async fn fetch(world: &World, index: &PullSpec, folder: &tempfile::TempDir) -> I
 }
 
 async fn push(world: &World, copy: &IndexCopy, to: &PullSpec) -> Result<Pinned, StageError> {
+    push_as(ImageFormat::Docker, world, copy, to).await
+}
+
+async fn push_as(
+    format: ImageFormat,
+    world: &World,
+    copy: &IndexCopy,
+    to: &PullSpec,
+) -> Result<Pinned, StageError> {
     let new = NewIndex {
         database: copy.database(),
         origin: Some(copy),
         binary_image: None,
-        format: iib_oci::ImageFormat::Docker,
+        format,
     };
     new.push(&world.deps.registry, to).await
 }
@@ -78,6 +87,17 @@ async fn a_foreign_layer_stays_and_one_of_ours_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let copy = fetch(&world, &target, &folder).await;
     assert_eq!(push(&world, &copy, &target).await.unwrap(), second);
+
+    // So it is with the documents of OCI, in which the layer is another one.
+    let oci = ImageFormat::Oci;
+    let third = push_as(oci, &world, &copy, &target).await.unwrap();
+    let framed = layers(&world.deps.registry, &third).await;
+    assert_eq!((framed.len(), &framed[0]), (2, &before[0]));
+    assert_ne!(framed[1], after[1]);
+    let folder = tempfile::tempdir().unwrap();
+    let copy = fetch(&world, &target, &folder).await;
+    let again = push_as(oci, &world, &copy, &target).await.unwrap();
+    assert_eq!(again, third);
 }
 
 #[tokio::test]
@@ -116,7 +136,7 @@ async fn the_binary_image_needs_the_architectures_of_the_index() {
             database: copy.database(),
             origin: Some(&copy),
             binary_image: Some(&binary_image),
-            format: iib_oci::ImageFormat::Docker,
+            format: ImageFormat::Docker,
         };
         let target = world.spec("arches/index:v2");
         let pushed = new.push(&world.deps.registry, &target).await;

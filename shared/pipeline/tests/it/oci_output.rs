@@ -13,7 +13,6 @@ use crate::catalogs::{Content, catalog_image, deprecations, index_of, mixed, pac
 use crate::image::{Family, Image, Layer};
 use crate::samples::{VERSION_LABEL, binary};
 use crate::tar_file::{TarFile, zstd};
-use crate::unpacked::{chain, empty, noting};
 use crate::world::World;
 
 const OCI: Option<ImageFormat> = Some(ImageFormat::Oci);
@@ -225,32 +224,6 @@ async fn an_oci_index_of_ours_is_taken_by_every_kind() {
         assert_eq!(media_types(&world, &again).await, all_docker(), "{name}");
         let held = |record: &Record| record.built.clone().unwrap().layers.remove(0).diff_id;
         assert_eq!(held(&again), held(&plain), "{name}");
-    }
-}
-
-#[tokio::test]
-async fn a_chain_of_oci_indexes_is_not_unpacked_again() {
-    for is_catalog in [false, true] {
-        let (mut world, noting) = noting().await;
-        world.deps.work.output_format = ImageFormat::Oci;
-        let index = empty(&world, is_catalog).await;
-        let kept = chain(&world, &noting, index.clone()).await;
-        let reads: Vec<usize> = kept.iter().map(|(reads, _)| *reads).collect();
-        let seen_once = match is_catalog {
-            true => 2,
-            false => 0,
-        };
-        assert_eq!(reads, [seen_once, 0, 0, 0], "{is_catalog}");
-        // What comes of it is the same as without.
-        world.deps.unpacked = std::sync::Arc::new(iib_pipeline::Unpacked::off());
-        let anew = chain(&world, &noting, index).await;
-        assert!(anew.iter().all(|(reads, _)| *reads > 0), "{anew:?}");
-        let layers = |told: &[(usize, _)]| {
-            told.iter()
-                .map(|(_, of)| Clone::clone(of))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(layers(&anew), layers(&kept));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use iib_oci::{Descriptor, Digest, PullSpec, RawManifest, Reference, Repository};
+use iib_oci::{Descriptor, Digest, ImageFormat, PullSpec, RawManifest, Reference, Repository};
 use iib_pipeline::Unpacked;
 use iib_ports::{BlobSource, BlobStream, Registry, RegistryError};
 use iib_request::{AddRequest, CreateEmptyIndex, Record};
@@ -12,7 +12,7 @@ use crate::catalogs::Content;
 use crate::world::World;
 
 /// A registry that notes which blobs are read.
-pub(crate) struct Noting {
+struct Noting {
     inner: Arc<dyn Registry>,
     read: Mutex<Vec<Digest>>,
 }
@@ -91,7 +91,7 @@ const CHAIN: [(&str, &str); 4] = [
 ];
 
 /// A world in which reads are noted.
-pub(crate) async fn noting() -> (World, Arc<Noting>) {
+async fn noting() -> (World, Arc<Noting>) {
     let mut world = World::new().await;
     let noting = Arc::new(Noting {
         inner: world.deps.registry.clone(),
@@ -103,11 +103,7 @@ pub(crate) async fn noting() -> (World, Arc<Noting>) {
 
 /// Adds the chain to an index; tells of each request which layers of its input were read, and the
 /// layer that it made.
-pub(crate) async fn chain(
-    world: &World,
-    noting: &Noting,
-    mut index: String,
-) -> Vec<(usize, Digest)> {
+async fn chain(world: &World, noting: &Noting, mut index: String) -> Vec<(usize, Digest)> {
     let mut told = Vec::new();
     for (operator, version) in CHAIN {
         let bundle = world.push_bundle(operator, version).await;
@@ -150,7 +146,7 @@ async fn layers_of(world: &World, index: &str) -> Vec<Digest> {
     layers.map(digest).collect()
 }
 
-pub(crate) async fn empty(world: &World, is_catalog: bool) -> String {
+async fn empty(world: &World, is_catalog: bool) -> String {
     let bundle = world.push_bundle("lantern", "0.1.0").await;
     let first = world.completes(world.add(&bundle).await).await;
     let binary = world.push_binary(&["amd64"]).await;
@@ -166,31 +162,46 @@ pub(crate) async fn empty(world: &World, is_catalog: bool) -> String {
 
 #[tokio::test]
 async fn a_chain_of_requests_does_not_unpack_its_index_again() {
-    for is_catalog in [false, true] {
-        let (mut world, noting) = noting().await;
-        let index = empty(&world, is_catalog).await;
-        let kept = chain(&world, &noting, index.clone()).await;
-        let reads: Vec<usize> = kept.iter().map(|(reads, _)| *reads).collect();
-        // That the layers of the binary image have nothing of a catalog has to be seen once.
-        let seen_once = match is_catalog {
-            true => 2,
-            false => 0,
-        };
-        assert_eq!(reads, [seen_once, 0, 0, 0], "{is_catalog}");
-        // What comes of it is the same as without.
-        world.deps.unpacked = Arc::new(Unpacked::off());
-        let anew = chain(&world, &noting, index).await;
-        assert!(anew.iter().all(|(reads, _)| *reads > 0), "{anew:?}");
-        let layers = |told: &[(usize, Digest)]| -> Vec<Digest> {
-            told.iter().map(|(_, layer)| layer.clone()).collect()
-        };
-        assert_eq!(layers(&anew), layers(&kept));
+    for format in [ImageFormat::Docker, ImageFormat::Oci] {
+        for is_catalog in [false, true] {
+            assert_unpacked_once(format, is_catalog).await;
+        }
     }
+}
+
+/// Of a chain of indexes with these documents.
+async fn assert_unpacked_once(format: ImageFormat, is_catalog: bool) {
+    let (mut world, noting) = noting().await;
+    world.deps.work.output_format = format;
+    let index = empty(&world, is_catalog).await;
+    let kept = chain(&world, &noting, index.clone()).await;
+    let reads: Vec<usize> = kept.iter().map(|(reads, _)| *reads).collect();
+    // That the layers of the binary image have nothing of a catalog has to be seen once.
+    let seen_once = match is_catalog {
+        true => 2,
+        false => 0,
+    };
+    assert_eq!(reads, [seen_once, 0, 0, 0], "{format} {is_catalog}");
+    // What comes of it is the same as without.
+    world.deps.unpacked = Arc::new(Unpacked::off());
+    let anew = chain(&world, &noting, index).await;
+    assert!(anew.iter().all(|(reads, _)| *reads > 0), "{anew:?}");
+    let layers = |told: &[(usize, Digest)]| -> Vec<Digest> {
+        told.iter().map(|(_, layer)| layer.clone()).collect()
+    };
+    assert_eq!(layers(&anew), layers(&kept));
 }
 
 #[tokio::test]
 async fn an_index_that_is_read_again_and_again_is_kept_from_the_second_time_on() {
+    for format in [ImageFormat::Docker, ImageFormat::Oci] {
+        assert_kept_when_read_twice(format).await;
+    }
+}
+
+async fn assert_kept_when_read_twice(format: ImageFormat) {
     let (mut world, noting) = noting().await;
+    world.deps.work.output_format = format;
     let index = empty(&world, false).await;
     let folder = tempfile::tempdir().unwrap();
     world.deps.unpacked = Arc::new(Unpacked::in_folder(folder.path(), 1 << 30).unwrap());
@@ -207,7 +218,7 @@ async fn an_index_that_is_read_again_and_again_is_kept_from_the_second_time_on()
         let read = noting.read.lock().unwrap().clone();
         reads.push(read.iter().filter(|digest| layers.contains(digest)).count());
     }
-    assert_eq!(reads, [1, 1, 0, 0]);
+    assert_eq!(reads, [1, 1, 0, 0], "{format}");
 }
 
 #[tokio::test]

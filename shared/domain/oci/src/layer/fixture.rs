@@ -88,6 +88,19 @@ pub(super) fn own_layer(path: &str, content: &[u8]) -> Vec<u8> {
     out
 }
 
+/// What the layer of an index has, with this database.
+pub(super) fn index_entries<'a>(database: &'a mut &[u8]) -> [PackEntry<'a>; 2] {
+    let size = database.len() as u64;
+    [
+        PackEntry::directory(entry_path("database")),
+        PackEntry::file(entry_path("database/index.db"), size, database),
+    ]
+}
+
+/// The same archive as `index_entries` of `content(100_000)` gives.
+pub(super) const DIFF_ID_OF_INDEX: &str =
+    "sha256:9c3c719c7427717e3b18b5b20cdeb60773b00b9e3542aa85408ea0a2be9512e5";
+
 /// A layer in our own form around this deflate data.
 pub(super) fn assembled(packed: &[Vec<u8>], checksum: u32, size: u64) -> Vec<u8> {
     let lengths: Vec<u32> = packed.iter().map(|piece| piece.len() as u32).collect();

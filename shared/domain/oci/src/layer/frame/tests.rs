@@ -4,20 +4,13 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::Digest;
-use crate::layer::fixture::{content, entry_path, noise, threads};
+use crate::layer::fixture::{DIFF_ID_OF_INDEX, content, entry_path, index_entries, noise, threads};
 use crate::layer::{Extracted, PIECE_SIZE, unpack};
 
 /// The layer of an index, from a database.
 fn index_layer(database: &[u8]) -> (PackedLayer, Vec<u8>) {
     let mut source = database;
-    let mut entries = [
-        PackEntry::directory(entry_path("database")),
-        PackEntry::file(
-            entry_path("database/index.db"),
-            database.len() as u64,
-            &mut source,
-        ),
-    ];
+    let mut entries = index_entries(&mut source);
     let mut out = Vec::new();
     let packed = pack_frame(&mut entries, &mut out).unwrap();
     (packed, out)
@@ -27,10 +20,7 @@ fn index_layer(database: &[u8]) -> (PackedLayer, Vec<u8>) {
 fn the_bytes_of_a_frame_stay_what_they_are() {
     // Another digest here means that every OCI index gets a new layer.
     let (packed, _) = index_layer(&content(100_000));
-    assert_eq!(
-        packed.diff_id.as_str(),
-        "sha256:9c3c719c7427717e3b18b5b20cdeb60773b00b9e3542aa85408ea0a2be9512e5"
-    );
+    assert_eq!(packed.diff_id.as_str(), DIFF_ID_OF_INDEX);
     assert_eq!(
         packed.digest.as_str(),
         "sha256:7d2e1a92cb0a0b98b370d4cf39bbf014ffc9bce74a8ad42a53368732d3b1c832"

@@ -4,21 +4,14 @@ use flate2::read::{GzDecoder, MultiGzDecoder};
 use proptest::prelude::*;
 
 use super::*;
-use crate::layer::fixture::{content, entry_path, threads};
+use crate::layer::fixture::{DIFF_ID_OF_INDEX, content, entry_path, index_entries, threads};
 use crate::layer::form::HEADER;
 use crate::layer::{Extracted, PIECE_SIZE, Unpacked, unpack};
 
 /// The layer of an index, from a database.
 fn index_layer(database: &[u8], reuse: Option<Reuse<'_>>, count: usize) -> (PackedLayer, Vec<u8>) {
     let mut source = database;
-    let mut entries = [
-        PackEntry::directory(entry_path("database")),
-        PackEntry::file(
-            entry_path("database/index.db"),
-            database.len() as u64,
-            &mut source,
-        ),
-    ];
+    let mut entries = index_entries(&mut source);
     let mut out = Vec::new();
     let packed = pack(&mut entries, reuse, threads(count), &mut out).unwrap();
     (packed, out)
@@ -51,10 +44,7 @@ fn refused(entries: &mut [PackEntry<'_>]) -> PackError {
 fn the_bytes_of_a_layer_stay_what_they_are() {
     // Another digest here means that every index image gets a new layer: see `form`.
     let (packed, _) = index_layer(&content(100_000), None, 1);
-    assert_eq!(
-        packed.diff_id.as_str(),
-        "sha256:9c3c719c7427717e3b18b5b20cdeb60773b00b9e3542aa85408ea0a2be9512e5"
-    );
+    assert_eq!(packed.diff_id.as_str(), DIFF_ID_OF_INDEX);
     assert_eq!(
         packed.digest.as_str(),
         "sha256:75a380cdd6d24ce9b21a9bfbf6062c9dd719eebd6bc2ed68e81620f3ec7ddaca"
@@ -152,14 +142,7 @@ fn a_vanished_input_layer_is_a_failure_and_not_a_broken_layer() {
     };
     pack(&mut entries, Some(reuse), threads(1), &mut Vec::new()).unwrap();
     let mut source = &database[..];
-    let mut entries = [
-        PackEntry::directory(entry_path("database")),
-        PackEntry::file(
-            entry_path("database/index.db"),
-            database.len() as u64,
-            &mut source,
-        ),
-    ];
+    let mut entries = index_entries(&mut source);
     let error = pack(&mut entries, Some(reuse), threads(1), &mut Vec::new()).unwrap_err();
     assert!(
         matches!(error, PackError::Previous { offset, .. } if offset == HEADER as u64),
