@@ -178,7 +178,8 @@ impl Images {
             .with_layer(0, &edit)?
             .to_bytes()?;
         let tag = format!("n{bundles}-{input}");
-        self.push((config, vec![layer]), FileBlob(path), &tag, input).await
+        self.push((config, vec![layer]), FileBlob(path), &tag, input)
+            .await
     }
 
     /// Pushes an index again whose layer is one gzip stream.
@@ -214,7 +215,8 @@ impl Images {
             );
         }
         layers.push(foreign);
-        self.push((config, layers), FileBlob(path), tag, Input::Foreign).await
+        self.push((config, layers), FileBlob(path), tag, Input::Foreign)
+            .await
     }
 
     /// Pushes an image whose highest layer is in a file; those below are there.

@@ -76,7 +76,7 @@ struct Content {
     found: Vec<bool>,
     /// Bytes and files of each part.
     sizes: Vec<Size>,
-    /// The highest layer, if it is in our own form.
+    /// The highest layer, if it has pieces that can be taken over.
     layer: Option<(Size, PieceTable)>,
     /// The catalog that was made here, and its serve cache.
     made: Option<(Arc<dyn CatalogFiles>, Size)>,
@@ -84,13 +84,6 @@ struct Content {
     bytes: u64,
     /// Holds the parts by their numbers, and the layer. It goes with the last who uses it.
     folder: TempDir,
-}
-
-/// A layer in pieces.
-#[derive(Debug)]
-struct KeptLayer {
-    pieces: PieceTable,
-    size: Size,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -376,7 +369,7 @@ pub(crate) struct Held<'a> {
     pub(crate) copies: &'a [Copy],
     /// Of each part, whether it is there.
     pub(crate) found: &'a [bool],
-    /// The highest layer, if it is in our own form.
+    /// The highest layer, if it has pieces that can be taken over.
     pub(crate) input: Option<&'a InputLayer>,
     /// The catalog in them, if it was made here. Its serve cache is moved.
     pub(crate) made: Option<&'a HeldCatalog>,
