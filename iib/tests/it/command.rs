@@ -218,11 +218,19 @@ fn a_service_without_requests_counts_from_numbers_that_are_free() {
     let image = |name: &str| format!("{}/examples/{name}", server.registry);
     let (bundle, binary_image) = (image("lantern:v0.1.0"), image("binary:v1"));
     let words = ["--bundle", &bundle, "--binary-image", &binary_image];
-    let asking = ["add", "--url", &server.api, "--wait", "--arch", "amd64"];
+    let asking = [
+        "add",
+        "--url",
+        &server.api,
+        "--wait",
+        "--json",
+        "--arch",
+        "amd64",
+    ];
     let add = run(&[&asking[..], &words].concat());
     assert_eq!(add.status.code(), Some(0), "{}", text(&add.stderr));
-    let said = text(&add.stdout);
-    assert!(said.contains("/iib-build:3\n"), "{said}");
+    let record: Value = serde_json::from_slice(&add.stdout).unwrap();
+    assert_eq!(record["id"], 3, "{record}");
 }
 
 #[test]
