@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::Context as _;
-use iib_oci::{Arch, Digest, PullSpec, Reference, Repository, SmallImage};
+use anyhow::{Context as _, bail, ensure};
+use iib_oci::{Arch, Digest, PullSpec, Reference, Repository, Resolved, SmallImage};
 use iib_pipeline::intake::Submission;
 use iib_ports::{InMemory, Registry, Secret};
 use iib_registry::{RegistryClient, RegistryConfig};
-use iib_request::{AddRequest, CreateEmptyIndex};
+use iib_request::{
+    AddDeprecations, AddRequest, CreateEmptyIndex, FbcOperations, MergeIndexImage, RmRequest,
+};
 use iib_testkit::Pull as _;
 use iib_testkit::images;
 
@@ -21,14 +23,25 @@ pub(crate) const TAG: &str = "newest";
 /// Comes with every request, and has to be forgotten with it.
 pub(crate) const TOKEN: &str = "ann:hunter2";
 
+/// What is asked for.
+pub(crate) enum Asked {
+    /// A result of its own.
+    Apart(Box<Submission>),
+    /// One that takes the place of the index with this name.
+    Overwriting(Box<dyn Fn(String) -> Submission + Send + Sync>),
+}
+
 /// Requests whose results differ.
 pub(crate) struct Input {
     /// Adds a bundle to an index.
     pub(crate) request: Submission,
     /// Makes an index of another bundle.
     pub(crate) other: Submission,
-    /// Makes an index without operators: the kind of request that does least.
-    pub(crate) empty: Submission,
+    /// One of each kind. The first makes an index without operators and does least; the second is the one that
+    /// adds a bundle to an index.
+    pub(crate) kinds: Vec<(&'static str, Asked)>,
+    /// The index that requests begin with.
+    index: PullSpec,
     client: RegistryClient,
     /// Where repositories for results begin: of this run and platform alone.
     results: String,
@@ -62,22 +75,93 @@ impl Input {
         let other = add(kettle, None);
         let results = format!("{host}/faults/{:08x}", fastrand::u32(..));
         let process = start(platform, &results).await?;
-        let id = submit(&process.deps, &other)
-            .await
-            .context("not taken in")?;
-        work(platform, &process.deps, None).await?;
-        let index = record(&process.deps, id).await?.facts;
-        let index = index
-            .index_image_resolved
-            .context("no index to begin with")?;
-        Ok(Self {
-            empty: CreateEmptyIndex {
-                from_index: index.clone(),
-                binary_image: Some(binary.to_string()),
-                ..CreateEmptyIndex::default()
+        let make = async |submission: &Submission| -> anyhow::Result<String> {
+            let id = submit(&process.deps, submission)
+                .await
+                .context("not taken in")?;
+            work(platform, &process.deps, None).await?;
+            let record = record(&process.deps, id).await?;
+            let made = record.facts.index_image_resolved;
+            made.with_context(|| format!("no index to begin with: {}", record.history.len()))
+        };
+        let index = make(&other).await?;
+        let binary_image = Some(binary.to_string());
+        let empty = |output_fbc: Option<bool>| CreateEmptyIndex {
+            from_index: index.clone(),
+            binary_image: binary_image.clone(),
+            output_fbc,
+            ..CreateEmptyIndex::default()
+        };
+        // Merged into one with a catalog, the index has one, too.
+        let empty_catalog = make(&empty(Some(true)).into()).await?;
+        let merge = |target: String| MergeIndexImage {
+            source_from_index: index.clone(),
+            target_index: Some(target),
+            binary_image: binary_image.clone(),
+            ignore_bundle_ocp_version: Some(true),
+            ..MergeIndexImage::default()
+        };
+        let catalog = make(&merge(empty_catalog).into()).await?;
+        let lantern_index = make(&add(lantern.clone(), None)).await?;
+        let files = [("lamp/catalog.json".to_owned(), FRAGMENT.into())].into();
+        let arches = std::slice::from_ref(&arch);
+        let fragment = images::push_catalog(&client, host, arches, &files).await;
+        let rm = |from_index: &String| RmRequest {
+            operators: vec!["kettle".to_owned()],
+            from_index: from_index.clone(),
+            binary_image: binary_image.clone(),
+            ..RmRequest::default()
+        };
+        let fbc = FbcOperations {
+            fbc_fragments: vec![fragment.to_string()],
+            from_index: catalog.clone(),
+            binary_image: binary_image.clone(),
+            ..FbcOperations::default()
+        };
+        let deprecations = AddDeprecations {
+            operator_package: "kettle".to_owned(),
+            deprecation_schema: DEPRECATIONS.to_owned(),
+            from_index: catalog.clone(),
+            binary_image: binary_image.clone(),
+            ..AddDeprecations::default()
+        };
+        let overwriting = {
+            let (bundle, binary_image) = (lantern.to_string(), binary_image.clone());
+            move |index: String| Submission {
+                secrets: [("overwrite_from_index_token", Secret::new(TOKEN))].into(),
+                ..AddRequest {
+                    bundles: vec![bundle.clone()],
+                    from_index: Some(index),
+                    binary_image: binary_image.clone(),
+                    overwrite_from_index: true,
+                    ..AddRequest::default()
+                }
+                .into()
             }
-            .into(),
-            request: add(lantern, Some(index)),
+        };
+        let request = add(lantern.clone(), Some(index.clone()));
+        let apart = |submission: Submission| Asked::Apart(Box::new(submission));
+        let kinds = vec![
+            ("create-empty-index", apart(empty(None).into())),
+            ("add", apart(request.clone())),
+            (
+                "add, overwriting",
+                Asked::Overwriting(Box::new(overwriting)),
+            ),
+            (
+                "add to a catalog",
+                apart(add(lantern, Some(catalog.clone()))),
+            ),
+            ("rm", apart(rm(&index).into())),
+            ("rm from a catalog", apart(rm(&catalog).into())),
+            ("merge-index-image", apart(merge(lantern_index).into())),
+            ("fbc-operations", apart(fbc.into())),
+            ("add-deprecations", apart(deprecations.into())),
+        ];
+        Ok(Self {
+            kinds,
+            index: index.parse()?,
+            request,
             other,
             client,
             results,
@@ -91,9 +175,38 @@ impl Input {
         format!("{}-{number}", self.results)
     }
 
-    /// Lets somebody else move the build tag of a repository. Gives what it names then.
-    pub(crate) async fn move_tag(&self, repository: &str) -> anyhow::Result<Digest> {
-        let tag: PullSpec = tag(repository)?;
+    /// Puts the index that requests begin with where the runs of a repository overwrite it.
+    pub(crate) async fn place_index(&self, repository: &str) -> anyhow::Result<()> {
+        let from = self.index.repository();
+        let to: PullSpec = index_of(repository).parse()?;
+        let raw = self.client.pull(&self.index).await?;
+        let Resolved::List(list) = raw.read()? else {
+            bail!("{} is no list", self.index);
+        };
+        for entry in &list.manifests {
+            let reference = Reference::Digest(entry.descriptor.digest.clone());
+            let image = self.client.manifest(from, &reference).await?;
+            let Resolved::Image(manifest) = image.read()? else {
+                bail!("{reference:?} is no image");
+            };
+            for blob in manifest.layers.iter().chain([&manifest.config]) {
+                let mounted = self.client.mount_blob(from, to.repository(), &blob.digest);
+                ensure!(mounted.await?, "{} cannot be had", blob.digest);
+            }
+            let pushed = self
+                .client
+                .push_manifest(to.repository(), &reference, &image);
+            pushed.await?;
+        }
+        let pushed = self
+            .client
+            .push_manifest(to.repository(), to.reference(), &raw);
+        Ok(pushed.await?)
+    }
+
+    /// Lets somebody else move a tag. Gives what it names then.
+    pub(crate) async fn move_tag(&self, tag: &str) -> anyhow::Result<Digest> {
+        let tag: PullSpec = tag.parse()?;
         let files = BTreeMap::from([("of".to_owned(), b"somebody else".to_vec())]);
         let image = SmallImage::new(&Arch::amd64(), &files, BTreeMap::new())?;
         let to: &Repository = tag.repository();
@@ -108,12 +221,28 @@ impl Input {
         Ok(image.manifest.digest())
     }
 
-    /// What the build tag of a repository names.
-    pub(crate) async fn tagged(&self, repository: &str) -> anyhow::Result<Digest> {
-        Ok(self.client.pull(&tag(repository)?).await?.digest())
+    /// What a tag names.
+    pub(crate) async fn named(&self, tag: &str) -> anyhow::Result<Digest> {
+        Ok(self.client.pull(&tag.parse()?).await?.digest())
     }
 }
 
-fn tag(repository: &str) -> anyhow::Result<PullSpec> {
-    Ok(format!("{repository}:{TAG}").parse()?)
+/// The build tag in a repository of results.
+pub(crate) fn tag_of(repository: &str) -> String {
+    format!("{repository}:{TAG}")
 }
+
+/// The index that runs with this repository for their results overwrite.
+pub(crate) fn index_of(repository: &str) -> String {
+    format!("{repository}-index:v1")
+}
+
+/// A package that is in no database.
+const FRAGMENT: &str = r#"{"schema": "olm.package", "name": "lamp", "defaultChannel": "stable"}
+{"schema": "olm.channel", "package": "lamp", "name": "stable", "entries": [{"name": "lamp.v1.0.0"}]}
+{"schema": "olm.bundle", "package": "lamp", "name": "lamp.v1.0.0", "image": "registry.invalid/lamp:1",
+"properties": [{"type": "olm.package", "value": {"packageName": "lamp", "version": "1.0.0"}}]}
+"#;
+
+const DEPRECATIONS: &str = r#"{"schema": "olm.deprecations", "package": "kettle", "entries": [
+{"reference": {"schema": "olm.package"}, "message": "It is old."}]}"#;

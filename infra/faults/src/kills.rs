@@ -5,13 +5,14 @@ use std::ops::RangeInclusive;
 
 use anyhow::{Context as _, anyhow, ensure};
 use iib_pipeline::intake::Submission;
+use iib_ports::Line;
 use iib_request::{Request, RequestId, Stage};
 use iib_testkit::crash::{Death, LastCall};
 use jiff::SignedDuration;
 
 use crate::check;
 use crate::drive::{dying, invoke, patiently, record, start, submit, sweep, total, work};
-use crate::input::Input;
+use crate::input::{Asked, Input, index_of, tag_of};
 use crate::platform::{From, Message, Platform, Process};
 use crate::points::{Point, Sample, all, chosen};
 use crate::tally::Tally;
@@ -39,23 +40,44 @@ const EXPECTED: [&str; 16] = [
 /// Calls of requests that come with a secret.
 const WITH_SECRET: [&str; 2] = ["secrets.forget", "secrets.keep"];
 
+/// Calls of requests that overwrite an index.
+const WITH_TURN: [&str; 3] = ["lines.join", "lines.leave", "registry.tagged"];
+
 /// A request that is killed.
 #[derive(Clone, Copy)]
 pub(crate) struct Victim<'a> {
     /// Its kind, for messages.
     pub(crate) kind: &'a str,
-    pub(crate) submission: &'a Submission,
+    pub(crate) asked: &'a Asked,
 }
 
 impl Victim<'_> {
+    /// What is asked for by a run whose results go to this repository.
+    fn submission(&self, repository: &str) -> Submission {
+        match self.asked {
+            Asked::Apart(submission) => Submission::clone(submission),
+            Asked::Overwriting(ask) => ask(index_of(repository)),
+        }
+    }
+
+    fn overwrites(&self) -> bool {
+        matches!(self.asked, Asked::Overwriting(_))
+    }
+
     /// Whether its result gets the build tag of the suite.
     fn is_tagged(&self) -> bool {
-        matches!(&self.submission.request, Request::Add(add) if !add.build_tags.is_empty())
+        let Asked::Apart(submission) = self.asked else {
+            return false;
+        };
+        matches!(&submission.request, Request::Add(add) if !add.build_tags.is_empty())
     }
 
     fn expected_calls(&self) -> Vec<&'static str> {
-        let secrets = self.submission.secrets.iter().flat_map(|_| WITH_SECRET);
-        EXPECTED.into_iter().chain(secrets).collect()
+        let submission = self.submission("r.example/faults");
+        let secrets = submission.secrets.iter().flat_map(|_| WITH_SECRET);
+        let turns = self.overwrites().then_some(WITH_TURN);
+        let turns = turns.into_iter().flatten();
+        EXPECTED.into_iter().chain(secrets).chain(turns).collect()
     }
 }
 
@@ -133,9 +155,13 @@ async fn undisturbed(
     victim: Victim<'_>,
     tally: &mut Tally,
 ) -> anyhow::Result<Killed> {
-    let process = start(platform, &input.repository()).await?;
+    let repository = input.repository();
+    if victim.overwrites() {
+        input.place_index(&repository).await?;
+    }
+    let process = start(platform, &repository).await?;
     let (deps, alive) = dying(&process.deps, Death::Never, LastCall::Lost);
-    let id = submit(&deps, victim.submission).await;
+    let id = submit(&deps, &victim.submission(&repository)).await;
     let id = id.with_context(|| format!("{} takes no request in", platform.name()))?;
     work(platform, &deps, None).await?;
     let digest = check::complete(tally, platform.name(), &process.deps, id, None).await?;
@@ -203,13 +229,27 @@ impl Run<'_> {
         if !ids.contains(&id.0) {
             tally.lost(&format!("{when}: {id} is none of the numbers {ids:?}"));
         }
+        let mut last = None;
         for number in ids.clone() {
-            let (deps, expected) = (&process.deps, Some(killed.digest.as_str()));
-            check::complete(tally, when, deps, RequestId(number), expected).await?;
+            // The second one that overwrites finds what the first one made.
+            let is_known = !self.victim.overwrites() || number == before + 1;
+            let expected = is_known.then_some(killed.digest.as_str());
+            last = check::complete(tally, when, &process.deps, RequestId(number), expected).await?;
         }
         check::all_ended(tally, when, &process, made).await?;
+        if self.victim.overwrites() {
+            let index = index_of(&self.repository);
+            let named = self.input.named(&index).await?;
+            if last.as_deref() != Some(named.as_str()) {
+                tally.lost(&format!("{when}: {index} names {named}, not {last:?}"));
+            }
+            let line = process.deps.lines.of(&index).await?;
+            if line != Line::default() {
+                tally.stuck(&format!("{when}: the turn of {index} is kept: {line:?}"));
+            }
+        }
         if self.victim.is_tagged() {
-            let tagged = self.input.tagged(&self.repository).await?;
+            let tagged = self.input.named(&tag_of(&self.repository)).await?;
             if tagged.as_str() != killed.digest {
                 tally.lost(&format!("{when}: the build tag names {tagged}"));
             }
@@ -219,9 +259,12 @@ impl Run<'_> {
     }
 
     async fn kill(&self) -> anyhow::Result<Left> {
+        if self.victim.overwrites() {
+            self.input.place_index(&self.repository).await?;
+        }
         let process = start(self.platform, &self.repository).await?;
         let (deps, crash) = dying(&process.deps, self.death, self.last);
-        let acknowledged = submit(&deps, self.victim.submission).await;
+        let acknowledged = submit(&deps, &self.victim.submission(&self.repository)).await;
         let mut left = Left {
             acknowledged,
             done: Vec::new(),
@@ -257,7 +300,8 @@ impl Run<'_> {
         let id = match left.acknowledged {
             Some(id) => id,
             None => {
-                let again = submit(&process.deps, self.victim.submission).await;
+                let submission = self.victim.submission(&self.repository);
+                let again = submit(&process.deps, &submission).await;
                 again.context("a second call is refused")?
             }
         };
@@ -286,7 +330,14 @@ impl Run<'_> {
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
         let deps = &process.deps;
-        let moved = self.input.move_tag(&self.repository).await?;
+        let mut tags = vec![tag_of(&self.repository)];
+        if self.victim.overwrites() {
+            tags.push(index_of(&self.repository));
+        }
+        let mut moved = Vec::new();
+        for tag in tags {
+            moved.push((self.input.move_tag(&tag).await?, tag));
+        }
         let mut before = Vec::new();
         for number in ids {
             before.push(record(deps, RequestId(number)).await?);
@@ -305,9 +356,11 @@ impl Run<'_> {
                 tally.duplicated(&format!("{when}: request {} changed after its end", old.id));
             }
         }
-        let tagged = self.input.tagged(&self.repository).await?;
-        if tagged != moved {
-            tally.duplicated(&format!("{when}: the build tag went back to {tagged}"));
+        for (moved, tag) in moved {
+            let named = self.input.named(&tag).await?;
+            if named != moved {
+                tally.duplicated(&format!("{when}: {tag} went back to {named}"));
+            }
         }
         Ok(())
     }

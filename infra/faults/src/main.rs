@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use anyhow::bail;
 use clap::{Parser, ValueEnum};
 use iib_testkit::docker_registry::{Access, DockerRegistry};
 use iib_testkit::ministack::Ministack;
@@ -80,6 +81,9 @@ const THROTTLED: [(Throttled, Pattern); 4] = [
     (Throttled::DynamoDb, Pattern::Row { after: 4, calls: 5 }),
     (Throttled::S3, Pattern::Row { after: 0, calls: 5 }),
 ];
+
+/// What part of the sample each kind gets besides the first two.
+const SHARE: usize = 5;
 
 #[tokio::main]
 #[expect(
@@ -199,19 +203,29 @@ async fn group(
     tally: &mut Tally,
 ) -> anyhow::Result<String> {
     let name = platform.name();
-    let empty = Victim {
-        kind: "create-empty-index",
-        submission: &input.empty,
+    let mut killed: Vec<Killed> = Vec::new();
+    for (kind, asked) in &input.kinds {
+        let victim = Victim { kind, asked };
+        // The small kind at every point; of what another kind shares with those before, a sample.
+        let known: Vec<Point> = killed
+            .iter()
+            .flat_map(|killed| points::all(&killed.calls))
+            .collect();
+        let shared = sample.map(|sample| match killed.len() {
+            0 | 1 => sample,
+            // What is new of the others is little.
+            _ => Sample {
+                size: sample.size / SHARE,
+                ..sample
+            },
+        });
+        let shared = shared.filter(|_| !killed.is_empty());
+        let shared = shared.map(|sample| (&*known, sample));
+        killed.push(kill(platform, input, victim, shared, tally).await?);
+    }
+    let [_, killed, ..] = &*killed else {
+        bail!("no request of the kind add");
     };
-    let add = Victim {
-        kind: "add",
-        submission: &input.request,
-    };
-    // The small kind at every point; of what another kind shares with it, a sample.
-    let small = kill(platform, input, empty, None, tally).await?;
-    let shared = points::all(&small.calls);
-    let shared = sample.map(|sample| (&*shared, sample));
-    let killed = kill(platform, input, add, shared, tally).await?;
     let (started, before) = (Instant::now(), tally.faults);
     let scenarios = Scenarios {
         platform,
@@ -225,7 +239,7 @@ async fn group(
         tally.faults - before,
         started.elapsed().as_secs_f64()
     );
-    Ok(killed.digest)
+    Ok(killed.digest.clone())
 }
 
 #[expect(clippy::print_stdout, reason = "a command speaks to its user")]

@@ -169,7 +169,7 @@ async fn attempt(
                 record.work.attempts + record.work.interruptions
             );
             let record = deps.ending().fail(record, reason).await?;
-            return Ok(clean_up(deps, &record).await);
+            return Ok(clean_up(deps, stage, &record).await);
         }
         Claim::Elsewhere(waiting) => {
             if let Some(waiting) = waiting {
@@ -178,7 +178,7 @@ async fn attempt(
             return Ok(Verdict::Done);
         }
         // A crash may have come just before this.
-        Claim::Ended => return Ok(clean_up(deps, &record).await),
+        Claim::Ended => return Ok(clean_up(deps, stage, &record).await),
     };
     // A panic must not leave the lease behind: it is an attempt that failed, like others.
     let attempt = AssertUnwindSafe(in_time(deps, work(&mut job, stage, other))).catch_unwind();
@@ -349,6 +349,9 @@ fn is_of_full_disk(error: &StageError) -> bool {
         io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull)
             // What SQLite says of it.
             || cause.to_string().contains("disk is full")
+            // What libgit2 says, and what is said of it where it does not tell.
+            || cause.to_string().contains("No space left")
+            || cause.to_string().contains("is the disk full")
     };
     let mut cause = std::error::Error::source(error);
     let mut is_full = full(error);
@@ -361,6 +364,7 @@ fn is_of_full_disk(error: &StageError) -> bool {
 
 /// Ends the request in `failed` and cleans up.
 async fn fail(mut job: Job<'_>, reason: String) -> Result<Verdict, StageError> {
+    let stage = job.record.work.stage;
     match git::settle_job(&mut job).await {
         Err(StageError::Lost) => return Err(StageError::Lost),
         Err(error) => {
@@ -376,7 +380,7 @@ async fn fail(mut job: Job<'_>, reason: String) -> Result<Verdict, StageError> {
         record.conclude(Outcome::Rejected);
     })
     .await?;
-    Ok(clean_up(job.deps, &job.record).await)
+    Ok(clean_up(job.deps, stage, &job.record).await)
 }
 
 /// Saves the stage's result together with the move to the next stage in one write, then sends
@@ -392,7 +396,8 @@ async fn finish(mut job: Job<'_>, finished: Finished) -> Result<Verdict, StageEr
         true => Outcome::Rebase,
         false => Outcome::Completed,
     };
-    let transition = job.record.work.stage.next(outcome);
+    let stage = job.record.work.stage;
+    let transition = stage.next(outcome);
     let now = job.deps.clock.now();
     job.update_and(update, |record| {
         if let Some(plan) = &plan {
@@ -410,14 +415,24 @@ async fn finish(mut job: Job<'_>, finished: Finished) -> Result<Verdict, StageEr
             job.deps.queue.send(&job.record.task(next)).await?;
             Ok(Verdict::Done)
         }
-        Transition::Finish(_) => Ok(clean_up(job.deps, &job.record).await),
+        Transition::Finish(_) => Ok(clean_up(job.deps, stage, &job.record).await),
         Transition::Ended => Ok(Verdict::Done),
     }
 }
 
 /// Puts away what the request leaves behind. Called after it is saved as done, so that a stage
 /// which has to run again still finds it. If that fails, the message comes back for it.
-async fn clean_up(deps: &Deps, record: &Record) -> Verdict {
+async fn clean_up(deps: &Deps, stage: Stage, record: &Record) -> Verdict {
+    if stage != Stage::Push && deps.repositories.is_none() && record.left_in_git().is_some() {
+        // Who speaks to Git does it, and needs the secrets and the turn until then.
+        return match deps.queue.send(&record.task(Stage::Push)).await {
+            Ok(()) => Verdict::Done,
+            Err(error) => {
+                warn!(request.id = record.id.0, error = %chain(&error), "push is to be told again");
+                Verdict::Again(SOON)
+            }
+        };
+    }
     // First: it needs the secrets of the request, and the next one of the same index should find all as it was.
     if let Err(error) = git::settle(deps, record).await {
         warn!(request.id = record.id.0, error = %chain(&error), "its commit in Git is to be taken back again");

@@ -34,6 +34,8 @@ use crate::parts::{Copied, Copy, InputLayer, WRITABLE};
 
 /// The name of the folder, in that for scratch files.
 const FOLDER: &str = "unpacked";
+/// Catalogs of which more than the files is kept at most: what is known of one is in memory.
+const CATALOGS: usize = 8;
 /// Layers without anything, and inputs that were read once, that are remembered at most.
 const REMEMBERED: usize = 4096;
 
@@ -297,9 +299,18 @@ impl Unpacked {
             folder: own,
         };
         let mut kept = self.kept();
-        let gone = kept.remove(&content.key);
+        let mut gone = kept.remove(&content.key);
         kept.bytes = kept.bytes.saturating_add(content.bytes);
         kept.contents.push_back(Arc::new(content));
+        let known = kept
+            .contents
+            .iter()
+            .filter(|content| content.made.is_some());
+        if known.count() > CATALOGS {
+            let oldest = kept.contents.iter().find(|content| content.made.is_some());
+            let oldest = oldest.map(|content| content.key.clone());
+            gone.extend(oldest.into_iter().flat_map(|key| kept.remove(&key)));
+        }
         drop(kept);
         drop(gone);
         Ok(())

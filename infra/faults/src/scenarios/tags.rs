@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use super::Scenarios;
 use crate::check;
 use crate::drive::{STAGES, dying, record, start, submit, work};
+use crate::input::tag_of;
 use crate::platform::From;
 use crate::tally::Tally;
 
@@ -34,7 +35,7 @@ impl Scenarios<'_> {
         if record(deps, older).await? != before {
             tally.duplicated(&format!("{when}: a finished request changed"));
         }
-        let tagged = self.input.tagged(&repository).await?;
+        let tagged = self.input.named(&tag_of(&repository)).await?;
         if digest.as_deref() != Some(tagged.as_str()) {
             tally.duplicated(&format!("{when}: the tag went back to {tagged}"));
         }
@@ -67,7 +68,7 @@ impl Scenarios<'_> {
             .await?;
         work(self.platform, &process.deps, None).await?;
         check::complete(tally, &when, &process.deps, older, Some(self.digest)).await?;
-        let tagged = self.input.tagged(&repository).await?;
+        let tagged = self.input.named(&tag_of(&repository)).await?;
         // Where what was begun is ended first, the newer request moves the tag after it.
         if digest.as_deref() != Some(tagged.as_str()) {
             tally.duplicated(&format!("{when}: it went back to {tagged}"));

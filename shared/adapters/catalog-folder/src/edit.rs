@@ -372,8 +372,8 @@ impl CatalogFolder {
 fn keep_only(path: &Path, left: &mut [&mut Spot]) -> io::Result<()> {
     let mut input = File::open(path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let partial = path.with_file_name(format!(".{name}.partial"));
-    let mut out = io::BufWriter::with_capacity(BUFFER, File::create(&partial)?);
+    let (partial, file) = create_beside(path, &name)?;
+    let mut out = io::BufWriter::with_capacity(BUFFER, file);
     let mut written = 0;
     for spot in left {
         input.seek(SeekFrom::Start(spot.at.start))?;
@@ -396,6 +396,18 @@ fn keep_only(path: &Path, left: &mut [&mut Spot]) -> io::Result<()> {
     let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     out.set_permissions(input.metadata()?.permissions())?;
     fs::rename(partial, path)
+}
+
+/// A new file beside another one. What is there already is not written to: it may have other names, too.
+fn create_beside(path: &Path, name: &str) -> io::Result<(PathBuf, File)> {
+    let mut number = 0;
+    loop {
+        let partial = path.with_file_name(format!(".{name}.{number}.partial"));
+        match File::create_new(&partial) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            created => return Ok((partial, created?)),
+        }
+    }
 }
 
 fn make_folder(path: &Path) -> Result<(), FolderError> {

@@ -32,8 +32,9 @@ impl Advertisement {
             if let Some(said) = line.strip_prefix(b"ERR ") {
                 return Err(Fault::Said(text(said)));
             }
-            let line = std::str::from_utf8(line).map_err(|_| ODD)?;
-            let line = line.strip_suffix('\n').unwrap_or(line);
+            // Names need not be text; that of the branch is.
+            let line = String::from_utf8_lossy(line);
+            let line = line.strip_suffix('\n').unwrap_or(&line);
             let (line, capabilities) = match line.split_once('\0') {
                 Some((line, capabilities)) if is_first => (line, capabilities),
                 Some(_) => return Err(ODD),

@@ -154,6 +154,7 @@ impl Branch {
         let now = advertised(&mut self.remote, Service::Receive, &self.branch).await?;
         match now.head {
             Some(head) if head == commit => Ok(Sent::Pushed),
+            Some(head) if head == self.head && may_pass(&reason) => Err(Fault::Said(reason)),
             Some(head) if head == self.head => Err(Fault::Refused(reason)),
             Some(_) | None => Ok(Sent::Moved),
         }
@@ -279,12 +280,20 @@ async fn commits(
                     return Err(Fault::Said(text(line.get(4..).unwrap_or_default())));
                 }
                 Some(Line::Data(_) | Line::Flush) => {}
-                None => return Err(Fault::Protocol("its answer ends before the pack")),
+                None => return Err(Fault::Cut(io::ErrorKind::UnexpectedEof.into())),
             }
         }
         objects.unpack(&mut lines.into_band())
     };
     remote.read(answer, limit, read).await
+}
+
+/// How a server says that it could not take objects in.
+const UNPACK: &str = "unpack";
+
+/// Whether a refusal is about the moment: a branch that somebody else writes to, a server without room.
+fn may_pass(reason: &str) -> bool {
+    reason.starts_with(UNPACK) || reason.contains("lock") || reason.contains("failed to update ref")
 }
 
 /// What a server says of a push: done, or why not.
@@ -302,9 +311,9 @@ fn report(input: &mut dyn io::Read, branch: &str) -> Result<Result<(), String>, 
             let why = said.split_once(' ').map_or(said, |(_, why)| why);
             reason = Some(why.to_owned());
         } else if said != "unpack ok"
-            && let Some(why) = said.strip_prefix("unpack ")
+            && let Some(why) = said.strip_prefix(UNPACK)
         {
-            reason = Some(why.to_owned());
+            reason = Some(format!("{UNPACK} {}", why.trim()));
         }
     }
     match (reason, is_done) {

@@ -27,6 +27,10 @@ const FOLDER: i32 = 0o040_000;
 const BUFFER: usize = 64 * 1024;
 /// From which size on an object is packed by itself, bytes: comparing objects takes several of them into memory.
 const LARGE: i64 = 1024 * 1024;
+/// What comparing objects may take, bytes.
+const WINDOW: i64 = 32 * 1024 * 1024;
+/// Files below a folder that are looked at, at most; as many as a catalog may have.
+const FILES: usize = 200_000;
 
 /// Objects in a folder, which goes with the value.
 pub(crate) struct Objects {
@@ -70,7 +74,9 @@ impl Objects {
         // Files whose contents were left out are named in trees all the same.
         git2::opts::strict_object_creation(false);
         let mut config = repository.config()?;
-        config.set_i64("core.bigFileThreshold", LARGE)?;
+        // By this name libgit2 1.9 has what Git calls the threshold of big files.
+        config.set_i64("pack.deltaCacheSize", LARGE)?;
+        config.set_i64("pack.windowMemory", WINDOW)?;
         Ok(Self { folder })
     }
 
@@ -352,6 +358,9 @@ fn files_below(
         .into_iter()
         .collect();
     while let Some((above, id)) = open.pop() {
+        if files.len() + open.len() > FILES {
+            return Err(Fault::Protocol("a folder has more files than a catalog"));
+        }
         for entry in repository.find_tree(id)?.iter() {
             let path = [&above, entry.name_bytes()].concat();
             let (id, mode) = (entry.id(), entry.filemode());
@@ -371,11 +380,18 @@ fn files_of(folder: &Path) -> Result<Vec<(String, PathBuf)>, Fault> {
         let entry = entry.map_err(|error| Fault::Scratch(error.into()))?;
         let path = entry.path().strip_prefix(folder).unwrap_or(entry.path());
         // What is no text is no name in a catalog either.
-        if let Some(path) = path.to_str().filter(|_| entry.file_type().is_file()) {
+        let path = path.to_str().filter(|_| entry.file_type().is_file());
+        if let Some(path) = path.filter(|path| !path.split('/').any(is_of_git)) {
             files.push((path.to_owned(), entry.path().to_owned()));
         }
     }
     Ok(files)
+}
+
+/// Names that Git has for itself, on some system or other, and takes for nothing else.
+fn is_of_git(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name == ".git" || name.starts_with("git~")
 }
 
 /// Copies a file into the objects.

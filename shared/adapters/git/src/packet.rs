@@ -39,7 +39,7 @@ impl<R: Read> Lines<R> {
         while let Some(rest) = length.get_mut(read..).filter(|rest| !rest.is_empty()) {
             match self.input.read(rest) {
                 Ok(0) if read == 0 => return Ok(None),
-                Ok(0) => return Err(ODD),
+                Ok(0) => return Err(Fault::Cut(io::ErrorKind::UnexpectedEof.into())),
                 Ok(count) => read += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Fault::of_reading(error)),
@@ -128,14 +128,11 @@ impl<R: Read> Read for Band<R> {
     }
 }
 
-/// Most of what a server says that is shown, in characters.
-const SHOWN: usize = 500;
-
-/// What a server says, for people: one line.
+/// What a server says, for people: one line, as long as it says it.
 pub(crate) fn text(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let plain = |c: char| if c.is_control() { ' ' } else { c };
-    text.trim().chars().map(plain).take(SHOWN).collect()
+    text.trim().chars().map(plain).collect()
 }
 
 #[cfg(test)]

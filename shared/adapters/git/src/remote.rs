@@ -25,6 +25,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 const SLOWEST: u64 = 128 * 1024;
 /// How often a server may lead elsewhere: to the name with `.git`, and once more.
 const REDIRECTS: usize = 3;
+/// Most of what a server says that is shown, in characters.
+const SHOWN: usize = 500;
 /// How we name ourselves. Some servers look for Git in it.
 const USER_AGENT: &str = concat!("git/iib-serverless-", env!("CARGO_PKG_VERSION"));
 
@@ -57,7 +59,8 @@ pub(crate) struct Remote {
     http: GitHttp,
     url: Url,
     authorization: HeaderValue,
-    token: Secret,
+    /// The token, and as it is sent.
+    hidden: [Secret; 2],
 }
 
 impl GitHttp {
@@ -108,13 +111,19 @@ impl Remote {
             http: http.clone(),
             url,
             authorization,
-            token: Secret::new(value),
+            hidden: [login, Secret::new(value)],
         })
     }
 
     /// A failure without anything of the token, whatever the server has said.
     pub(crate) fn told(&self, fault: Fault) -> Fault {
-        let hide = |said: String| said.replace(self.token.expose(), "(redacted)");
+        // Before anything is cut, which could leave a part of it.
+        let hide = |mut said: String| {
+            for secret in &self.hidden {
+                said = said.replace(secret.expose(), "(redacted)");
+            }
+            said.chars().take(SHOWN).collect()
+        };
         match fault {
             Fault::Said(said) => Fault::Said(hide(said)),
             Fault::Refused(said) => Fault::Refused(hide(said)),

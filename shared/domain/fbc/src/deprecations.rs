@@ -125,9 +125,11 @@ impl Deprecations {
         let names = Names::of(catalog, package);
         let (mut kept, mut gone) = (Vec::new(), Vec::new());
         let objects = catalog.others.iter();
-        let objects: Vec<&Other> = objects
+        let mut objects: Vec<&Other> = objects
             .filter(|other| other.is_deprecations() && other.package == package)
             .collect();
+        // In an order that does not depend on how the outline came about.
+        objects.sort_by(|low, high| low.blob.get().cmp(high.blob.get()));
         for object in &objects {
             let read = Fields::of(&object.blob).and_then(|fields| fields.list("entries", Ok));
             let texts = read.map_err(DeprecationsFault::Type)?;

@@ -12,7 +12,7 @@ use iib_request::{
 };
 use tempfile::TempDir;
 
-use super::Rounds;
+use super::{Rounds, settle_job};
 use crate::artifact::ArtifactFault;
 use crate::changes::Changes;
 use crate::index::scratch;
@@ -48,6 +48,11 @@ pub(crate) async fn commit(job: &mut Job<'_>, index: &str) -> Result<(), StageEr
     }
     let repositories = job.deps.repositories.clone();
     let repositories = repositories.ok_or(GitError::NotConnected)?;
+    let noted = job.record.committed.as_ref();
+    if noted.is_some_and(|noted| noted.repository != repository || noted.branch != branch) {
+        // The settings have changed since: nobody would look for it any more.
+        settle_job(job).await?;
+    }
     let mut rounds = Rounds::default();
     while rounds.are_left() {
         let is_first = rounds.made == 0;

@@ -1,13 +1,16 @@
 //! Taking back the commit of a request that did not come to its end.
 
 use iib_oci::{PullSpec, Reference};
-use iib_ports::{Class, Classify as _, CommitNote, RepositoryError, Sent, StoreError};
+use iib_ports::{
+    Class, Classify as _, CommitNote, RegistryError, RepositoryError, Sent, StoreError,
+};
 use iib_request::{Committed, Record, Stage, revert_message};
 
 use super::Rounds;
 use crate::ending::line;
 use crate::job::Job;
 use crate::login;
+use crate::output::output;
 use crate::{Deps, GitError, ImageError, StageError};
 
 /// How often a note is made anew because somebody else changed the record in between.
@@ -20,19 +23,19 @@ enum Holder<'a, 'j> {
 }
 
 /// Takes the commit of a request back that has ended and is not complete, unless its index names the result after all.
-/// It may be called as often as one likes. Who has no repositories leaves it to push, which gets a message of its own.
+/// It may be called as often as one likes.
 ///
 /// # Errors
 /// What may pass; the rest is told in the log of the request, and as an error in that of the process.
 pub(crate) async fn settle(deps: &Deps, record: &Record) -> Result<(), StageError> {
-    if record.left_in_git().is_none() || deps.repositories.is_none() {
+    if record.left_in_git().is_none() {
         return Ok(());
     }
     let mut holder = Holder::Ended(deps, Box::new(record.clone()));
     let Err(error) = holder.settle().await else {
         return Ok(());
     };
-    if error.class() != Class::Reject {
+    if error.class() == Class::Retry {
         return Err(error);
     }
     let committed = record.left_in_git();
@@ -140,7 +143,12 @@ impl Holder<'_, '_> {
     }
 
     /// Whether the tag of the index was moved to the result, though the request does not know it: the answer was lost, or it
-    /// was ended from outside. Where the index cannot be looked at with the request's login, it was not.
+    /// was ended from outside. Somebody else may have moved it on since; but the list of the result is in the
+    /// repository of the index only if it was pushed with the tag.
+    ///
+    /// # Errors
+    /// [`StageError`] if the index cannot be looked at with the request's login: then the commit stays, because the
+    /// index may have what it says.
     async fn was_overwritten(&self) -> Result<bool, StageError> {
         let Some(overwritten) = &self.record().overwritten else {
             return Ok(false);
@@ -149,23 +157,30 @@ impl Holder<'_, '_> {
             return Ok(false);
         };
         let deps = self.deps();
-        let registry = match login::keyring(deps, self.record()).await {
-            Ok(keyring) => deps.registries.with(keyring),
-            Err(error) if error.class() == Class::Reject => return Ok(false),
-            Err(error) => return Err(error),
-        };
+        let registry = deps
+            .registries
+            .with(login::keyring(deps, self.record()).await?);
         let Reference::Tag(tag) = index.reference() else {
             return Ok(false);
         };
-        let looked = registry.tagged(index.repository(), tag).await;
-        match looked {
-            Ok(found) => Ok(found.as_ref() == Some(&overwritten.result)),
-            Err(error) if error.class() == Class::Reject => Ok(false),
-            Err(source) => Err(ImageError::Inspect {
-                image: overwritten.index.clone(),
-                source,
-            }
-            .into()),
+        let not_seen = |source| ImageError::Inspect {
+            image: overwritten.index.clone(),
+            source,
+        };
+        let found = registry.tagged(index.repository(), tag).await;
+        let result = &overwritten.result;
+        if found.map_err(not_seen)?.as_ref() == Some(result) {
+            return Ok(true);
+        }
+        let output = output(&deps.work, &self.record().id.to_string())?;
+        if output.repository() == index.repository() {
+            return Ok(false);
+        }
+        let list = Reference::Digest(result.clone());
+        match registry.manifest(index.repository(), &list).await {
+            Ok(_) => Ok(true),
+            Err(RegistryError::NotFound { .. }) => Ok(false),
+            Err(source) => Err(not_seen(source).into()),
         }
     }
 
@@ -212,6 +227,10 @@ impl Holder<'_, '_> {
         };
         self.note(|committed| committed.taken_back_by = Some(back.clone()))
             .await?;
+        if let Self::Job(job) = self {
+            // Whoever has taken the request over may count on the commit.
+            job.renew().await?;
+        }
         let sent = there.push(&back).await.map_err(GitError::from)?;
         if sent == Sent::Pushed {
             let all = match reverted.left[..] {

@@ -61,7 +61,7 @@ pub(crate) async fn change(
     let forms = Forms::of(&plan.version, &job.deps.work);
     let deprecations_folder = job.deps.work.deprecations_folder.clone();
     let changed = blocking(move || {
-        let Some(mut copy) = copies.catalog.clone() else {
+        let Some(copy) = copies.catalog.clone() else {
             return Err(IndexError::NotACatalog(image).into());
         };
         let broken = |source| IndexError::Catalog {
@@ -69,7 +69,6 @@ pub(crate) async fn change(
             source,
         };
         let files = copy.open(&*catalogs, forms.rules).map_err(broken)?;
-        let files = files.in_folder(&copy.folder);
         let before = copy.folder.with_extension("before");
         fs::create_dir(&before).map_err(scratch("created"))?;
         let before = catalogs.open(&before, forms.rules).map_err(broken)?;

@@ -54,18 +54,14 @@ impl CatalogCopy {
     /// # Errors
     /// As of [`Catalogs::open`].
     pub(crate) fn open(
-        &mut self,
+        &self,
         catalogs: &dyn Catalogs,
         rules: Rules,
-    ) -> Result<Arc<dyn CatalogFiles>, CatalogError> {
-        let known = self.known.take().filter(|known| known.rules() == rules);
-        let opened = match known {
-            Some(known) => known.in_folder(&self.folder),
-            None => catalogs.open(&self.folder, rules)?,
-        };
-        let opened: Arc<dyn CatalogFiles> = Arc::from(opened);
-        self.known = Some(opened.clone());
-        Ok(opened)
+    ) -> Result<Box<dyn CatalogFiles>, CatalogError> {
+        match &self.known {
+            Some(known) if known.rules() == rules => Ok(known.in_folder(&self.folder)),
+            Some(_) | None => catalogs.open(&self.folder, rules),
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -225,6 +226,8 @@ async fn served(
             let known: BTreeSet<&str> = known.iter().map(|bundle| bundle.image.as_str()).collect();
             bundles.retain(|bundle| known.contains(bundle.image.as_str()));
         }
+        // It is changed next, and need not be read again.
+        copy.known = Some(Arc::from(catalog));
         Ok((bundles, copies.catalog))
     });
     let (bundles, catalog) = read.await?;
