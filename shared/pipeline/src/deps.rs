@@ -61,7 +61,31 @@ pub struct Deps {
     pub unpacked: Arc<Unpacked>,
 }
 
+/// What indexes are read and changed with, whether a request asks for it or a command.
+#[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "ports have nothing to show")]
+pub struct Engine {
+    /// Index databases.
+    pub index_db: Arc<dyn IndexDb>,
+    /// File-based catalogs.
+    pub catalogs: Arc<dyn Catalogs>,
+    /// Settings of the work.
+    pub work: WorkSettings,
+    /// What was taken out of images before.
+    pub unpacked: Arc<Unpacked>,
+}
+
 impl Deps {
+    /// Those that an index is worked on with.
+    pub(crate) fn engine(&self) -> Engine {
+        Engine {
+            index_db: self.index_db.clone(),
+            catalogs: self.catalogs.clone(),
+            work: self.work.clone(),
+            unpacked: self.unpacked.clone(),
+        }
+    }
+
     /// Those that ending a request needs.
     pub(crate) fn ending(&self) -> Ending<'_> {
         Ending {

@@ -31,7 +31,7 @@ mod transfer;
 mod unpacked;
 
 pub use bundle_image::read_bundle;
-pub use deps::Deps;
+pub use deps::{Deps, Engine};
 pub use error::{GatingError, GitError, ImageError, IndexError, InputError, StageError, WorkError};
 pub use image_content::{ContentLimits, ImageContent, fetch_content};
 pub use index::{IndexCopy, NewIndex, read_catalog};

@@ -18,7 +18,7 @@ use super::scratch;
 use crate::changes::Changes;
 use crate::job::Job;
 use crate::transfer::blocking;
-use crate::{IndexError, InputError, StageError};
+use crate::{Engine, IndexError, InputError, StageError};
 
 /// An index with a catalog while it is changed.
 pub(crate) struct CatalogIndex {
@@ -43,8 +43,16 @@ pub(crate) struct CatalogIndex {
     words: Vec<String>,
 }
 
+/// What came of changing a catalog.
+pub(crate) struct Changed {
+    /// What it said while it was changed.
+    pub(crate) words: Vec<String>,
+    /// What is not as it was.
+    pub(crate) changes: Result<Changes, StageError>,
+}
+
 /// Lets `work` change the index in the files of `contents`, which has a catalog; makes the serve
-/// cache, and notes what changed. `version` is that of the new index.
+/// cache, and notes what changed.
 ///
 /// # Errors
 /// Those of `work`; [`IndexError`] for a catalog that cannot be read, or that is none any more.
@@ -56,10 +64,30 @@ pub(crate) async fn change(
     let plan = job.index_plan()?;
     let image = plan.from.as_ref().map(|index| index.resolved.to_string());
     let image = image.unwrap_or_else(|| "the new index".to_owned());
-    let (catalogs, index_db) = (job.deps.catalogs.clone(), job.deps.index_db.clone());
+    let engine = job.deps.engine();
+    let Changed { words, changes } =
+        change_files(&engine, contents, image, &plan.version, work).await?;
+    for line in words {
+        job.log(line);
+    }
+    changes?.keep(job).await
+}
+
+/// The same without a job. `image` is for messages, `version` that of the new index.
+///
+/// # Errors
+/// [`IndexError`] for a catalog that cannot be read.
+pub(crate) async fn change_files(
+    engine: &Engine,
+    contents: &mut Contents,
+    image: String,
+    version: &str,
+    work: impl FnOnce(&mut CatalogIndex) -> Result<(), StageError> + Send + 'static,
+) -> Result<Changed, StageError> {
+    let (catalogs, index_db) = (engine.catalogs.clone(), engine.index_db.clone());
     let copies = contents.clone();
-    let forms = Forms::of(&plan.version, &job.deps.work);
-    let deprecations_folder = job.deps.work.deprecations_folder.clone();
+    let forms = Forms::of(version, &engine.work);
+    let deprecations_folder = engine.work.deprecations_folder.clone();
     let changed = blocking(move || {
         let Some(copy) = copies.catalog.clone() else {
             return Err(IndexError::NotACatalog(image).into());
@@ -91,14 +119,13 @@ pub(crate) async fn change(
         Ok::<_, StageError>((finished, index.words))
     });
     let (finished, words) = changed.await?;
-    for line in words {
-        job.log(line);
-    }
-    let (changes, known) = finished?;
-    if let Some(copy) = &mut contents.catalog {
-        copy.known = Some(known);
-    }
-    changes.keep(job).await
+    let changes = finished.map(|(changes, known)| {
+        if let Some(copy) = &mut contents.catalog {
+            copy.known = Some(known);
+        }
+        changes
+    });
+    Ok(Changed { words, changes })
 }
 
 impl CatalogIndex {

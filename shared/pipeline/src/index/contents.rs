@@ -18,7 +18,7 @@ use crate::output::output;
 use crate::parts::{self, Copy, InputLayer};
 use crate::transfer::{blocking, write_artifact};
 use crate::unpacked::{Held, HeldCatalog, Manner, Unpacked};
-use crate::{Deps, IndexError, StageError, WorkError};
+use crate::{Engine, IndexError, StageError, WorkError};
 
 /// What an index holds, in files of this machine that may be changed.
 #[derive(Debug, Clone)]
@@ -109,7 +109,7 @@ impl Contents {
         folder: &Path,
     ) -> Result<Self, StageError> {
         let registry = job.registry().await?;
-        Self::copy(job.deps, &*registry, plan.from.as_ref(), folder).await
+        Self::copy(&job.deps.engine(), &*registry, plan.from.as_ref(), folder).await
     }
 
     /// The same for any index.
@@ -122,20 +122,20 @@ impl Contents {
         folder: &Path,
     ) -> Result<Self, StageError> {
         let registry = job.registry().await?;
-        Self::copy(job.deps, &*registry, Some(index), folder).await
+        Self::copy(&job.deps.engine(), &*registry, Some(index), folder).await
     }
 
-    /// The same through a client of the caller's.
+    /// The same without a job, or through a client of the caller's.
     ///
     /// # Errors
     /// As [`Contents::of_plan`].
     pub(crate) async fn copy(
-        deps: &Deps,
+        engine: &Engine,
         registry: &dyn Registry,
         index: Option<&IndexToRead>,
         folder: &Path,
     ) -> Result<Self, StageError> {
-        let limit = deps.work.max_index_bytes;
+        let limit = engine.work.max_index_bytes;
         let contents = Self::empty(folder);
         let Some(index) = index else {
             return Ok(contents);
@@ -144,7 +144,7 @@ impl Contents {
             IndexForm::Database(path) => {
                 let database = &contents.database;
                 let input =
-                    copy_database(registry, index, path, database, limit, &deps.unpacked).await?;
+                    copy_database(registry, index, path, database, limit, &engine.unpacked).await?;
                 return Ok(Self { input, ..contents });
             }
             IndexForm::Catalog(path) => path,
@@ -155,7 +155,10 @@ impl Contents {
             path: path.clone(),
         };
         let root = EntryPath::parse(path.as_bytes()).map_err(|_| missing())?;
-        let hidden = index.hidden.as_ref().unwrap_or(&deps.work.hidden_database);
+        let hidden = index
+            .hidden
+            .as_ref()
+            .unwrap_or(&engine.work.hidden_database);
         let hidden = EntryPath::parse(hidden.as_bytes());
         let hidden = hidden.map_err(|_| WorkError::Incomplete("the settings"))?;
         let mut copy = CatalogCopy::below(folder);
@@ -169,7 +172,7 @@ impl Contents {
             &copies,
             folder,
             limit,
-            &deps.unpacked,
+            &engine.unpacked,
         )
         .await?;
         if copied.found.first() != Some(&true) {

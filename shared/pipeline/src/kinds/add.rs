@@ -69,9 +69,9 @@ impl Flow for AddRequest {
         }
         let folder = job.scratch_folder()?;
         let wanted = bundles::distinct(&plan.bundles);
-        let registry = job.registry().await?;
+        let (registry, engine) = (job.registry().await?, job.deps.engine());
         let (mut contents, read) = futures::try_join!(
-            Contents::copy(job.deps, &*registry, plan.from.as_ref(), folder.path()),
+            Contents::copy(&engine, &*registry, plan.from.as_ref(), folder.path()),
             bundles::read(job.deps, &*registry, &wanted).map_err(|never| match never {})
         )?;
         let pinned = wanted.iter().map(|bundle| bundle.pinned.clone());

@@ -5,29 +5,27 @@
 //!   the fragments; what the database behind the catalog has of them goes.
 //! - push: the images with the new layer, and the tags.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
-use iib_fbc::{Rules, is_folder_name};
+use iib_fbc::Rules;
 use iib_oci::layer::EntryPath;
-use iib_ports::{CatalogError, Catalogs, Registry};
+use iib_ports::Registry;
 use iib_request::{Built, Facts, FbcOperations, IndexForm, IndexToRead, Plan, Unknown, Update};
 
 use crate::flow::{Flow, Pushed};
-use crate::index::catalog::{self, CatalogIndex};
+use crate::index::catalog;
 use crate::index::contents::Contents;
 use crate::index::forms::Forms;
+use crate::index::fragment::{self, Fragment};
 use crate::index::push::Push;
 use crate::index::{check_is_catalog, places, scratch};
 use crate::job::Job;
 use crate::labels::{self, label};
 use crate::parts::{self, Copy};
 use crate::steps::inputs::{self, Asked, pull_spec};
-use crate::transfer::blocking;
 use crate::{IndexError, StageError, image};
 
 /// Fragments looked up at the same time.
@@ -78,9 +76,9 @@ impl Flow for FbcOperations {
         let mut fragments = Vec::new();
         for (number, fragment) in plan.fragments.iter().enumerate() {
             let folder = folder.path().join(format!("fragment-{number}"));
-            fragments.push(Fragment::fetch(job, fragment, folder, rules).await?);
+            fragments.push(fetch(job, fragment, folder, rules).await?);
         }
-        for [package, earlier, later] in repeated(&fragments) {
+        for [package, earlier, later] in fragment::repeated(&fragments) {
             if job.deps.work.one_fragment_per_package {
                 return Err(IndexError::InTwoFragments {
                     package,
@@ -106,7 +104,10 @@ impl Flow for FbcOperations {
             );
             job.update(Update::doing(doing)).await?;
         }
-        catalog::change(job, &mut contents, move |index| merge(index, &fragments)).await?;
+        catalog::change(job, &mut contents, move |index| {
+            fragment::merge(index, &fragments)
+        })
+        .await?;
         contents.store(job).await
     }
 
@@ -134,117 +135,32 @@ async fn look_at_fragment(
     })
 }
 
-/// A fragment on this machine.
-struct Fragment {
-    image: String,
-    folder: PathBuf,
-    packages: BTreeSet<String>,
-}
-
-impl Fragment {
-    /// Copies a fragment to a folder, and looks whether it is a catalog with a package, by these rules.
-    async fn fetch(
-        job: &mut Job<'_>,
-        fragment: &IndexToRead,
-        folder: PathBuf,
-        rules: Rules,
-    ) -> Result<Self, StageError> {
-        let image = fragment.resolved.to_string();
-        let (IndexForm::Catalog(path) | IndexForm::Database(path)) = &fragment.form;
-        let none = || IndexError::EmptyFragment(image.clone());
-        let root = EntryPath::parse(path.as_bytes()).map_err(|_| none())?;
-        let copies = [Copy::folder(root, folder.join("configs"))];
-        fs::create_dir(&folder).map_err(scratch("created"))?;
-        let (registry, deps) = (job.registry().await?, job.deps);
-        let limit = deps.work.max_index_bytes;
-        let copied = parts::copy(
-            &*registry,
-            &fragment.image,
-            &copies,
-            &folder,
-            limit,
-            &deps.unpacked,
-        )
-        .await?;
-        if copied.found != [true] {
-            return Err(none().into());
-        }
-        let folder = folder.join("configs");
-        let found = packages_of(deps.catalogs.clone(), folder.clone(), rules);
-        let found = found.await?.map_err(|source| IndexError::Fragment {
-            image: image.clone(),
-            source,
-        })?;
-        if found.packages.is_empty() {
-            return Err(none().into());
-        }
-        if !found.strays.is_empty() {
-            let packages = found.strays.join(", ");
-            return Err(IndexError::Stray { image, packages }.into());
-        }
-        let packages = found.packages;
-        if let Some(package) = packages.iter().find(|name| !is_folder_name(name)) {
-            let package = package.clone();
-            return Err(IndexError::PackageName { image, package }.into());
-        }
-        Ok(Self {
-            image,
-            folder,
-            packages,
-        })
-    }
-}
-
-/// The packages of a fragment.
-struct Found {
-    packages: BTreeSet<String>,
-    /// Packages that objects belong to and that are not there.
-    strays: Vec<String>,
-}
-
-/// The packages in a catalog that has to be without faults.
-async fn packages_of(
-    catalogs: Arc<dyn Catalogs>,
+/// Copies a fragment to a folder, and looks whether it is a catalog with a package, by these rules.
+async fn fetch(
+    job: &mut Job<'_>,
+    fragment: &IndexToRead,
     folder: PathBuf,
     rules: Rules,
-) -> Result<Result<Found, CatalogError>, StageError> {
-    let read = move || {
-        let catalog = catalogs.open(Path::new(&folder), rules)?;
-        let report = catalog.check();
-        if !report.is_clean() {
-            return Err(CatalogError::Invalid(report));
-        }
-        let outline = catalog.outline();
-        let packages = outline.packages.iter().map(|package| package.name.clone());
-        let packages: BTreeSet<String> = packages.collect();
-        let strays = outline
-            .package_names()
-            .difference(&packages)
-            .cloned()
-            .collect();
-        Ok(Found { packages, strays })
-    };
-    blocking(move || Ok::<_, StageError>(read())).await
-}
-
-/// The packages that several fragments have: the name, and the images of one and the next.
-fn repeated(fragments: &[Fragment]) -> Vec<[String; 3]> {
-    let mut from: BTreeMap<&str, &str> = BTreeMap::new();
-    let mut repeated = Vec::new();
-    for fragment in fragments {
-        for package in &fragment.packages {
-            if let Some(earlier) = from.insert(package, &fragment.image) {
-                repeated.push([package, earlier, &fragment.image].map(str::to_owned));
-            }
-        }
+) -> Result<Fragment, StageError> {
+    let image = fragment.resolved.to_string();
+    let (IndexForm::Catalog(path) | IndexForm::Database(path)) = &fragment.form;
+    let none = || IndexError::EmptyFragment(image.clone());
+    let root = EntryPath::parse(path.as_bytes()).map_err(|_| none())?;
+    let copies = [Copy::folder(root, folder.join("configs"))];
+    fs::create_dir(&folder).map_err(scratch("created"))?;
+    let (registry, deps) = (job.registry().await?, job.deps);
+    let limit = deps.work.max_index_bytes;
+    let copied = parts::copy(
+        &*registry,
+        &fragment.image,
+        &copies,
+        &folder,
+        limit,
+        &deps.unpacked,
+    )
+    .await?;
+    if copied.found != [true] {
+        return Err(none().into());
     }
-    repeated
-}
-
-/// Puts the fragments in, one after the other.
-fn merge(index: &mut CatalogIndex, fragments: &[Fragment]) -> Result<(), StageError> {
-    for fragment in fragments {
-        index.merge(&fragment.folder, &fragment.packages)?;
-    }
-    index.follow_database()
+    Fragment::read(deps.catalogs.clone(), image, folder.join("configs"), rules).await
 }
