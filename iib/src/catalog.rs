@@ -8,16 +8,17 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use iib_catalog_folder::{CacheError, FolderWriter, WrittenCache, write_cache};
 use iib_fbc::{
-    BundleForm, Catalog, CatalogChange, CatalogDiff, Deprecations, Fault, Picture, Place, Report,
-    Rules, ServeForm, check, package_changes, write_blob,
+    BundleForm, Catalog, CatalogDiff, Deprecations, Fault, Picture, Place, Report, Rules,
+    ServeForm, check, package_changes, write_blob,
 };
 use iib_indexdb::ExportError;
+use iib_pipeline::CatalogEdit;
 use serde_json::json;
 
-use crate::Exit;
 use crate::cli::{CacheForm, CatalogCommand, GraphFormat, Target};
 use crate::say;
 use crate::source::{self, Source};
+use crate::{Exit, catalog_image};
 
 pub(crate) async fn run(command: CatalogCommand) -> anyhow::Result<Exit> {
     faults_shown(done(command).await)
@@ -88,6 +89,11 @@ async fn done(command: CatalogCommand) -> anyhow::Result<Exit> {
             packages,
             target,
         } => remove(&catalog, packages, &target).await,
+        CatalogCommand::Prune {
+            catalog,
+            keep,
+            target,
+        } => prune(&catalog, keep, &target).await,
         CatalogCommand::Deprecations {
             catalog,
             file,
@@ -292,6 +298,11 @@ async fn diff(before: &str, after: &str, as_json: bool) -> anyhow::Result<bool> 
 /// Packages of later catalogs replace those of earlier ones as a whole (worker flows,
 /// fbc-operations).
 async fn merge(catalog: &str, fragments: &[String], target: &Target) -> anyhow::Result<Exit> {
+    if let Some(image) = catalog_image::target(target)? {
+        let (fragments, _held) = catalog_image::fragments(fragments).await?;
+        let edit = CatalogEdit::Merge(fragments);
+        return catalog_image::changed(catalog, edit, &image, target.json).await;
+    }
     let first = source::catalog(catalog).await?;
     let before = first.outline()?;
     let mut after = before.clone();
@@ -333,26 +344,59 @@ async fn merge(catalog: &str, fragments: &[String], target: &Target) -> anyhow::
         let mut changes = Vec::new();
         source::side_by_side(
             first,
-            &source::folder(&target.to, Rules::Opm126)?,
+            &source::folder(Path::new(&target.to), Rules::Opm126)?,
             |name| touched.contains(name),
             |name, before, after| {
                 changes.extend(package_changes(name, before, after));
                 Ok(())
             },
         )?;
-        show(changes, target)?;
+        catalog_image::show(changes, None, target.json)?;
     }
     Ok(done)
 }
 
 async fn remove(catalog: &str, packages: Vec<String>, target: &Target) -> anyhow::Result<Exit> {
-    let source = source::catalog(catalog).await?;
-    let mut after = source.outline()?;
     let packages = packages.into_iter().collect();
-    let removed = after.remove_packages(&packages);
-    if let Some(missing) = packages.difference(&removed).next() {
-        bail!("the catalog has no package {missing}: check its spelling");
+    if let Some(image) = catalog_image::target(target)? {
+        let edit = CatalogEdit::Remove(packages);
+        return catalog_image::changed(catalog, edit, &image, target.json).await;
     }
+    let source = source::catalog(catalog).await?;
+    let outline = source.outline()?;
+    check_known(&outline.package_names(), &packages)?;
+    less(&source, outline, &packages, target)
+}
+
+async fn prune(catalog: &str, keep: Vec<String>, target: &Target) -> anyhow::Result<Exit> {
+    let keep = keep.into_iter().collect();
+    if let Some(image) = catalog_image::target(target)? {
+        let edit = CatalogEdit::Keep(keep);
+        return catalog_image::changed(catalog, edit, &image, target.json).await;
+    }
+    let source = source::catalog(catalog).await?;
+    let outline = source.outline()?;
+    let known = outline.package_names();
+    check_known(&known, &keep)?;
+    let others = known.difference(&keep).cloned().collect();
+    less(&source, outline, &others, target)
+}
+
+fn check_known(known: &BTreeSet<String>, named: &BTreeSet<String>) -> anyhow::Result<()> {
+    match named.difference(known).next() {
+        Some(missing) => bail!("the catalog has no package {missing}: check its spelling"),
+        None => Ok(()),
+    }
+}
+
+/// Writes a catalog without these packages.
+fn less(
+    source: &Source,
+    mut after: Catalog,
+    packages: &BTreeSet<String>,
+    target: &Target,
+) -> anyhow::Result<Exit> {
+    after.remove_packages(packages);
     let (mut changes, nothing) = (Vec::new(), Catalog::default());
     let done = written(&after, target, |writer| {
         source.each_package(|name, package| {
@@ -364,18 +408,23 @@ async fn remove(catalog: &str, packages: Vec<String>, target: &Target) -> anyhow
         })
     })?;
     if done == Exit::Done {
-        show(changes, target)?;
+        catalog_image::show(changes, None, target.json)?;
     }
     Ok(done)
 }
 
 async fn deprecations(catalog: &str, file: &Path, target: &Target) -> anyhow::Result<Exit> {
+    let text = fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let unusable = || format!("{} cannot be used", file.display());
+    let deprecations = Deprecations::read(&text).with_context(unusable)?;
+    if let Some(image) = catalog_image::target(target)? {
+        let edit = CatalogEdit::Deprecate(deprecations);
+        let changed = catalog_image::changed(catalog, edit, &image, target.json);
+        return changed.await.with_context(unusable);
+    }
     let source = source::catalog(catalog).await?;
     let outline = source.outline()?;
-    let text = fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    let deprecations = Deprecations::read(&text)
-        .and_then(|found| found.check(&outline).map(|()| found))
-        .with_context(|| format!("{} cannot be used", file.display()))?;
+    deprecations.check(&outline).with_context(unusable)?;
     let mut changes = Vec::new();
     let done = written(&outline, target, |writer| {
         source.each_package(|name, mut package| {
@@ -388,7 +437,7 @@ async fn deprecations(catalog: &str, file: &Path, target: &Target) -> anyhow::Re
         })
     })?;
     if done == Exit::Done {
-        show(changes, target)?;
+        catalog_image::show(changes, None, target.json)?;
     }
     Ok(done)
 }
@@ -404,19 +453,10 @@ fn written(
         say::aside(report);
         return Ok(Exit::RequestFailed);
     }
-    let mut writer = FolderWriter::new(&target.to)?;
+    let mut writer = FolderWriter::new(Path::new(&target.to))?;
     write(&mut writer)?;
     writer.finish()?;
     Ok(Exit::Done)
-}
-
-/// Shows what a command changed.
-fn show(changes: Vec<CatalogChange>, target: &Target) -> io::Result<()> {
-    if target.json {
-        say::line(json!({"changes": changes}))
-    } else {
-        say::text(CatalogDiff { changes })
-    }
 }
 
 async fn cached(

@@ -215,6 +215,17 @@ pub struct IndexOutput {
     /// File or tag for the result [default: the file that is changed; an image needs it]
     #[arg(long, value_name = "FILE|PULL_SPEC")]
     pub to: Option<String>,
+    /// How an image is made
+    #[command(flatten)]
+    pub image: ImageOptions,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How the image is made that a changed index or catalog goes to.
+#[derive(Debug, Args)]
+pub struct ImageOptions {
     /// The image that the new one is built on [default: what the index image is built on, or
     /// nothing]
     #[arg(long, value_name = "PULL_SPEC")]
@@ -222,9 +233,6 @@ pub struct IndexOutput {
     /// Documents of the image that it goes to: docker or oci [default: docker]
     #[arg(long, value_name = "FORMAT")]
     pub output_format: Option<ImageFormat>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// What to do with a catalog: a folder, a single file in JSON or YAML, a database file, or the pull
@@ -305,6 +313,17 @@ pub enum CatalogCommand {
         #[command(flatten)]
         target: Target,
     },
+    /// Take every package out of a catalog but some
+    Prune {
+        /// The catalog
+        catalog: String,
+        /// Package to keep; give it once for each
+        #[arg(long = "keep", required = true, value_name = "PACKAGE")]
+        keep: Vec<String>,
+        /// Where the result goes
+        #[command(flatten)]
+        target: Target,
+    },
     /// Say which bundles and channels of a package are deprecated, in place of what was said
     Deprecations {
         /// The catalog
@@ -364,9 +383,13 @@ impl From<FormOptions> for BundleForm {
 /// Where a changed catalog goes.
 #[derive(Debug, Args)]
 pub struct Target {
-    /// Folder for the result, absent or empty
-    #[arg(long, value_name = "FOLDER")]
-    pub to: PathBuf,
+    /// Folder for the result, absent or empty; or tag for an index image with it, with a serve cache, and
+    /// with the database behind the catalog changed alike if there is one
+    #[arg(long, value_name = "FOLDER|PULL_SPEC")]
+    pub to: String,
+    /// How an image is made
+    #[command(flatten)]
+    pub image: ImageOptions,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

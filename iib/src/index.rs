@@ -14,7 +14,7 @@ use iib_indexdb::{ChangeReport, SqliteIndex};
 use iib_ports::{IndexDb as _, IndexDbError};
 use serde_json::json;
 
-use crate::cli::{IndexCommand, IndexOutput};
+use crate::cli::{ImageOptions, IndexCommand, IndexOutput};
 use crate::index_target::IndexChange;
 use crate::say;
 use crate::{Exit, catalog, source};
@@ -28,8 +28,10 @@ pub(crate) async fn run(command: IndexCommand) -> anyhow::Result<Exit> {
         } => {
             let output = IndexOutput {
                 to: None,
-                binary_image,
-                output_format: None,
+                image: ImageOptions {
+                    binary_image,
+                    output_format: None,
+                },
                 json,
             };
             let new = IndexChange::new(&index, &output).await?;

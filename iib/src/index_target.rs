@@ -3,16 +3,15 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use iib_edge::Config;
-use iib_oci::{ImageFormat, PullSpec, Reference};
 use iib_pipeline::{IndexCopy, NewIndex};
-use iib_ports::{Registry, RegistryError};
+use iib_ports::RegistryError;
 use tempfile::TempDir;
 
 use crate::cli::IndexOutput;
+use crate::image_target::{ImageTarget, check_no_image};
 use crate::source::{self, registry};
 
 /// An index that is about to be changed: a working copy, and what becomes of it.
@@ -31,15 +30,10 @@ enum Target {
     /// The working copy is beside this file.
     File { file: PathBuf, copy: Copy },
     /// The working copy is in a folder of its own.
-    Image { image: Box<Image>, _folder: TempDir },
-}
-
-/// An index image that is to be.
-struct Image {
-    spec: PullSpec,
-    binary_image: Option<PullSpec>,
-    format: ImageFormat,
-    registry: Arc<dyn Registry>,
+    Image {
+        image: Box<ImageTarget>,
+        _folder: TempDir,
+    },
 }
 
 impl IndexChange {
@@ -103,12 +97,7 @@ impl IndexChange {
     /// there is only replaced if it is where the index comes `from`.
     fn to(to: &str, from: Option<&str>, output: &IndexOutput) -> anyhow::Result<Self> {
         let (database, target) = if source::is_path(to) {
-            if let Some(image) = &output.binary_image {
-                bail!("{to} is a file, which is not built on {image}: leave `--binary-image` out");
-            }
-            if output.output_format.is_some() {
-                bail!("{to} is a file, which has no documents: leave `--output-format` out");
-            }
+            check_no_image("file", to, &output.image)?;
             let file = PathBuf::from(to);
             if file.exists() && from != Some(to) {
                 bail!("{to} is there already: name another file");
@@ -116,17 +105,8 @@ impl IndexChange {
             let copy = Copy::beside(&file);
             (copy.path.clone(), Target::File { file, copy })
         } else {
-            let spec = source::pull_spec(to)?;
-            if let Reference::Digest(_) = spec.reference() {
-                bail!("{to} names an image by its digest, which no other can have: name a tag");
-            }
-            let binary_image = output.binary_image.as_deref();
-            let image = Box::new(Image {
-                spec,
-                binary_image: binary_image.map(source::pull_spec).transpose()?,
-                format: output.output_format.unwrap_or_default(),
-                registry: Arc::new(registry(&Config::from_env()?)?),
-            });
+            let image = ImageTarget::new(source::pull_spec(to)?, &output.image)?;
+            let image = Box::new(image);
             let folder = tempfile::tempdir()?;
             let database = folder.path().join("index.db");
             let _folder = folder;

@@ -3,6 +3,7 @@
 mod auth;
 mod bench;
 mod catalog;
+mod catalog_image;
 pub mod cli;
 mod client;
 mod command_line;
@@ -11,6 +12,7 @@ mod demo;
 mod exit;
 mod flags;
 mod follow;
+mod image_target;
 mod index;
 mod index_target;
 mod say;

@@ -11,19 +11,19 @@ use serde_json::Value;
 use crate::command::demo_folder;
 use crate::process::{Server, iib};
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 /// A registry with the demo's images, and a folder to work in.
-struct Bench {
-    server: Server,
+pub(crate) struct Bench {
+    pub(crate) server: Server,
     _data: tempfile::TempDir,
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let data = demo_folder();
         Self {
             server: Server::start(data.path(), "127.0.0.1:0", "127.0.0.1:0"),
@@ -32,11 +32,11 @@ impl Bench {
         }
     }
 
-    fn image(&self, name: &str) -> String {
+    pub(crate) fn image(&self, name: &str) -> String {
         format!("{}/examples/{name}", self.server.registry)
     }
 
-    fn run(&self, words: &[&str]) -> Output {
+    pub(crate) fn run(&self, words: &[&str]) -> Output {
         iib(words)
             .env("IIB_INSECURE_REGISTRIES", &self.server.registry)
             .current_dir(self.folder.path())
@@ -45,7 +45,7 @@ impl Bench {
     }
 
     /// What a command that has to succeed prints.
-    fn prints(&self, words: &[&str]) -> String {
+    pub(crate) fn prints(&self, words: &[&str]) -> String {
         let output = self.run(words);
         let said = text(&output.stderr);
         assert!(output.status.success(), "{words:?}: {said}");
@@ -53,7 +53,7 @@ impl Bench {
     }
 
     /// What a command that has to end with this code says, and that it changed nothing.
-    fn refuses(&self, code: i32, words: &[&str]) -> String {
+    pub(crate) fn refuses(&self, code: i32, words: &[&str]) -> String {
         let before = fs::read(self.folder.path().join("index.db")).ok();
         let output = self.run(words);
         assert_eq!(output.status.code(), Some(code), "{words:?}");
@@ -62,7 +62,7 @@ impl Bench {
     }
 
     /// The index that the demo made.
-    fn index(&self) -> String {
+    pub(crate) fn index(&self) -> String {
         let made = reqwest_get(&format!("{}/api/v1/builds/2", self.server.api));
         let index = made["index_image_resolved"].as_str().unwrap();
         let host = index.split('/').next().unwrap();
@@ -70,7 +70,7 @@ impl Bench {
     }
 
     /// Architectures of an image, and the number of layers for each.
-    fn shape(&self, image: &str) -> Vec<(String, usize)> {
+    pub(crate) fn shape(&self, image: &str) -> Vec<(String, usize)> {
         let (_, name) = image.split_once('/').unwrap();
         let at = name.find(['@', ':']).unwrap();
         let manifests = format!(
@@ -90,7 +90,7 @@ impl Bench {
     }
 
     /// Pushes a catalog folder as an image.
-    fn push_catalog(&self, folder: &str) -> String {
+    pub(crate) fn push_catalog(&self, folder: &str) -> String {
         let root = self.folder.path().join(folder);
         let files = walkdir::WalkDir::new(&root).into_iter().map(Result::unwrap);
         let files = files.filter(|entry| entry.file_type().is_file());

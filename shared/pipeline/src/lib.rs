@@ -34,7 +34,7 @@ pub use bundle_image::read_bundle;
 pub use deps::{Deps, Engine};
 pub use error::{GatingError, GitError, ImageError, IndexError, InputError, StageError, WorkError};
 pub use image_content::{ContentLimits, ImageContent, fetch_content};
-pub use index::{IndexCopy, NewIndex, read_catalog};
+pub use index::{CatalogDraft, CatalogEdit, IndexCopy, NamedFolder, NewIndex, read_catalog};
 pub use stage::{Verdict, run};
 pub use steps::gating::pass_gate;
 pub use unpacked::Unpacked;

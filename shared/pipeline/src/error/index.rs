@@ -1,7 +1,7 @@
 //! What is wrong with an index, or with what shall be done to it.
 
 use iib_catalog::{InvalidPlatform, NoDigest, NoLatest};
-use iib_fbc::Report;
+use iib_fbc::{DeprecationsFault, Report};
 use iib_ports::{CatalogError, Class, Classify as _, IndexDbError};
 use iib_request::ScopeError;
 
@@ -22,6 +22,37 @@ pub enum IndexError {
     /// A database is worked on, and the index has a catalog.
     #[error("{0} has a file-based catalog: name an index with a database, or use `iib catalog`")]
     FileBased(String),
+    /// The same the other way round, for commands.
+    #[error(
+        "{0} has a database and no file-based catalog: use `iib index`, or write its catalog with `iib index migrate`"
+    )]
+    DatabaseBased(String),
+    /// A package that a command names is not there.
+    #[error("{image} has no package {package}: check its spelling")]
+    NoPackage {
+        /// The index, or where the catalog is.
+        image: String,
+        /// The package.
+        package: String,
+    },
+    /// Deprecations that a command brings do not fit.
+    #[error("the deprecations do not fit {image}")]
+    UnfitDeprecations {
+        /// The index, or where the catalog is.
+        image: String,
+        /// Why not.
+        source: DeprecationsFault,
+    },
+    /// The image is served with a cache at a place where none is written.
+    #[error(
+        "{image} is run with its serve cache in {cache}, and a new one is written to /tmp/cache: name an image to build on with --binary-image"
+    )]
+    CacheElsewhere {
+        /// The index.
+        image: String,
+        /// The folder.
+        cache: String,
+    },
     /// A catalog is worked on, and the index has none.
     #[error("Index image {0} does not contain file-based catalog.")]
     NotACatalog(String),
@@ -215,6 +246,10 @@ impl IndexError {
             Self::ScopeLabel { .. } => (Class::Reject, Some("fix the image's label")),
             Self::FileBased(_)
             | Self::NotACatalog(_)
+            | Self::DatabaseBased(_)
+            | Self::NoPackage { .. }
+            | Self::UnfitDeprecations { .. }
+            | Self::CacheElsewhere { .. }
             | Self::InvalidCatalog(_)
             | Self::OptedIn(_)
             | Self::Unseen(_)

@@ -27,7 +27,7 @@ pub(crate) struct Contents {
     pub(crate) database: PathBuf,
     /// Its catalog, if it has one.
     pub(crate) catalog: Option<CatalogCopy>,
-    input: Option<InputLayer>,
+    pub(crate) input: Option<InputLayer>,
 }
 
 /// A file-based catalog in a folder.
@@ -96,6 +96,24 @@ impl Contents {
         .await?;
         self.catalog = Some(copy);
         Ok(self)
+    }
+
+    /// The catalog in a folder of this machine, copied to another one, which is empty.
+    ///
+    /// # Errors
+    /// [`WorkError::Scratch`].
+    pub(crate) async fn of_folder(catalog: &Path, folder: &Path) -> Result<Self, StageError> {
+        let copy = CatalogCopy::below(folder);
+        let (from, to) = (catalog.to_owned(), copy.folder.clone());
+        blocking(move || -> Result<(), WorkError> {
+            copy_tree(&from, &to)?;
+            layer::set_usual_modes(&to)
+        })
+        .await?;
+        Ok(Self {
+            catalog: Some(copy),
+            ..Self::empty(folder)
+        })
     }
 
     /// Copies what a plan's index holds to a folder, which is empty; that is nothing for a plan that
@@ -308,16 +326,40 @@ impl Contents {
         }
     }
 
-    fn items(&self, hidden: &str) -> Result<Vec<layer::Item>, WorkError> {
+    /// What goes into the layer: the catalog at one path, the database behind it at another.
+    pub(crate) fn items_at(
+        &self,
+        catalog_at: &str,
+        hidden: &str,
+    ) -> Result<Vec<layer::Item>, WorkError> {
         let Some(catalog) = &self.catalog else {
             return Ok(layer::database(&self.database, places::DATABASE));
         };
-        let mut items = layer::catalog(&catalog.folder, &catalog.cache)?;
+        let mut items = layer::catalog(&catalog.folder, catalog_at, &catalog.cache)?;
         if self.database.exists() {
             items.extend(layer::database(&self.database, hidden));
         }
         Ok(items)
     }
+
+    fn items(&self, hidden: &str) -> Result<Vec<layer::Item>, WorkError> {
+        self.items_at(places::CATALOG, hidden)
+    }
+}
+
+/// Copies a folder with all that is in it. What links lead to is copied.
+fn copy_tree(from: &Path, to: &Path) -> Result<(), WorkError> {
+    let (read, written) = (layer::scratch("read"), layer::scratch("written"));
+    fs::create_dir(to).map_err(layer::scratch("created"))?;
+    for entry in fs::read_dir(from).map_err(&read)? {
+        let entry = entry.map_err(&read)?;
+        let (path, to) = (entry.path(), to.join(entry.file_name()));
+        match fs::metadata(&path).map_err(&read)?.is_dir() {
+            true => copy_tree(&path, &to)?,
+            false => fs::copy(&path, &to).map(drop).map_err(&written)?,
+        }
+    }
+    Ok(())
 }
 
 /// Where the layer that a request makes comes to lie: with its result, and with the index that it overwrites.

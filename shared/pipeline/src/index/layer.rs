@@ -42,10 +42,7 @@ impl Item {
 /// A database at a path in the image.
 pub(crate) fn database(file: &Path, at: &str) -> Vec<Item> {
     let at = at.trim_start_matches('/');
-    let above = at
-        .match_indices('/')
-        .map(|(end, _)| Item::directory(&at[..end]));
-    let mut items: Vec<Item> = above.collect();
+    let mut items = above(at);
     items.push(Item {
         path: at.to_owned(),
         content: Some(file.to_owned()),
@@ -55,13 +52,20 @@ pub(crate) fn database(file: &Path, at: &str) -> Vec<Item> {
     items
 }
 
-/// A catalog and its cache.
+/// The directories above a path.
+fn above(at: &str) -> Vec<Item> {
+    let at = at.trim_start_matches('/');
+    let ends = at.match_indices('/');
+    ends.map(|(end, _)| Item::directory(&at[..end])).collect()
+}
+
+/// A catalog at a path in the image, and its cache.
 ///
 /// # Errors
 /// [`WorkError::Scratch`].
-pub(crate) fn catalog(folder: &Path, cache: &Path) -> Result<Vec<Item>, WorkError> {
-    let mut items = Vec::new();
-    walk(folder, places::CATALOG, 0, &mut items)?;
+pub(crate) fn catalog(folder: &Path, at: &str, cache: &Path) -> Result<Vec<Item>, WorkError> {
+    let mut items = above(at);
+    walk(folder, at, 0, &mut items)?;
     items.push(Item {
         // For all, as it is in the image of every system.
         mode: 0o1777,
@@ -73,6 +77,20 @@ pub(crate) fn catalog(folder: &Path, cache: &Path) -> Result<Vec<Item>, WorkErro
         root.mode = FOLDER;
     }
     Ok(items)
+}
+
+/// What keeps all that layers below have in a folder from being seen. `empty` becomes an empty file.
+///
+/// # Errors
+/// [`WorkError::Scratch`].
+pub(crate) fn hiding(folder: &str, empty: &Path) -> Result<Item, WorkError> {
+    File::create(empty).map_err(scratch("written"))?;
+    let folder = folder.trim_matches('/');
+    Ok(Item {
+        content: Some(empty.to_owned()),
+        mode: FILE,
+        ..Item::directory(&format!("{folder}/.wh..wh..opq"))
+    })
 }
 
 /// A folder with all that is in it.
@@ -136,6 +154,11 @@ pub(crate) fn pack(
     out: &mut impl Write,
 ) -> Result<PackedLayer, WorkError> {
     items.sort_by(|low, high| low.path.cmp(&high.path));
+    // Directories that are above several things.
+    items.dedup_by(|second, first| {
+        let both = [&*second, &*first];
+        second.path == first.path && both.iter().all(|item| item.content.is_none())
+    });
     let files = items.iter().filter_map(|item| item.content.clone());
     let mut files: Vec<OpenedLate> = files.map(OpenedLate::new).collect();
     let mut sources = files.iter_mut();

@@ -5,6 +5,7 @@ mod blobs;
 pub(crate) mod catalog;
 pub(crate) mod contents;
 mod copy;
+mod draft;
 pub(crate) mod forms;
 pub(crate) mod fragment;
 mod layer;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 pub(crate) use assemble::Edit;
 use bytes::Bytes;
 pub use copy::{IndexCopy, NewIndex, read_catalog};
+pub use draft::{CatalogDraft, CatalogEdit, NamedFolder};
 use futures::{StreamExt, TryStreamExt, stream};
 use iib_oci::{
     Arch, Descriptor, Digest, ImageConfig, ImageFormat, ManifestList, ManifestListEntry, Pinned,

@@ -14,6 +14,7 @@ use iib_oci::{Arch, Descriptor, ImageFormat, Pinned, PullSpec, Reference, RunSet
 use iib_ports::{BlobSource, BlobStream, Registry, RegistryError};
 use iib_request::{Serves, created_after};
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 use tokio::io::AsyncReadExt as _;
 
 use super::{Base, Edit, IndexImage, IndexLayer, manifest_list, push_images, push_list};
@@ -69,6 +70,16 @@ pub(crate) struct Ground {
     bases: Vec<(Arch, Base)>,
     /// Whether something may be below at the places of the new layer, which must not be seen.
     pub(crate) hides: bool,
+}
+
+impl Ground {
+    /// The folder of the serve cache that the images say they are run with, if it is not that of those which
+    /// are made here.
+    pub(crate) fn cache_elsewhere(&self) -> Option<String> {
+        let documents = self.bases.iter().map(|(_, base)| base.config.document());
+        let mut folders = documents.filter_map(cache_folder);
+        folders.find(|folder| folder.trim_end_matches('/') != places::CACHE)
+    }
 }
 
 impl NewImage<'_> {
@@ -235,6 +246,20 @@ impl NewImage<'_> {
             .into());
         }
         Ok(())
+    }
+}
+
+/// The folder of the serve cache that the command of an image names.
+fn cache_folder(config: &Map<String, Value>) -> Option<String> {
+    const OPTION: &str = "--cache-dir";
+    let run = config.get("config")?;
+    let words = ["Entrypoint", "Cmd"].into_iter();
+    let words = words.filter_map(|part| run.get(part)?.as_array());
+    let mut words = words.flatten().filter_map(Value::as_str);
+    let word = words.find(|word| word.starts_with(OPTION))?;
+    match word.strip_prefix(OPTION)? {
+        "" => words.next().map(str::to_owned),
+        value => value.strip_prefix('=').map(str::to_owned),
     }
 }
 

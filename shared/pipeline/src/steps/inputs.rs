@@ -18,7 +18,7 @@ use crate::labels::{self, label};
 use crate::{IndexError, InputError, StageError};
 
 /// Version of an index without the label, and of none (worker flows §4.1).
-const DEFAULT_VERSION: &str = "v4.5";
+pub(crate) const DEFAULT_VERSION: &str = "v4.5";
 
 /// What is told while the inputs are looked up (worker flows §4).
 pub(crate) const RESOLVING: &str = "Resolving the container images";
