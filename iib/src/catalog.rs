@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::cli::{CacheForm, CatalogCommand, GraphFormat, Target};
 use crate::say;
 use crate::source::{self, Source};
-use crate::{Exit, catalog_image};
+use crate::{Exit, catalog_filter, catalog_image};
 
 pub(crate) async fn run(command: CatalogCommand) -> anyhow::Result<Exit> {
     faults_shown(done(command).await)
@@ -94,6 +94,11 @@ async fn done(command: CatalogCommand) -> anyhow::Result<Exit> {
             keep,
             target,
         } => prune(&catalog, keep, &target).await,
+        CatalogCommand::Filter {
+            catalog,
+            filter,
+            target,
+        } => catalog_filter::filter(&catalog, &filter, &target).await,
         CatalogCommand::Deprecations {
             catalog,
             file,
@@ -443,7 +448,7 @@ async fn deprecations(catalog: &str, file: &Path, target: &Target) -> anyhow::Re
 }
 
 /// Writes a catalog if its outline has no faults.
-fn written(
+pub(crate) fn written(
     outline: &Catalog,
     target: &Target,
     write: impl FnOnce(&mut FolderWriter) -> anyhow::Result<()>,

@@ -324,6 +324,18 @@ pub enum CatalogCommand {
         #[command(flatten)]
         target: Target,
     },
+    /// Keep packages, and of them channels and versions, with an upgrade graph that is whole
+    #[command(after_help = FILTER_HELP)]
+    Filter {
+        /// The catalog
+        catalog: String,
+        /// What is kept
+        #[command(flatten)]
+        filter: FilterOptions,
+        /// Where the result goes
+        #[command(flatten)]
+        target: Target,
+    },
     /// Say which bundles and channels of a package are deprecated, in place of what was said
     Deprecations {
         /// The catalog
@@ -378,6 +390,38 @@ impl From<FormOptions> for BundleForm {
             false => Self::Objects,
         }
     }
+}
+
+/// What stands below the options of `iib catalog filter`.
+const FILTER_HELP: &str = "\
+  iib catalog filter index.example/team/index:v4.17 --package lantern --channel lantern:stable \\
+      --versions 'lantern:>=1.2.0 <2.0.0' --package kettle --to index.example/team/less:v4.17
+
+Packages that are not named go. Of a package all channels stay unless some are named, and all
+versions unless a range is: comparisons that all have to hold (= < <= > >=, or a version alone).
+
+In a channel everything in the range stays, and what is between in its graph, so that there is one
+way up to the highest version. What is above goes; what is below goes, too, and who has it can
+upgrade as before, because replaces and skips stay. A channel without any of the versions goes
+unless it was named. The default channel has to stay, or another one is named. On an image, a
+package of which something goes is in the catalog only from then on: the database behind it knows
+whole packages.";
+
+/// What a filter of a catalog keeps.
+#[derive(Debug, Args)]
+pub struct FilterOptions {
+    /// Package to keep; give it once for each
+    #[arg(long = "package", required = true, value_name = "PACKAGE")]
+    pub packages: Vec<String>,
+    /// Channel to keep; give it once for each [default: all of the package]
+    #[arg(long = "channel", value_name = "PACKAGE:CHANNEL")]
+    pub channels: Vec<String>,
+    /// Versions to keep [default: all of the package]
+    #[arg(long, value_name = "PACKAGE:RANGE")]
+    pub versions: Vec<String>,
+    /// Channel that becomes the default one [default: the one that is]
+    #[arg(long = "default-channel", value_name = "PACKAGE:CHANNEL")]
+    pub default_channels: Vec<String>,
 }
 
 /// Where a changed catalog goes.

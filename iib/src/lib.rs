@@ -3,6 +3,7 @@
 mod auth;
 mod bench;
 mod catalog;
+mod catalog_filter;
 mod catalog_image;
 pub mod cli;
 mod client;

@@ -98,19 +98,19 @@ fn the_catalog_of_an_index_image_is_changed_as_by_a_request() {
     let own = bench.folder.path().join("fragment/kettle/own.json");
     fs::write(own, OWN).unwrap();
     let fragment = bench.push_catalog("fragment");
+    let merged = bench.image("merged:v1");
     let merge = |from: &str| {
+        let onto = ["--to", &merged, "--binary-image", &binary];
         let words = [&["catalog", "merge", &target, from], &onto[..]].concat();
         bench.json(&words)["index_image"]
             .as_str()
             .unwrap()
             .to_owned()
     };
-    bench.prints(&[&["catalog", "rm", &index, "kettle"], &to[..]].concat());
     let requested = bench.made(&["fbc", "--from-index", &target, "--fragment", &fragment]);
     assert_eq!(digest(&merge("fragment")), digest(&requested));
-    bench.prints(&[&["catalog", "rm", &index, "kettle"], &to[..]].concat());
     assert_eq!(digest(&merge(&fragment)), digest(&requested));
-    let rendered = bench.prints(&["catalog", "render", &target]);
+    let rendered = bench.prints(&["catalog", "render", &merged]);
     assert!(rendered.contains("my.own"), "{rendered}");
 
     let words = "schema: olm.deprecations\npackage: lantern\nentries:\n\
@@ -138,6 +138,124 @@ fn the_catalog_of_an_index_image_is_changed_as_by_a_request() {
         assert!(refused.contains(part), "{refused}");
     }
     assert_eq!(bench.prints(&["catalog", "diff", image, &target]), "");
+}
+
+/// Versions of lantern in a channel, and a deprecation of the lowest.
+const LANTERN: &str = "schema: olm.package\nname: lantern\ndefaultChannel: stable\n\
+    ---\nschema: olm.channel\npackage: lantern\nname: stable\nentries:\n\
+    - {name: lantern.v3, replaces: lantern.v2}\n- {name: lantern.v2, replaces: lantern.v1}\n\
+    - {name: lantern.v1}\n\
+    ---\nschema: olm.channel\npackage: lantern\nname: old\nentries:\n- {name: lantern.v1}\n\
+    ---\n{schema: my.own, package: lantern, kept: true}\n\
+    ---\n{schema: my.own, kept: always}\n\
+    ---\nschema: olm.deprecations\npackage: lantern\nentries:\n\
+    - {reference: {schema: olm.bundle, name: lantern.v1}, message: old}\n\
+    - {reference: {schema: olm.bundle, name: lantern.v2}, message: older}\n";
+
+fn lantern() -> String {
+    let mut text = LANTERN.to_owned();
+    for major in 1..=3 {
+        text += &format!(
+            "---\nschema: olm.bundle\npackage: lantern\nname: lantern.v{major}\n\
+             image: r.example/lantern:{major}\nproperties:\n\
+             - {{type: olm.package, value: {{packageName: lantern, version: {major}.0.0}}}}\n"
+        );
+    }
+    text
+}
+
+#[test]
+fn a_catalog_is_filtered_alike_in_folders_and_images() {
+    let bench = Bench::new();
+    let index = bench.index();
+    bench.prints(&["index", "migrate", &index, "catalog"]);
+    fs::write(bench.folder.path().join("catalog/lantern/catalog.json"), "").unwrap();
+    fs::write(
+        bench.folder.path().join("catalog/lantern/catalog.yaml"),
+        lantern(),
+    )
+    .unwrap();
+    let image = bench.push_catalog("catalog");
+    let target = bench.image("less:v1");
+    let filter = |catalog, more: &[&str], to| {
+        let words = [
+            "catalog",
+            "filter",
+            catalog,
+            "--package",
+            "lantern",
+            "--to",
+            to,
+        ];
+        [&words[..], more]
+            .concat()
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let prints =
+        |words: &[String]| bench.prints(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    let two = ["--versions", "lantern:>=2.0.0 <3.0.0"];
+    let said = prints(&filter("catalog", &two, "less"));
+    assert!(said.contains("- package kettle\n"), "{said}");
+    assert!(said.contains("lantern.v3"), "{said}");
+    prints(&filter(&image, &two, &target));
+    assert_eq!(bench.prints(&["catalog", "diff", "less", &target]), "");
+    let rendered = bench.prints(&["catalog", "render", &target]);
+    for (part, is_there) in [
+        ("\"replaces\": \"lantern.v1\"", true),
+        ("lantern.v3", false),
+        ("\"older\"", true),
+        ("\"old\"", false),
+        ("\"always\"", true),
+        ("kettle", false),
+    ] {
+        assert_eq!(rendered.contains(part), is_there, "{part}: {rendered}");
+    }
+    assert_eq!(bench.prints(&["catalog", "validate", &target]), "");
+    // The same once more changes nothing.
+    let again = filter(&target, &[&two[..], &["--json"]].concat(), &target);
+    let again: Value = serde_json::from_str(&prints(&again)).unwrap();
+    assert_eq!(again["changes"], serde_json::json!([]));
+    let old = [
+        "--channel",
+        "lantern:old",
+        "--default-channel",
+        "lantern:old",
+    ];
+    prints(&filter("catalog", &old, "old"));
+    prints(&filter(&image, &old, &target));
+    assert_eq!(bench.prints(&["catalog", "diff", "old", &target]), "");
+
+    for to in ["none", &*target] {
+        for (more, word) in [
+            (
+                &["--channel", "lantern:old"][..],
+                "--default-channel lantern:CHANNEL, of old",
+            ),
+            (
+                &["--channel", "lantern:fast"],
+                "has no channel fast, but old, stable",
+            ),
+            (
+                &["--versions", "lantern:>9.0.0"],
+                "there are 1.0.0, 2.0.0, 3.0.0",
+            ),
+            (
+                &["--versions", "lantern:1.x"],
+                "`1.x` compares with no version",
+            ),
+            (&["--versions", ">=1.0.0"], "write PACKAGE:RANGE"),
+            (&["--channel", "kettle:stable"], "add --package kettle"),
+            (&["--package", "lntern"], "no package lntern"),
+        ] {
+            let catalog = if to == "none" { "catalog" } else { &image };
+            let words = filter(catalog, more, to);
+            let said = bench.refuses(2, &words.iter().map(String::as_str).collect::<Vec<_>>());
+            assert!(said.contains(word), "{said}");
+        }
+    }
+    assert_eq!(bench.prints(&["catalog", "diff", "old", &target]), "");
 }
 
 #[test]

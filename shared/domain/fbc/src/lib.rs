@@ -9,6 +9,7 @@ mod csv_metadata;
 mod deprecations;
 mod diff;
 mod fields;
+mod filter;
 mod folder_name;
 mod form;
 mod graph;
@@ -39,6 +40,7 @@ pub use diff::{
     CatalogChange, CatalogDiff, EntryLinks, IconMark, MAX_PATHS, ObjectMark, package_changes,
 };
 pub use fields::WrongType;
+pub use filter::{Filter, FilterFault, PackageFilter, RangeError, VersionRange};
 pub use folder_name::is_folder_name;
 pub use form::FormFault;
 pub use konflux::layout_fault;

@@ -1,7 +1,7 @@
 //! What is wrong with an index, or with what shall be done to it.
 
 use iib_catalog::{InvalidPlatform, NoDigest, NoLatest};
-use iib_fbc::{DeprecationsFault, Report};
+use iib_fbc::{DeprecationsFault, FilterFault, Report};
 use iib_ports::{CatalogError, Class, Classify as _, IndexDbError};
 use iib_request::ScopeError;
 
@@ -35,6 +35,9 @@ pub enum IndexError {
         /// The package.
         package: String,
     },
+    /// The catalog cannot be filtered so.
+    #[error(transparent)]
+    Filter(FilterFault),
     /// Deprecations that a command brings do not fit.
     #[error("the deprecations do not fit {image}")]
     UnfitDeprecations {
@@ -249,6 +252,7 @@ impl IndexError {
             | Self::DatabaseBased(_)
             | Self::NoPackage { .. }
             | Self::UnfitDeprecations { .. }
+            | Self::Filter(_)
             | Self::CacheElsewhere { .. }
             | Self::InvalidCatalog(_)
             | Self::OptedIn(_)

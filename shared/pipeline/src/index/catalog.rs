@@ -9,7 +9,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use iib_fbc::{Catalog, CatalogChange, CatalogDiff, Deprecations, Picture, package_changes};
+use iib_fbc::{
+    Catalog, CatalogChange, CatalogDiff, Deprecations, PackageFilter, Picture, package_changes,
+};
 use iib_ports::{CatalogError, CatalogFiles, IndexDb, IndexDbError};
 
 use super::contents::Contents;
@@ -268,6 +270,41 @@ impl CatalogIndex {
         Ok(merged.map_err(|source| self.broken(source))?)
     }
 
+    /// Keeps of a package what a filter says. Where that is not all of it, the database forgets the package.
+    ///
+    /// # Errors
+    /// [`IndexError::Filter`], [`IndexError::Hidden`] and [`IndexError::Catalog`].
+    pub(crate) fn filter(
+        &mut self,
+        package: &str,
+        filter: &PackageFilter,
+    ) -> Result<(), StageError> {
+        let before = self.files.package(package);
+        let before = before.map_err(|source| self.broken(source))?;
+        let mut after = before.clone();
+        let filtered = filter.apply(package, &mut after);
+        let words = filtered.map_err(IndexError::Filter)?;
+        if after == before {
+            return Ok(());
+        }
+        self.touch(package)?;
+        if self.in_database()?.contains(package) {
+            let names = [package.to_owned()];
+            let done = self.database(|index_db, file| index_db.remove_packages(file, &names));
+            done.map_err(|source| self.hidden(source))?;
+            self.tell(format!(
+                "the package {package} is in the catalog only from now on, and not in the database behind it"
+            ));
+        }
+        // Objects of other schemas stay where they are.
+        after.others.clear();
+        let put = self.files.replace(package, &after);
+        put.map_err(|source| self.broken(source))?;
+        self.drop_gone_of(package)?;
+        self.words.extend(words);
+        Ok(())
+    }
+
     /// Puts deprecations in place of those of their package.
     ///
     /// # Errors
@@ -325,17 +362,24 @@ impl CatalogIndex {
         if !self.forms.checks_deprecations() {
             return Ok(());
         }
-        for package in &self.touched {
-            let found = Deprecations::without_gone(self.files.outline(), package);
-            // One that cannot be read is told with the other faults.
-            let Ok(Some((left, words))) = found else {
-                continue;
-            };
-            let put = self.files.deprecate(&self.deprecations_folder, &left);
-            put.map_err(|source| self.broken(source))?;
+        let touched = self.touched.clone();
+        for package in &touched {
+            let words = self.drop_gone_of(package)?;
             self.words.extend(words);
         }
         Ok(())
+    }
+
+    /// The same for a package, whatever reads it; gives lines about what went.
+    fn drop_gone_of(&mut self, package: &str) -> Result<Vec<String>, StageError> {
+        let found = Deprecations::without_gone(self.files.outline(), package);
+        // One that cannot be read is told with the other faults.
+        let Ok(Some((left, words))) = found else {
+            return Ok(Vec::new());
+        };
+        let put = self.files.deprecate(&self.deprecations_folder, &left);
+        put.map_err(|source| self.broken(source))?;
+        Ok(words)
     }
 
     /// Checks the catalog, makes its cache, and says what changed.

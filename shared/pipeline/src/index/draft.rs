@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use iib_fbc::{CatalogDiff, Deprecations};
+use iib_fbc::{CatalogDiff, Deprecations, Filter};
 use iib_oci::{ImageFormat, Pinned, PullSpec};
 use iib_ports::Registry;
 use iib_request::{IndexForm, Serves};
@@ -44,6 +44,9 @@ pub enum CatalogEdit {
     Keep(BTreeSet<String>),
     /// The packages of fragments come, in place of those of the same name.
     Merge(Vec<NamedFolder>),
+    /// What a filter says stays; what the database behind the catalog has of a package of which something goes
+    /// goes with it: it knows whole packages only.
+    Filter(Filter),
     /// Deprecations come, in place of those of their package.
     Deprecate(Deprecations),
 }
@@ -199,6 +202,7 @@ impl CatalogDraft {
         Ok(match edit {
             CatalogEdit::Remove(packages) => Prepared::Remove(packages),
             CatalogEdit::Keep(packages) => Prepared::Keep(packages),
+            CatalogEdit::Filter(filter) => Prepared::Filter(filter),
             CatalogEdit::Deprecate(deprecations) => Prepared::Deprecate(Box::new(deprecations)),
             CatalogEdit::Merge(folders) => {
                 let mut fragments = Vec::new();
@@ -216,6 +220,7 @@ impl CatalogDraft {
 enum Prepared {
     Remove(BTreeSet<String>),
     Keep(BTreeSet<String>),
+    Filter(Filter),
     Merge(Vec<Fragment>),
     Deprecate(Box<Deprecations>),
 }
@@ -226,17 +231,17 @@ impl Prepared {
     fn apply(&self, index: &mut CatalogIndex, name: &str) -> Result<(), StageError> {
         match self {
             Self::Remove(packages) => {
-                let known = packages_of(index)?;
-                check_known(&known, packages, name)?;
+                check_known(&packages_of(index)?, packages, name)?;
                 index.remove(packages)?;
                 index.follow_database()
             }
-            Self::Keep(packages) => {
-                let known = packages_of(index)?;
-                check_known(&known, packages, name)?;
-                let others = known.difference(packages).cloned().collect();
-                index.remove(&others)?;
-                index.follow_database()
+            Self::Keep(packages) => keep(index, packages, name),
+            Self::Filter(Filter { packages }) => {
+                keep(index, &packages.keys().cloned().collect(), name)?;
+                for (package, filter) in packages {
+                    index.filter(package, filter)?;
+                }
+                Ok(())
             }
             Self::Merge(fragments) => {
                 for [package, earlier, later] in fragment::repeated(fragments) {
@@ -258,6 +263,19 @@ impl Prepared {
             }
         }
     }
+}
+
+/// Takes all other packages out.
+fn keep(
+    index: &mut CatalogIndex,
+    packages: &BTreeSet<String>,
+    name: &str,
+) -> Result<(), StageError> {
+    let known = packages_of(index)?;
+    check_known(&known, packages, name)?;
+    let others = known.difference(packages).cloned().collect();
+    index.remove(&others)?;
+    index.follow_database()
 }
 
 /// The packages of the catalog, and those of the database behind it.

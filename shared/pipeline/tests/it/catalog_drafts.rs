@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use iib_catalog_folder::write_cache;
-use iib_fbc::{Deprecations, ServeForm};
+use iib_fbc::{Deprecations, Filter, PackageFilter, ServeForm};
 use iib_indexdb::SqliteIndex;
 use iib_oci::{ImageFormat, Pinned, PullSpec};
 use iib_pipeline::{CatalogDraft, CatalogEdit, Engine, IndexError, NamedFolder, StageError};
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::catalogs::{HIDDEN, catalog_image, deprecations, index_of, mixed, own, package};
 use crate::image::{Image, Layer};
-use crate::samples::CONFIGS_LABEL;
+use crate::samples::{self, CONFIGS_LABEL, DATABASE_LABEL};
 use crate::world::World;
 
 fn engine(world: &World) -> Engine {
@@ -312,7 +312,7 @@ async fn what_cannot_be_changed_is_told_with_what_to_do() {
         let reason = refused(&world, &index, edit).await;
         assert!(reason.contains(words), "{reason}");
     }
-    let database = crate::samples::index_image(&crate::samples::database(&[]));
+    let database = samples::index_image(&samples::database(&[]));
     let database = world.push("odd/database:v1", &database).await;
     let folder = tempfile::tempdir().unwrap();
     let draft = CatalogDraft::of_image(
@@ -384,4 +384,99 @@ async fn a_folder_becomes_an_image() {
         cache_is_of_catalog(layer.path());
     }
     assert!(folder.path().join("b.json").exists());
+}
+
+#[tokio::test]
+async fn the_database_stays_where_the_label_of_the_image_says() {
+    let world = World::new().await;
+    let lantern = world.push_bundle("lantern", "0.1.0").await;
+    let database = samples::database(&[("lantern", "0.1.0", &lantern)]);
+    let text = package("a", "1.0.0");
+    let files = [
+        ("configs/a.json", text.as_bytes()),
+        ("srv/behind.db", &*database),
+    ];
+    let image = Image::new("amd64", vec![Layer::of(files)])
+        .label(CONFIGS_LABEL, "/configs")
+        .label(DATABASE_LABEL, "/srv/behind.db");
+    let index = world.push("labelled/index:v1", &image).await;
+    let target = world.spec("labelled/index:v2");
+    // What only the database has is known, and goes.
+    let edit = CatalogEdit::Keep(set(&["a"]));
+    let kept = changed(&world, &index, edit, &target).await;
+    let layer = top_layer(&world, &kept).await;
+    let shape = SqliteIndex.shape(&layer.path().join("srv/behind.db"));
+    assert!(shape.unwrap().packages.is_empty());
+    assert!(!layer.path().join(HIDDEN).exists());
+}
+
+#[tokio::test]
+async fn an_image_that_is_served_with_another_cache_is_refused() {
+    let world = World::new().await;
+    let text = package("a", "1.0.0") + &package("b", "1.0.0");
+    let mut image = catalog_image(&[("all.json", &text)], None);
+    let binary = world.push_binary(&["amd64"]).await;
+    for (cmd, is_refused) in [
+        (&["serve", "/configs", "--cache-dir=/var/cache"][..], true),
+        (&["serve", "/configs", "--cache-dir", "/var/cache"], true),
+        (&["serve", "/configs", "--cache-dir=/tmp/cache/"], false),
+        (&["serve", "/configs"], false),
+    ] {
+        image.config["config"]["Cmd"] = cmd.into();
+        let index = world.push("cached/index:v1", &image).await;
+        let mut sketch = Sketch::of(&world, &index).await;
+        let edit = CatalogEdit::Remove(set(&["a"]));
+        sketch.draft.change(edit).await.unwrap();
+        let target = world.spec("cached/index:v2");
+        match sketch.push(&world, &target).await {
+            Ok(_) => assert!(!is_refused, "{cmd:?}"),
+            Err(error) => {
+                let reason = error.reason();
+                assert!(is_refused, "{reason}");
+                assert!(reason.contains("in /var/cache, and a new one"), "{reason}");
+                assert!(reason.contains("--binary-image"), "{reason}");
+            }
+        }
+        let anew = sketch.push_onto(&world, &target, Some(&binary)).await;
+        anew.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_database_forgets_a_package_of_which_something_goes() {
+    let world = World::new().await;
+    let (index, _) = of_ours(&world).await;
+    let target = world.spec("filtered/index:v1");
+    let filter = |versions: Option<&str>| {
+        let lantern = PackageFilter {
+            versions: versions.map(|range| range.parse().unwrap()),
+            ..PackageFilter::default()
+        };
+        CatalogEdit::Filter(Filter {
+            packages: [("lantern".to_owned(), lantern)].into(),
+        })
+    };
+    let hidden = async |image: &Pinned| {
+        let layer = top_layer(&world, image).await;
+        let shape = SqliteIndex.shape(&layer.path().join(HIDDEN)).unwrap();
+        let names: Vec<String> = shape.packages.into_keys().collect();
+        let catalog = layer.path().join("configs/lantern/catalog.json");
+        (names, fs::read_to_string(catalog).unwrap())
+    };
+    let whole = changed(&world, &index, filter(None), &target).await;
+    assert_eq!(hidden(&whole).await.0, ["lantern"]);
+    let mut sketch = Sketch::of(&world, &index).await;
+    sketch.draft.change(filter(Some(">=0.2.0"))).await.unwrap();
+    let words = sketch.draft.words().join("\n");
+    assert!(
+        words.contains("lantern is in the catalog only from now on"),
+        "{words}"
+    );
+    let part = sketch.push(&world, &target).await.unwrap();
+    let (names, after) = hidden(&part).await;
+    assert_eq!(names, Vec::<String>::new());
+    // Byte by byte what it was.
+    assert!(after.contains(&own("lantern")), "{after}");
+    let lowest = refused(&world, &target, filter(Some("0.1.0"))).await;
+    assert!(lowest.ends_with("there are 0.2.0"), "{lowest}");
 }
