@@ -402,12 +402,32 @@ fn less(
     target: &Target,
 ) -> anyhow::Result<Exit> {
     after.remove_packages(packages);
-    let (mut changes, nothing) = (Vec::new(), Catalog::default());
-    let done = written(&after, target, |writer| {
-        source.each_package(|name, package| {
-            if packages.contains(name) {
-                changes.extend(package_changes(name, &package, &nothing));
-                return Ok(());
+    let goes = |_: &str, package: &mut Catalog| {
+        *package = Catalog::default();
+        Ok(())
+    };
+    rewritten(source, &after, target, |name| packages.contains(name), goes)
+}
+
+/// Writes a catalog with those packages changed that are `touched`, and shows what changed. Of which nothing is left,
+/// that is gone.
+pub(crate) fn rewritten(
+    source: &Source,
+    after: &Catalog,
+    target: &Target,
+    touched: impl Fn(&str) -> bool,
+    mut change: impl FnMut(&str, &mut Catalog) -> anyhow::Result<()>,
+) -> anyhow::Result<Exit> {
+    let mut changes = Vec::new();
+    let done = written(after, target, |writer| {
+        source.each_package(|name, mut package| {
+            if touched(name) {
+                let before = package.clone();
+                change(name, &mut package)?;
+                changes.extend(package_changes(name, &before, &package));
+                if package == Catalog::default() {
+                    return Ok(());
+                }
             }
             Ok(writer.package(name, &package)?)
         })
@@ -430,25 +450,20 @@ async fn deprecations(catalog: &str, file: &Path, target: &Target) -> anyhow::Re
     let source = source::catalog(catalog).await?;
     let outline = source.outline()?;
     deprecations.check(&outline).with_context(unusable)?;
-    let mut changes = Vec::new();
-    let done = written(&outline, target, |writer| {
-        source.each_package(|name, mut package| {
-            if name == deprecations.package {
-                let before = package.clone();
-                deprecations.clone().put_into(&mut package);
-                changes.extend(package_changes(name, &before, &package));
-            }
-            Ok(writer.package(name, &package)?)
-        })
-    })?;
-    if done == Exit::Done {
-        catalog_image::show(changes, None, target.json)?;
-    }
-    Ok(done)
+    rewritten(
+        &source,
+        &outline,
+        target,
+        |name| name == deprecations.package,
+        |_, package| {
+            deprecations.clone().put_into(package);
+            Ok(())
+        },
+    )
 }
 
 /// Writes a catalog if its outline has no faults.
-pub(crate) fn written(
+fn written(
     outline: &Catalog,
     target: &Target,
     write: impl FnOnce(&mut FolderWriter) -> anyhow::Result<()>,

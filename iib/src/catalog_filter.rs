@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
-use iib_fbc::{Catalog, Filter, PackageFilter, package_changes};
+use iib_fbc::{Catalog, Filter, PackageFilter};
 use iib_pipeline::CatalogEdit;
 
 use crate::cli::{FilterOptions, Target};
@@ -24,25 +24,20 @@ pub(crate) async fn filter(
     for line in filter.apply(&mut after)? {
         say::aside(line);
     }
-    let (mut changes, nothing) = (Vec::new(), Catalog::default());
-    let done = catalog::written(&after, target, |writer| {
-        source.each_package(|name, mut package| {
-            let kept = filter.packages.get(name);
-            if let Some(kept) = kept {
-                let before = package.clone();
-                kept.apply(name, &mut package)?;
-                changes.extend(package_changes(name, &before, &package));
-            } else if !name.is_empty() {
-                changes.extend(package_changes(name, &package, &nothing));
-                return Ok(());
+    catalog::rewritten(
+        &source,
+        &after,
+        target,
+        |name| !name.is_empty(),
+        |name, package| {
+            match filter.packages.get(name) {
+                // Said above, of the outline.
+                Some(kept) => _ = kept.apply(name, package)?,
+                None => *package = Catalog::default(),
             }
-            Ok(writer.package(name, &package)?)
-        })
-    })?;
-    if done == Exit::Done {
-        catalog_image::show(changes, None, target.json)?;
-    }
-    Ok(done)
+            Ok(())
+        },
+    )
 }
 
 /// The filter that the words of the command line say.

@@ -399,7 +399,7 @@ fn section(
                 skips.any(|skip| wanted.contains(skip.as_str()))
             })
     };
-    let depth = chain.iter().rposition(|name| needed(name)).unwrap_or(0);
+    let depth = chain.iter().rposition(needed).unwrap_or(0);
     let chain: BTreeSet<&str> = chain.into_iter().take(depth + 1).collect();
     let kept: BTreeSet<&str> = chain.union(&wanted).copied().collect();
     let mut words: Vec<String> = (kept.difference(&wanted))
