@@ -401,7 +401,7 @@ Packages that are not named go. Of a package all channels stay unless some are n
 versions unless a range is: comparisons that all have to hold (= < <= > >=, or a version alone).
 
 In a channel everything in the range stays, and what is between in its graph, so that there is one
-way up to the highest version. What is above goes; what is below goes, too, and who has it can
+way up to the version on top. What is above goes; what is below goes, too, and who has it can
 upgrade as before, because replaces and skips stay. A channel without any of the versions goes
 unless it was named. The default channel has to stay, or another one is named. On an image, a
 package of which something goes is in the catalog only from then on: the database behind it knows

@@ -225,7 +225,7 @@ impl PackageFilter {
     /// A channel that is kept keeps the bundles of the versions, and what is between them in its upgrade
     /// graph: from the highest one down to the lowest one no upgrade is lost. Who has a version below can upgrade as
     /// before, because entries go on naming what they replace and skip. Where what skipped some of the versions
-    /// is above all of them, the highest one skips them.
+    /// is above all of them, the one on top skips them.
     ///
     /// Bundles that no channel has any more go, and so does what deprecations say of them. Objects of other schemas
     /// stay.
