@@ -29,7 +29,7 @@ impl ImageTarget {
         Ok(Self {
             spec,
             binary_image: binary_image.map(source::pull_spec).transpose()?,
-            format: options.output_format.unwrap_or_default(),
+            format: options.output_format.unwrap_or(config.work.output_format),
             registry: Arc::new(source::registry(&config)?),
             config,
         })

@@ -210,7 +210,7 @@ impl Images {
         layers.pop();
         for below in &layers {
             ensure!(
-                self.registry.mount_blob(from, &to, &below.digest).await?,
+                self.registry.mount_blob(&to, from, &below.digest).await?,
                 "a layer of the binary image cannot be had"
             );
         }

@@ -190,7 +190,7 @@ impl Input {
                 bail!("{reference:?} is no image");
             };
             for blob in manifest.layers.iter().chain([&manifest.config]) {
-                let mounted = self.client.mount_blob(from, to.repository(), &blob.digest);
+                let mounted = self.client.mount_blob(to.repository(), from, &blob.digest);
                 ensure!(mounted.await?, "{} cannot be had", blob.digest);
             }
             let pushed = self
