@@ -230,7 +230,7 @@ pub struct ImageOptions {
     /// nothing]
     #[arg(long, value_name = "PULL_SPEC")]
     pub binary_image: Option<String>,
-    /// Documents of the image that it goes to: docker or oci [default: docker]
+    /// Documents of the image that it goes to: docker or oci [default: the setting's, which is docker]
     #[arg(long, value_name = "FORMAT")]
     pub output_format: Option<ImageFormat>,
 }

@@ -147,9 +147,13 @@ async fn images(
     record: &Record,
     digest: &str,
 ) -> anyhow::Result<()> {
-    let image = record.facts.index_image.as_deref().unwrap_or_default();
-    let arches = record.facts.arches.iter().flatten();
-    let single = arches.map(|arch| (format!("{image}-{arch}"), None));
+    let facts = &record.facts;
+    let image = facts.index_image.as_deref().unwrap_or_default();
+    // The single images are where the service's own copy is, of an index that was overwritten, too.
+    let copy = facts.internal_index_image_copy.as_deref();
+    let copy = copy.unwrap_or(image);
+    let arches = facts.arches.iter().flatten();
+    let single = arches.map(|arch| (format!("{copy}-{arch}"), None));
     for (name, expected) in [(image.to_owned(), Some(digest))].into_iter().chain(single) {
         match deps.registry.pull(&name.parse::<PullSpec>()?).await {
             Ok(there) => {

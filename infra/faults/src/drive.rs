@@ -32,6 +32,9 @@ pub(crate) async fn start(platform: &dyn Platform, repository: &str) -> anyhow::
     let results = format!("{repository}:{{request_id}}");
     process.deps.work.image_push_template.clone_from(&results);
     process.prune.work.image_push_template = results;
+    // Bundles of the suite do not say what platform they are for, and are merged all the same.
+    let host = repository.split('/').next().unwrap_or_default();
+    process.deps.work.no_ocp_label_allow_list = vec![host.to_owned()];
     Ok(process)
 }
 
