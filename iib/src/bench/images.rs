@@ -14,6 +14,8 @@ use flate2::write::GzEncoder;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use iib_bundle::Bundle;
 use iib_catalog::AddOptions;
+use iib_catalog_folder::FolderWriter;
+use iib_fbc::BundleForm;
 use iib_indexdb::SqliteIndex;
 use iib_indexdb::generate::Recipe;
 use iib_oci::layer::{
@@ -34,6 +36,9 @@ use crate::demo::images::{push_binary_image, push_image};
 
 /// Where the database is in an index.
 const DATABASE: &str = "database/index.db";
+/// Where the catalog is in an index, and the database behind it.
+const CATALOG: &str = "configs";
+const HIDDEN: &str = "var/lib/iib/_hidden/do.not.edit.db";
 /// Bytes of an upload at a time.
 const CHUNK: usize = 256 * 1024;
 /// More than any layer here unpacks to.
@@ -163,23 +168,36 @@ impl Images {
             Input::Ours | Input::Oci => pack_file(database, &path, input.format())?,
             Input::Foreign => repack(database, &path)?,
         };
-        let edit = ConfigEdit {
-            diff_id,
-            layer_content: DATABASE.to_owned(),
-            labels: [(
-                "operators.operatorframework.io.index.database.v1".to_owned(),
-                format!("/{DATABASE}"),
-            )]
-            .into(),
-            run: Some(RunSettings::serve_database()),
-            created: Timestamp::UNIX_EPOCH,
-        };
-        let config = ImageConfig::scratch(&Arch::amd64())
-            .with_layer(0, &edit)?
-            .to_bytes()?;
+        let run = RunSettings::serve_database();
+        let config = config(diff_id, ("database", DATABASE), run)?;
         let tag = format!("n{bundles}-{input}");
         self.push((config, vec![layer]), FileBlob(path), &tag, input)
             .await
+    }
+
+    /// Makes a catalog of a database, puts both into an index image and pushes it. It has no serve cache.
+    pub(super) async fn push_catalog(
+        &self,
+        folder: &Path,
+        database: &Path,
+        bundles: usize,
+    ) -> anyhow::Result<PullSpec> {
+        let (content, path) = (folder.join("content"), folder.join("index-layer"));
+        let hidden = content.join(HIDDEN);
+        std::fs::create_dir_all(hidden.parent().unwrap_or(&content))?;
+        std::fs::copy(database, &hidden)?;
+        let mut writer = FolderWriter::new(&content.join(CATALOG))?;
+        let form = BundleForm::Objects;
+        SqliteIndex.export(database, form, |name, catalog| {
+            writer.package(name, &catalog).map_err(anyhow::Error::from)
+        })?;
+        writer.finish()?;
+        let (layer, diff_id) = pack_folder(&content, &path, ImageFormat::Docker, None)?;
+        std::fs::remove_dir_all(&content)?;
+        let run = RunSettings::serve_catalog();
+        let config = config(diff_id, ("configs", CATALOG), run)?;
+        let (content, tag) = ((config, vec![layer]), format!("raw{bundles}"));
+        self.push(content, FileBlob(path), &tag, Input::Ours).await
     }
 
     /// Pushes an index again whose layer is one gzip stream.
@@ -246,6 +264,24 @@ impl Images {
     }
 }
 
+/// The configuration of an index with one layer, which has what the index serves at this place.
+fn config(
+    diff_id: Digest,
+    (form, place): (&str, &str),
+    run: RunSettings,
+) -> anyhow::Result<Vec<u8>> {
+    let label = format!("operators.operatorframework.io.index.{form}.v1");
+    let edit = ConfigEdit {
+        diff_id,
+        layer_content: place.to_owned(),
+        labels: [(label, format!("/{place}"))].into(),
+        run: Some(run),
+        created: Timestamp::UNIX_EPOCH,
+    };
+    let config = ImageConfig::scratch(&Arch::amd64()).with_layer(0, &edit)?;
+    Ok(config.to_bytes()?)
+}
+
 /// The first image behind a pull spec, and its highest layer.
 async fn top_layer(
     registry: &dyn Registry,
@@ -309,7 +345,7 @@ pub(super) async fn move_bytes(deps: &Deps, index: &str) -> anyhow::Result<()> {
             pieces,
             layer: &previous,
         });
-        pack_folder(&content, &target, format, reuse)
+        pack_folder(&content, &target, format, reuse).map(|(layer, _)| layer)
     })
     .await??;
     let to = Repository::new(spec.repository().registry(), "bench/moved")?;
@@ -325,7 +361,7 @@ fn pack_folder(
     target: &Path,
     format: ImageFormat,
     reuse: Option<Reuse<'_>>,
-) -> anyhow::Result<Descriptor> {
+) -> anyhow::Result<(Descriptor, Digest)> {
     let mut files = Vec::new();
     for entry in walkdir::WalkDir::new(content).sort_by_file_name() {
         let entry = entry?;
@@ -342,7 +378,7 @@ fn pack_folder(
         entries.push(PackEntry::file(path.clone(), size, file));
     }
     let packed = pack_entries(&mut entries, target, format, reuse)?;
-    Ok(layer_of(packed.size, packed.digest, format))
+    Ok((layer_of(packed.size, packed.digest, format), packed.diff_id))
 }
 
 fn pack_entries(

@@ -111,6 +111,7 @@ impl<'a> Bench<'a> {
             let index = images.push_index(folder, &database, bundles, input).await?;
             indexes.insert((Form::Database.word(), input.word()), index);
         }
+        let raw = images.push_catalog(folder, &database, bundles).await?;
         std::fs::remove_file(&database)?;
         let mut next = Vec::new();
         for number in bundles..bundles + FOLLOWING {
@@ -125,19 +126,12 @@ impl<'a> Bench<'a> {
             next,
             fragment: push_fragment(images, host).await?,
         };
-        let database = bench.index(Form::Database, Input::Ours)?.to_string();
-        // Merged into an index with a catalog, the bundles of the database become one.
-        let asked = [
-            bench.ask(
-                "create-empty-index",
-                json!({"from_index": database, "output_fbc": true}),
-            ),
-            bench.ask(
-                "merge-index-image",
-                json!({"source_from_index": database, "target_index": "{result}"}),
-            ),
-        ];
-        let (_, catalog) = bench.run("catalog", &asked).await?;
+        // A request that finds nothing to do makes an index of ours of it, with a serve cache.
+        let asked = bench.ask(
+            "rm",
+            json!({"from_index": raw.as_str(), "operators": ["absent"]}),
+        );
+        let (_, catalog) = bench.run("catalog", &[asked]).await?;
         let foreign = images
             .push_repacked(folder, &catalog, &format!("c{bundles}"))
             .await?;
@@ -223,7 +217,11 @@ impl<'a> Bench<'a> {
         let added = added.map(|(n, bundle)| on("add", n, json!({"bundles": [bundle.as_str()]})));
         let removed =
             (0..FOLLOWING).map(|n| on("rm", n, json!({"operators": [images::package(n)]})));
-        let emptied = on("create-empty-index", 0, json!({}));
+        let emptied = on(
+            "create-empty-index",
+            0,
+            json!({"output_fbc": form == Form::Catalog}),
+        );
         let mut requests = vec![
             ("add", added.collect::<Vec<_>>()),
             ("rm", removed.collect()),
@@ -252,8 +250,8 @@ impl<'a> Bench<'a> {
     /// Runs requests one after the other in one process; gives what each took, and the last result.
     async fn run(&self, name: &str, asked: &[Asked]) -> anyhow::Result<(Vec<Cost>, PullSpec)> {
         let stages = self.stages(name);
-        std::fs::create_dir_all(&stages.folder)?;
-        let file = stages.folder.join("requests.json");
+        // Beside the data folder, which is the service's own.
+        let file = self.folder.join("requests.json");
         std::fs::write(&file, serde_json::to_vec(asked)?)?;
         let ran: Ran = stages
             .process(BenchStage::Requests, None, Some(&file))

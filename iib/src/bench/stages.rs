@@ -1,7 +1,6 @@
 //! The stages of one request, each in a process of its own.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
@@ -140,8 +139,13 @@ impl Stages {
         if let Some(requests) = requests {
             command.arg("--requests").arg(requests);
         }
-        let output = command.stderr(Stdio::inherit()).output().await?;
-        ensure!(output.status.success(), "the {} stage failed", stage.name());
+        let output = command.output().await?;
+        ensure!(
+            output.status.success(),
+            "the process for `{}` failed: {}",
+            stage.name(),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
         Ok(serde_json::from_slice(&output.stdout)?)
     }
 }

@@ -36,14 +36,21 @@ pub async fn first_free(
     work: &WorkSettings,
     first: u64,
 ) -> Result<Option<u64>, StageError> {
-    if !is_taken(registry, work, first).await? {
+    search(first, async |number| is_taken(registry, work, number).await).await
+}
+
+async fn search<E>(
+    first: u64,
+    is_taken: impl AsyncFn(u64) -> Result<bool, E>,
+) -> Result<Option<u64>, E> {
+    if !is_taken(first).await? {
         return Ok(Some(first));
     }
     let mut taken = first;
     let mut free = None;
     for doubling in 0..DOUBLINGS {
         let next = taken.saturating_add(1 << doubling);
-        if !is_taken(registry, work, next).await? {
+        if !is_taken(next).await? {
             free = Some(next);
             break;
         }
@@ -54,7 +61,7 @@ pub async fn first_free(
     };
     while free - taken > 1 {
         let middle = taken + (free - taken) / 2;
-        match is_taken(registry, work, middle).await? {
+        match is_taken(middle).await? {
             true => taken = middle,
             false => free = middle,
         }
@@ -75,4 +82,41 @@ async fn is_taken(
         source,
     })?;
     Ok(found.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::convert::Infallible;
+
+    use super::*;
+
+    /// What is found where the numbers up to one are taken, and how many were looked at.
+    async fn found(first: u64, taken: u64) -> (Option<u64>, u32) {
+        let looked = Cell::new(0);
+        let is_taken = async |number: u64| {
+            looked.set(looked.get() + 1);
+            Ok::<_, Infallible>(number <= taken)
+        };
+        let Ok(found) = search(first, is_taken).await;
+        (found, looked.get())
+    }
+
+    #[tokio::test]
+    async fn a_few_looks_find_the_first_free_number() {
+        for first in [1, 2, 1000] {
+            for taken in [0, 1, 2, 3, 7, 20, 1000, 1001, 2047] {
+                let (free, _) = found(first, taken).await;
+                assert_eq!(free, Some(first.max(taken + 1)), "{first} {taken}");
+            }
+        }
+        let (free, looks) = found(1, 1_000_000).await;
+        assert_eq!(free, Some(1_000_001));
+        assert!(looks <= 40, "{looks}");
+    }
+
+    #[tokio::test]
+    async fn where_everything_is_taken_the_search_ends() {
+        assert_eq!(found(1, u64::MAX).await.0, None);
+    }
 }

@@ -515,7 +515,10 @@ impl Size {
 
 #[cfg(test)]
 mod tests {
+    use iib_catalog_folder::Folders;
+    use iib_fbc::Rules;
     use iib_oci::layer::EntryPath;
+    use iib_ports::Catalogs as _;
 
     use super::*;
 
@@ -588,6 +591,42 @@ mod tests {
         assert_eq!(world.take("private", 100).as_deref(), Some("a database"));
         world.unpacked.clear();
         assert_eq!(world.take("private", 100), None);
+    }
+
+    #[test]
+    fn only_so_many_catalogs_are_in_memory() {
+        let scratch = tempfile::tempdir().unwrap();
+        let unpacked = Unpacked::in_folder(scratch.path(), 1 << 20).unwrap();
+        let part = |name: usize| {
+            let path = EntryPath::parse(b"configs").unwrap();
+            vec![Copy::folder(path, scratch.path().join(name.to_string()))]
+        };
+        for number in 0..=CATALOGS {
+            let (copies, cache) = (part(number), scratch.path().join("cache"));
+            for folder in [&copies[0].to, &cache] {
+                fs::create_dir(folder).unwrap();
+            }
+            let catalog = Folders.open(&copies[0].to, Rules::Opm126).unwrap();
+            let catalog = Arc::from(catalog);
+            let held = Held {
+                repositories: &[repository("r")].into(),
+                layers: &[Digest::of(&[number as u8])],
+                settles: false,
+                copies: &copies,
+                found: &[true],
+                input: None,
+                made: Some(&HeldCatalog { catalog, cache }),
+            };
+            unpacked.keep(&held, Manner::Move);
+        }
+        let take = |number: usize| {
+            let (layers, to) = ([Digest::of(&[number as u8])], part(100 + number));
+            unpacked.take(&repository("r"), &layers, &to, scratch.path(), 100)
+        };
+        assert!(take(0).is_none());
+        let newest = take(CATALOGS).unwrap();
+        let cache = scratch.path().join("taken");
+        assert!(newest.made.unwrap().take(&cache).is_some() && cache.is_dir());
     }
 
     #[test]

@@ -96,6 +96,19 @@ mod tests {
     }
 
     #[test]
+    fn names_that_are_no_text_are_passed_over() {
+        let odd = [ID.as_bytes(), b" refs/tags/caf\xe9\n"].concat();
+        let said = [
+            &line(format!("{ID} HEAD\0shallow\n").as_bytes())[..],
+            &line(&odd),
+        ]
+        .concat();
+        let said = [said, line(format!("{ID} refs/heads/v4.6\n").as_bytes())].concat();
+        let found = Advertisement::read(&said[..], "v4.6").unwrap();
+        assert_eq!(found.head, Some(Oid::from_str(ID).unwrap()));
+    }
+
+    #[test]
     fn a_repository_with_longer_names_is_refused() {
         let said = said(&format!("{ID} HEAD\0object-format=sha256\n"));
         assert!(Advertisement::read(&said[..], "v4.6").is_err());

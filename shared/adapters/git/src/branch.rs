@@ -330,3 +330,24 @@ async fn blocking<T: Send + 'static>(
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(Fault::BrokenOff)?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_of_the_commit_or_of_the_moment() {
+        for (said, passes) in [
+            ("ok refs/heads/v1", None),
+            ("ng refs/heads/v1 protected branch", Some(false)),
+            ("ng refs/heads/v1 pre-receive hook declined", Some(false)),
+            ("ng refs/heads/v1 failed to update ref", Some(true)),
+            ("ng refs/heads/v1 cannot lock ref", Some(true)),
+            ("unpack unpacker error", Some(true)),
+        ] {
+            let text = [line(b"unpack ok\n"), line(format!("{said}\n").as_bytes())].concat();
+            let found = report(&mut &text[..], "v1").unwrap();
+            assert_eq!(found.err().map(|why| may_pass(&why)), passes, "{said}");
+        }
+    }
+}

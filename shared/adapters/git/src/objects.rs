@@ -412,3 +412,30 @@ fn found<T>(looked: Result<T, git2::Error>) -> Result<Option<T>, git2::Error> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_git_has_for_itself_is_no_file_of_a_catalog() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in [
+            "a/catalog.json",
+            "a/.git/config",
+            "a/.GIT/x",
+            "a/git~1/x",
+            "a/.gitignore",
+        ] {
+            let path = folder.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let found: Vec<String> = files_of(folder.path())
+            .unwrap()
+            .into_iter()
+            .map(|(path, _)| path)
+            .collect();
+        assert_eq!(found, ["a/.gitignore", "a/catalog.json"]);
+    }
+}

@@ -157,6 +157,14 @@ mod tests {
     }
 
     #[test]
+    fn what_breaks_off_may_pass() {
+        for cut in ["0", "00", "0009abc"] {
+            let fault = Lines::new(cut.as_bytes()).next().unwrap_err();
+            assert!(matches!(fault, Fault::Cut(_)), "{cut}: {fault}");
+        }
+    }
+
+    #[test]
     fn bands_are_told_apart() {
         let stream = [
             &line(b"\x01ab")[..],

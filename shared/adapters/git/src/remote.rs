@@ -260,3 +260,26 @@ fn checked(response: Response, kind: &str) -> Result<Response, Fault> {
         false => Err(Fault::Protocol("the answer is of another kind")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_token_is_told_where_a_server_repeats_it() {
+        let proxy = reqwest::Proxy::custom(|_| None::<Url>);
+        let http = GitHttp::new(proxy, HostRules::default(), IDLE_TIMEOUT).unwrap();
+        let token = "hunter2hunter2";
+        let remote = Remote::new(&http, "https://git.example/a.git", ("ann", token)).unwrap();
+        let sent = BASE64_STANDARD.encode(format!("ann:{token}"));
+        // Across the place where what is said is cut off, too.
+        for before in (SHOWN - token.len() - sent.len())..SHOWN {
+            let said = format!("{}{token} Basic {sent}", "x".repeat(before));
+            for fault in [Fault::Said(said.clone()), Fault::Refused(said)] {
+                let told = remote.told(fault).to_string();
+                assert!(!told.contains("hunt"), "{told}");
+                assert!(!told.contains(sent.get(..6).unwrap()), "{told}");
+            }
+        }
+    }
+}

@@ -581,3 +581,59 @@ async fn an_index_that_names_the_result_keeps_its_commit() {
     assert_eq!(files(&world), after());
     assert!(world.record(id).await.committed.unwrap().is_settled);
 }
+
+#[tokio::test]
+async fn an_index_that_has_moved_on_from_the_result_keeps_its_commit() {
+    let (world, index, request) = world_and_request().await;
+    let id = world.submit(request).await;
+    let moved = Death::At("registry.push_manifest", 3);
+    let (dying, _) = crash::at(moved, LastCall::Unanswered, &world.deps);
+    drain(&world, &dying).await;
+    // Somebody builds upon the result before anybody comes for the request.
+    world.push(INDEX, &index_of_two()).await;
+    let result = world.record(id).await.overwritten.unwrap().result;
+    assert_ne!(tagged(&world, &index).await, result);
+    lease_ends(&world);
+    stop(&world, id).await;
+    world.run_queue().await;
+    assert_eq!(world.record(id).await.state(), State::Failed);
+    assert_eq!(files(&world), after());
+    assert!(world.record(id).await.committed.unwrap().is_settled);
+}
+
+#[tokio::test]
+async fn who_does_not_speak_to_git_leaves_the_rest_of_a_request_to_push() {
+    let (world, index, request) = world_and_request().await;
+    let id = world.submit(request).await;
+    let sent = Death::At("branch.push", 0);
+    let (dying, _) = crash::at(sent, LastCall::Unanswered, &world.deps);
+    drain(&world, &dying).await;
+    lease_ends(&world);
+    stop(&world, id).await;
+    while world.queue.take_next().is_some() {}
+    // A message for pin that comes late, at the function that has no repositories.
+    let without = Deps {
+        repositories: None,
+        ..world.deps.clone()
+    };
+    let record = world.record(id).await;
+    let late = record.task(Stage::Pin);
+    assert_eq!(crate::world::deliver(&without, &late).await, Verdict::Done);
+    // Nothing is put away yet; push is told.
+    assert!(
+        world
+            .deps
+            .lines
+            .of(&index.to_string())
+            .await
+            .unwrap()
+            .turn
+            .is_some()
+    );
+    let told = world.queue.take_next().unwrap();
+    assert_eq!((told.request_id, told.stage), (id, Stage::Push));
+    world.queue.send(&told).await.unwrap();
+    world.run_queue().await;
+    assert_eq!(files(&world), before());
+    world.assert_cleaned_up(id).await;
+}

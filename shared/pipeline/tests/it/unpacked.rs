@@ -9,6 +9,7 @@ use iib_ports::{BlobSource, BlobStream, Registry, RegistryError};
 use iib_request::{AddRequest, CreateEmptyIndex, Record};
 
 use crate::catalogs::Content;
+use crate::samples::{self, index_image};
 use crate::world::World;
 
 /// A registry that notes which blobs are read.
@@ -195,14 +196,19 @@ async fn assert_unpacked_once(format: ImageFormat, is_catalog: bool) {
 #[tokio::test]
 async fn an_index_that_is_read_again_and_again_is_kept_from_the_second_time_on() {
     for format in [ImageFormat::Docker, ImageFormat::Oci] {
-        assert_kept_when_read_twice(format).await;
+        let (mut world, noting) = noting().await;
+        world.deps.work.output_format = format;
+        let index = empty(&world, false).await;
+        assert_kept_when_read_twice(world, &noting, index).await;
     }
+    // One gzip stream, of which nothing can be taken over.
+    let (world, noting) = noting().await;
+    let foreign = index_image(&samples::database(&[]));
+    let foreign = world.push("team/foreign:v4.6", &foreign).await.to_string();
+    assert_kept_when_read_twice(world, &noting, foreign).await;
 }
 
-async fn assert_kept_when_read_twice(format: ImageFormat) {
-    let (mut world, noting) = noting().await;
-    world.deps.work.output_format = format;
-    let index = empty(&world, false).await;
+async fn assert_kept_when_read_twice(mut world: World, noting: &Noting, index: String) {
     let folder = tempfile::tempdir().unwrap();
     world.deps.unpacked = Arc::new(Unpacked::in_folder(folder.path(), 1 << 30).unwrap());
     let bundle = world.push_bundle("kettle", "1.0.0").await;
@@ -218,7 +224,7 @@ async fn assert_kept_when_read_twice(format: ImageFormat) {
         let read = noting.read.lock().unwrap().clone();
         reads.push(read.iter().filter(|digest| layers.contains(digest)).count());
     }
-    assert_eq!(reads, [1, 1, 0, 0], "{format}");
+    assert_eq!(reads, [1, 1, 0, 0], "{index}");
 }
 
 #[tokio::test]
