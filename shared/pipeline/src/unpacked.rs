@@ -7,9 +7,9 @@
 //! those of binary images, are known by their digests, and not read again.
 //!
 //! Of a catalog that was made here, what was found in it is kept, too, with its serve cache: it is not read and
-//! checked again, and the files of packages that the next request does not touch are taken over. Files of
-//! folders are not copied but linked to: those who change a catalog replace files, and write to none. A
-//! database is copied.
+//! checked again, and what is of packages that the next request does not touch is taken over. Files of
+//! folders are not copied but linked to: those who change a catalog or its cache replace or add files, and write to
+//! none. A database is copied.
 //!
 //! A layer counts only in the repositories where this process has read or made it: whoever can read a
 //! manifest there may read the layer, and one elsewhere may name any layer.
@@ -398,7 +398,7 @@ pub(crate) struct HeldCatalog {
 pub(crate) struct Made(Arc<Content>);
 
 impl Made {
-    /// Puts its serve cache into a folder that is not there, and gives the catalog; none if the cache is not as
+    /// Puts the store of its serve cache into a folder that is not there, and gives the catalog; none if the cache is not as
     /// it was, which leaves nothing.
     pub(crate) fn take(&self, cache: &Path) -> Option<Arc<dyn CatalogFiles>> {
         let (catalog, size) = self.0.made.as_ref()?;

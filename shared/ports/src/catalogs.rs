@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt::Debug;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use iib_fbc::{Catalog, Deprecations, Report, Rules, ServeForm};
 
@@ -74,15 +75,60 @@ pub trait CatalogFiles: Debug + Send + Sync {
     /// The folder cannot be listed.
     fn unseen(&self) -> Result<BTreeSet<String>, CatalogError>;
 
-    /// Writes the serve cache of the catalog, which has no faults, to `cache`, which is absent, empty or an
-    /// older cache (spec index-database §14, newest-opm §7). Where that is the one which was written of this
-    /// catalog before, files of packages that did not change since stay. Files are replaced, never
-    /// written to: they may be in other folders, too. What it gives are words for people about what the cache
-    /// does not carry.
+    /// Makes the serve cache of the catalog, which has no faults (spec index-database §14, newest-opm §7), in files in
+    /// the folder `store`, which is absent or the store of a cache that was made of it before: then files of
+    /// packages that did not change since are not made again. Nothing in a store is written to again, since it may
+    /// have other names elsewhere. What it gives are words for people about what the cache does not carry.
     ///
     /// # Errors
     /// Something that no cache can hold.
-    fn write_cache(&mut self, cache: &Path, form: ServeForm) -> Result<Vec<String>, CatalogError>;
+    fn store_cache(&mut self, store: &Path, form: ServeForm) -> Result<Vec<String>, CatalogError>;
+
+    /// All that is in the folder of the cache that was made last; nothing if none was made.
+    fn cache_members(&self) -> Vec<CacheMember>;
+
+    /// The content of [`CacheContent::Digest`], for which all files of the catalog and of its cache are read.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    fn cache_digest(&self, store: &Path) -> Result<String, CatalogError>;
+}
+
+/// A folder or file of a serve cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheMember {
+    /// Relative to the folder of the cache.
+    pub path: String,
+    /// Permission bits. They count: whether a cache is accepted depends on them.
+    pub mode: u32,
+    /// What it is.
+    pub content: CacheContent,
+}
+
+/// What a member of a serve cache is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CacheContent {
+    /// A folder.
+    Folder,
+    /// A file with these bytes.
+    Stored(Stretch),
+    /// The file with the digest, of [`CACHE_DIGEST_BYTES`].
+    Digest,
+}
+
+/// Bytes of a digest of a cache: its hexadecimal digits.
+pub const CACHE_DIGEST_BYTES: u64 = 16;
+
+/// Bytes in a file of a store. A cache has a file for each bundle in each channel, which would cost more to create
+/// than to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// The name of the file in the store.
+    pub file: Arc<str>,
+    /// Where they begin.
+    pub at: u64,
+    /// Their number.
+    pub size: u64,
 }
 
 /// Why something could not be done with a catalog.

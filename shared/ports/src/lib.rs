@@ -29,7 +29,9 @@ pub use catalog_repositories::{
     CatalogBranch, CatalogRepositories, CatalogUpdate, CommitNote, Made, RepositoryError, Reverted,
     Sent,
 };
-pub use catalogs::{CatalogError, CatalogFiles, Catalogs};
+pub use catalogs::{
+    CACHE_DIGEST_BYTES, CacheContent, CacheMember, CatalogError, CatalogFiles, Catalogs, Stretch,
+};
 pub use class::{Class, Classify, causes, chain};
 pub use clock::Clock;
 pub use gates::{GateAnswer, GateError, Gates};

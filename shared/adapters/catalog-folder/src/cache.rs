@@ -1,8 +1,11 @@
 //! The serve cache (spec index-database §14, newest-opm §7), so that `opm serve` need not make it.
 
 mod digest;
+mod store;
 
-use std::collections::{BTreeMap, BTreeSet};
+pub(crate) use store::Stored;
+
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -67,38 +70,6 @@ pub struct WrittenCache {
     pub warnings: Vec<String>,
 }
 
-/// The cache that was written of a catalog, as far as the next one of the same catalog needs it.
-#[derive(Debug, Clone)]
-pub(crate) struct Cached {
-    form: ServeForm,
-    /// Its files but that with all packages, by package.
-    files: BTreeMap<String, Vec<String>>,
-    /// The packages that changed since.
-    changed: BTreeSet<String>,
-}
-
-impl Cached {
-    /// Something of a package changed.
-    pub(crate) fn note_change(&mut self, package: &str) {
-        if !self.changed.contains(package) {
-            self.changed.insert(package.to_owned());
-        }
-    }
-
-    /// The files of packages that changed, and those of the others.
-    fn outdated_and_kept(&self) -> (BTreeSet<&str>, BTreeSet<&str>) {
-        let (mut outdated, mut kept) = (BTreeSet::new(), BTreeSet::new());
-        for (package, files) in &self.files {
-            let which = match self.changed.contains(package) {
-                true => &mut outdated,
-                false => &mut kept,
-            };
-            which.extend(files.iter().map(String::as_str));
-        }
-        (outdated, kept)
-    }
-}
-
 /// Writes the cache of the catalog in a folder into another one. A cache that is there already and
 /// fits is left alone.
 ///
@@ -113,53 +84,31 @@ pub fn write_cache(
     cache: &Path,
     form: ServeForm,
 ) -> Result<WrittenCache, CacheError> {
-    let mut content = CatalogFolder::open(catalog)?;
+    let content = CatalogFolder::open(catalog)?;
     let report = content.check();
     if !report.is_clean() {
         return Err(CacheError::Invalid(report));
     }
-    content.write_cache(cache, form)
+    expect_cache(cache)?;
+    let plan = ServePlan::new(content.outline(), form)?;
+    let digest = match fitting(&content, &plan, cache)? {
+        Some(digest) => digest,
+        None => write(&content, &plan, cache)?,
+    };
+    Ok(WrittenCache {
+        digest,
+        warnings: warnings(&content, plan),
+    })
 }
 
-impl CatalogFolder {
-    /// Writes the cache of the catalog as it is now, which has no faults. If one was written of it before, in the
-    /// same form, and that is what `cache` holds, just the files of packages that changed since are
-    /// written again; what has more names by hard links is never written to.
-    ///
-    /// # Errors
-    /// As of [`write_cache`]; a cache that was to be changed may be changed in part.
-    pub fn write_cache(
-        &mut self,
-        cache: &Path,
-        form: ServeForm,
-    ) -> Result<WrittenCache, CacheError> {
-        expect_cache(cache)?;
-        let plan = ServePlan::new(self.outline(), form)?;
-        let older = self.cached.take().filter(|older| older.form == form);
-        let older = older.filter(|_| cache.join(FILES).is_dir());
-        let there = match older {
-            Some(older) => change(self, &plan, cache, &older)?,
-            None => fitting(self, &plan, cache)?,
-        };
-        let (digest, files) = match there {
-            Some(there) => there,
-            None => write(self, &plan, cache)?,
-        };
-        self.cached = Some(Box::new(Cached {
-            form,
-            files,
-            changed: BTreeSet::new(),
-        }));
-        let mut warnings = plan.warnings;
-        if self.packages().all(str::is_empty) {
-            warnings.push("the catalog has no package, so nothing will be served".to_owned());
-        }
-        Ok(WrittenCache { digest, warnings })
+/// What there is to say about a cache.
+fn warnings(content: &CatalogFolder, plan: ServePlan) -> Vec<String> {
+    let mut warnings = plan.warnings;
+    if content.packages().all(str::is_empty) {
+        warnings.push("the catalog has no package, so nothing will be served".to_owned());
     }
+    warnings
 }
-
-/// Files of a cache by package, without that with all packages.
-type Files = BTreeMap<String, Vec<String>>;
 
 /// The folder is absent, empty or a cache, maybe with what an interrupted run left.
 fn expect_cache(cache: &Path) -> Result<(), CacheError> {
@@ -180,13 +129,13 @@ fn expect_cache(cache: &Path) -> Result<(), CacheError> {
     Ok(())
 }
 
-/// The digest and the files of the cache that is there, if it is what would be written. The digest does not
-/// tell the forms apart, so the files are compared, too.
+/// The digest of the cache that is there, if it is what would be written. The digest does not tell the forms
+/// apart, so the files are compared, too.
 fn fitting(
     content: &CatalogFolder,
     plan: &ServePlan,
     cache: &Path,
-) -> Result<Option<(String, Files)>, CacheError> {
+) -> Result<Option<String>, CacheError> {
     let below = cache.join(FILES);
     let Ok(known) = fs::read_to_string(cache.join(DIGEST)) else {
         return Ok(None);
@@ -204,8 +153,8 @@ fn fitting(
         Err(Stop::Different)
     });
     match same {
-        Ok(files) if count_files(&below)? == expected.len() => Ok(Some((known, files))),
-        Ok(_) | Err(Stop::Different) => Ok(None),
+        Ok(()) if count_files(&below)? == expected.len() => Ok(Some(known)),
+        Ok(()) | Err(Stop::Different) => Ok(None),
         Err(Stop::Failed(error)) => Err(error),
     }
 }
@@ -231,53 +180,30 @@ fn count_files(below: &Path) -> Result<usize, CacheError> {
     Ok(count)
 }
 
-/// Gives out every file, with the content of one package in memory at a time, and tells which are whose.
+/// Gives out every file, with the content of one package in memory at a time.
 fn each_file<E: From<ServeFault> + From<FolderError>>(
     content: &CatalogFolder,
     plan: &ServePlan,
     mut take: impl FnMut(ServeFile) -> Result<(), E>,
-) -> Result<Files, E> {
+) -> Result<(), E> {
     take(plan.packages(content.outline()))?;
-    let mut files = Files::new();
     for name in content.packages() {
-        files.insert(
-            name.to_owned(),
-            package_files(content, plan, name, &mut take)?,
-        );
+        plan.package(&content.package(name)?, &mut take)?;
     }
-    Ok(files)
-}
-
-fn package_files<E: From<ServeFault> + From<FolderError>>(
-    content: &CatalogFolder,
-    plan: &ServePlan,
-    name: &str,
-    mut take: impl FnMut(ServeFile) -> Result<(), E>,
-) -> Result<Vec<String>, E> {
-    let mut files = Vec::new();
-    plan.package(&content.package(name)?, |file| {
-        files.push(file.path.clone());
-        take(file)
-    })?;
-    Ok(files)
+    Ok(())
 }
 
 /// Writes all files beside those that are there, which they then replace, and gives the digest. The
 /// old digest goes first, so that no half cache is taken for a whole one.
-fn write(
-    content: &CatalogFolder,
-    plan: &ServePlan,
-    cache: &Path,
-) -> Result<(String, Files), CacheError> {
+fn write(content: &CatalogFolder, plan: &ServePlan, cache: &Path) -> Result<String, CacheError> {
     let (kept, below) = (cache.join(DIGEST), cache.join(FILES));
     let partial = Partial::new(cache)?;
     // The catalog comes first in the digest, so it is hashed while the files are written.
-    let (begun, files) = thread::scope(|scope| {
+    let begun = thread::scope(|scope| {
         let begun = scope.spawn(|| digest::of_catalog(&content.root));
-        let files = each_file(content, plan, |file| write_below(&partial.files, &file))?;
+        each_file(content, plan, |file| write_below(&partial.files, &file))?;
         let begun = begun.join();
-        let begun = begun.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        Ok::<_, CacheError>((begun, files))
+        begun.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
     let digest = begun.with_files(&partial.files)?;
     remove_file(&kept)?;
@@ -290,70 +216,7 @@ fn write(
     fs::rename(&partial.files, &below).map_err(io_error(&below, "create"))?;
     write_file(&kept, &digest)?;
     partial.keep();
-    Ok((digest, files))
-}
-
-/// Writes the files of packages anew that changed since `older`, which is what is there. Others stay as they
-/// are. None if a file is that of packages that changed and of others: names of several packages can make
-/// the same name of a file, and the last one's file counts.
-fn change(
-    content: &CatalogFolder,
-    plan: &ServePlan,
-    cache: &Path,
-    older: &Cached,
-) -> Result<Option<(String, Files)>, CacheError> {
-    let (kept, below) = (cache.join(DIGEST), cache.join(FILES));
-    let (outdated, others) = older.outdated_and_kept();
-    if !outdated.is_disjoint(&others) {
-        return Ok(None);
-    }
-    remove_file(&kept)?;
-    for file in outdated {
-        remove_file(&below.join(file))?;
-        remove_empty_folders(&below, file)?;
-    }
-    let packages = plan.packages(content.outline());
-    remove_file(&below.join(&packages.path))?;
-    write_below(&below, &packages)?;
-    let mut files = older.files.clone();
-    for name in &older.changed {
-        files.remove(name);
-        if !content.packages.contains_key(name) {
-            continue;
-        }
-        let written = package_files(content, plan, name, |file| {
-            match others.contains(&*file.path) {
-                true => Err(Stop::Different),
-                false => Ok(write_below(&below, &file)?),
-            }
-        });
-        match written {
-            Ok(written) => files.insert(name.clone(), written),
-            Err(Stop::Different) => return Ok(None),
-            Err(Stop::Failed(error)) => return Err(error),
-        };
-    }
-    let digest = digest::of_catalog(&content.root)?.with_files(&below)?;
-    write_file(&kept, &digest)?;
-    Ok(Some((digest, files)))
-}
-
-/// Removes the folders above a file that is gone, as far as nothing is in them: they would count in the
-/// digest.
-fn remove_empty_folders(below: &Path, file: &str) -> Result<(), CacheError> {
-    for folder in Path::new(file).ancestors().skip(1) {
-        if folder.as_os_str().is_empty() {
-            break;
-        }
-        let folder = below.join(folder);
-        match fs::remove_dir(&folder) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => break,
-            Err(error) => return Err(io_error(&folder, "remove")(error)),
-        }
-    }
-    Ok(())
+    Ok(digest)
 }
 
 /// The files until all of them are there; removed when dropped.

@@ -14,8 +14,9 @@ use iib_fbc::{
 };
 use walkdir::WalkDir;
 
-use crate::cache::Cached;
+use crate::cache::Stored;
 use crate::ignore_file::Patterns;
+use crate::parallel;
 
 /// The largest file that is read, in bytes. The largest catalogs known have some 200 MiB in all.
 const FILE_LIMIT: u64 = 1 << 30;
@@ -98,8 +99,8 @@ pub struct CatalogFolder {
     /// Where the objects of each package are; those of none are under the empty name.
     pub(crate) packages: BTreeMap<String, Vec<Spot>>,
     found: Found,
-    /// The serve cache that was written of it last.
-    pub(crate) cached: Option<Box<Cached>>,
+    /// The serve cache that was made of it last.
+    pub(crate) cached: Option<Box<Stored>>,
 }
 
 /// What a folder has, whether or not it makes a catalog.
@@ -111,6 +112,12 @@ pub struct Found {
     pub left_out: usize,
     /// Templates a catalog is made from, by file and schema, each once.
     pub templates: BTreeSet<(String, String)>,
+}
+
+/// An object without its contents, and where it is.
+struct Object {
+    spot: Spot,
+    outline: OwnedBlob,
 }
 
 /// Where an object is.
@@ -198,17 +205,26 @@ impl CatalogFolder {
             },
             cached: None,
         };
-        for path in files {
-            folder.read_file(&path.into())?;
+        let files: Vec<Arc<Path>> = files.into_iter().map(Into::into).collect();
+        let read = parallel::each(&files, |file| folder.parse(file))?;
+        for objects in read {
+            folder.take(objects);
         }
         Ok(folder)
     }
 
     /// Takes in what a file holds.
     pub(crate) fn read_file(&mut self, file: &Arc<Path>) -> Result<(), FolderError> {
-        let shown = file.to_string_lossy();
+        let objects = self.parse(file)?;
+        self.take(objects);
+        Ok(())
+    }
+
+    /// What a file holds.
+    fn parse(&self, file: &Arc<Path>) -> Result<Vec<Object>, FolderError> {
         let opened = regular(&self.root.join(file), FILE_LIMIT);
         let opened = opened.map_err(|error| error.within(&self.root))?;
+        let mut objects = Vec::new();
         // What is wrong inside objects comes after all that is wrong with the file.
         let mut inside = None;
         for document in Documents::new(opened).by(self.rules) {
@@ -224,27 +240,38 @@ impl CatalogFolder {
                     continue;
                 }
             };
-            self.origins.note(blob.as_blob(), &shown);
-            if let Some(schema) = blob.template_schema() {
-                let template = (shown.clone().into_owned(), schema.to_owned());
-                self.found.templates.insert(template);
-            }
-            if let Some(cached) = &mut self.cached {
-                cached.note_change(blob.package());
-            }
-            let spots = self.packages.entry(blob.package().to_owned());
-            spots.or_default().push(Spot {
+            let spot = Spot {
                 file: file.clone(),
                 at: document.at,
                 form: document.form,
                 files,
                 holds: Holds::of(&blob),
+            };
+            objects.push(Object {
+                spot,
+                outline: blob.outlined(self.rules),
             });
-            self.outline.push(blob.outlined(self.rules));
         }
         match inside {
             Some(fault) => Err(fault),
-            None => Ok(()),
+            None => Ok(objects),
+        }
+    }
+
+    fn take(&mut self, objects: Vec<Object>) {
+        for Object { spot, outline } in objects {
+            let shown = spot.file.to_string_lossy();
+            self.origins.note(outline.as_blob(), &shown);
+            if let Some(schema) = outline.template_schema() {
+                let template = (shown.into_owned(), schema.to_owned());
+                self.found.templates.insert(template);
+            }
+            if let Some(cached) = &mut self.cached {
+                cached.note_change(outline.package());
+            }
+            let spots = self.packages.entry(outline.package().to_owned());
+            spots.or_default().push(spot);
+            self.outline.push(outline);
         }
     }
 

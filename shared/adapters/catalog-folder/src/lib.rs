@@ -4,6 +4,7 @@ mod cache;
 mod edit;
 mod folder;
 mod ignore_file;
+mod parallel;
 mod port;
 
 pub use cache::{CacheError, WrittenCache, write_cache};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use iib_fbc::{Catalog, Deprecations, Report, Rules, ServeForm};
-use iib_ports::{CatalogError, CatalogFiles, Catalogs};
+use iib_ports::{CacheMember, CatalogError, CatalogFiles, Catalogs};
 
 use crate::cache::CacheError;
 use crate::folder::{CatalogFolder, FolderError};
@@ -61,8 +61,16 @@ impl CatalogFiles for CatalogFolder {
         Ok(Self::unseen(self)?)
     }
 
-    fn write_cache(&mut self, cache: &Path, form: ServeForm) -> Result<Vec<String>, CatalogError> {
-        Ok(Self::write_cache(self, cache, form)?.warnings)
+    fn store_cache(&mut self, store: &Path, form: ServeForm) -> Result<Vec<String>, CatalogError> {
+        Ok(Self::store_cache(self, store, form)?)
+    }
+
+    fn cache_members(&self) -> Vec<CacheMember> {
+        Self::cache_members(self)
+    }
+
+    fn cache_digest(&self, store: &Path) -> Result<String, CatalogError> {
+        Ok(Self::cache_digest(self, store)?)
     }
 }
 

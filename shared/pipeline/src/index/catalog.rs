@@ -400,7 +400,7 @@ impl CatalogIndex {
             let unseen: Vec<String> = unseen.into_iter().collect();
             return Err(IndexError::Unseen(unseen.join(", ")).into());
         }
-        let cached = self.files.write_cache(cache, self.forms.cache);
+        let cached = self.files.store_cache(cache, self.forms.cache);
         self.words.extend(cached.map_err(IndexError::Cache)?);
         let (mut changes, mut pictures) = (std::mem::take(&mut self.noted), Vec::new());
         let (mut written, mut removed) = (BTreeSet::new(), BTreeSet::new());

@@ -34,7 +34,7 @@ pub(crate) struct Contents {
 #[derive(Debug, Clone)]
 pub(crate) struct CatalogCopy {
     pub(crate) folder: PathBuf,
-    /// Where its serve cache goes.
+    /// Where the files of its serve cache are, or go.
     pub(crate) cache: PathBuf,
     /// The catalog as it was read or made on this machine; none if it has to be read.
     pub(crate) known: Option<Arc<dyn CatalogFiles>>,
@@ -47,6 +47,12 @@ impl CatalogCopy {
             cache: folder.join("cache"),
             known: None,
         }
+    }
+
+    /// The catalog with its serve cache, if it is known.
+    fn held(&self) -> Option<HeldCatalog> {
+        let (catalog, cache) = (self.known.clone()?, self.cache.clone());
+        Some(HeldCatalog { catalog, cache })
     }
 
     /// The catalog in the folder by these rules. It is read if it is not known.
@@ -303,10 +309,7 @@ impl Contents {
             }
         };
         let copies: Option<Vec<Copy>> = copies.into_iter().collect();
-        let made = self.catalog.as_ref().and_then(|copy| {
-            let (catalog, cache) = (copy.known.clone()?, copy.cache.clone());
-            Some(HeldCatalog { catalog, cache })
-        });
+        let made = self.catalog.as_ref().and_then(CatalogCopy::held);
         let held = Held {
             repositories,
             layers: std::slice::from_ref(&packed.digest),
@@ -335,7 +338,8 @@ impl Contents {
         let Some(catalog) = &self.catalog else {
             return Ok(layer::database(&self.database, places::DATABASE));
         };
-        let mut items = layer::catalog(&catalog.folder, catalog_at, &catalog.cache)?;
+        let made = catalog.held().ok_or(WorkError::Incomplete("change"))?;
+        let mut items = layer::catalog(&catalog.folder, catalog_at, &made)?;
         if self.database.exists() {
             items.extend(layer::database(&self.database, hidden));
         }

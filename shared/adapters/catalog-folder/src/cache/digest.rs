@@ -1,13 +1,15 @@
 //! The digest of a cache: FNV-1a over two tar streams, that of the catalog and that of the cache's
 //! files (spec index-database §14 "Digest").
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::hash::Hasher as _;
-use std::io::Read as _;
+use std::io::{Read, Seek as _, SeekFrom};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use fnv::FnvHasher;
+use iib_ports::Stretch;
 use walkdir::WalkDir;
 
 use super::{CacheError, io_error};
@@ -31,8 +33,60 @@ impl Begun {
     /// The digest with the files of the cache, as 16 hexadecimal digits.
     pub(super) fn with_files(mut self, files: &Path) -> Result<String, CacheError> {
         archive(&mut self.0, files)?;
-        Ok(format!("{:016x}", self.0.finish()))
+        Ok(self.finish())
     }
+
+    /// The same with files that are in a store.
+    pub(super) fn with_stored(
+        mut self,
+        files: &BTreeMap<&str, &Stretch>,
+        store: &Path,
+    ) -> Result<String, CacheError> {
+        let mut opened: Option<(&str, File)> = None;
+        for (path, stretch) in in_order(files) {
+            let Some(stretch) = stretch else {
+                member(&mut self.0, &path, super::FOLDER_MODE, None);
+                continue;
+            };
+            let name = store.join(&*stretch.file);
+            let mut file = match opened.take() {
+                Some((known, file)) if known == &*stretch.file => file,
+                _ => File::open(&name).map_err(io_error(&name, "open"))?,
+            };
+            member(&mut self.0, &path, super::FILE_MODE, Some(stretch.size));
+            file.seek(SeekFrom::Start(stretch.at))
+                .map_err(io_error(&name, "read"))?;
+            content(
+                &mut self.0,
+                &name,
+                Read::by_ref(&mut file).take(stretch.size),
+            )?;
+            opened = Some((&stretch.file, file));
+        }
+        end(&mut self.0);
+        Ok(self.finish())
+    }
+
+    fn finish(self) -> String {
+        format!("{:016x}", self.0.finish())
+    }
+}
+
+/// Files with the folders above them, as an archive of their folder has them: that itself, then every file and
+/// folder in it, depth first.
+fn in_order<'a>(files: &BTreeMap<&'a str, &'a Stretch>) -> Vec<(String, Option<&'a Stretch>)> {
+    let mut members: BTreeMap<Vec<&str>, Option<&Stretch>> = BTreeMap::new();
+    for (path, stretch) in files {
+        let parts: Vec<&str> = path.split('/').collect();
+        for end in 0..parts.len() {
+            members.entry(parts[..end].to_vec()).or_default();
+        }
+        members.insert(parts, Some(*stretch));
+    }
+    let members = members.into_iter();
+    members
+        .map(|(parts, stretch)| (parts.join("/"), stretch))
+        .collect()
 }
 
 /// A complete archive of a folder: the folder itself, then every file and folder in it, depth
@@ -49,30 +103,37 @@ fn archive(hasher: &mut FnvHasher, root: &Path) -> Result<(), CacheError> {
             continue;
         }
         let metadata = fs::metadata(entry.path()).map_err(io_error(entry.path(), "read"))?;
-        let member = Member {
-            path: match relative.to_string_lossy() {
-                path if path.is_empty() => ".".to_owned(),
-                path => path.into_owned(),
-            },
-            mode: metadata.permissions().mode() & 0o777,
-            size: if is_folder { 0 } else { metadata.len() },
-            kind: if is_folder { b'5' } else { b'0' },
-        };
-        member.write(hasher);
+        let mode = metadata.permissions().mode() & 0o777;
+        let size = (!is_folder).then(|| metadata.len());
+        member(hasher, &relative.to_string_lossy(), mode, size);
         if !is_folder {
-            content(hasher, entry.path())?;
+            let file = File::open(entry.path()).map_err(io_error(entry.path(), "open"))?;
+            content(hasher, entry.path(), file)?;
         }
     }
-    hasher.write(&[0; 2 * BLOCK]);
+    end(hasher);
     Ok(())
 }
 
-fn content(hasher: &mut FnvHasher, path: &Path) -> Result<(), CacheError> {
-    let mut file = fs::File::open(path).map_err(io_error(path, "open"))?;
+/// The header of a file of so many bytes, or of a folder. That of all has no path.
+fn member(hasher: &mut FnvHasher, path: &str, mode: u32, size: Option<u64>) {
+    let member = Member {
+        path: match path {
+            "" => ".".to_owned(),
+            path => path.to_owned(),
+        },
+        mode,
+        size: size.unwrap_or(0),
+        kind: if size.is_none() { b'5' } else { b'0' },
+    };
+    member.write(hasher);
+}
+
+fn content(hasher: &mut FnvHasher, path: &Path, mut from: impl Read) -> Result<(), CacheError> {
     let mut buffer = vec![0; 128 * BLOCK];
     let mut size = 0;
     loop {
-        let read = file.read(&mut buffer).map_err(io_error(path, "read"))?;
+        let read = from.read(&mut buffer).map_err(io_error(path, "read"))?;
         if read == 0 {
             break;
         }
@@ -81,6 +142,10 @@ fn content(hasher: &mut FnvHasher, path: &Path) -> Result<(), CacheError> {
     }
     pad(hasher, size);
     Ok(())
+}
+
+fn end(hasher: &mut FnvHasher) {
+    hasher.write(&[0; 2 * BLOCK]);
 }
 
 fn pad(hasher: &mut FnvHasher, size: usize) {

@@ -1,10 +1,12 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use iib_catalog_folder::{CacheError, CatalogFolder, write_cache, write_folder};
 use iib_fbc::ServeForm::{Newest, Opm126};
 use iib_fbc::{Catalog, Deprecations, Property, ServeForm, read_text, to_text};
+use iib_ports::{CACHE_DIGEST_BYTES, CacheContent, CacheMember, Stretch};
 use tempfile::TempDir;
 
 use crate::samples::{chain, files, folder};
@@ -405,57 +407,117 @@ fn what_an_interrupted_run_left_does_no_harm() {
 /// Another name for every file, in another folder.
 fn linked(root: &Path) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for entry in walkdir::WalkDir::new(root) {
+    for entry in fs::read_dir(root).unwrap() {
         let entry = entry.unwrap();
-        let to = folder.path().join(entry.path().strip_prefix(root).unwrap());
-        match entry.file_type().is_dir() {
-            true => fs::create_dir_all(to).unwrap(),
-            false => fs::hard_link(entry.path(), to).unwrap(),
-        }
+        fs::hard_link(entry.path(), folder.path().join(entry.file_name())).unwrap();
     }
     folder
+}
+
+/// The stretches of a cache, by the paths of its files.
+fn stretches(catalog: &CatalogFolder) -> BTreeMap<String, Stretch> {
+    let members = catalog.cache_members().into_iter();
+    let stored = members.filter_map(|member| match member.content {
+        CacheContent::Stored(stretch) => Some((member.path, stretch)),
+        CacheContent::Folder | CacheContent::Digest => None,
+    });
+    stored.collect()
+}
+
+fn content(store: &Path, stretch: &Stretch) -> Vec<u8> {
+    let file = fs::read(store.join(&*stretch.file)).unwrap();
+    let (at, size) = (stretch.at as usize, stretch.size as usize);
+    file[at..at + size].to_vec()
+}
+
+/// A cache in its store, as a folder.
+fn laid_out(catalog: &CatalogFolder, store: &Path) -> TempDir {
+    let root = folder(&[]);
+    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o750)).unwrap();
+    for CacheMember {
+        path,
+        mode,
+        content: what,
+    } in catalog.cache_members()
+    {
+        let path = root.path().join(path);
+        match what {
+            CacheContent::Folder => fs::create_dir(&path).unwrap(),
+            CacheContent::Stored(stretch) => fs::write(&path, content(store, &stretch)).unwrap(),
+            CacheContent::Digest => {
+                let digest = catalog.cache_digest(store).unwrap();
+                assert_eq!(digest.len() as u64, CACHE_DIGEST_BYTES);
+                fs::write(&path, digest).unwrap();
+            }
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    root
+}
+
+/// Every folder and file with its permission bits.
+fn modes(root: &Path) -> Vec<(String, u32)> {
+    let entries = walkdir::WalkDir::new(root).sort_by_file_name().min_depth(1);
+    let entries = entries.into_iter().map(Result::unwrap);
+    entries
+        .map(|entry| {
+            (
+                entry
+                    .path()
+                    .strip_prefix(root)
+                    .unwrap()
+                    .display()
+                    .to_string(),
+                mode(entry.path()),
+            )
+        })
+        .collect()
 }
 
 /// A catalog, its cache and what was done to both.
 struct Changing {
     source: TempDir,
-    cache: TempDir,
+    store: TempDir,
     catalog: CatalogFolder,
     form: ServeForm,
 }
 
 impl Changing {
     fn new(form: ServeForm, catalog: Catalog) -> Self {
-        let (source, cache) = (folder(&[]), folder(&[]));
+        let (source, store) = (folder(&[]), folder(&[]));
         write_folder(catalog, source.path()).unwrap();
         let mut catalog = CatalogFolder::open(source.path()).unwrap();
-        catalog.write_cache(cache.path(), form).unwrap();
+        catalog.store_cache(store.path(), form).unwrap();
         Self {
             source,
-            cache,
+            store,
             catalog,
             form,
         }
     }
 
     /// Changes the catalog, and holds the cache against one that is made from nothing. Gives the number of its
-    /// files that are still those of before.
+    /// files that were not made anew.
     fn change(&mut self, change: impl FnOnce(&mut CatalogFolder)) -> usize {
-        let before = linked(self.cache.path());
+        let before = linked(self.store.path());
         let texts = files(before.path());
+        let old = stretches(&self.catalog);
         change(&mut self.catalog);
-        let written = self.catalog.write_cache(self.cache.path(), self.form);
+        let said = self
+            .catalog
+            .store_cache(self.store.path(), self.form)
+            .unwrap();
         let fresh = folder(&[]);
         let wanted = write_cache(self.source.path(), fresh.path(), self.form).unwrap();
-        assert_eq!(written.unwrap(), wanted);
-        assert!(files(self.cache.path()) == files(fresh.path()));
+        assert_eq!(said, wanted.warnings);
+        let laid_out = laid_out(&self.catalog, self.store.path());
+        assert!(files(laid_out.path()) == files(fresh.path()));
+        assert_eq!(modes(laid_out.path()), modes(fresh.path()));
         // What others have links to is as it was.
         assert!(files(before.path()) == texts);
-        let same = |file: &&(String, Vec<u8>)| {
-            let inode = |root: &Path| Some(fs::metadata(root.join(&file.0)).ok()?.ino());
-            inode(before.path()) == inode(self.cache.path())
-        };
-        texts.iter().filter(same).count()
+        let new = stretches(&self.catalog);
+        let same = |(path, stretch): &(&String, &Stretch)| old.get(*path) == Some(*stretch);
+        new.iter().filter(same).count()
     }
 }
 
@@ -488,7 +550,8 @@ fn what_did_not_change_is_left_in_the_cache() {
         assert_eq!(merged, 3 + 2);
         let removed = world.change(|catalog| assert!(catalog.remove("bar").unwrap()));
         assert_eq!(removed, 3 + 2);
-        assert!(!world.cache.path().join("cache/metas").exists());
+        let left = stretches(&world.catalog);
+        assert!(!left.keys().any(|path| path.contains("metas")));
         world.change(|catalog| {
             catalog.remove("foo").unwrap();
             catalog.remove("bar_stable").unwrap();
@@ -520,4 +583,60 @@ fn packages_whose_files_have_the_same_names_are_written_together() {
         });
         world.change(|catalog| assert!(catalog.remove("a_b").unwrap()));
     }
+}
+
+#[test]
+fn a_store_that_is_not_whole_is_made_anew() {
+    let (source, store) = (folder(&[]), folder(&[("left", "behind")]));
+    write_folder(chain("foo"), source.path()).unwrap();
+    let mut catalog = CatalogFolder::open(source.path()).unwrap();
+    assert_eq!(catalog.cache_members(), []);
+    for _ in 0..2 {
+        catalog.store_cache(store.path(), Opm126).unwrap();
+        let fresh = folder(&[]);
+        older(source.path(), fresh.path());
+        let laid_out = laid_out(&catalog, store.path());
+        assert!(files(laid_out.path()) == files(fresh.path()));
+        fs::remove_file(store.path().join("0")).unwrap();
+    }
+}
+
+/// However often a catalog is changed, its store has few files and not much more than its cache.
+#[test]
+fn a_store_is_tidied() {
+    let mut large = chain("foo");
+    large.packages[0].description = "word ".repeat(20_000);
+    let mut content = large.clone();
+    content.extend(chain("bar"));
+    let mut world = Changing::new(Opm126, content);
+    let bytes = |root: &Path| -> usize { files(root).iter().map(|(_, text)| text.len()).sum() };
+    for _ in 0..50 {
+        world.catalog.replace("foo", &large).unwrap();
+        let form = world.form;
+        world.catalog.store_cache(world.store.path(), form).unwrap();
+        let used: u64 = stretches(&world.catalog).values().map(|at| at.size).sum();
+        assert!(bytes(world.store.path()) as u64 <= 2 * used + (1 << 20));
+        assert!(files(world.store.path()).len() <= 65);
+    }
+    world.change(|_| ());
+    let mut many = Catalog::default();
+    for number in 0..70 {
+        many.extend(chain(&format!("p{number}")));
+    }
+    let mut world = Changing::new(Opm126, many);
+    let mut counts = Vec::new();
+    for number in 0..70 {
+        let name = format!("p{number}");
+        world.catalog.replace(&name, &chain(&name)).unwrap();
+        world
+            .catalog
+            .store_cache(world.store.path(), Opm126)
+            .unwrap();
+        counts.push(files(world.store.path()).len());
+    }
+    assert!(counts.iter().all(|count| *count <= 65), "{counts:?}");
+    // All of it was moved together, and not each time.
+    let moved = counts.iter().filter(|count| **count == 1).count();
+    assert!((1..5).contains(&moved), "{counts:?}");
+    assert_eq!(world.change(|_| ()), 70 * 3);
 }
