@@ -104,7 +104,7 @@ fn archive(hasher: &mut FnvHasher, root: &Path) -> Result<(), CacheError> {
         }
         let metadata = fs::metadata(entry.path()).map_err(io_error(entry.path(), "read"))?;
         let mode = metadata.permissions().mode() & 0o777;
-        let size = (!is_folder).then(|| metadata.len());
+        let size = (!is_folder).then_some(metadata.len());
         member(hasher, &relative.to_string_lossy(), mode, size);
         if !is_folder {
             let file = File::open(entry.path()).map_err(io_error(entry.path(), "open"))?;
