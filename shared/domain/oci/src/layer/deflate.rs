@@ -5,7 +5,7 @@
 
 use flate2::{Compress, Compression, Crc, Decompress, FlushCompress, FlushDecompress, Status};
 
-/// Layers are cut into pieces of this many unpacked bytes; the last one may be shorter.
+/// Layers are cut into pieces of at most so many unpacked bytes.
 ///
 /// Smaller pieces compress worse; larger ones are taken over less often and keep more memory
 /// busy.

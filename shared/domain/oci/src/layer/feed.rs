@@ -4,11 +4,11 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 
+use super::LayerError;
 use super::decode::Decoder;
-use super::form::{HEADER, Layout, is_claimed};
+use super::form::{HEADER, Layout, PieceSizes, is_claimed};
 use super::pieces::Place;
 use super::source::Source;
-use super::{LayerError, PIECE_SIZE};
 use crate::Digest;
 
 /// Bytes are read in blocks of this size: large enough that handing them from thread to thread
@@ -108,29 +108,23 @@ impl<'c, R: Read> Feed<'c, R> {
 
 impl OwnFeed<'_> {
     fn next(&mut self) -> Result<Option<Job>, LayerError> {
-        let Some(&length) = self.layout.packed_lengths.get(self.taken) else {
+        let Some(&PieceSizes { packed, unpacked }) = self.layout.pieces.get(self.taken) else {
             return Ok(None);
         };
         self.taken += 1;
         let place = Place {
             offset: self.offset,
-            length: length as usize,
+            length: packed as usize,
         };
-        self.offset += u64::from(length);
+        self.offset += u64::from(packed);
         let mut packed = vec![0; place.length];
         self.layer
             .read_exact(&mut packed)
             .map_err(LayerError::Copy)?;
-        let is_last = self.taken == self.layout.packed_lengths.len();
-        let size = if is_last {
-            self.layout.last_size
-        } else {
-            PIECE_SIZE
-        };
         Ok(Some(Job::Piece {
             packed,
             place,
-            size,
+            size: unpacked as usize,
         }))
     }
 }

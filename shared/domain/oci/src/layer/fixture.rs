@@ -7,7 +7,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::entries::BLOCK;
-use super::{EntryPath, LayerReader, PackEntry, Threads, form, pack};
+use super::form::{self, PieceSizes};
+use super::{EntryPath, LayerReader, PIECE_SIZE, PackEntry, Threads, pack};
 
 /// An archive under construction.
 #[derive(Default)]
@@ -101,14 +102,19 @@ pub(super) fn index_entries<'a>(database: &'a mut &[u8]) -> [PackEntry<'a>; 2] {
 pub(super) const DIFF_ID_OF_INDEX: &str =
     "sha256:9c3c719c7427717e3b18b5b20cdeb60773b00b9e3542aa85408ea0a2be9512e5";
 
-/// A layer in our own form around this deflate data.
+/// A layer in our own form around this deflate data of whole pieces, of which the last may be shorter.
 pub(super) fn assembled(packed: &[Vec<u8>], checksum: u32, size: u64) -> Vec<u8> {
-    let lengths: Vec<u32> = packed.iter().map(|piece| piece.len() as u32).collect();
+    let left = |at: usize| size.saturating_sub(at as u64 * PIECE_SIZE as u64);
+    let sizes = packed.iter().enumerate().map(|(at, piece)| PieceSizes {
+        packed: piece.len() as u32,
+        unpacked: left(at).min(PIECE_SIZE as u64) as u32,
+    });
+    let sizes: Vec<PieceSizes> = sizes.collect();
     let mut layer = form::header();
     layer.extend(packed.iter().flatten());
     layer.extend_from_slice(&form::tail(checksum, size));
     let index = layer.len() as u64;
-    layer.extend_from_slice(&form::index_and_footer(&lengths, index));
+    layer.extend_from_slice(&form::index_and_footer(&sizes, index));
     layer
 }
 

@@ -7,12 +7,12 @@
 //! ```text
 //! 1f 8b 08 04  00 00 00 00  00 ff   gzip, deflate, extra field; no time, unknown system
 //! 0c 00  49 42  08 00               12 bytes of extra field: subfield "IB" of 8 bytes
-//! <u32 version, 1>  <u32 size of the pieces>
+//! <u32 version, 2>  <u32 largest size of a piece>
 //! <deflate of the first piece> … <deflate of the last piece>   (see `deflate`)
 //! 03 00  <u32 CRC-32>  <u32 size>   the last, empty block; of the whole archive
 //!
-//! index, as often as needed: an empty member with the subfield "IX", the compressed lengths of
-//! the next 16 000 pieces as u32
+//! index, as often as needed: an empty member with the subfield "IX", of each of the next 8 000
+//! pieces the compressed length and the size as u32
 //!
 //! footer: an empty member with the subfield "IE", the place of the index as u64
 //! ```
@@ -24,7 +24,7 @@ use super::LayerError;
 use super::deflate::{PACKED_LIMIT, PIECE_SIZE};
 
 /// Another version is ordinary gzip to this one.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A gzip header up to the content of its subfield.
 const START: usize = 16;
@@ -38,9 +38,14 @@ pub(super) const FOOTER: usize = START + 8 + TAIL;
 /// Deflate data without content.
 const EMPTY: [u8; 2] = [3, 0];
 
-/// Lengths in one index member. An extra field holds at most 65 535 bytes.
-const LENGTHS: usize = 16_000;
-const FULL_INDEX_MEMBER: usize = START + 4 * LENGTHS + TAIL;
+/// Pieces in one index member. An extra field holds at most 65 535 bytes.
+const PIECES: usize = 8_000;
+/// Bytes of a piece in it.
+const ROW: usize = 8;
+const FULL_INDEX_MEMBER: usize = START + ROW * PIECES + TAIL;
+/// For each so many bytes that may be unpacked there may be a piece: more of them are not what is written here, and
+/// would fill memory.
+const SMALLEST_MEAN: u64 = 4096;
 
 const MARK: [u8; 2] = *b"IB";
 const INDEX_MARK: [u8; 2] = *b"IX";
@@ -70,12 +75,18 @@ pub enum FormFault {
 /// Where the pieces of a layer are, and what is known about them without unpacking them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Layout {
-    /// Of each piece, in order. At least one.
-    pub(super) packed_lengths: Vec<u32>,
-    /// Size of the last piece; that of all others is [`PIECE_SIZE`].
-    pub(super) last_size: usize,
+    /// In order. At least one.
+    pub(super) pieces: Vec<PieceSizes>,
     /// CRC-32 of the archive.
     pub(super) checksum: u32,
+}
+
+/// Bytes of a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PieceSizes {
+    /// Of its deflate data.
+    pub(super) packed: u32,
+    pub(super) unpacked: u32,
 }
 
 /// The start of a layer.
@@ -101,19 +112,20 @@ pub(super) fn tail(checksum: u32, size: u64) -> [u8; TAIL] {
 }
 
 /// What is behind the archive's member: index and footer. The index starts at `offset`.
-pub(super) fn index_and_footer(packed_lengths: &[u32], offset: u64) -> Vec<u8> {
-    let mut bytes = index(packed_lengths);
+pub(super) fn index_and_footer(pieces: &[PieceSizes], offset: u64) -> Vec<u8> {
+    let mut bytes = index(pieces);
     bytes.extend_from_slice(&footer(offset));
     bytes
 }
 
-fn index(packed_lengths: &[u32]) -> Vec<u8> {
-    packed_lengths
-        .chunks(LENGTHS)
-        .flat_map(|lengths| {
-            let content: Vec<u8> = lengths
+fn index(pieces: &[PieceSizes]) -> Vec<u8> {
+    pieces
+        .chunks(PIECES)
+        .flat_map(|pieces| {
+            let content: Vec<u8> = pieces
                 .iter()
-                .flat_map(|length| length.to_le_bytes())
+                .flat_map(|piece| [piece.packed, piece.unpacked])
+                .flat_map(u32::to_le_bytes)
                 .collect();
             empty_member(INDEX_MARK, &content)
         })
@@ -161,14 +173,10 @@ impl Layout {
             .checked_sub((HEADER + TAIL) as u64)
             .filter(|_| at <= end)
             .ok_or(LayerError::Form(FormFault::Index))?;
-        let packed_lengths = read_index(layer, at..end, limit)?;
-        check_lengths(&packed_lengths, content).map_err(LayerError::Form)?;
-        let (last_size, checksum) = read_tail(layer, at - TAIL as u64, packed_lengths.len())?;
-        Ok(Self {
-            packed_lengths,
-            last_size,
-            checksum,
-        })
+        let pieces = read_index(layer, at..end, limit)?;
+        check_sizes(&pieces, content).map_err(LayerError::Form)?;
+        let checksum = read_tail(layer, at - TAIL as u64, &pieces)?;
+        Ok(Self { pieces, checksum })
     }
 }
 
@@ -176,9 +184,9 @@ fn read_index(
     layer: &mut File,
     place: std::ops::Range<u64>,
     limit: u64,
-) -> Result<Vec<u32>, LayerError> {
-    let most_pieces = limit / PIECE_SIZE as u64 + 1;
-    let most_members = most_pieces.div_ceil(LENGTHS as u64);
+) -> Result<Vec<PieceSizes>, LayerError> {
+    let most_pieces = limit / SMALLEST_MEAN + 1;
+    let most_members = most_pieces.div_ceil(PIECES as u64);
     let length = place.end - place.start;
     if length > most_members.saturating_mul(FULL_INDEX_MEMBER as u64) {
         return Err(LayerError::TooLarge { limit });
@@ -191,45 +199,46 @@ fn read_index(
         .take(length)
         .read_to_end(&mut bytes)
         .map_err(LayerError::Copy)?;
-    let lengths: Vec<u32> = bytes
+    let pieces: Vec<PieceSizes> = bytes
         .chunks(FULL_INDEX_MEMBER)
         .filter_map(|member| member.get(START..member.len().checked_sub(TAIL)?))
-        .flat_map(|content| content.chunks_exact(4))
-        .map(le_u32)
+        .flat_map(|content| content.chunks_exact(ROW))
+        .map(|row| PieceSizes {
+            packed: le_u32(&row[..ROW / 2]),
+            unpacked: le_u32(&row[ROW / 2..]),
+        })
         .collect();
     // Writing it again is the strictest and shortest check.
-    if bytes.len() as u64 != length || index(&lengths) != bytes {
+    if bytes.len() as u64 != length || index(&pieces) != bytes {
         return Err(LayerError::Form(FormFault::Index));
     }
-    if lengths.len() as u64 > most_pieces {
+    if pieces.len() as u64 > most_pieces {
         return Err(LayerError::TooLarge { limit });
     }
-    Ok(lengths)
+    Ok(pieces)
 }
 
-fn check_lengths(packed_lengths: &[u32], content: u64) -> Result<(), FormFault> {
-    let sum: u64 = packed_lengths.iter().copied().map(u64::from).sum();
-    let possible = |&length: &u32| (1..=PACKED_LIMIT).contains(&(length as usize));
-    if packed_lengths.is_empty() || sum != content || !packed_lengths.iter().all(possible) {
+fn check_sizes(pieces: &[PieceSizes], content: u64) -> Result<(), FormFault> {
+    let sum: u64 = pieces.iter().map(|piece| u64::from(piece.packed)).sum();
+    let possible = |piece: &PieceSizes| {
+        (1..=PACKED_LIMIT).contains(&(piece.packed as usize))
+            && (1..=PIECE_SIZE).contains(&(piece.unpacked as usize))
+    };
+    if pieces.is_empty() || sum != content || !pieces.iter().all(possible) {
         return Err(FormFault::Lengths);
     }
     Ok(())
 }
 
-/// The size of the last piece, and the checksum of all.
-fn read_tail(layer: &mut File, offset: u64, pieces: usize) -> Result<(usize, u32), LayerError> {
+/// The checksum of the archive, behind the pieces with its size.
+fn read_tail(layer: &mut File, offset: u64, pieces: &[PieceSizes]) -> Result<u32, LayerError> {
     let bytes = read_at::<TAIL>(layer, offset)?;
-    let (checksum, size) = (le_u32(&bytes[2..6]), le_u32(&bytes[6..]));
-    // Pieces are a divisor of 2^32, so the size of the last one survives the modulus.
-    let last_size = match size as usize % PIECE_SIZE {
-        0 => PIECE_SIZE,
-        over => over,
-    };
-    let whole = (pieces as u64 - 1) * PIECE_SIZE as u64 + last_size as u64;
+    let checksum = le_u32(&bytes[2..6]);
+    let whole = pieces.iter().map(|piece| u64::from(piece.unpacked)).sum();
     if bytes != tail(checksum, whole) {
         return Err(LayerError::Form(FormFault::End));
     }
-    Ok((last_size, checksum))
+    Ok(checksum)
 }
 
 fn read_at<const N: usize>(layer: &mut File, offset: u64) -> Result<[u8; N], LayerError> {

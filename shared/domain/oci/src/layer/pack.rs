@@ -1,6 +1,6 @@
 //! Writing a layer in pieces: equal content gives equal bytes, on any number of cores.
 //!
-//! The tar archive is cut into pieces of [`PIECE_SIZE`](super::PIECE_SIZE) bytes, each of which
+//! The tar archive is cut into pieces of at most [`PIECE_SIZE`](super::PIECE_SIZE) bytes, each of which
 //! is deflated on its own (see `form`). Reading, compressing on all cores, and hashing with writing
 //! overlap; only the few pieces under way are in memory.
 
@@ -11,7 +11,7 @@ use flate2::Crc;
 use sha2::{Digest as _, Sha256};
 
 use super::deflate::{PACKED_LIMIT, Packer, checksum};
-use super::form;
+use super::form::{self, PieceSizes};
 use super::ordered::{Results, in_order};
 use super::pieces::{PieceHash, Place};
 use super::tar_stream::TarPieces;
@@ -187,7 +187,7 @@ fn write_pieces(
 ) -> Result<PackedLayer, PackError> {
     let mut diff_id = DigestHasher::default();
     let (mut checksum, mut unpacked) = (Crc::new(), 0);
-    let (mut packed_lengths, mut pieces_reused) = (Vec::new(), 0);
+    let (mut pieces, mut pieces_reused) = (Vec::new(), 0);
     let (mut copied, mut table) = (Vec::new(), PieceTable::default());
     out.write(&form::header())?;
     while let Some(result) = results.next() {
@@ -206,19 +206,22 @@ fn write_pieces(
                 &copied
             }
         };
-        packed_lengths.push(bytes.len() as u32);
+        pieces.push(PieceSizes {
+            packed: bytes.len() as u32,
+            unpacked: packed.piece.len() as u32,
+        });
         let (offset, length) = (out.size, bytes.len());
         table.insert(packed.hash, Place { offset, length });
         out.write(bytes)?;
     }
     out.write(&form::tail(checksum.sum(), unpacked))?;
-    out.write(&form::index_and_footer(&packed_lengths, out.size))?;
+    out.write(&form::index_and_footer(&pieces, out.size))?;
     let (digest, size) = out.finish()?;
     Ok(PackedLayer {
         digest,
         diff_id: diff_id.finish(),
         size,
-        pieces: packed_lengths.len(),
+        pieces: pieces.len(),
         pieces_reused,
         table,
     })

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Read};
 
+use super::deflate::checksum;
 use super::entries::BLOCK;
 use super::{EntryPath, PIECE_SIZE, PackError};
 
@@ -64,6 +65,14 @@ impl<'a> PackEntry<'a> {
     pub fn path(&self) -> &EntryPath {
         &self.path
     }
+
+    fn is_large(&self) -> bool {
+        matches!(self.content, Content::File { size, .. } if size >= LARGE)
+    }
+
+    fn begins_piece(&self) -> bool {
+        self.is_large() || checksum(self.path.as_str().as_bytes()).sum() % BEGINNINGS == 0
+    }
 }
 
 impl fmt::Debug for PackEntry<'_> {
@@ -80,7 +89,15 @@ impl fmt::Debug for PackEntry<'_> {
     }
 }
 
-/// The archive's bytes in pieces of [`PIECE_SIZE`].
+/// Files from this size on have pieces of their own.
+const LARGE: u64 = PIECE_SIZE as u64 / 4;
+/// Of other entries one in so many begins a piece.
+const BEGINNINGS: u32 = 8;
+
+/// The archive's bytes in pieces of at most [`PIECE_SIZE`].
+///
+/// What begins a piece depends on the entry alone: so behind an entry that is new, gone or of another size the pieces
+/// are soon those of before, and can be taken over.
 pub(super) struct TarPieces<'e, 'a> {
     entries: std::slice::IterMut<'e, PackEntry<'a>>,
     /// Headers, padding and end marker that are not yet handed out.
@@ -88,6 +105,8 @@ pub(super) struct TarPieces<'e, 'a> {
     /// Where `pending` was handed out to.
     taken: usize,
     current: Option<File<'e, 'a>>,
+    /// Whether the entry before was large.
+    behind_large: bool,
     finished: bool,
 }
 
@@ -116,6 +135,7 @@ impl<'e, 'a> TarPieces<'e, 'a> {
             pending: Vec::new(),
             taken: 0,
             current: None,
+            behind_large: false,
             finished: false,
         })
     }
@@ -143,7 +163,7 @@ impl<'e, 'a> TarPieces<'e, 'a> {
         Ok(total)
     }
 
-    /// The next piece; only the last is shorter than the others.
+    /// The next piece.
     pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>, PackError> {
         let mut piece = Vec::with_capacity(PIECE_SIZE);
         while piece.len() < PIECE_SIZE {
@@ -160,7 +180,10 @@ impl<'e, 'a> TarPieces<'e, 'a> {
                     self.current = None;
                     self.set_pending(vec![0; padding]);
                 }
+            } else if !piece.is_empty() && self.is_beginning() {
+                break;
             } else if let Some(entry) = self.entries.next() {
+                self.behind_large = entry.is_large();
                 self.start(entry)?;
             } else if !self.finished {
                 self.finished = true;
@@ -170,6 +193,12 @@ impl<'e, 'a> TarPieces<'e, 'a> {
             }
         }
         Ok((!piece.is_empty()).then_some(piece))
+    }
+
+    /// Whether a piece begins with the next entry.
+    fn is_beginning(&self) -> bool {
+        let next = self.entries.as_slice().first();
+        next.is_some_and(|next| self.behind_large || next.begins_piece())
     }
 
     fn start(&mut self, entry: &'e mut PackEntry<'a>) -> Result<(), PackError> {

@@ -157,11 +157,11 @@ fn an_index_layer_goes_through_a_change_and_takes_over_what_stayed() {
         layer: &copy,
     };
     let (packed, layer) = index_layer(&database, Some(reuse));
-    assert_eq!((packed.pieces, packed.pieces_reused), (2, 1));
+    assert_eq!((packed.pieces, packed.pieces_reused), (3, 2));
     assert_eq!(packed, {
         let (fresh, _) = index_layer(&database, None);
         PackedLayer {
-            pieces_reused: 1,
+            pieces_reused: 2,
             ..fresh
         }
     });

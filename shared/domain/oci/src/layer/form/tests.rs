@@ -22,8 +22,13 @@ fn fault(result: Result<Layout, LayerError>) -> FormFault {
     }
 }
 
-fn archive_size(pieces: usize, last: usize) -> u64 {
-    ((pieces - 1) * PIECE_SIZE + last) as u64
+/// Whole pieces of these compressed lengths.
+fn pieces_of(packed: &[u32]) -> Vec<PieceSizes> {
+    let piece = |packed: &u32| PieceSizes {
+        packed: *packed,
+        unpacked: PIECE_SIZE as u32,
+    };
+    packed.iter().map(piece).collect()
 }
 
 #[test]
@@ -31,30 +36,33 @@ fn a_layout_of_any_length_comes_back() {
     for (pieces, last) in [
         (1, 1),
         (1, PIECE_SIZE),
-        (LENGTHS, 77),
-        (LENGTHS + 1, 77),
-        (3 * LENGTHS, PIECE_SIZE),
+        (PIECES, 77),
+        (PIECES + 1, 77),
+        (3 * PIECES, PIECE_SIZE),
     ] {
-        let packed_lengths: Vec<u32> = (0..pieces).map(|n| 5 + n as u32 % 900).collect();
-        let gap = packed_lengths.iter().copied().map(u64::from).sum();
+        let mut sizes: Vec<PieceSizes> = (0..pieces as u32)
+            .map(|n| PieceSizes {
+                packed: 5 + n % 900,
+                unpacked: 1 + n * 77 % PIECE_SIZE as u32,
+            })
+            .collect();
+        sizes[pieces - 1].unpacked = last as u32;
+        let gap = sizes.iter().map(|piece| u64::from(piece.packed)).sum();
+        let archive = sizes.iter().map(|piece| u64::from(piece.unpacked)).sum();
         let at = (HEADER + TAIL) as u64 + gap;
-        let tail = tail(0xabcd, archive_size(pieces, last));
-        let rest = index_and_footer(&packed_lengths, at);
-        assert_eq!(
-            layout_of(gap, &tail, &rest, 1 << 40).unwrap(),
-            Layout {
-                packed_lengths,
-                last_size: last,
-                checksum: 0xabcd
-            },
-            "{pieces}"
-        );
+        let tail = tail(0xabcd, archive);
+        let rest = index_and_footer(&sizes, at);
+        let layout = Layout {
+            pieces: sizes,
+            checksum: 0xabcd,
+        };
+        assert_eq!(layout_of(gap, &tail, &rest, 1 << 40).unwrap(), layout);
     }
 }
 
 #[test]
 fn index_members_add_nothing_for_ordinary_readers() {
-    let bytes = index_and_footer(&vec![7; 2 * LENGTHS + 1], 5);
+    let bytes = index_and_footer(&pieces_of(&vec![7; 2 * PIECES + 1]), 5);
     let mut content = Vec::new();
     flate2::read::MultiGzDecoder::new(&bytes[..])
         .read_to_end(&mut content)
@@ -63,7 +71,7 @@ fn index_members_add_nothing_for_ordinary_readers() {
     let members = 3;
     assert_eq!(
         bytes.len(),
-        4 * (2 * LENGTHS + 1) + members * (START + TAIL) + FOOTER
+        ROW * (2 * PIECES + 1) + members * (START + TAIL) + FOOTER
     );
 }
 
@@ -83,8 +91,9 @@ fn only_our_own_header_is_recognised() {
 #[test]
 fn what_does_not_fit_together_is_refused() {
     let at = (HEADER + TAIL) as u64 + 30;
-    let size = archive_size(2, 9);
-    let good = || (tail(1, size).to_vec(), index_and_footer(&[10, 20], at));
+    let size = 2 * PIECE_SIZE as u64;
+    let rest_of = |packed: &[u32], at| index_and_footer(&pieces_of(packed), at);
+    let good = || (tail(1, size).to_vec(), rest_of(&[10, 20], at));
     let read = |(tail, rest): (Vec<u8>, Vec<u8>)| layout_of(30, &tail, &rest, 1 << 30);
     assert!(read(good()).is_ok());
 
@@ -97,7 +106,10 @@ fn what_does_not_fit_together_is_refused() {
         let position = footer_start + START..footer_start + START + 8;
         if bit / 8 < footer_start {
             assert!(
-                matches!(fault, FormFault::Index | FormFault::Lengths),
+                matches!(
+                    fault,
+                    FormFault::Index | FormFault::Lengths | FormFault::End
+                ),
                 "{bit}: {fault:?}"
             );
         } else if !position.contains(&(bit / 8)) {
@@ -109,35 +121,30 @@ fn what_does_not_fit_together_is_refused() {
         tail[at] ^= 1;
         assert_eq!(fault(read((tail, rest))), FormFault::End);
     }
-    for (size, valid) in [
-        (size - 9, false),
-        (size - 9 + PIECE_SIZE as u64, true),
-        (1, false),
-    ] {
+    for size in [size - 9, size + 1, 1] {
         let result = read((tail(1, size).to_vec(), good().1));
-        assert_eq!(result.is_ok(), valid, "{size}");
+        assert_eq!(fault(result), FormFault::End, "{size}");
+    }
+    for unpacked in [0, PIECE_SIZE as u32 + 1] {
+        let mut pieces = pieces_of(&[10, 20]);
+        pieces[0].unpacked = unpacked;
+        let size = u64::from(unpacked) + PIECE_SIZE as u64;
+        let result = read((tail(1, size).to_vec(), index_and_footer(&pieces, at)));
+        assert_eq!(fault(result), FormFault::Lengths, "{unpacked}");
     }
     let cases: [(&str, Vec<u8>, FormFault); 7] = [
         ("nothing", Vec::new(), FormFault::Footer),
-        ("no pieces", index_and_footer(&[], at), FormFault::Lengths),
-        (
-            "too few",
-            index_and_footer(&[10, 19], at),
-            FormFault::Lengths,
-        ),
-        (
-            "an empty piece",
-            index_and_footer(&[0, 30], at),
-            FormFault::Lengths,
-        ),
+        ("no pieces", rest_of(&[], at), FormFault::Lengths),
+        ("too few", rest_of(&[10, 19], at), FormFault::Lengths),
+        ("an empty piece", rest_of(&[0, 30], at), FormFault::Lengths),
         (
             "index further on",
-            index_and_footer(&[10, 20], at + 1),
+            rest_of(&[10, 20], at + 1),
             FormFault::Index,
         ),
         (
             "index in the header",
-            index_and_footer(&[10, 20], 3),
+            rest_of(&[10, 20], 3),
             FormFault::Index,
         ),
         (
@@ -154,18 +161,19 @@ fn what_does_not_fit_together_is_refused() {
 #[test]
 fn a_piece_longer_than_any_is_refused() {
     let gap = PACKED_LIMIT as u64 + 1;
-    let rest = index_and_footer(&[gap as u32], (HEADER + TAIL) as u64 + gap);
-    let result = layout_of(gap, &tail(1, 5), &rest, 1 << 30);
+    let rest = index_and_footer(&pieces_of(&[gap as u32]), (HEADER + TAIL) as u64 + gap);
+    let result = layout_of(gap, &tail(1, PIECE_SIZE as u64), &rest, 1 << 30);
     assert_eq!(fault(result), FormFault::Lengths);
 }
 
 #[test]
 fn an_index_longer_than_the_limit_allows_is_not_read() {
     let limit = 3 * PIECE_SIZE as u64;
-    for pieces in [5, LENGTHS, 2 * LENGTHS] {
+    for pieces in [770, PIECES, 2 * PIECES] {
         let gap = pieces as u64 * 6;
-        let rest = index_and_footer(&vec![6; pieces], (HEADER + TAIL) as u64 + gap);
-        let tail = tail(1, archive_size(pieces, 1));
+        let sizes = pieces_of(&vec![6; pieces]);
+        let rest = index_and_footer(&sizes, (HEADER + TAIL) as u64 + gap);
+        let tail = tail(1, (pieces * PIECE_SIZE) as u64);
         let result = layout_of(gap, &tail, &rest, limit);
         assert!(
             matches!(result, Err(LayerError::TooLarge { .. })),
