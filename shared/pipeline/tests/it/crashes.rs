@@ -1,7 +1,7 @@
 //! The process dies at every place where it can, and another one takes the request over.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
@@ -22,6 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::catalogs;
 use crate::crash::{self, Death, LastCall};
 use crate::image::Image;
+use crate::samples::{self, index_image};
 use crate::world::{World, deliver};
 
 /// More calls than a request takes, so that a loop which never ends is noticed.
@@ -38,6 +39,13 @@ struct Victim {
     overwrites: Option<(&'static str, Image)>,
     /// The file that it puts into the Git repository of that index.
     in_git: Option<&'static str>,
+    /// What somebody else puts there before it is pushed the first time.
+    moved: Option<Moved>,
+}
+
+struct Moved {
+    image: Image,
+    is_there: AtomicBool,
 }
 
 /// The repository of the index that is overwritten, and its branch.
@@ -55,6 +63,7 @@ async fn an_add() -> (World, Victim) {
         tags: &["amd64", "arm64", "extra"],
         overwrites: None,
         in_git: None,
+        moved: None,
     };
     (world, victim)
 }
@@ -73,6 +82,7 @@ async fn an_emptying() -> (World, Victim) {
         tags: &["amd64"],
         overwrites: None,
         in_git: None,
+        moved: None,
     };
     (world, victim)
 }
@@ -91,6 +101,7 @@ async fn an_overwriting() -> (World, Victim) {
         tags: &["amd64", "arm64", "extra"],
         overwrites: Some(("index/lantern:v1", index)),
         in_git: None,
+        moved: None,
     };
     (world, victim)
 }
@@ -121,6 +132,47 @@ async fn a_fragment() -> (World, Victim) {
         tags: &["amd64"],
         overwrites: Some(("index/catalog:v1", index)),
         in_git: Some("configs/b/catalog.json"),
+        moved: None,
+    };
+    (world, victim)
+}
+
+/// A bundle is added to an index, which somebody else overwrites meanwhile: it is done anew on top of that.
+async fn a_rebase() -> (World, Victim) {
+    let (world, victim) = an_overwriting().await;
+    let kettle = world.push_bundle("kettle", "1.0.0").await;
+    let lantern = world.spec("bundles/lantern:v0.1.0");
+    let other = samples::database(&[("lantern", "0.1.0", &lantern), ("kettle", "1.0.0", &kettle)]);
+    let moved = Moved {
+        image: index_image(&other),
+        is_there: AtomicBool::new(false),
+    };
+    let victim = Victim {
+        log: &[
+            "+ bundle lantern/lantern.v0.2.0",
+            "it is done anew on top of that",
+        ],
+        moved: Some(moved),
+        ..victim
+    };
+    (world, victim)
+}
+
+/// A fragment is put into a catalog with a Git repository, which somebody else overwrites meanwhile.
+async fn a_fragment_upon_another() -> (World, Victim) {
+    let (world, victim) = a_fragment().await;
+    let files = [
+        ("a/catalog.json", &*catalogs::package("a", "1.0.0")),
+        ("c/catalog.json", &*catalogs::package("c", "1.0.0")),
+    ];
+    let moved = Moved {
+        image: catalogs::catalog_image(&files, None),
+        is_there: AtomicBool::new(false),
+    };
+    let victim = Victim {
+        log: &["+ package b", "it is done anew on top of that"],
+        moved: Some(moved),
+        ..victim
     };
     (world, victim)
 }
@@ -143,8 +195,19 @@ pub(crate) async fn world_and_request() -> (World, AddRequest) {
 
 /// Lets a process work on the request and die. Tells whether it died before its work was done.
 pub(crate) async fn dies(death: Death, last: LastCall, world: &World) -> bool {
+    dies_with(death, last, world, async |_| ()).await
+}
+
+/// The same, with something that is done before each delivery.
+async fn dies_with(
+    death: Death,
+    last: LastCall,
+    world: &World,
+    before: impl AsyncFn(&Task),
+) -> bool {
     let (dying, crash) = crash::at(death, last, &world.deps);
     while let Some(task) = world.queue.take_next() {
+        before(&task).await;
         if deliver(&dying, &task).await != Verdict::Done {
             assert!(!crash.is_alive(), "{task:?} went back without a crash");
             // Its message was not acknowledged, so the queue still has it.
@@ -168,7 +231,9 @@ impl Victim {
             assert!(log.contains(line), "{log}");
         }
         assert!(!log.contains("hunter2") && !format!("{record:?}").contains("hunter2"));
-        assert_told_once(&record);
+        if self.moved.is_none() {
+            assert_told_once(&record);
+        }
         let tags: Vec<String> = world.tags(repository).await.into_iter().collect();
         let own = |arch: &&str| match *arch {
             "extra" => "extra".to_owned(),
@@ -191,7 +256,8 @@ impl Victim {
             assert_eq!(manifest.digest().as_str(), list);
             assert_eq!(record.facts.index_image.as_deref(), Some(spec.as_str()));
             let overwritten = record.overwritten.unwrap();
-            assert_eq!(overwritten.replaced, index.manifest().digest());
+            let replaced = self.moved.as_ref().map_or(index, |moved| &moved.image);
+            assert_eq!(overwritten.replaced, replaced.manifest().digest());
             assert_eq!(overwritten.result, manifest.digest());
         }
         if let Some(file) = self.in_git {
@@ -207,8 +273,28 @@ impl Victim {
         (list, Digest::of(&changes.concat()))
     }
 
+    /// Lets somebody else move the index when the request is about to be pushed.
+    async fn before(&self, world: &World, task: &Task) {
+        let (Some(moved), Some((tag, _))) = (&self.moved, &self.overwrites) else {
+            return;
+        };
+        let stage = world.record(task.request_id).await.work.stage;
+        if stage == Stage::Push && !moved.is_there.swap(true, Ordering::SeqCst) {
+            world.push(tag, &moved.image).await;
+        }
+    }
+
+    async fn run_queue(&self, world: &World) {
+        world
+            .run_queue_with(async |task| self.before(world, task).await)
+            .await;
+    }
+
     /// Sends it, with its index as it was.
     async fn submit(&self, world: &World) -> RequestId {
+        if let Some(moved) = &self.moved {
+            moved.is_there.store(false, Ordering::SeqCst);
+        }
         if let Some((tag, index)) = &self.overwrites {
             world.push(tag, index).await;
         }
@@ -222,7 +308,7 @@ impl Victim {
     async fn undisturbed(&self, world: &mut World) -> (String, Digest) {
         let to = repository(world, "reference");
         let id = self.submit(world).await;
-        world.run_queue().await;
+        self.run_queue(world).await;
         self.outcome(world, id, &to).await
     }
 }
@@ -263,9 +349,10 @@ async fn crash_everywhere((mut world, victim): (World, Victim), last: LastCall) 
     loop {
         let to = repository(&mut world, &format!("crash-{calls}"));
         let id = victim.submit(&world).await;
-        let died = dies(Death::After(calls), last, &world).await;
+        let before = async |task: &Task| victim.before(&world, task).await;
+        let died = dies_with(Death::After(calls), last, &world, before).await;
         lease_ends(&world);
-        world.run_queue().await;
+        victim.run_queue(&world).await;
         let now = victim.outcome(&world, id, &to).await;
         assert_eq!(now, expected, "{calls} calls");
         if !died {
@@ -303,6 +390,20 @@ async fn nor_does_a_crash_while_an_index_is_overwritten() {
     }
 }
 
+#[tokio::test]
+async fn nor_does_a_crash_while_a_request_is_done_anew_on_top_of_anothers() {
+    for last in [LastCall::Lost, LastCall::Unanswered] {
+        crash_everywhere(a_rebase().await, last).await;
+    }
+}
+
+#[tokio::test]
+async fn nor_does_a_crash_while_a_fragment_is_put_upon_anothers() {
+    for last in [LastCall::Lost, LastCall::Unanswered] {
+        crash_everywhere(a_fragment_upon_another().await, last).await;
+    }
+}
+
 /// A process stands still before every call there can be, for longer than its lease; another one
 /// does all that is left; then it wakes up and goes on as if nothing had been.
 async fn stand_still_everywhere((mut world, victim): (World, Victim)) {
@@ -311,9 +412,10 @@ async fn stand_still_everywhere((mut world, victim): (World, Victim)) {
         let to = repository(&mut world, &format!("paused-{calls}"));
         let id = victim.submit(&world).await;
         let (pausing, crash) = crash::at(Death::After(calls), LastCall::Paused, &world.deps);
-        let queue = world.queue.clone();
-        let mut sleeper = tokio::spawn(async move {
-            while let Some(task) = queue.take_next() {
+        let here = &world;
+        let mut sleeper = Box::pin(async {
+            while let Some(task) = here.queue.take_next() {
+                victim.before(here, &task).await;
                 if deliver(&pausing, &task).await != Verdict::Done {
                     return Some(task);
                 }
@@ -322,7 +424,7 @@ async fn stand_still_everywhere((mut world, victim): (World, Victim)) {
         });
         let done = tokio::select! {
             () = crash.stands_still() => None,
-            done = &mut sleeper => Some(done.unwrap()),
+            done = &mut sleeper => Some(done),
         };
         if let Some(unfinished) = done {
             assert_eq!(unfinished, None, "{calls} calls");
@@ -333,16 +435,16 @@ async fn stand_still_everywhere((mut world, victim): (World, Victim)) {
         // The queue has waited for long enough, too; whatever stage the message is for will do.
         let again = Task::new(id, Stage::Push);
         world.queue.send(&again).await.unwrap();
-        world.run_queue().await;
+        victim.run_queue(&world).await;
         let now = victim.outcome(&world, id, &to).await;
         assert_eq!(now, expected, "{calls} calls");
 
         crash.wake();
-        if let Some(task) = sleeper.await.unwrap() {
+        if let Some(task) = sleeper.await {
             world.queue.send(&task).await.unwrap();
         }
         // What it has left behind goes with its message.
-        world.run_queue().await;
+        victim.run_queue(&world).await;
         let now = victim.outcome(&world, id, &to).await;
         assert_eq!(now, expected, "{calls} calls, and then some");
     }
@@ -358,6 +460,16 @@ async fn a_process_that_wakes_up_after_its_lease_changes_nothing() {
 async fn nor_does_one_that_overwrites_an_index() {
     stand_still_everywhere(an_overwriting().await).await;
     stand_still_everywhere(a_fragment().await).await;
+}
+
+#[tokio::test]
+async fn nor_does_one_whose_request_is_done_anew_on_top_of_anothers() {
+    stand_still_everywhere(a_rebase().await).await;
+}
+
+#[tokio::test]
+async fn nor_does_one_that_puts_a_fragment_upon_anothers() {
+    stand_still_everywhere(a_fragment_upon_another().await).await;
 }
 
 #[tokio::test]

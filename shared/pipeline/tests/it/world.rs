@@ -354,10 +354,16 @@ impl World {
 
     /// Delivers messages, those that go back again and again, until none is left.
     pub(crate) async fn run_queue(&self) {
+        self.run_queue_with(async |_| ()).await;
+    }
+
+    /// The same, with something that is done before each delivery.
+    pub(crate) async fn run_queue_with(&self, before: impl AsyncFn(&Task)) {
         for _ in 0..100 {
             let Some(task) = self.queue.take_next() else {
                 return;
             };
+            before(&task).await;
             if self.deliver(&task).await != Verdict::Done {
                 self.queue.send(&task).await.unwrap();
             }
