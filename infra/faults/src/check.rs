@@ -35,7 +35,10 @@ pub(crate) async fn complete(
         tally.lost(&format!("{when}: request {id}: {}", record.state_reason()));
         return Ok(None);
     }
-    history(tally, when, &record);
+    // What is done anew on top of another one's is told anew.
+    if record.work.rebases == 0 {
+        history(tally, when, &record);
+    }
     leftovers(tally, when, deps, &record).await?;
     log(tally, when, deps, id).await?;
     let resolved = record.facts.index_image_resolved.as_deref();

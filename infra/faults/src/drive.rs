@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use async_trait::async_trait;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use iib_pipeline::Deps;
 use iib_pipeline::intake::{self, IntakeDeps, Submission};
@@ -126,12 +127,20 @@ pub(crate) struct Worked {
     pub(crate) held: Option<(Stage, Message)>,
 }
 
+/// What somebody else does meanwhile.
+#[async_trait]
+pub(crate) trait Meanwhile: Sync {
+    /// A message of this stage is about to be worked on.
+    async fn before(&self, stage: Stage) -> anyhow::Result<()>;
+}
+
 /// Works on messages until none waits or the process is dead. Messages that are to come back come
 /// at once: the time between is not what is tested.
 pub(crate) async fn work(
     platform: &dyn Platform,
     deps: &Deps,
     crash: Option<&Crash>,
+    meanwhile: Option<&dyn Meanwhile>,
 ) -> anyhow::Result<Worked> {
     let mut worked = Worked {
         done: Vec::new(),
@@ -147,6 +156,9 @@ pub(crate) async fn work(
                     delivered <= MANY,
                     "messages go round and round: {message:?}"
                 );
+                if let Some(meanwhile) = meanwhile {
+                    meanwhile.before(stage).await?;
+                }
                 let done = invoke(deps, stage, &message).await?;
                 if crash.is_some_and(Crash::has_died) {
                     worked.held = Some((stage, message));

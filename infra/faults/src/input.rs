@@ -15,6 +15,7 @@ use iib_testkit::Pull as _;
 use iib_testkit::images;
 
 use crate::drive::{record, start, submit, work};
+use crate::git::Git;
 use crate::platform::Platform;
 
 /// The build tag of all requests.
@@ -27,8 +28,20 @@ pub(crate) const TOKEN: &str = "ann:hunter2";
 pub(crate) enum Asked {
     /// A result of its own.
     Apart(Box<Submission>),
-    /// One that takes the place of the index with this name.
-    Overwriting(Box<dyn Fn(String) -> Submission + Send + Sync>),
+    /// One that takes the place of an index.
+    Overwriting(Overwriting),
+}
+
+/// A request that takes the place of an index.
+pub(crate) struct Overwriting {
+    /// What is asked for, of the name of the index.
+    pub(crate) ask: Box<dyn Fn(String) -> Submission + Send + Sync>,
+    /// What the index is before.
+    pub(crate) from: PullSpec,
+    /// What somebody else makes of it before the request is pushed the first time.
+    pub(crate) moved: Option<PullSpec>,
+    /// The file that the request puts into the Git repository of the index.
+    pub(crate) in_git: Option<&'static str>,
 }
 
 /// Requests whose results differ.
@@ -40,8 +53,8 @@ pub(crate) struct Input {
     /// One of each kind. The first makes an index without operators and does least; the second is the one that
     /// adds a bundle to an index.
     pub(crate) kinds: Vec<(&'static str, Asked)>,
-    /// The index that requests begin with.
-    index: PullSpec,
+    /// Repositories of indexes that are overwritten.
+    pub(crate) git: Git,
     client: RegistryClient,
     /// Where repositories for results begin: of this run and platform alone.
     results: String,
@@ -79,7 +92,7 @@ impl Input {
             let id = submit(&process.deps, submission)
                 .await
                 .context("not taken in")?;
-            work(platform, &process.deps, None).await?;
+            work(platform, &process.deps, None, None).await?;
             let record = record(&process.deps, id).await?;
             let made = record.facts.index_image_resolved;
             made.with_context(|| format!("no index to begin with: {}", record.history.len()))
@@ -94,6 +107,7 @@ impl Input {
         };
         // Merged into one with a catalog, the index has one, too.
         let empty_catalog = make(&empty(Some(true)).into()).await?;
+        let empty_index = make(&empty(None).into()).await?;
         let merge = |target: String| MergeIndexImage {
             source_from_index: index.clone(),
             target_index: Some(target),
@@ -139,14 +153,52 @@ impl Input {
                 .into()
             }
         };
+        let over_another = {
+            let overwriting = overwriting.clone();
+            Overwriting {
+                ask: Box::new(overwriting),
+                from: index.parse()?,
+                moved: Some(empty_index.parse()?),
+                in_git: None,
+            }
+        };
+        let into_git = {
+            let fbc = fbc.clone();
+            let ask = move |index: String| Submission {
+                secrets: [("overwrite_from_index_token", Secret::new(TOKEN))].into(),
+                ..FbcOperations {
+                    from_index: index,
+                    overwrite_from_index: true,
+                    ..fbc.clone()
+                }
+                .into()
+            };
+            Overwriting {
+                ask: Box::new(ask),
+                from: catalog.parse()?,
+                moved: None,
+                in_git: Some("configs/lamp/catalog.json"),
+            }
+        };
+        let overwriting = Overwriting {
+            ask: Box::new(overwriting),
+            from: index.parse()?,
+            moved: None,
+            in_git: None,
+        };
         let request = add(lantern.clone(), Some(index.clone()));
         let apart = |submission: Submission| Asked::Apart(Box::new(submission));
         let kinds = vec![
             ("create-empty-index", apart(empty(None).into())),
             ("add", apart(request.clone())),
+            ("add, overwriting", Asked::Overwriting(overwriting)),
             (
-                "add, overwriting",
-                Asked::Overwriting(Box::new(overwriting)),
+                "add, overwriting what another one moves",
+                Asked::Overwriting(over_another),
+            ),
+            (
+                "fbc-operations, overwriting, with Git",
+                Asked::Overwriting(into_git),
             ),
             (
                 "add to a catalog",
@@ -160,7 +212,7 @@ impl Input {
         ];
         Ok(Self {
             kinds,
-            index: index.parse()?,
+            git: Git::start().await?,
             request,
             other,
             client,
@@ -175,13 +227,13 @@ impl Input {
         format!("{}-{number}", self.results)
     }
 
-    /// Puts the index that requests begin with where the runs of a repository overwrite it.
-    pub(crate) async fn place_index(&self, repository: &str) -> anyhow::Result<()> {
-        let from = self.index.repository();
+    /// Puts an index where the runs of a repository overwrite it.
+    pub(crate) async fn place(&self, index: &PullSpec, repository: &str) -> anyhow::Result<()> {
+        let from = index.repository();
         let to: PullSpec = index_of(repository).parse()?;
-        let raw = self.client.pull(&self.index).await?;
+        let raw = self.client.pull(index).await?;
         let Resolved::List(list) = raw.read()? else {
-            bail!("{} is no list", self.index);
+            bail!("{index} is no list");
         };
         for entry in &list.manifests {
             let reference = Reference::Digest(entry.descriptor.digest.clone());

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, anyhow, ensure};
+use async_trait::async_trait;
+use iib_pipeline::Deps;
 use iib_pipeline::intake::Submission;
 use iib_ports::Line;
 use iib_request::{Request, RequestId, Stage};
@@ -11,8 +14,10 @@ use iib_testkit::crash::{Death, LastCall};
 use jiff::SignedDuration;
 
 use crate::check;
-use crate::drive::{dying, invoke, patiently, record, start, submit, sweep, total, work};
-use crate::input::{Asked, Input, index_of, tag_of};
+use crate::drive::{
+    Meanwhile, Worked, dying, invoke, patiently, record, start, submit, sweep, total, work,
+};
+use crate::input::{Asked, Input, Overwriting, index_of, tag_of};
 use crate::platform::{From, Message, Platform, Process};
 use crate::points::{Point, Sample, all, chosen};
 use crate::tally::Tally;
@@ -43,6 +48,9 @@ const WITH_SECRET: [&str; 2] = ["secrets.forget", "secrets.keep"];
 /// Calls of requests that overwrite an index.
 const WITH_TURN: [&str; 3] = ["lines.join", "lines.leave", "registry.tagged"];
 
+/// Calls of requests that put something into a Git repository.
+const WITH_GIT: [&str; 3] = ["branch.commit", "branch.push", "repositories.fetch"];
+
 /// A request that is killed.
 #[derive(Clone, Copy)]
 pub(crate) struct Victim<'a> {
@@ -56,12 +64,54 @@ impl Victim<'_> {
     fn submission(&self, repository: &str) -> Submission {
         match self.asked {
             Asked::Apart(submission) => Submission::clone(submission),
-            Asked::Overwriting(ask) => ask(index_of(repository)),
+            Asked::Overwriting(overwriting) => (overwriting.ask)(index_of(repository)),
+        }
+    }
+
+    fn overwriting(&self) -> Option<&Overwriting> {
+        match self.asked {
+            Asked::Overwriting(overwriting) => Some(overwriting),
+            Asked::Apart(_) => None,
         }
     }
 
     fn overwrites(&self) -> bool {
-        matches!(self.asked, Asked::Overwriting(_))
+        self.overwriting().is_some()
+    }
+
+    /// The file that it puts into a Git repository.
+    fn in_git(&self) -> Option<&'static str> {
+        self.overwriting()
+            .and_then(|overwriting| overwriting.in_git)
+    }
+
+    /// Puts what it overwrites where a run finds it.
+    async fn place(&self, input: &Input, repository: &str) -> anyhow::Result<()> {
+        if let Some(overwriting) = self.overwriting() {
+            input.place(&overwriting.from, repository).await?;
+        }
+        if self.in_git().is_some() {
+            input.git.create(&index_of(repository));
+        }
+        Ok(())
+    }
+
+    /// Starts a process that works on it.
+    async fn start(
+        &self,
+        platform: &dyn Platform,
+        input: &Input,
+        repository: &str,
+    ) -> anyhow::Result<Process> {
+        let mut process = start(platform, repository).await?;
+        if self.in_git().is_some() {
+            let index = index_of(repository);
+            let name = index.rsplit_once(':').map_or(&*index, |(name, _)| name);
+            let repositories = [(name.to_owned(), input.git.url(&index))];
+            process.deps.work.git_repositories = repositories.into();
+            process.deps.repositories = Some(input.git.client());
+        }
+        Ok(process)
     }
 
     /// Whether its result gets the build tag of the suite.
@@ -77,7 +127,9 @@ impl Victim<'_> {
         let secrets = submission.secrets.iter().flat_map(|_| WITH_SECRET);
         let turns = self.overwrites().then_some(WITH_TURN);
         let turns = turns.into_iter().flatten();
-        EXPECTED.into_iter().chain(secrets).chain(turns).collect()
+        let git = self.in_git().into_iter().flat_map(|_| WITH_GIT);
+        let more = secrets.chain(turns).chain(git);
+        EXPECTED.into_iter().chain(more).collect()
     }
 }
 
@@ -114,9 +166,7 @@ pub(crate) async fn everywhere(
     for point in points {
         let run = Run {
             platform,
-            input,
-            victim,
-            repository: input.repository(),
+            others: Others::new(input, victim),
             death: point.death(),
             last: point.last,
         };
@@ -129,9 +179,7 @@ pub(crate) async fn everywhere(
     // These were all of them.
     let beyond = Run {
         platform,
-        input,
-        victim,
-        repository: input.repository(),
+        others: Others::new(input, victim),
         death: Death::After(killed.calls.len()),
         last: LastCall::Lost,
     };
@@ -155,15 +203,23 @@ async fn undisturbed(
     victim: Victim<'_>,
     tally: &mut Tally,
 ) -> anyhow::Result<Killed> {
-    let repository = input.repository();
-    if victim.overwrites() {
-        input.place_index(&repository).await?;
-    }
-    let process = start(platform, &repository).await?;
+    let others = Others::new(input, victim);
+    let repository = &others.repository;
+    victim.place(input, repository).await?;
+    let process = victim.start(platform, input, repository).await?;
     let (deps, alive) = dying(&process.deps, Death::Never, LastCall::Lost);
-    let id = submit(&deps, &victim.submission(&repository)).await;
+    let id = submit(&deps, &victim.submission(repository)).await;
     let id = id.with_context(|| format!("{} takes no request in", platform.name()))?;
-    work(platform, &deps, None).await?;
+    work(platform, &deps, None, Some(&others)).await?;
+    let is_moved = victim
+        .overwriting()
+        .is_some_and(|asked| asked.moved.is_some());
+    let rebases = record(&process.deps, id).await?.work.rebases;
+    ensure!(
+        rebases == u32::from(is_moved),
+        "{} is done anew {rebases} times",
+        victim.kind
+    );
     let digest = check::complete(tally, platform.name(), &process.deps, id, None).await?;
     let digest = digest.with_context(|| tally.complaints.join("; "))?;
     Ok(Killed {
@@ -175,12 +231,43 @@ async fn undisturbed(
     })
 }
 
-/// One request, killed once.
-struct Run<'a> {
-    platform: &'a dyn Platform,
+/// A request in a repository of its own, and somebody else who moves the index that it overwrites.
+struct Others<'a> {
     input: &'a Input,
     victim: Victim<'a>,
     repository: String,
+    have_moved: AtomicBool,
+}
+
+impl<'a> Others<'a> {
+    fn new(input: &'a Input, victim: Victim<'a>) -> Self {
+        Self {
+            input,
+            victim,
+            repository: input.repository(),
+            have_moved: AtomicBool::new(false),
+        }
+    }
+}
+
+#[async_trait]
+impl Meanwhile for Others<'_> {
+    async fn before(&self, stage: Stage) -> anyhow::Result<()> {
+        let overwriting = self.victim.overwriting();
+        let moved = overwriting.and_then(|overwriting| overwriting.moved.as_ref());
+        if let Some(moved) = moved.filter(|_| stage == Stage::Push)
+            && !self.have_moved.swap(true, Ordering::SeqCst)
+        {
+            self.input.place(moved, &self.repository).await?;
+        }
+        Ok(())
+    }
+}
+
+/// One request, killed once.
+struct Run<'a> {
+    platform: &'a dyn Platform,
+    others: Others<'a>,
     death: Death,
     last: LastCall,
 }
@@ -197,7 +284,7 @@ struct Left {
 impl Run<'_> {
     fn name(&self) -> String {
         let platform = self.platform.name();
-        let (kind, death, last) = (self.victim.kind, self.death, self.last);
+        let (kind, death, last) = (self.others.victim.kind, self.death, self.last);
         format!("{platform}, {kind} killed {death:?}, {last:?}")
     }
 
@@ -232,14 +319,14 @@ impl Run<'_> {
         let mut last = None;
         for number in ids.clone() {
             // The second one that overwrites finds what the first one made.
-            let is_known = !self.victim.overwrites() || number == before + 1;
+            let is_known = !self.others.victim.overwrites() || number == before + 1;
             let expected = is_known.then_some(killed.digest.as_str());
             last = check::complete(tally, when, &process.deps, RequestId(number), expected).await?;
         }
         check::all_ended(tally, when, &process, made).await?;
-        if self.victim.overwrites() {
-            let index = index_of(&self.repository);
-            let named = self.input.named(&index).await?;
+        if self.others.victim.overwrites() {
+            let index = index_of(&self.others.repository);
+            let named = self.others.input.named(&index).await?;
             if last.as_deref() != Some(named.as_str()) {
                 tally.lost(&format!("{when}: {index} names {named}, not {last:?}"));
             }
@@ -248,8 +335,26 @@ impl Run<'_> {
                 tally.stuck(&format!("{when}: the turn of {index} is kept: {line:?}"));
             }
         }
-        if self.victim.is_tagged() {
-            let tagged = self.input.named(&tag_of(&self.repository)).await?;
+        if let Some(file) = self.others.victim.in_git() {
+            let index = index_of(&self.others.repository);
+            let (git, commits) = (
+                &self.others.input.git,
+                self.others.input.git.commits(&index),
+            );
+            if !git.files(&index).contains_key(file) {
+                tally.lost(&format!("{when}: {file} is not in Git: {commits:?}"));
+            }
+            // Who comes second finds all as it is to be.
+            if commits.len() > 1 {
+                tally.duplicated(&format!("{when}: commits in Git: {commits:?}"));
+            }
+        }
+        if self.others.victim.is_tagged() {
+            let tagged = self
+                .others
+                .input
+                .named(&tag_of(&self.others.repository))
+                .await?;
             if tagged.as_str() != killed.digest {
                 tally.lost(&format!("{when}: the build tag names {tagged}"));
             }
@@ -258,13 +363,33 @@ impl Run<'_> {
         Ok(left.died)
     }
 
+    async fn process(&self) -> anyhow::Result<Process> {
+        let Others {
+            input,
+            victim,
+            repository,
+            ..
+        } = &self.others;
+        victim.start(self.platform, input, repository).await
+    }
+
+    /// Works on messages with a process that does not die.
+    async fn work(&self, deps: &Deps) -> anyhow::Result<Worked> {
+        work(self.platform, deps, None, Some(&self.others)).await
+    }
+
     async fn kill(&self) -> anyhow::Result<Left> {
-        if self.victim.overwrites() {
-            self.input.place_index(&self.repository).await?;
-        }
-        let process = start(self.platform, &self.repository).await?;
+        self.others
+            .victim
+            .place(self.others.input, &self.others.repository)
+            .await?;
+        let process = self.process().await?;
         let (deps, crash) = dying(&process.deps, self.death, self.last);
-        let acknowledged = submit(&deps, &self.victim.submission(&self.repository)).await;
+        let acknowledged = submit(
+            &deps,
+            &self.others.victim.submission(&self.others.repository),
+        )
+        .await;
         let mut left = Left {
             acknowledged,
             done: Vec::new(),
@@ -273,7 +398,7 @@ impl Run<'_> {
         };
         if !left.died {
             ensure!(acknowledged.is_some(), "the request was not taken in");
-            let worked = work(self.platform, &deps, Some(&*crash)).await?;
+            let worked = work(self.platform, &deps, Some(&*crash), Some(&self.others)).await?;
             (left.done, left.held) = (worked.done, worked.held);
             left.died = crash.has_died();
         }
@@ -296,17 +421,17 @@ impl Run<'_> {
             let from = From::Stage(*stage);
             self.platform.bring_back(from, message).await?;
         }
-        let process = start(self.platform, &self.repository).await?;
+        let process = self.process().await?;
         let id = match left.acknowledged {
             Some(id) => id,
             None => {
-                let submission = self.victim.submission(&self.repository);
+                let submission = self.others.victim.submission(&self.others.repository);
                 let again = submit(&process.deps, &submission).await;
                 again.context("a second call is refused")?
             }
         };
         let mut done = left.done.clone();
-        done.extend(work(self.platform, &process.deps, None).await?.done);
+        done.extend(self.work(&process.deps).await?.done);
         if !process.prune.sweeps.live(None, 1).await?.is_empty() {
             killed.swept += 1;
             if left.acknowledged.is_some() {
@@ -315,7 +440,7 @@ impl Run<'_> {
                 ));
             }
             sweep(self.platform, &process).await?;
-            done.extend(work(self.platform, &process.deps, None).await?.done);
+            done.extend(self.work(&process.deps).await?.done);
         }
         Ok((process, id, done))
     }
@@ -330,13 +455,13 @@ impl Run<'_> {
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
         let deps = &process.deps;
-        let mut tags = vec![tag_of(&self.repository)];
-        if self.victim.overwrites() {
-            tags.push(index_of(&self.repository));
+        let mut tags = vec![tag_of(&self.others.repository)];
+        if self.others.victim.overwrites() {
+            tags.push(index_of(&self.others.repository));
         }
         let mut moved = Vec::new();
         for tag in tags {
-            moved.push((self.input.move_tag(&tag).await?, tag));
+            moved.push((self.others.input.move_tag(&tag).await?, tag));
         }
         let mut before = Vec::new();
         for number in ids {
@@ -349,7 +474,7 @@ impl Run<'_> {
                 "{when}: an old message wants to come back: {message:?}"
             );
         }
-        let woken = work(self.platform, deps, None).await?.done;
+        let woken = self.work(deps).await?.done;
         ensure!(woken.is_empty(), "{when}: old messages woke {woken:?}");
         for old in before {
             if record(deps, old.id).await? != old {
@@ -357,7 +482,7 @@ impl Run<'_> {
             }
         }
         for (moved, tag) in moved {
-            let named = self.input.named(&tag).await?;
+            let named = self.others.input.named(&tag).await?;
             if named != moved {
                 tally.duplicated(&format!("{when}: {tag} went back to {named}"));
             }

@@ -3,6 +3,7 @@
 mod check;
 mod clock;
 mod drive;
+mod git;
 mod input;
 mod kills;
 mod local;

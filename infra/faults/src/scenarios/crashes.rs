@@ -57,13 +57,13 @@ impl Scenarios<'_> {
             ensure!(crash.has_died(), "{when}: the request is not taken in");
             return Ok(false);
         }
-        let held = work(self.platform, &deps, Some(&crash)).await?.held;
+        let held = work(self.platform, &deps, Some(&crash), None).await?.held;
         ensure!(crash.has_died(), "{when}: nothing of that kind was called");
         let goes_on = record(&process.deps, id).await?.work.stage != Stage::Done;
         if goes_on {
             self.is_found(&process, id, run, &when).await?;
         }
-        work(self.platform, &process.deps, None).await?;
+        work(self.platform, &process.deps, None, None).await?;
         if let Some((stage, message)) = held {
             // In its own time it comes back, and finds that the request is past its stage.
             let done = invoke(&process.deps, stage, &message).await?;

@@ -32,7 +32,7 @@ impl Scenarios<'_> {
         let (process, _) = self.start().await?;
         let deps = &process.deps;
         let id = self.submit(deps).await?;
-        work(self.platform, deps, None).await?;
+        work(self.platform, deps, None, None).await?;
         let name = format!("uploads/{id}/logs/cut.log");
         let result: ArtifactKey = format!("results/{name}.json").parse()?;
         let (half, whole) = ("the first half", "the first half and the second\n");

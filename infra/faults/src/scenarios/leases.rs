@@ -44,7 +44,7 @@ impl Scenarios<'_> {
             ensure!(working.await??, "the first one to work at {stage} fails");
             self.platform.delete(From::Stage(stage), &message).await?;
         }
-        work(self.platform, deps, None).await?;
+        work(self.platform, deps, None, None).await?;
         check::complete(tally, &when, deps, id, Some(self.digest)).await?;
         check::worked_once(tally, &when, deps, id).await?;
         check::all_ended(tally, &when, &process, before + 1).await?;

@@ -29,13 +29,13 @@ impl Scenarios<'_> {
                 ..process.deps.clone()
             };
             let id = self.submit(&deps).await?;
-            work(self.platform, &deps, None).await?;
+            work(self.platform, &deps, None, None).await?;
             let stage = record(&process.deps, id).await?.work.stage;
             ensure!(stage != Stage::Done, "nothing was lost after {lost} sends");
             drop((deps, process));
             let process = start(self.platform, &repository).await?;
             sweep(self.platform, &process).await?;
-            work(self.platform, &process.deps, None).await?;
+            work(self.platform, &process.deps, None, None).await?;
             check::complete(tally, &when, &process.deps, id, Some(self.digest)).await?;
             check::all_ended(tally, &when, &process, before + 1).await?;
         }
@@ -86,7 +86,7 @@ impl Scenarios<'_> {
         let before = total(&process).await?;
         let id = self.submit(&process.deps).await?;
         self.platform.send_text(Stage::Pin, texts[1]).await?;
-        work(self.platform, &process.deps, None).await?;
+        work(self.platform, &process.deps, None, None).await?;
         check::complete(tally, &when, &process.deps, id, Some(self.digest)).await?;
         check::all_ended(tally, &when, &process, before + 1).await?;
         let buried = bury(self.platform, &process).await?;

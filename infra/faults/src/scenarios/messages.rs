@@ -119,7 +119,7 @@ impl Scenarios<'_> {
                 }
             }
         }
-        work(self.platform, deps, None).await?;
+        work(self.platform, deps, None, None).await?;
         for id in [first, second] {
             check::complete(tally, &when, deps, id, Some(self.digest)).await?;
         }
@@ -157,7 +157,7 @@ impl Scenarios<'_> {
         if numbers != dense {
             tally.duplicated(&format!("{when}: {numbers:?}"));
         }
-        work(self.platform, &process.deps, None).await?;
+        work(self.platform, &process.deps, None, None).await?;
         for number in numbers {
             let (deps, id) = (&process.deps, RequestId(number));
             check::complete(tally, &when, deps, id, Some(self.digest)).await?;

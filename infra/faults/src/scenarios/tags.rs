@@ -19,11 +19,11 @@ impl Scenarios<'_> {
         let (process, repository) = self.start().await?;
         let deps = &process.deps;
         let older = self.submit(deps).await?;
-        work(self.platform, deps, None).await?;
+        work(self.platform, deps, None, None).await?;
         check::complete(tally, &when, deps, older, Some(self.digest)).await?;
         let newer = submit(deps, &self.input.other).await;
         let newer = newer.context("the other request is not taken in")?;
-        work(self.platform, deps, None).await?;
+        work(self.platform, deps, None, None).await?;
         let digest = check::complete(tally, &when, deps, newer, None).await?;
         let before = record(deps, older).await?;
         for stage in STAGES {
@@ -31,7 +31,7 @@ impl Scenarios<'_> {
                 deps.queue.send(&Task::new(older, stage)).await?;
             }
         }
-        work(self.platform, deps, None).await?;
+        work(self.platform, deps, None, None).await?;
         if record(deps, older).await? != before {
             tally.duplicated(&format!("{when}: a finished request changed"));
         }
@@ -52,21 +52,21 @@ impl Scenarios<'_> {
         let (process, repository) = self.start().await?;
         let (deps, crash) = dying(&process.deps, Death::At(PUSH, before), LastCall::Unanswered);
         let older = self.submit(&deps).await?;
-        let held = work(self.platform, &deps, Some(&*crash)).await?.held;
+        let held = work(self.platform, &deps, Some(&*crash), None).await?.held;
         let (stage, message) = held.context("it did not die")?;
         drop((deps, crash, process));
 
         let process = start(self.platform, &repository).await?;
         let newer = submit(&process.deps, &self.input.other).await;
         let newer = newer.context("the other request is not taken in")?;
-        work(self.platform, &process.deps, None).await?;
+        work(self.platform, &process.deps, None, None).await?;
         let digest = check::complete(tally, &when, &process.deps, newer, None).await?;
         let seconds = i64::from(process.prune.work.stage_timeout_seconds);
         self.platform.pass(SignedDuration::from_secs(seconds + 1));
         self.platform
             .bring_back(From::Stage(stage), &message)
             .await?;
-        work(self.platform, &process.deps, None).await?;
+        work(self.platform, &process.deps, None, None).await?;
         check::complete(tally, &when, &process.deps, older, Some(self.digest)).await?;
         let tagged = self.input.named(&tag_of(&repository)).await?;
         // Where what was begun is ended first, the newer request moves the tag after it.

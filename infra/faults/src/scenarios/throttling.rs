@@ -26,7 +26,7 @@ pub(crate) async fn throttled(
     proxy.begin();
     let id = submit(&process.deps, &input.request).await;
     let id = id.context("the request is not taken in")?;
-    let worked = work(&stack, &process.deps, None).await?;
+    let worked = work(&stack, &process.deps, None, None).await?;
     let refused = proxy.end();
     check::complete(tally, &when, &process.deps, id, Some(digest)).await?;
     check::all_ended(tally, &when, &process, before + 1).await?;

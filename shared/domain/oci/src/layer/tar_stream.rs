@@ -71,7 +71,10 @@ impl<'a> PackEntry<'a> {
     }
 
     fn begins_piece(&self) -> bool {
-        self.is_large() || checksum(self.path.as_str().as_bytes()).sum() % BEGINNINGS == 0
+        self.is_large()
+            || checksum(self.path.as_str().as_bytes())
+                .sum()
+                .is_multiple_of(BEGINNINGS)
     }
 }
 
