@@ -29,7 +29,7 @@ pub(crate) enum Asked {
     /// A result of its own.
     Apart(Box<Submission>),
     /// One that takes the place of an index.
-    Overwriting(Overwriting),
+    Overwriting(Box<Overwriting>),
 }
 
 /// A request that takes the place of an index.
@@ -191,14 +191,17 @@ impl Input {
         let kinds = vec![
             ("create-empty-index", apart(empty(None).into())),
             ("add", apart(request.clone())),
-            ("add, overwriting", Asked::Overwriting(overwriting)),
+            (
+                "add, overwriting",
+                Asked::Overwriting(Box::new(overwriting)),
+            ),
             (
                 "add, overwriting what another one moves",
-                Asked::Overwriting(over_another),
+                Asked::Overwriting(Box::new(over_another)),
             ),
             (
                 "fbc-operations, overwriting, with Git",
-                Asked::Overwriting(into_git),
+                Asked::Overwriting(Box::new(into_git)),
             ),
             (
                 "add to a catalog",
