@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
