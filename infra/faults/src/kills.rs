@@ -79,6 +79,12 @@ impl Victim<'_> {
         self.overwriting().is_some()
     }
 
+    /// How often it is done anew on top of another one's.
+    fn rebases(&self) -> u32 {
+        let overwriting = self.overwriting();
+        u32::from(overwriting.is_some_and(|overwriting| overwriting.moved.is_some()))
+    }
+
     /// The file that it puts into a Git repository.
     fn in_git(&self) -> Option<&'static str> {
         self.overwriting()
@@ -211,12 +217,9 @@ async fn undisturbed(
     let id = submit(&deps, &victim.submission(repository)).await;
     let id = id.with_context(|| format!("{} takes no request in", platform.name()))?;
     work(platform, &deps, None, Some(&others)).await?;
-    let is_moved = victim
-        .overwriting()
-        .is_some_and(|asked| asked.moved.is_some());
     let rebases = record(&process.deps, id).await?.work.rebases;
     ensure!(
-        rebases == u32::from(is_moved),
+        rebases == victim.rebases(),
         "{} is done anew {rebases} times",
         victim.kind
     );
@@ -316,12 +319,17 @@ impl Run<'_> {
         if !ids.contains(&id.0) {
             tally.lost(&format!("{when}: {id} is none of the numbers {ids:?}"));
         }
-        let mut last = None;
+        let (mut last, mut rebases) = (None, 0);
         for number in ids.clone() {
+            let record = process.deps.requests.get(RequestId(number)).await?;
+            rebases += record.map_or(0, |record| record.work.rebases);
             // The second one that overwrites finds what the first one made.
             let is_known = !self.others.victim.overwrites() || number == before + 1;
             let expected = is_known.then_some(killed.digest.as_str());
             last = check::complete(tally, when, &process.deps, RequestId(number), expected).await?;
+        }
+        if rebases != self.others.victim.rebases() {
+            tally.duplicated(&format!("{when}: done anew {rebases} times"));
         }
         check::all_ended(tally, when, &process, made).await?;
         if self.others.victim.overwrites() {

@@ -36,6 +36,8 @@ use crate::parts::{Copied, Copy, InputLayer, WRITABLE};
 const FOLDER: &str = "unpacked";
 /// Catalogs of which more than the files is kept at most: what is known of one is in memory.
 const CATALOGS: usize = 8;
+/// Bytes of memory that a piece of a layer takes, about.
+const PIECE: u64 = 128;
 /// Layers without anything, and inputs that were read once, that are remembered at most.
 const REMEMBERED: usize = 4096;
 
@@ -257,6 +259,9 @@ impl Unpacked {
         for path in copies.chain(layer).chain(cache) {
             bytes += size_of(path)?.bytes;
         }
+        // What is in memory counts, too.
+        let pieces = held.input.map_or(0, |input| input.pieces.len() as u64);
+        bytes += pieces * PIECE;
         if !self.make_room(folder, bytes)? {
             return Ok(());
         }

@@ -76,8 +76,8 @@ pub trait CatalogFiles: Debug + Send + Sync {
     fn unseen(&self) -> Result<BTreeSet<String>, CatalogError>;
 
     /// Makes the serve cache of the catalog, which has no faults (spec index-database §14, newest-opm §7), in files in
-    /// the folder `store`, which is absent or the store of a cache that was made of it before: then files of
-    /// packages that did not change since are not made again. Nothing in a store is written to again, since it may
+    /// the folder `store`. If that is the store of the cache that was made of it last, files of packages that did not
+    /// change since are not made again; whatever else is in the folder goes. Nothing in a store is written to again, since it may
     /// have other names elsewhere. What it gives are words for people about what the cache does not carry.
     ///
     /// # Errors
@@ -90,7 +90,7 @@ pub trait CatalogFiles: Debug + Send + Sync {
     /// The content of [`CacheContent::Digest`], for which all files of the catalog and of its cache are read.
     ///
     /// # Errors
-    /// A file cannot be read.
+    /// A file cannot be read, or no cache was made.
     fn cache_digest(&self, store: &Path) -> Result<String, CatalogError>;
 }
 

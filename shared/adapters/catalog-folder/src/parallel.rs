@@ -8,7 +8,7 @@ use rayon::iter::{
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-/// Each has a package in memory, so there are few, whatever the machine has.
+/// Each has a package in memory, or a file of YAML, so there are few, whatever the machine has.
 const THREADS: usize = 4;
 
 /// None if the system gives no threads.

@@ -205,7 +205,9 @@ impl Contents {
         let (catalog, cache, made) = (copy.folder.clone(), copy.cache.clone(), copied.made);
         copy.known = blocking(move || {
             layer::set_usual_modes(&catalog)?;
-            Ok::<_, WorkError>(made.and_then(|made| made.take(&cache)))
+            let made = made.and_then(|made| made.take(&cache));
+            // It was made in another folder, of which these files have been copied.
+            Ok::<_, WorkError>(made.map(|made| Arc::from(made.in_folder(&catalog))))
         })
         .await?;
         Ok(Self {

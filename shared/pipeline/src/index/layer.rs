@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Cursor, Read, Write};
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
-use std::panic;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, ScopedJoinHandle};
@@ -186,7 +185,7 @@ pub(crate) fn pack(
     });
     thread::scope(|scope| {
         let mut stores = Stores::default();
-        let mut sources = Vec::new();
+        let (mut sources, mut to_digest) = (Vec::new(), None);
         for item in &items {
             sources.push(match &item.content {
                 Content::Directory => None,
@@ -200,12 +199,18 @@ pub(crate) fn pack(
                     Some((left, Source::Part { file, at, left }))
                 }
                 Content::Digest(made) => {
-                    // It is the last of the cache's files, and takes as long as packing them.
-                    let digest = || made.catalog.cache_digest(&made.cache);
-                    let late = LateDigest::Working(scope.spawn(digest));
-                    Some((CACHE_DIGEST_BYTES, Source::Digest(late)))
+                    to_digest = Some((sources.len(), made));
+                    Some((CACHE_DIGEST_BYTES, Source::Digest(LateDigest::Failed)))
                 }
             });
+        }
+        if let Some((at, made)) = to_digest {
+            // It is the last of the cache's files, and takes as long as packing them. When packing fails, it is still
+            // waited for.
+            let digest = scope.spawn(|| made.catalog.cache_digest(&made.cache));
+            if let Some(Some((_, source))) = sources.get_mut(at) {
+                *source = Source::Digest(LateDigest::Working(digest));
+            }
         }
         let mut entries = Vec::new();
         for (item, source) in items.iter().zip(&mut sources) {
@@ -289,7 +294,7 @@ impl Read for LateDigest<'_> {
             ));
         };
         let digest = digest.join();
-        let digest = digest.unwrap_or_else(|panicked| panic::resume_unwind(panicked));
+        let digest = digest.map_err(|_| io::Error::other("making the digest panicked"))?;
         *self = Self::Done(Cursor::new(digest.map_err(io::Error::other)?));
         self.read(buffer)
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::hash::Hasher as _;
-use std::io::{Read, Seek as _, SeekFrom};
+use std::io::{self, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -56,11 +56,11 @@ impl Begun {
             member(&mut self.0, &path, super::FILE_MODE, Some(stretch.size));
             file.seek(SeekFrom::Start(stretch.at))
                 .map_err(io_error(&name, "read"))?;
-            content(
-                &mut self.0,
-                &name,
-                Read::by_ref(&mut file).take(stretch.size),
-            )?;
+            let part = Read::by_ref(&mut file).take(stretch.size);
+            if content(&mut self.0, &name, part)? != stretch.size {
+                let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
+                return Err(io_error(&name, "read")(cut));
+            }
             opened = Some((&stretch.file, file));
         }
         end(&mut self.0);
@@ -129,7 +129,8 @@ fn member(hasher: &mut FnvHasher, path: &str, mode: u32, size: Option<u64>) {
     member.write(hasher);
 }
 
-fn content(hasher: &mut FnvHasher, path: &Path, mut from: impl Read) -> Result<(), CacheError> {
+/// Gives the number of bytes.
+fn content(hasher: &mut FnvHasher, path: &Path, mut from: impl Read) -> Result<u64, CacheError> {
     let mut buffer = vec![0; 128 * BLOCK];
     let mut size = 0;
     loop {
@@ -141,7 +142,7 @@ fn content(hasher: &mut FnvHasher, path: &Path, mut from: impl Read) -> Result<(
         size += read;
     }
     pad(hasher, size);
-    Ok(())
+    Ok(size as u64)
 }
 
 fn end(hasher: &mut FnvHasher) {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::{CacheError, DIGEST, FILE_MODE, FILES, FOLDER_MODE, digest, io_error,
 use crate::folder::CatalogFolder;
 use crate::parallel;
 
-/// Files of older caches that a store has at most.
+/// Files that a store has at most.
 const SEGMENTS: usize = 64;
 /// Bytes of no use that are not worth moving the others.
 const SLACK: u64 = 1 << 20;
@@ -68,39 +68,37 @@ impl Stored {
 
 impl CatalogFolder {
     /// Makes the cache of the catalog as it is now, which has no faults, in files in the folder `store`. If that
-    /// is the store of a cache of this catalog in the same form, just files of packages that changed
-    /// since are made anew. What is in a store is never written to again. What it gives are words for people.
+    /// is the store of the cache that was made of this catalog last, in the same form, just files of packages that
+    /// changed since are made anew; otherwise all that is in the folder goes. What is in a store is never written to
+    /// again. What it gives are words for people.
     ///
     /// # Errors
-    /// [`CacheError`]. A store that was added to is that of its cache still.
+    /// [`CacheError`]. The next cache is made from nothing then.
     pub fn store_cache(
         &mut self,
         store: &Path,
         form: ServeForm,
     ) -> Result<Vec<String>, CacheError> {
         let plan = ServePlan::new(self.outline(), form)?;
-        let older = self.cached.as_ref().filter(|older| older.form == form);
+        let older = self.cached.take().filter(|older| older.form == form);
         let older = older.filter(|older| {
             let mut segments = older.segments().into_iter();
             segments.all(|segment| store.join(segment).is_file())
         });
-        let (number, mut kept) = match older {
-            Some(older) => (next_segment(store)?, older.files.clone()),
+        let (touched, mut kept) = match older {
+            Some(older) => (older.changed, older.files),
             None => {
                 renew(store)?;
-                (0, BTreeMap::new())
+                let all = self.packages().map(str::to_owned).collect();
+                (all, BTreeMap::new())
             }
         };
-        let segment = Segment::create(store, number)?;
-        let touched: Vec<&str> = match older {
-            Some(older) => older.changed.iter().map(String::as_str).collect(),
-            None => self.packages().collect(),
-        };
+        let segment = Segment::create(store)?;
         for package in &touched {
-            kept.remove(*package);
+            kept.remove(package);
         }
-        let there: Vec<&str> = touched
-            .into_iter()
+        let there: Vec<&String> = touched
+            .iter()
             .filter(|package| self.packages.contains_key(*package))
             .collect();
         let packages = segment.add(plan.packages(self.outline()))?;
@@ -160,8 +158,11 @@ impl CatalogFolder {
     /// # Errors
     /// [`CacheError`]: a file cannot be read.
     pub fn cache_digest(&self, store: &Path) -> Result<String, CacheError> {
-        let files = self.cached.as_ref().map(|stored| stored.by_path());
-        digest::of_catalog(&self.root)?.with_stored(&files.unwrap_or_default(), store)
+        let Some(stored) = &self.cached else {
+            let missing = io::Error::from(io::ErrorKind::NotFound);
+            return Err(io_error(store, "find the cache in")(missing));
+        };
+        digest::of_catalog(&self.root)?.with_stored(&stored.by_path(), store)
     }
 }
 
@@ -174,13 +175,6 @@ fn renew(store: &Path) -> Result<(), CacheError> {
         _ => {}
     }
     fs::create_dir_all(store).map_err(io_error(store, "create"))
-}
-
-/// The number behind all that are in a store.
-fn next_segment(store: &Path) -> Result<usize, CacheError> {
-    let numbers = names(store)?.into_iter();
-    let numbers = numbers.filter_map(|name| name.parse::<usize>().ok());
-    Ok(numbers.max().map_or(0, |highest| highest + 1))
 }
 
 fn names(store: &Path) -> Result<Vec<String>, CacheError> {
@@ -228,7 +222,10 @@ struct Segment {
 }
 
 impl Segment {
-    fn create(store: &Path, number: usize) -> Result<Self, CacheError> {
+    /// Its name is that of no other file of this process, so what is said of one is never found in another.
+    fn create(store: &Path) -> Result<Self, CacheError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name: Arc<str> = number.to_string().into();
         let path = store.join(&*name);
         let file = File::create_new(&path).map_err(io_error(&path, "create"))?;
@@ -260,13 +257,9 @@ impl Segment {
 
     fn take_over(&self, store: &Path, stretch: &Stretch) -> Result<Stretch, CacheError> {
         let path = store.join(&*stretch.file);
-        let mut bytes = Vec::new();
-        let mut read = || {
-            let mut file = File::open(&path)?;
-            file.seek(SeekFrom::Start(stretch.at))?;
-            file.take(stretch.size).read_to_end(&mut bytes)
-        };
-        read().map_err(io_error(&path, "read"))?;
+        let mut bytes = vec![0; stretch.size as usize];
+        let read = File::open(&path).and_then(|file| file.read_exact_at(&mut bytes, stretch.at));
+        read.map_err(io_error(&path, "read"))?;
         self.write(&bytes)
     }
 }

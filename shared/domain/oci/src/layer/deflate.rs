@@ -37,8 +37,8 @@ pub enum PieceFault {
     /// Not deflate data, or it refers to what is before the piece.
     #[error("its content is no deflate data, or depends on the pieces before it")]
     Deflate,
-    /// The piece has another size than its place says.
-    #[error("it does not unpack to the size that its place in the layer demands")]
+    /// The piece has another size than the index says.
+    #[error("it does not unpack to the size that the index of the layer states")]
     Size,
     /// The piece closes the stream, or goes on in the next one.
     #[error("it does not end where the next piece starts")]

@@ -22,6 +22,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use super::LayerError;
 use super::deflate::{PACKED_LIMIT, PIECE_SIZE};
+use super::entries::BLOCK;
 
 /// Another version is ordinary gzip to this one.
 const VERSION: u32 = 2;
@@ -65,7 +66,7 @@ pub enum FormFault {
     #[error("the lengths in its index do not add up to what is before the index")]
     Lengths,
     /// The archive's member does not end in our form, or states a size that does not fit.
-    #[error("the end of its pieces does not fit their number")]
+    #[error("the end of its pieces does not fit their sizes")]
     End,
     /// The archive has another checksum than stated.
     #[error("its checksum is wrong")]
@@ -223,6 +224,8 @@ fn check_sizes(pieces: &[PieceSizes], content: u64) -> Result<(), FormFault> {
     let possible = |piece: &PieceSizes| {
         (1..=PACKED_LIMIT).contains(&(piece.packed as usize))
             && (1..=PIECE_SIZE).contains(&(piece.unpacked as usize))
+            // As all that an archive is made of. So no small layer has so many pieces that they fill memory.
+            && (piece.unpacked as usize).is_multiple_of(BLOCK)
     };
     if pieces.is_empty() || sum != content || !pieces.iter().all(possible) {
         return Err(FormFault::Lengths);

@@ -3,7 +3,7 @@
 //!
 //! One thread compresses, so the bytes depend on nothing but the content. Reading, compressing, and
 //! hashing with writing overlap. Nothing of another layer is taken over: pieces would have to be
-//! frames of their own, which see 1 MiB instead of the window (docs/adr/0024).
+//! frames of their own, which see 1 MiB at most instead of the window (docs/adr/0024).
 
 use std::io::Write;
 use std::num::NonZeroUsize;

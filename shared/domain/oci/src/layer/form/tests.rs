@@ -34,16 +34,16 @@ fn pieces_of(packed: &[u32]) -> Vec<PieceSizes> {
 #[test]
 fn a_layout_of_any_length_comes_back() {
     for (pieces, last) in [
-        (1, 1),
+        (1, BLOCK),
         (1, PIECE_SIZE),
-        (PIECES, 77),
-        (PIECES + 1, 77),
+        (PIECES, 3 * BLOCK),
+        (PIECES + 1, 3 * BLOCK),
         (3 * PIECES, PIECE_SIZE),
     ] {
         let mut sizes: Vec<PieceSizes> = (0..pieces as u32)
             .map(|n| PieceSizes {
                 packed: 5 + n % 900,
-                unpacked: 1 + n * 77 % PIECE_SIZE as u32,
+                unpacked: BLOCK as u32 * (1 + n % 2048),
             })
             .collect();
         sizes[pieces - 1].unpacked = last as u32;
@@ -125,7 +125,7 @@ fn what_does_not_fit_together_is_refused() {
         let result = read((tail(1, size).to_vec(), good().1));
         assert_eq!(fault(result), FormFault::End, "{size}");
     }
-    for unpacked in [0, PIECE_SIZE as u32 + 1] {
+    for unpacked in [0, 1, 513, (PIECE_SIZE + BLOCK) as u32] {
         let mut pieces = pieces_of(&[10, 20]);
         pieces[0].unpacked = unpacked;
         let size = u64::from(unpacked) + PIECE_SIZE as u64;
