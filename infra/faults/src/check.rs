@@ -151,12 +151,12 @@ async fn images(
     digest: &str,
 ) -> anyhow::Result<()> {
     let facts = &record.facts;
+    // What overwrites an index is in the service's own copy, too, where nobody comes after it.
     let image = facts.index_image.as_deref().unwrap_or_default();
-    // The single images are where the service's own copy is, of an index that was overwritten, too.
     let copy = facts.internal_index_image_copy.as_deref();
-    let copy = copy.unwrap_or(image);
+    let image = copy.unwrap_or(image);
     let arches = facts.arches.iter().flatten();
-    let single = arches.map(|arch| (format!("{copy}-{arch}"), None));
+    let single = arches.map(|arch| (format!("{image}-{arch}"), None));
     for (name, expected) in [(image.to_owned(), Some(digest))].into_iter().chain(single) {
         match deps.registry.pull(&name.parse::<PullSpec>()?).await {
             Ok(there) => {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, anyhow, ensure};
 use async_trait::async_trait;
+use iib_oci::Digest;
 use iib_pipeline::Deps;
 use iib_pipeline::intake::Submission;
 use iib_ports::Line;
@@ -91,35 +92,6 @@ impl Victim<'_> {
             .and_then(|overwriting| overwriting.in_git)
     }
 
-    /// Puts what it overwrites where a run finds it.
-    async fn place(&self, input: &Input, repository: &str) -> anyhow::Result<()> {
-        if let Some(overwriting) = self.overwriting() {
-            input.place(&overwriting.from, repository).await?;
-        }
-        if self.in_git().is_some() {
-            input.git.create(&index_of(repository));
-        }
-        Ok(())
-    }
-
-    /// Starts a process that works on it.
-    async fn start(
-        &self,
-        platform: &dyn Platform,
-        input: &Input,
-        repository: &str,
-    ) -> anyhow::Result<Process> {
-        let mut process = start(platform, repository).await?;
-        if self.in_git().is_some() {
-            let index = index_of(repository);
-            let name = index.rsplit_once(':').map_or(&*index, |(name, _)| name);
-            let repositories = [(name.to_owned(), input.git.url(&index))];
-            process.deps.work.git_repositories = repositories.into();
-            process.deps.repositories = Some(input.git.client());
-        }
-        Ok(process)
-    }
-
     /// Whether its result gets the build tag of the suite.
     fn is_tagged(&self) -> bool {
         let Asked::Apart(submission) = self.asked else {
@@ -170,12 +142,7 @@ pub(crate) async fn everywhere(
         None => every,
     };
     for point in points {
-        let run = Run {
-            platform,
-            others: Others::new(input, victim),
-            death: point.death(),
-            last: point.last,
-        };
+        let run = Run::new(platform, input, victim, point.death(), point.last);
         let died = run.counted(&mut killed, tally).await?;
         ensure!(died, "{}: it is never made", run.name());
         tally.kill_points += 1;
@@ -183,12 +150,8 @@ pub(crate) async fn everywhere(
         tally.calls.insert(point.call);
     }
     // These were all of them.
-    let beyond = Run {
-        platform,
-        others: Others::new(input, victim),
-        death: Death::After(killed.calls.len()),
-        last: LastCall::Lost,
-    };
+    let beyond = Death::After(killed.calls.len());
+    let beyond = Run::new(platform, input, victim, beyond, LastCall::Lost);
     let died = beyond.counted(&mut killed, tally).await?;
     ensure!(!died, "{}: it makes more calls than before", beyond.name());
     let expected = victim.expected_calls();
@@ -209,14 +172,13 @@ async fn undisturbed(
     victim: Victim<'_>,
     tally: &mut Tally,
 ) -> anyhow::Result<Killed> {
-    let others = Others::new(input, victim);
-    let repository = &others.repository;
-    victim.place(input, repository).await?;
-    let process = victim.start(platform, input, repository).await?;
-    let (deps, alive) = dying(&process.deps, Death::Never, LastCall::Lost);
-    let id = submit(&deps, &victim.submission(repository)).await;
+    let run = Run::new(platform, input, victim, Death::Never, LastCall::Lost);
+    run.place().await?;
+    let process = run.process().await?;
+    let (deps, alive) = dying(&process.deps, run.death, run.last);
+    let id = submit(&deps, &run.submission()).await;
     let id = id.with_context(|| format!("{} takes no request in", platform.name()))?;
-    work(platform, &deps, None, Some(&others)).await?;
+    work(platform, &deps, None, Some(&run)).await?;
     let rebases = record(&process.deps, id).await?.work.rebases;
     ensure!(
         rebases == victim.rebases(),
@@ -234,27 +196,20 @@ async fn undisturbed(
     })
 }
 
-/// A request in a repository of its own, and somebody else who moves the index that it overwrites.
-struct Others<'a> {
+/// One request in a repository of its own, killed once, and somebody else who moves the index that
+/// it overwrites.
+struct Run<'a> {
+    platform: &'a dyn Platform,
     input: &'a Input,
     victim: Victim<'a>,
     repository: String,
+    death: Death,
+    last: LastCall,
     have_moved: AtomicBool,
 }
 
-impl<'a> Others<'a> {
-    fn new(input: &'a Input, victim: Victim<'a>) -> Self {
-        Self {
-            input,
-            victim,
-            repository: input.repository(),
-            have_moved: AtomicBool::new(false),
-        }
-    }
-}
-
 #[async_trait]
-impl Meanwhile for Others<'_> {
+impl Meanwhile for Run<'_> {
     async fn before(&self, stage: Stage) -> anyhow::Result<()> {
         let overwriting = self.victim.overwriting();
         let moved = overwriting.and_then(|overwriting| overwriting.moved.as_ref());
@@ -267,14 +222,6 @@ impl Meanwhile for Others<'_> {
     }
 }
 
-/// One request, killed once.
-struct Run<'a> {
-    platform: &'a dyn Platform,
-    others: Others<'a>,
-    death: Death,
-    last: LastCall,
-}
-
 /// How the killed process left things.
 struct Left {
     /// Number of the request, if the client has it.
@@ -284,10 +231,28 @@ struct Left {
     died: bool,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(
+        platform: &'a dyn Platform,
+        input: &'a Input,
+        victim: Victim<'a>,
+        death: Death,
+        last: LastCall,
+    ) -> Self {
+        Self {
+            platform,
+            input,
+            victim,
+            repository: input.repository(),
+            death,
+            last,
+            have_moved: AtomicBool::new(false),
+        }
+    }
+
     fn name(&self) -> String {
         let platform = self.platform.name();
-        let (kind, death, last) = (self.others.victim.kind, self.death, self.last);
+        let (kind, death, last) = (self.victim.kind, self.death, self.last);
         format!("{platform}, {kind} killed {death:?}, {last:?}")
     }
 
@@ -319,50 +284,24 @@ impl Run<'_> {
         if !ids.contains(&id.0) {
             tally.lost(&format!("{when}: {id} is none of the numbers {ids:?}"));
         }
-        let (mut last, mut rebases) = (None, 0);
+        let mut rebases = 0;
         for number in ids.clone() {
             let record = process.deps.requests.get(RequestId(number)).await?;
             rebases += record.map_or(0, |record| record.work.rebases);
             // The second one that overwrites finds what the first one made.
-            let is_known = !self.others.victim.overwrites() || number == before + 1;
+            let is_known = !self.victim.overwrites() || number == before + 1;
             let expected = is_known.then_some(killed.digest.as_str());
-            last = check::complete(tally, when, &process.deps, RequestId(number), expected).await?;
+            check::complete(tally, when, &process.deps, RequestId(number), expected).await?;
         }
-        if rebases != self.others.victim.rebases() {
+        if rebases != self.victim.rebases() {
             tally.duplicated(&format!("{when}: done anew {rebases} times"));
         }
         check::all_ended(tally, when, &process, made).await?;
-        if self.others.victim.overwrites() {
-            let index = index_of(&self.others.repository);
-            let named = self.others.input.named(&index).await?;
-            if last.as_deref() != Some(named.as_str()) {
-                tally.lost(&format!("{when}: {index} names {named}, not {last:?}"));
-            }
-            let line = process.deps.lines.of(&index).await?;
-            if line != Line::default() {
-                tally.stuck(&format!("{when}: the turn of {index} is kept: {line:?}"));
-            }
-        }
-        if let Some(file) = self.others.victim.in_git() {
-            let index = index_of(&self.others.repository);
-            let (git, commits) = (
-                &self.others.input.git,
-                self.others.input.git.commits(&index),
-            );
-            if !git.files(&index).contains_key(file) {
-                tally.lost(&format!("{when}: {file} is not in Git: {commits:?}"));
-            }
-            // Who comes second finds all as it is to be.
-            if commits.len() > 1 {
-                tally.duplicated(&format!("{when}: commits in Git: {commits:?}"));
-            }
-        }
-        if self.others.victim.is_tagged() {
-            let tagged = self
-                .others
-                .input
-                .named(&tag_of(&self.others.repository))
-                .await?;
+        self.check_index(when, &process.deps, ids.clone(), tally)
+            .await?;
+        self.check_git(when, tally);
+        if self.victim.is_tagged() {
+            let tagged = self.input.named(&tag_of(&self.repository)).await?;
             if tagged.as_str() != killed.digest {
                 tally.lost(&format!("{when}: the build tag names {tagged}"));
             }
@@ -371,33 +310,100 @@ impl Run<'_> {
         Ok(left.died)
     }
 
+    /// What is overwritten names the last result, which takes the place of the one before, and its
+    /// turn is free.
+    async fn check_index(
+        &self,
+        when: &str,
+        deps: &Deps,
+        ids: RangeInclusive<u64>,
+        tally: &mut Tally,
+    ) -> anyhow::Result<()> {
+        if !self.victim.overwrites() {
+            return Ok(());
+        }
+        let index = self.index();
+        let mut overwritten = Vec::new();
+        for number in ids {
+            overwritten.extend(record(deps, RequestId(number)).await?.overwritten);
+        }
+        let is_replaced =
+            |result: &Digest| overwritten.iter().any(|other| other.replaced == *result);
+        let results = overwritten.iter().map(|overwritten| &overwritten.result);
+        let last: Vec<_> = results.filter(|result| !is_replaced(result)).collect();
+        let named = self.input.named(&index).await?;
+        if last != [&named] {
+            let what = format!("{when}: {index} names {named}, not the last of {overwritten:?}");
+            tally.lost(&what);
+        }
+        let line = deps.lines.of(&index).await?;
+        if line != Line::default() {
+            tally.stuck(&format!("{when}: the turn of {index} is kept: {line:?}"));
+        }
+        Ok(())
+    }
+
+    /// What the request puts into Git is there, in one commit.
+    fn check_git(&self, when: &str, tally: &mut Tally) {
+        let Some(file) = self.victim.in_git() else {
+            return;
+        };
+        let (git, index) = (&self.input.git, self.index());
+        let commits = git.commits(&index);
+        if !git.files(&index).contains_key(file) {
+            tally.lost(&format!("{when}: {file} is not in Git: {commits:?}"));
+        }
+        // Who comes second finds all as it is to be.
+        if commits.len() > 1 {
+            tally.duplicated(&format!("{when}: commits in Git: {commits:?}"));
+        }
+    }
+
+    fn submission(&self) -> Submission {
+        self.victim.submission(&self.repository)
+    }
+
+    /// The index that is overwritten, and the name of its Git repository.
+    fn index(&self) -> String {
+        index_of(&self.repository)
+    }
+
+    /// Puts what is overwritten where it is found.
+    async fn place(&self) -> anyhow::Result<()> {
+        if let Some(overwriting) = self.victim.overwriting() {
+            self.input
+                .place(&overwriting.from, &self.repository)
+                .await?;
+        }
+        if self.victim.in_git().is_some() {
+            self.input.git.create(&self.index());
+        }
+        Ok(())
+    }
+
+    /// Starts a process that works on it.
     async fn process(&self) -> anyhow::Result<Process> {
-        let Others {
-            input,
-            victim,
-            repository,
-            ..
-        } = &self.others;
-        victim.start(self.platform, input, repository).await
+        let mut process = start(self.platform, &self.repository).await?;
+        if self.victim.in_git().is_some() {
+            let index = self.index();
+            let name = index.rsplit_once(':').map_or(&*index, |(name, _)| name);
+            let repositories = [(name.to_owned(), self.input.git.url(&index))];
+            process.deps.work.git_repositories = repositories.into();
+            process.deps.repositories = Some(self.input.git.client());
+        }
+        Ok(process)
     }
 
     /// Works on messages with a process that does not die.
     async fn work(&self, deps: &Deps) -> anyhow::Result<Worked> {
-        work(self.platform, deps, None, Some(&self.others)).await
+        work(self.platform, deps, None, Some(self)).await
     }
 
     async fn kill(&self) -> anyhow::Result<Left> {
-        self.others
-            .victim
-            .place(self.others.input, &self.others.repository)
-            .await?;
+        self.place().await?;
         let process = self.process().await?;
         let (deps, crash) = dying(&process.deps, self.death, self.last);
-        let acknowledged = submit(
-            &deps,
-            &self.others.victim.submission(&self.others.repository),
-        )
-        .await;
+        let acknowledged = submit(&deps, &self.submission()).await;
         let mut left = Left {
             acknowledged,
             done: Vec::new(),
@@ -406,7 +412,7 @@ impl Run<'_> {
         };
         if !left.died {
             ensure!(acknowledged.is_some(), "the request was not taken in");
-            let worked = work(self.platform, &deps, Some(&*crash), Some(&self.others)).await?;
+            let worked = work(self.platform, &deps, Some(&*crash), Some(self)).await?;
             (left.done, left.held) = (worked.done, worked.held);
             left.died = crash.has_died();
         }
@@ -433,8 +439,7 @@ impl Run<'_> {
         let id = match left.acknowledged {
             Some(id) => id,
             None => {
-                let submission = self.others.victim.submission(&self.others.repository);
-                let again = submit(&process.deps, &submission).await;
+                let again = submit(&process.deps, &self.submission()).await;
                 again.context("a second call is refused")?
             }
         };
@@ -463,13 +468,13 @@ impl Run<'_> {
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
         let deps = &process.deps;
-        let mut tags = vec![tag_of(&self.others.repository)];
-        if self.others.victim.overwrites() {
-            tags.push(index_of(&self.others.repository));
+        let mut tags = vec![tag_of(&self.repository)];
+        if self.victim.overwrites() {
+            tags.push(index_of(&self.repository));
         }
         let mut moved = Vec::new();
         for tag in tags {
-            moved.push((self.others.input.move_tag(&tag).await?, tag));
+            moved.push((self.input.move_tag(&tag).await?, tag));
         }
         let mut before = Vec::new();
         for number in ids {
@@ -490,7 +495,7 @@ impl Run<'_> {
             }
         }
         for (moved, tag) in moved {
-            let named = self.others.input.named(&tag).await?;
+            let named = self.input.named(&tag).await?;
             if named != moved {
                 tally.duplicated(&format!("{when}: {tag} went back to {named}"));
             }
