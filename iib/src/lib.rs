@@ -16,6 +16,7 @@ mod follow;
 mod image_target;
 mod index;
 mod index_target;
+mod one_heap;
 mod say;
 mod schedule;
 mod serve;
@@ -34,6 +35,9 @@ use iib_edge::config::{environment, unknown_variables};
 
 /// Runs a command and says how it ended.
 pub async fn run(command: Command) -> Exit {
+    if let Command::Serve(_) = command {
+        one_heap::share();
+    }
     note_unknown_variables();
     let result = match command {
         Command::Demo(options) => demo::run(&options).await,

@@ -63,6 +63,11 @@ impl Server {
         }
     }
 
+    /// What the system says of the process in a file.
+    pub(crate) fn told(&self, file: &str) -> Vec<u8> {
+        std::fs::read(format!("/proc/{}/{file}", self.process.id())).unwrap()
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(mut self) {
         self.process.kill().unwrap();

@@ -23,6 +23,29 @@ fn service() -> Command {
     ])
 }
 
+/// Of what the service runs in, the variables that begin so.
+fn variables(server: &Server, start: &str) -> Vec<String> {
+    let environment = text(&server.told("environ"));
+    let variables = environment.split('\0');
+    let found = variables.filter(|variable| variable.starts_with(start));
+    found.map(str::to_owned).collect()
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn the_threads_of_the_service_share_one_heap_unless_it_is_said_how_many_there_are() {
+    let folder = demo_folder();
+    let server = Server::spawn(service(), folder.path());
+    assert_eq!(variables(&server, "MALLOC_"), ["MALLOC_ARENA_MAX=1"]);
+    let words = text(&server.told("cmdline"));
+    assert_eq!(words.split('\0').nth(1), Some("serve"), "{words}");
+    server.kill();
+    let mut serve = service();
+    serve.env("MALLOC_ARENA_MAX", "3");
+    let server = Server::spawn(serve, folder.path());
+    assert_eq!(variables(&server, "MALLOC_"), ["MALLOC_ARENA_MAX=3"]);
+}
+
 /// A proxy that nobody listens at: what is asked of it fails.
 const DEAD_PROXY: &str = "http://127.0.0.1:9";
 

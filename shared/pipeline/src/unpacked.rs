@@ -36,6 +36,8 @@ use crate::parts::{Copied, Copy, InputLayer, WRITABLE};
 const FOLDER: &str = "unpacked";
 /// Catalogs of which more than the files is kept at most: what is known of one is in memory.
 const CATALOGS: usize = 8;
+/// Bundles in these catalogs at most, unless in a single one: memory grows by some 10 KiB for each.
+const BUNDLES: usize = 8_000;
 /// Bytes of memory that a piece of a layer takes, about.
 const PIECE: u64 = 128;
 /// Layers without anything, and inputs that were read once, that are remembered at most.
@@ -307,14 +309,8 @@ impl Unpacked {
         let mut gone = kept.remove(&content.key);
         kept.bytes = kept.bytes.saturating_add(content.bytes);
         kept.contents.push_back(Arc::new(content));
-        let known = kept
-            .contents
-            .iter()
-            .filter(|content| content.made.is_some());
-        if known.count() > CATALOGS {
-            let oldest = kept.contents.iter().find(|content| content.made.is_some());
-            let oldest = oldest.map(|content| content.key.clone());
-            gone.extend(oldest.into_iter().flat_map(|key| kept.remove(&key)));
+        while let Some(oldest) = kept.beyond_memory() {
+            gone.extend(kept.remove(&oldest));
         }
         drop(kept);
         drop(gone);
@@ -349,6 +345,17 @@ impl Unpacked {
 }
 
 impl Kept {
+    /// The oldest of the catalogs that are known, if they are too many.
+    fn beyond_memory(&self) -> Option<Key> {
+        let known = self.contents.iter().filter_map(|content| {
+            let (catalog, _) = content.made.as_ref()?;
+            Some((catalog.outline().bundles.len(), &content.key))
+        });
+        let (bundles, keys): (Vec<usize>, Vec<&Key>) = known.unzip();
+        let oldest = keys.into_iter().next();
+        oldest.filter(|_| are_too_many(&bundles)).cloned()
+    }
+
     /// Takes contents out. Whoever gets them drops them when he holds no lock any more: files go with them.
     fn remove(&mut self, key: &Key) -> Vec<Arc<Content>> {
         let contents = std::mem::take(&mut self.contents);
@@ -359,6 +366,11 @@ impl Kept {
         self.bytes = self.contents.iter().map(|content| content.bytes).sum();
         gone
     }
+}
+
+/// Whether catalogs with so many bundles each are more than what is to be in memory.
+fn are_too_many(bundles: &[usize]) -> bool {
+    bundles.len() > CATALOGS || (bundles.len() > 1 && bundles.iter().sum::<usize>() > BUNDLES)
 }
 
 /// The names of the layer and of the serve cache beside the parts.
@@ -632,6 +644,15 @@ mod tests {
         let newest = take(CATALOGS).unwrap();
         let cache = scratch.path().join("taken");
         assert!(newest.made.unwrap().take(&cache).is_some() && cache.is_dir());
+    }
+
+    #[test]
+    fn large_catalogs_count_more_than_small_ones() {
+        assert!(!are_too_many(&[1; CATALOGS]));
+        assert!(are_too_many(&[1; CATALOGS + 1]));
+        assert!(!are_too_many(&[BUNDLES / 2; 2]));
+        assert!(are_too_many(&[BUNDLES / 2, BUNDLES / 2, 1]));
+        assert!(!are_too_many(&[BUNDLES + 1]));
     }
 
     #[test]
