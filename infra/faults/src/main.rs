@@ -15,14 +15,13 @@ mod stack;
 mod tally;
 mod throttle;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::bail;
 use clap::{Parser, ValueEnum};
 use iib_testkit::docker_registry::{Access, DockerRegistry};
-use iib_testkit::ministack::Ministack;
 
 use crate::drive::patiently;
 use crate::input::Input;
@@ -32,21 +31,20 @@ use crate::platform::Platform;
 use crate::points::{Point, Sample};
 use crate::resources::Resources;
 use crate::scenarios::{Scenarios, throttled};
-use crate::stack::{EmulatedStack, clients_at};
+use crate::stack::EmulatedStack;
 use crate::tally::Tally;
 use crate::throttle::{Pattern, Throttled};
 
-/// The fault suite over local mode and a stack of emulators. What is not given is started for it.
+/// The fault suite over local mode and a stack of emulators. `infra/local/stack faults` names the stack.
 #[derive(Debug, Parser)]
 struct Options {
-    /// What to run it over
-    #[arg(long, value_enum, default_value_t = Over::Both)]
-    platform: Over,
+    /// What to run it over; without it, local mode, and a stack if there is one
+    #[arg(long, value_enum)]
+    platform: Option<Over>,
     /// An emulator of AWS; never AWS itself
-    #[arg(long)]
+    #[arg(long, requires = "outputs", required_if_eq_any([("platform", "stack"), ("platform", "both")]))]
     endpoint: Option<String>,
-    /// Outputs of a stack there that nothing calls, as `infra/local/deploy.py --quiet` prints them;
-    /// without it the suite makes table, bucket, queues and key of its own
+    /// Outputs of a stack there that nothing calls, as `infra/local/deploy.py --quiet` prints them
     #[arg(long, requires = "endpoint")]
     outputs: Option<PathBuf>,
     /// Only so many of the kill points that requests of every kind have, chosen by the seed; those
@@ -59,6 +57,12 @@ struct Options {
 }
 
 impl Options {
+    /// Where the stack is, if the suite runs over one.
+    fn stack(&self) -> Option<(&str, &Path)> {
+        let stack = self.endpoint.as_deref().zip(self.outputs.as_deref());
+        stack.filter(|_| self.platform != Some(Over::Local))
+    }
+
     fn sample(&self) -> Option<Sample> {
         let seed = self.seed;
         self.sample.map(|size| Sample { size, seed })
@@ -129,28 +133,21 @@ async fn main() -> ExitCode {
 async fn run(options: &Options, tally: &mut Tally) -> anyhow::Result<()> {
     let started = DockerRegistry::start(Access::Anonymous).await;
     let registry = started.host().to_owned();
-    let mut own_emulator = None;
     let local = async {
         let mut tally = Tally::default();
         let ran = match options.platform {
-            Over::Local | Over::Both => over_local(options, &registry, &mut tally).await,
-            Over::Stack => Ok(()),
+            Some(Over::Stack) => Ok(()),
+            None | Some(Over::Local | Over::Both) => {
+                over_local(options, &registry, &mut tally).await
+            }
         };
         (ran, tally)
     };
-    let endpoint = match (&options.endpoint, options.platform) {
-        (Some(endpoint), _) => endpoint.clone(),
-        (None, Over::Local) => String::new(),
-        (None, Over::Stack | Over::Both) => {
-            let started = Ministack::start().await;
-            own_emulator.insert(started).endpoint().to_owned()
-        }
-    };
     let stack = async {
         let mut tally = Tally::default();
-        let ran = match options.platform {
-            Over::Stack | Over::Both => over_stack(options, &endpoint, &registry, &mut tally).await,
-            Over::Local => Ok(()),
+        let ran = match options.stack() {
+            Some(stack) => over_stack(options, stack, &registry, &mut tally).await,
+            None => Ok(()),
         };
         (ran, tally)
     };
@@ -171,14 +168,11 @@ async fn over_local(options: &Options, registry: &str, tally: &mut Tally) -> any
 #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
 async fn over_stack(
     options: &Options,
-    endpoint: &str,
+    (endpoint, outputs): (&str, &Path),
     registry: &str,
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
-    let resources = match &options.outputs {
-        Some(file) => Resources::of_outputs(file)?,
-        None => Resources::create(&clients_at(endpoint).await).await?,
-    };
+    let resources = Resources::of_outputs(outputs)?;
     let platform = EmulatedStack::new(resources.clone(), endpoint, registry).await?;
     let input = patiently(Input::push(registry, &platform)).await?;
     let digest = group(&platform, &input, options.sample(), tally).await?;

@@ -23,7 +23,7 @@ use crate::resources::Resources;
 const HIDDEN: i32 = 12 * 60 * 60;
 
 /// Clients of an emulator, whatever the environment says: this must never reach AWS itself.
-pub(crate) async fn clients_at(endpoint: &str) -> Clients {
+async fn clients_at(endpoint: &str) -> Clients {
     let settings = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
