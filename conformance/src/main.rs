@@ -7,6 +7,7 @@ mod flows;
 mod images;
 mod messages;
 mod op;
+mod regenerate;
 mod request;
 
 use std::path::PathBuf;
@@ -114,6 +115,13 @@ enum Command {
         /// The traces
         file: PathBuf,
     },
+    /// Adapt the bundle of a vector
+    Regenerate {
+        /// The vector, or a folder of them
+        vector: PathBuf,
+        /// Where the answer goes, or a folder for them
+        output: PathBuf,
+    },
     /// One whole request
     Request {
         /// The request and the settings of the service
@@ -160,6 +168,10 @@ fn main() -> ExitCode {
         Command::Messages { scenarios } => compared(messages::run(&scenarios)),
         Command::Flows { file } => compared(flows::run(&file)),
         Command::Decide { input, output } => told(decide::run(&input, &output)),
+        Command::Regenerate { vector, output } => told(match vector.is_dir() {
+            true => regenerate::all(&vector, &output),
+            false => regenerate::one(&vector, &output),
+        }),
         Command::Request { file } => told(request::run(&file)),
     }
 }

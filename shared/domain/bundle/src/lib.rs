@@ -26,4 +26,7 @@ pub use pull_specs::{ImageName, RelatedImagesError, pull_specs_in_text, related_
 pub use read::{Bundle, BundleFiles};
 pub use typed::TypeMismatch;
 pub use typed_csv::{CsvFault, CsvIcon, check_csv};
-pub use yaml::{YamlError, YamlFault, parse_yaml, yaml_text};
+pub use yaml::{
+    NewValue, NodeId, Rewritten, YamlDocument, YamlError, YamlFault, YamlValue, parse_yaml,
+    yaml_text,
+};

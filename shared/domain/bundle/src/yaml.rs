@@ -1,21 +1,22 @@
 //! YAML as the reference reads it: YAML 1.1 scalars, merge keys, keys turned into strings, and
 //! the last of equal keys (spec index-database §3 "YAML to JSON").
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::io::BufReader;
 
-use libyaml_safer::{Event, EventData, Parser, ScalarStyle};
+use libyaml_safer::{EventData, ScalarStyle};
 
 use crate::json::{Json, MAX_DEPTH};
 
+mod document;
+mod events;
 mod fault;
 mod marks;
 mod scalar;
 
+pub use document::{NewValue, NodeId, Rewritten, YamlDocument, YamlValue};
+use events::{Events, Prepared};
 use fault::Fault;
 pub use fault::{YamlError, YamlFault};
-use marks::Marks;
 use scalar::Scalar;
 pub(crate) use scalar::string_form;
 
@@ -24,9 +25,6 @@ pub(crate) use scalar::string_form;
 pub(crate) const MAX_NODES: usize = 500_000;
 /// How many bytes of text a document may have, aliases written out.
 pub(crate) const MAX_TEXT: usize = 64 << 20;
-
-/// How much of a text is decoded at once, in bytes.
-const CHUNK: usize = 8 << 10;
 
 /// A file's bytes as a text.
 ///
@@ -45,30 +43,16 @@ pub fn yaml_text(bytes: &[u8]) -> Result<&str, YamlError> {
 /// # Errors
 /// When the reference could not read it either, or a limit is passed.
 pub fn parse_yaml(text: &str) -> Result<Json, YamlError> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    // Our reader panics where some texts end without a line break.
-    let text = match text.ends_with('\n') {
-        true => Cow::Borrowed(text),
-        false => Cow::Owned(format!("{text}\n")),
-    };
-    let (marked, marks) = Marks::put(&text).map_err(|(at, fault)| {
-        let before = text.get(..at).unwrap_or_default();
-        fault.at(1 + lines(before.as_bytes()))
-    })?;
-    let mut parser = Parser::new();
-    parser.set_encoding(libyaml_safer::Encoding::Utf8);
-    parser.set_input(BufReader::with_capacity(CHUNK, marked.as_bytes()));
+    let prepared = Prepared::of(text)?;
     let mut reader = Reader {
-        parser,
-        marks,
+        events: prepared.events(),
         anchors: HashMap::new(),
-        line: 1,
         weight: Weight::default(),
         held: Weight::default(),
         depth: 0,
     };
     let read = reader.first_document();
-    read.map_err(|fault| fault.locate(&text, reader.line))
+    read.map_err(|fault| reader.events.locate(fault))
 }
 
 /// How many line breaks there are.
@@ -111,11 +95,8 @@ impl Weight {
 }
 
 struct Reader<'a> {
-    parser: Parser<BufReader<&'a [u8]>>,
-    marks: Marks,
+    events: Events<'a>,
     anchors: HashMap<String, Node>,
-    /// The line of the last event.
-    line: usize,
     /// The document, aliases written out.
     weight: Weight,
     /// What stands by for aliases: an anchor within an anchor keeps its part twice.
@@ -140,13 +121,7 @@ impl Reader<'_> {
     }
 
     fn next(&mut self) -> Result<EventData, Fault> {
-        let Event {
-            data, start_mark, ..
-        } = self.parser.parse()?;
-        self.line = usize::try_from(start_mark.line)
-            .unwrap_or(usize::MAX)
-            .saturating_add(1);
-        Ok(data)
+        Ok(self.events.next()?.data)
     }
 
     fn node(&mut self, event: EventData) -> Result<Node, Fault> {
@@ -199,7 +174,7 @@ impl Reader<'_> {
             nodes: 1,
             text: text.len(),
         })?;
-        let text = self.marks.restore(text, style);
+        let text = self.events.value(text, style);
         Ok(scalar::resolve(text, style == ScalarStyle::Plain, tag)?)
     }
 

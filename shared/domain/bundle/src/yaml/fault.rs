@@ -51,6 +51,14 @@ pub enum YamlFault {
     /// An alias inside what it stands for, or for nothing.
     #[error("the alias *{0} stands for nothing: no value before it has the anchor &{0}")]
     Alias(String),
+    /// A second document, where one is allowed.
+    #[error(
+        "a second document begins here, where the file is to have one: move it to a file of its own"
+    )]
+    SecondDocument,
+    /// A key that the mapping has already.
+    #[error("the key {0:?} is in this mapping already: leave one of them out")]
+    SecondKey(String),
     /// Nested too deeply.
     #[error("nested more than {MAX_DEPTH} levels deep")]
     Depth,

@@ -41,15 +41,19 @@ const SIGNS: [Sign; 7] = [
 /// Characters that Unicode keeps free for uses like this one.
 const CANDIDATES: std::ops::RangeInclusive<char> = '\u{fdd0}'..='\u{fdef}';
 
+/// Bytes of each.
+const MARK_BYTES: usize = 3;
+
 /// With this byte all of them begin, and hardly any text has it.
 const FIRST_BYTE: u8 = 0xef;
 
 /// The characters that are marks in a text.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Marks {
     marks: [char; SIGNS.len()],
-    /// Whether there is any in the text.
-    used: bool,
+    /// Where marks are in the text with them: their first byte, and the bytes of the text that they
+    /// take the place of.
+    put: Vec<(usize, Range<usize>)>,
 }
 
 impl Marks {
@@ -64,7 +68,10 @@ impl Marks {
         for mark in &mut marks {
             *mark = free.next().ok_or((0, YamlFault::NoMarks))?;
         }
-        let mut marks = Self { marks, used: false };
+        let mut marks = Self {
+            marks,
+            put: Vec::new(),
+        };
         let mut out = String::new();
         let mut copied = 0;
         let bytes = text.as_bytes();
@@ -76,14 +83,14 @@ impl Marks {
                 }
             };
             out.push_str(text.get(copied..place.start).unwrap_or_default());
+            marks.put.push((out.len(), place.clone()));
             out.push(marks.of(sign));
             copied = place.end;
         }
-        if copied == 0 {
+        if marks.put.is_empty() {
             return Ok((Cow::Borrowed(text), marks));
         }
         out.push_str(text.get(copied..).unwrap_or_default());
-        marks.used = true;
         Ok((Cow::Owned(out), marks))
     }
 
@@ -93,9 +100,22 @@ impl Marks {
         found.unwrap_or_default()
     }
 
+    /// The place in the text of one in the text with marks.
+    pub(super) fn place(&self, at: usize) -> usize {
+        let after = self.put.partition_point(|(mark, _)| *mark < at);
+        let before = after.checked_sub(1).and_then(|last| self.put.get(last));
+        match before {
+            None => at,
+            Some((mark, replaced)) => {
+                let behind = mark + MARK_BYTES;
+                replaced.end + at.saturating_sub(behind)
+            }
+        }
+    }
+
     /// A value without marks.
     pub(super) fn restore(&self, text: String, style: ScalarStyle) -> String {
-        if !self.used || !text.as_bytes().contains(&FIRST_BYTE) {
+        if self.put.is_empty() || !text.as_bytes().contains(&FIRST_BYTE) {
             return text;
         }
         let double = style == ScalarStyle::DoubleQuoted;

@@ -1,0 +1,317 @@
+use super::*;
+
+fn document(text: &str) -> YamlDocument {
+    YamlDocument::parse(text).unwrap()
+}
+
+/// The value at a path.
+fn at(document: &YamlDocument, path: &[&str]) -> NodeId {
+    document.at(document.root().unwrap(), path).unwrap()
+}
+
+/// The text after a string at a path was replaced.
+fn with_text(text: &str, path: &[&str], new: &str) -> String {
+    let mut document = document(text);
+    let id = at(&document, path);
+    document.set_text(id, new);
+    document.rewritten().text
+}
+
+#[test]
+fn what_is_not_changed_keeps_its_bytes() {
+    for text in [
+        "",
+        "# only a comment",
+        "---\na: 1\n...\n",
+        "\u{feff}a: &x [1, 'two', \"three\"]\r\nb: *x\r\n",
+        "a: |\n  one\n\n\nb: >-\n  two\n",
+    ] {
+        assert_eq!(document(text).rewritten().text, text);
+    }
+}
+
+#[test]
+fn a_string_is_replaced_in_its_style() {
+    for (text, new, expected) in [
+        (
+            "a: r.example/x:1 # why\n",
+            "r.example/y:2",
+            "a: r.example/y:2 # why\n",
+        ),
+        ("a: 'r.example/x:1'\n", "it's", "a: 'it''s'\n"),
+        ("a: \"x\"\n", "y", "a: \"y\"\n"),
+        ("a: x", "yes", "a: \"yes\""),
+        ("a: x\n", "1.0", "a: \"1.0\"\n"),
+        ("a: x\n", "2020-01-02", "a: \"2020-01-02\"\n"),
+        ("a: x\n", "a: b", "a: \"a: b\"\n"),
+        ("a: x\n", "", "a: \"\"\n"),
+        ("{\"a\": \"x\", b: x}\n", "y", "{\"a\": \"y\", b: x}\n"),
+        ("{a: x}\n", "r.example/y:2", "{a: r.example/y:2}\n"),
+        (
+            "a: >-\n  x\nb: 1\n",
+            "r.example/y:2",
+            "a: >-\n  r.example/y:2\nb: 1\n",
+        ),
+        ("a: |\n  x\n  y\n\nb: 1\n", "z\n", "a: \"z\\n\"\n\nb: 1\n"),
+        ("a: &n !!str x\n", "new", "a: &n !!str new\n"),
+        ("a: &n\n  # told\n  x\n", "new", "a: &n\n  # told\n  new\n"),
+        ("a: one\n  two\nb: 1\n", "three", "a: three\nb: 1\n"),
+        ("a:\nb: 1\n", "x", "a: x\nb: 1\n"),
+        ("\u{feff}ä: ü\na: x\n", "new", "\u{feff}ä: ü\na: new\n"),
+        // Signs that the reader is given marks for.
+        (
+            "b: [x:, '\u{2028}']\na: x\nc: \"\\'\"\n",
+            "new",
+            "b: [x:, '\u{2028}']\na: new\nc: \"\\'\"\n",
+        ),
+    ] {
+        assert_eq!(with_text(text, &["a"], new), expected, "{text:?}");
+        let read = document(expected);
+        assert_eq!(
+            read.text(at(&read, &["a"])).as_deref(),
+            Some(new),
+            "{text:?}"
+        );
+    }
+}
+
+/// The text after a part of the string `a` was replaced.
+fn with_part(text: &str, old: &str, new: &str) -> Rewritten {
+    let mut document = document(text);
+    let id = at(&document, &["a"]);
+    let value = document.text(id).unwrap().into_owned();
+    let start = value.find(old).unwrap();
+    document.set_part(id, start..start + old.len(), new);
+    let expected = value.replacen(old, new, 1);
+    assert_eq!(document.text(id).as_deref(), Some(&*expected));
+    let rewritten = document.rewritten();
+    let read = self::document(&rewritten.text);
+    assert_eq!(
+        read.text(at(&read, &["a"])).as_deref(),
+        Some(&*expected),
+        "{text:?}"
+    );
+    rewritten
+}
+
+#[test]
+fn a_part_of_a_string_is_replaced_where_it_is() {
+    for (text, expected) in [
+        ("a: |\n  [x/y:1,\n   1]\n", "a: |\n  [n/y:2,\n   1]\n"),
+        ("a: | # x/y:1\n  [x/y:1]\n", "a: | # x/y:1\n  [n/y:2]\n"),
+        (
+            "a: >\n  see x/y:1\n  there\n",
+            "a: >\n  see n/y:2\n  there\n",
+        ),
+        ("a: see x/y:1\n  there\n", "a: see n/y:2\n  there\n"),
+        ("a: 'it''s x/y:1'\n", "a: 'it''s n/y:2'\n"),
+        ("a: \"[\\\"x/y:1\\\"]\"\n", "a: \"[\\\"n/y:2\\\"]\"\n"),
+        ("a: \"x/y:1 \\\n  on\"\n", "a: \"n/y:2 \\\n  on\"\n"),
+    ] {
+        let rewritten = with_part(text, "x/y:1", "n/y:2");
+        assert_eq!(rewritten.text, expected);
+        assert!(rewritten.anew.is_empty(), "{text:?}");
+    }
+}
+
+#[test]
+fn a_part_that_is_hidden_makes_the_string_written_anew() {
+    for text in [
+        "b: 1\na: \"\\x78/y:1\"\n",
+        "b: 1\na: \"x/\\\n  y:1\"\n",
+        "b: 1\na: \"\\u0078/y:1 x\\/y:1\"\n",
+    ] {
+        assert_eq!(with_part(text, "x/y:1", "n/y:2").anew, [2], "{text:?}");
+    }
+    // What takes its place would mean something else there.
+    for (text, new) in [
+        ("a: x/y:1\n", "n: y"),
+        ("a: 'x/y:1'\n", "it's"),
+        ("a: |\n  x/y:1\n", "a\nb"),
+    ] {
+        assert_eq!(with_part(text, "x/y:1", new).anew, [1], "{text:?}");
+    }
+}
+
+#[test]
+fn parts_are_replaced_one_after_the_other_and_again() {
+    let mut document = document("a: one two one\n");
+    let id = at(&document, &["a"]);
+    document.set_part(id, 8..11, "three");
+    document.set_part(id, 0..3, "four");
+    assert_eq!(document.text(id).as_deref(), Some("four two three"));
+    document.set_part(id, 9..14, "x");
+    document.set_part(id, 5..8, "y");
+    assert_eq!(document.rewritten().text, "a: four y x\n");
+    // Across the edge of what is new.
+    document.set_part(id, 3..6, "-");
+    assert_eq!(document.rewritten().text, "a: fou- x\n");
+}
+
+fn images() -> NewValue {
+    let image = |name: &str, image: &str| {
+        let text = |text: &str| NewValue::Text(text.to_owned());
+        NewValue::Mapping(vec![
+            ("name".to_owned(), text(name)),
+            ("image".to_owned(), text(image)),
+        ])
+    };
+    NewValue::List(vec![
+        image("db", "r.example/db:1"),
+        image("yes", "r.example/y:1"),
+    ])
+}
+
+#[test]
+fn a_member_comes_at_the_end_of_its_mapping() {
+    let block = "s:\n  b: 1 # one\n  relatedImages:\n  - name: db\n    image: r.example/db:1\n  - name: \"yes\"\n    image: r.example/y:1\n";
+    let flow = r#""relatedImages": [{"name": "db", "image": "r.example/db:1"}, {"name": "yes", "image": "r.example/y:1"}]"#;
+    for (text, expected) in [
+        ("s:\n  b: 1 # one\n", block.to_owned()),
+        ("s:\n  b: 1 # one\nt: 2\n", format!("{block}t: 2\n")),
+        ("s:\n  b: 1 # one", block.trim_end().to_owned()),
+        ("s:\r\n  b: 1 # one\r\n", block.replace('\n', "\r\n")),
+        ("s: {b: 1}\n", format!("s: {{b: 1, {flow}}}\n")),
+        ("s: {b: 1, }\n", format!("s: {{b: 1, {flow} }}\n")),
+        ("s: {}\n", format!("s: {{{flow}}}\n")),
+        ("s:\n  b: 1 # one\n  relatedImages: []\n", block.to_owned()),
+        ("s:\n  b: 1 # one\n  relatedImages:\n", block.to_owned()),
+        (
+            "s:\n  b: 1\n  relatedImages: [] # none\n",
+            format!("s:\n  b: 1\n  {} # none\n", flow.replacen('"', "", 2)),
+        ),
+    ] {
+        let mut document = document(text);
+        let spec = at(&document, &["s"]);
+        document.set_member(spec, "relatedImages", &images());
+        let rewritten = document.rewritten().text;
+        assert_eq!(rewritten, expected, "{text:?}");
+        let read = self::document(&rewritten);
+        for document in [&document, &read] {
+            let images = at(document, &["s", "relatedImages"]);
+            let names: Vec<_> = document
+                .items(images)
+                .iter()
+                .map(|image| {
+                    document
+                        .text(document.get(*image, "name").unwrap())
+                        .unwrap()
+                        .into_owned()
+                })
+                .collect();
+            assert_eq!(names, ["db", "yes"]);
+        }
+    }
+    for text in [
+        "s:\n  b: |\n    one\n\nt: 1\n",
+        "s:\n  b: |+\n    one\n\n",
+        "s:\n- b: 1\n",
+        "s:\n  b:\n  - 1\n  - 2",
+    ] {
+        let mut document = document(text);
+        let spec = at(&document, &["s"]);
+        let spec = document.items(spec).first().copied().unwrap_or(spec);
+        document.set_member(
+            spec,
+            "new key",
+            &NewValue::Mapping(vec![("x".to_owned(), images())]),
+        );
+        let read = self::document(&document.rewritten().text);
+        let spec = at(&read, &["s"]);
+        let spec = read.items(spec).first().copied().unwrap_or(spec);
+        let images = read.at(spec, &["new key", "x"]).unwrap();
+        assert_eq!(read.items(images).len(), 2, "{text:?}");
+        assert!(read.get(spec, "b").is_some(), "{text:?}");
+    }
+}
+
+#[test]
+fn aliases_share_what_they_stand_for_until_they_are_written_out() {
+    let text = "a: &a {x: &i r.example/x:1, n: 010}\nb: *a\nc:\n  <<: *a\n  y: *i\n";
+    let mut shared = document(text);
+    let x = at(&shared, &["b", "x"]);
+    assert_eq!(at(&shared, &["c", "x"]), x);
+    assert_eq!(shared.shared(at(&shared, &["c", "y"])), x);
+    shared.set_text(x, "r.example/n:2");
+    let all = shared.rewritten();
+    assert_eq!(
+        all.text,
+        text.replace("x:1", "n:2").replace("example/x", "example/n")
+    );
+
+    let mut apart = document(text);
+    apart.write_out_aliases();
+    let x = at(&apart, &["c", "x"]);
+    apart.set_text(x, "r.example/n:2");
+    let rewritten = apart.rewritten();
+    assert_eq!(
+        rewritten.text,
+        "a: &a {x: &i r.example/x:1, n: 010}\nb: {\"x\": \"r.example/x:1\", \"n\": 010}\nc:\n  \
+         <<: {\"x\": \"r.example/n:2\", \"n\": 010}\n  y: \"r.example/x:1\"\n"
+    );
+    assert_eq!(rewritten.anew, [2, 4, 5]);
+}
+
+#[test]
+fn values_are_typed_as_yaml_1_2_types_them() {
+    let text = "[yes, no, ~, '', true, False, 0, 0x0, 1.5, .inf, 2020-01-02, 2021-03-03 10:51:09Z, 1.2.3, !x y, !!str 1, '1', on, -, 1-2-3]";
+    let document = document(text);
+    let values: Vec<YamlValue<'_>> = document
+        .items(document.root().unwrap())
+        .iter()
+        .map(|id| document.value(*id))
+        .collect();
+    let text = |text: &'static str| YamlValue::Text(text.into());
+    let number = |is_zero| YamlValue::Number { is_zero };
+    assert_eq!(
+        values,
+        [
+            text("yes"),
+            text("no"),
+            YamlValue::Null,
+            text(""),
+            YamlValue::Bool(true),
+            YamlValue::Bool(false),
+            number(true),
+            number(true),
+            number(false),
+            number(false),
+            YamlValue::Other,
+            YamlValue::Other,
+            text("1.2.3"),
+            YamlValue::Other,
+            text("1"),
+            text("1"),
+            text("on"),
+            text("-"),
+            text("1-2-3"),
+        ]
+    );
+}
+
+#[test]
+fn what_is_no_document_is_refused_with_its_line() {
+    for (text, told) in [
+        ("a: 1\n---\nb: 2\n", "line 2: a second document begins here"),
+        (
+            "a: 1\nb: 2\n\"a\": 3\n",
+            "line 3: the key \"a\" is in this mapping already",
+        ),
+        ("a: *b\n", "line 1: the alias *b stands for nothing"),
+        ("a:\n\tb: 1\n", "line 2: a tab indents"),
+    ] {
+        let error = YamlDocument::parse(text).unwrap_err().to_string();
+        assert!(error.starts_with(told), "{error}");
+    }
+    let bomb = (0..30).fold("a0: &a0 [x]\n".to_owned(), |text, level| {
+        format!(
+            "{text}a{}: &a{} [*a{level}, *a{level}]\n",
+            level + 1,
+            level + 1
+        )
+    });
+    assert_eq!(
+        YamlDocument::parse(&bomb).unwrap_err().fault,
+        crate::YamlFault::Size
+    );
+}

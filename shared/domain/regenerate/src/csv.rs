@@ -1,0 +1,419 @@
+//! Images in a ClusterServiceVersion (regenerate-bundle §5, §6).
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use iib_bundle::{ImageName, NewValue, NodeId, YamlDocument, YamlValue, pull_specs_in_text};
+
+use crate::RegenerateError;
+
+/// A CSV, and the file it is in.
+#[derive(Debug)]
+pub(crate) struct Csv {
+    pub(crate) file: String,
+    pub(crate) document: YamlDocument,
+    root: NodeId,
+}
+
+/// A place that names an image.
+struct Place {
+    /// Its text.
+    image: String,
+    /// What it is called among related images.
+    name: String,
+    /// Where it is, for people.
+    told: String,
+}
+
+/// Images by those whose places they take.
+pub(crate) type Replacements = BTreeMap<ImageName, ImageName>;
+
+/// The variables of containers that name images begin so.
+const VARIABLES: &str = "RELATED_IMAGE_";
+/// The annotation whose whole value is an image.
+const CONTAINER_IMAGE: &str = "containerImage";
+const ANNOTATIONS: &str = "annotations";
+const METADATA: &str = "metadata";
+const RELATED_IMAGES: &str = "relatedImages";
+
+/// What becomes of a string.
+#[derive(Clone, PartialEq)]
+enum Change {
+    Keep,
+    Whole(String),
+    /// From last to first.
+    Parts(Vec<(Range<usize>, String)>),
+}
+
+impl Csv {
+    /// The document of a file if it is a CSV.
+    pub(crate) fn of(file: &str, document: YamlDocument) -> Option<Self> {
+        let root = document.root()?;
+        let kind = document.get(root, "kind")?;
+        let is_csv = document
+            .text(kind)
+            .is_some_and(|kind| kind == "ClusterServiceVersion");
+        is_csv.then(|| Self {
+            file: file.to_owned(),
+            document,
+            root,
+        })
+    }
+
+    /// Every image that is named, each once, in the order of the places.
+    ///
+    /// # Errors
+    /// Something is not made as it should be.
+    pub(crate) fn images(&self) -> Result<Vec<ImageName>, RegenerateError> {
+        let related = self.related_images()?;
+        let places = related.into_iter().chain(self.places()?);
+        let mut seen = BTreeSet::new();
+        let images = places.map(|place| ImageName::of(&place.image));
+        Ok(images.filter(|image| seen.insert(image.clone())).collect())
+    }
+
+    /// Puts images in the places of others, and lists the related images if none are listed.
+    ///
+    /// # Errors
+    /// Something is not made as it should be, or two images would have one name.
+    pub(crate) fn replace(&mut self, replacements: &Replacements) -> Result<(), RegenerateError> {
+        let mut changes = self.changes(replacements);
+        if changes.is_none() {
+            // Some value is to differ in the places where it stands.
+            self.document.write_out_aliases();
+            changes = self.changes(replacements);
+        }
+        for (id, change) in changes.into_iter().flatten() {
+            match change {
+                Change::Keep => {}
+                Change::Whole(text) => self.document.set_text(id, &text),
+                Change::Parts(parts) => {
+                    for (part, text) in parts {
+                        self.document.set_part(id, part, &text);
+                    }
+                }
+            }
+        }
+        self.list_related_images()
+    }
+
+    /// Sets an annotation of the CSV.
+    ///
+    /// # Errors
+    /// The metadata are no mapping.
+    pub(crate) fn annotate(&mut self, name: &str, value: &str) -> Result<(), RegenerateError> {
+        let value = NewValue::Text(value.to_owned());
+        let metadata = self.mapping(self.root, METADATA)?;
+        let annotations = match metadata {
+            Some(metadata) => self.mapping(metadata, ANNOTATIONS)?,
+            None => None,
+        };
+        let one = || NewValue::Mapping(vec![(name.to_owned(), value.clone())]);
+        let (within, member, value) = match (metadata, annotations) {
+            (_, Some(annotations)) => (annotations, name, value),
+            (Some(metadata), None) => (metadata, ANNOTATIONS, one()),
+            (None, None) => {
+                let annotations = vec![(ANNOTATIONS.to_owned(), one())];
+                (self.root, METADATA, NewValue::Mapping(annotations))
+            }
+        };
+        self.document.set_member(within, member, &value);
+        Ok(())
+    }
+
+    /// A member that is to be a mapping; none if it is not there, or null.
+    fn mapping(&self, id: NodeId, name: &str) -> Result<Option<NodeId>, RegenerateError> {
+        let Some(member) = self.document.get(id, name) else {
+            return Ok(None);
+        };
+        match self.document.value(member) {
+            YamlValue::Null => Ok(None),
+            YamlValue::Mapping => Ok(Some(member)),
+            _ => Err(self.fault(member, &format!("`{name}` is to be a mapping"))),
+        }
+    }
+
+    fn fault(&self, id: NodeId, fault: &str) -> RegenerateError {
+        RegenerateError::Shape {
+            file: self.file.clone(),
+            line: self.document.line(id).unwrap_or_default(),
+            fault: fault.to_owned(),
+        }
+    }
+
+    /// A string at a place that is to have one.
+    fn string(&self, id: NodeId, name: &str, of: &str) -> Result<String, RegenerateError> {
+        let member = self.document.get(id, name);
+        let text = member.and_then(|member| self.document.text(member));
+        let text = text.map(std::borrow::Cow::into_owned);
+        text.ok_or_else(|| {
+            let at = member.unwrap_or(id);
+            self.fault(at, &format!("{of} is to have a text as its `{name}`"))
+        })
+    }
+
+    fn list(&self, id: Option<NodeId>) -> &[NodeId] {
+        id.map(|id| self.document.items(id)).unwrap_or_default()
+    }
+
+    /// The listed related images.
+    fn related_images(&self) -> Result<Vec<Place>, RegenerateError> {
+        let listed = self.list(self.document.at(self.root, &["spec", RELATED_IMAGES]));
+        let listed = listed.iter().map(|image| {
+            Ok(Place {
+                image: self.string(*image, "image", "a related image")?,
+                name: self.string(*image, "name", "a related image")?,
+                told: String::new(),
+            })
+        });
+        listed.collect()
+    }
+
+    /// All other places, in the order that decides which of two with one name counts as the first.
+    fn places(&self) -> Result<Vec<Place>, RegenerateError> {
+        let mut places = Vec::new();
+        let mut in_texts = Vec::new();
+        for annotations in self.annotations() {
+            for (name, value) in self.document.members(annotations) {
+                if name == CONTAINER_IMAGE {
+                    let image = self.string(annotations, CONTAINER_IMAGE, "an annotation")?;
+                    places.push(annotated(&name, image));
+                    continue;
+                }
+                let Some(text) = self.document.text(value) else {
+                    continue;
+                };
+                let found = pull_specs_in_text(&text).into_iter();
+                let found = found.filter_map(|part| text.get(part));
+                in_texts.extend(found.map(|image| annotated(&name, image.to_owned())));
+            }
+        }
+        let containers = self.containers("containers");
+        let first = self.containers("initContainers");
+        for (containers, told) in [(&containers, "container"), (&first, "initContainer")] {
+            for container in containers {
+                let name = self.string(*container, "name", "a container")?;
+                places.push(Place {
+                    image: self.string(*container, "image", &format!("the container {name}"))?,
+                    told: format!("{told} {name}"),
+                    name,
+                });
+            }
+        }
+        for container in containers.into_iter().chain(first) {
+            for variable in self.list(self.document.get(container, "env")) {
+                places.extend(self.variable(*variable)?);
+            }
+        }
+        places.extend(in_texts.into_iter().rev());
+        Ok(places)
+    }
+
+    fn containers(&self, kind: &str) -> Vec<NodeId> {
+        let deployments = ["spec", "install", "spec", "deployments"];
+        let deployments = self.list(self.document.at(self.root, &deployments));
+        let containers = deployments.iter().flat_map(|deployment| {
+            let path = ["spec", "template", "spec", kind];
+            self.list(self.document.at(*deployment, &path))
+        });
+        containers.copied().collect()
+    }
+
+    /// The image that a variable names, if it is one of those.
+    fn variable(&self, id: NodeId) -> Result<Option<Place>, RegenerateError> {
+        let variable = self.string(id, "name", "a variable")?;
+        let Some(name) = variable.strip_prefix(VARIABLES) else {
+            return Ok(None);
+        };
+        if self.document.get(id, "valueFrom").is_some() {
+            let file = self.file.clone();
+            return Err(RegenerateError::ValueFrom { file, variable });
+        }
+        Ok(Some(Place {
+            image: self.string(id, "value", &format!("the variable {variable}"))?,
+            name: name.to_lowercase(),
+            told: format!("{variable} var"),
+        }))
+    }
+
+    /// The annotations of all objects in the CSV, from outside to inside, but none below a `metadata`.
+    fn annotations(&self) -> Vec<NodeId> {
+        let mut found = Vec::new();
+        self.collect_annotations(self.root, &mut found);
+        found
+    }
+
+    fn collect_annotations(&self, id: NodeId, found: &mut Vec<NodeId>) {
+        let annotations = self.document.at(id, &[METADATA, ANNOTATIONS]);
+        found.extend(annotations.filter(|id| self.document.value(*id) == YamlValue::Mapping));
+        for (name, member) in self.document.members(id) {
+            if name != METADATA {
+                self.collect_annotations(member, found);
+            }
+        }
+        for item in self.document.items(id) {
+            self.collect_annotations(*item, found);
+        }
+    }
+
+    /// What becomes of each string; none if one would become different things in the places where it stands.
+    fn changes(&self, replacements: &Replacements) -> Option<BTreeMap<NodeId, Change>> {
+        let mut changes = Changes {
+            document: &self.document,
+            replacements,
+            changes: BTreeMap::new(),
+            is_one: true,
+        };
+        let annotations = self.annotations();
+        for annotations in &annotations {
+            changes.in_annotations(*annotations);
+        }
+        let annotations = annotations.into_iter().map(|id| self.document.shared(id));
+        changes.outside(self.root, false, &annotations.collect());
+        changes.is_one.then_some(changes.changes)
+    }
+
+    /// Lists the images that the CSV names as related ones if it lists none.
+    fn list_related_images(&mut self) -> Result<(), RegenerateError> {
+        let spec = self.mapping(self.root, "spec")?;
+        let listed = spec.and_then(|spec| self.document.get(spec, RELATED_IMAGES));
+        if let Some(listed) = listed {
+            match self.document.value(listed) {
+                YamlValue::Null => {}
+                YamlValue::List if self.document.items(listed).is_empty() => {}
+                YamlValue::List => return Ok(()),
+                _ => return Err(self.fault(listed, "`relatedImages` is to be a list")),
+            }
+        }
+        let mut by_name: BTreeMap<String, Place> = BTreeMap::new();
+        let (mut listed, mut conflicts) = (Vec::new(), Vec::new());
+        for place in self.places()? {
+            let image = ImageName::of(&place.image).to_string();
+            let place = Place { image, ..place };
+            match by_name.entry(place.name.clone()) {
+                Entry::Occupied(first) => {
+                    let first = first.get();
+                    if first.image != place.image {
+                        let told = |place: &Place| format!("{}: {}", place.told, place.image);
+                        conflicts.push(format!("{} X {}", told(first), told(&place)));
+                    }
+                }
+                Entry::Vacant(free) => {
+                    listed.push(NewValue::Mapping(vec![
+                        ("name".to_owned(), NewValue::Text(place.name.clone())),
+                        ("image".to_owned(), NewValue::Text(place.image.clone())),
+                    ]));
+                    free.insert(place);
+                }
+            }
+        }
+        if !conflicts.is_empty() {
+            let file = self.file.clone();
+            return Err(RegenerateError::Conflicts { file, conflicts });
+        }
+        let listed = NewValue::List(listed);
+        match spec {
+            Some(spec) => self.document.set_member(spec, RELATED_IMAGES, &listed),
+            None => {
+                let spec = NewValue::Mapping(vec![(RELATED_IMAGES.to_owned(), listed)]);
+                self.document.set_member(self.root, "spec", &spec);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An image in an annotation.
+fn annotated(annotation: &str, image: String) -> Place {
+    let ImageName { repo, tag, .. } = ImageName::of(&image);
+    let tag = tag.strip_prefix("sha256:").unwrap_or(&tag);
+    Place {
+        name: format!("{repo}-{tag}-annotation"),
+        told: format!("{annotation} annotation"),
+        image,
+    }
+}
+
+/// What becomes of the strings of a document.
+struct Changes<'c> {
+    document: &'c YamlDocument,
+    replacements: &'c Replacements,
+    changes: BTreeMap<NodeId, Change>,
+    /// Whether each string becomes one thing.
+    is_one: bool,
+}
+
+impl Changes<'_> {
+    fn note(&mut self, id: NodeId, change: Change) {
+        match self.changes.entry(self.document.shared(id)) {
+            Entry::Occupied(known) => self.is_one &= *known.get() == change,
+            Entry::Vacant(free) => {
+                free.insert(change);
+            }
+        }
+    }
+
+    fn replaced(&self, text: &str) -> Option<String> {
+        let new = self.replacements.get(&ImageName::of(text))?;
+        Some(new.to_string())
+    }
+
+    fn whole(&mut self, id: NodeId) {
+        if let Some(text) = self.document.text(id) {
+            let change = self.replaced(&text).map_or(Change::Keep, Change::Whole);
+            self.note(id, change);
+        }
+    }
+
+    fn in_annotations(&mut self, id: NodeId) {
+        for (name, value) in self.document.members(id) {
+            if name == CONTAINER_IMAGE {
+                self.whole(value);
+                continue;
+            }
+            let Some(text) = self.document.text(value) else {
+                continue;
+            };
+            let found = pull_specs_in_text(&text).into_iter().rev();
+            let parts = found.filter_map(|part| {
+                let new = self.replaced(text.get(part.clone())?)?;
+                Some((part, new))
+            });
+            let parts: Vec<_> = parts.collect();
+            let change = match parts.is_empty() {
+                true => Change::Keep,
+                false => Change::Parts(parts),
+            };
+            self.note(value, change);
+        }
+    }
+
+    /// Strings outside annotations; those that are annotations but none of `annotations` stay as they are.
+    fn outside(&mut self, id: NodeId, is_metadata: bool, annotations: &BTreeSet<NodeId>) {
+        for (name, member) in self.document.members(id) {
+            let is_mapping = self.document.value(member) == YamlValue::Mapping;
+            if !(is_metadata && name == ANNOTATIONS && is_mapping) {
+                self.outside(member, name == METADATA, annotations);
+            } else if !annotations.contains(&self.document.shared(member)) {
+                self.keep(member);
+            }
+        }
+        for item in self.document.items(id) {
+            self.outside(*item, false, annotations);
+        }
+        self.whole(id);
+    }
+
+    fn keep(&mut self, id: NodeId) {
+        for (_, member) in self.document.members(id) {
+            self.keep(member);
+        }
+        for item in self.document.items(id) {
+            self.keep(*item);
+        }
+        if self.document.text(id).is_some() {
+            self.note(id, Change::Keep);
+        }
+    }
+}

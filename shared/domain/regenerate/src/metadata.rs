@@ -1,0 +1,63 @@
+//! The annotations of a bundle (regenerate-bundle §9).
+
+use std::borrow::Cow;
+
+use iib_bundle::{NodeId, YamlDocument, YamlValue, yaml_text};
+
+use crate::RegenerateError;
+use crate::error::PACKAGE;
+
+/// The file.
+pub(crate) const FILE: &str = "metadata/annotations.yaml";
+
+/// The annotations, with the name of the package.
+#[derive(Debug)]
+pub(crate) struct Metadata {
+    pub(crate) document: YamlDocument,
+    package: NodeId,
+}
+
+impl Metadata {
+    /// # Errors
+    /// [`RegenerateError`], in the reference's order.
+    pub(crate) fn read(bytes: Option<&Vec<u8>>) -> Result<Self, RegenerateError> {
+        let bytes = bytes.ok_or(RegenerateError::NoAnnotations)?;
+        let document = yaml_text(bytes).and_then(YamlDocument::parse);
+        let document = document.map_err(RegenerateError::AnnotationsYaml)?;
+        let root = document.root();
+        let root = root.filter(|root| document.value(*root) == YamlValue::Mapping);
+        let root = root.ok_or(RegenerateError::AnnotationsEmpty)?;
+        let package = match document.get(root, "annotations") {
+            None => None,
+            Some(annotations) if document.value(annotations) == YamlValue::Mapping => {
+                document.get(annotations, PACKAGE)
+            }
+            Some(_) => return Err(RegenerateError::AnnotationsShape),
+        };
+        let package = package.ok_or(RegenerateError::NoPackage)?;
+        match document.value(package) {
+            YamlValue::Text(name) if !name.is_empty() => {}
+            YamlValue::Text(_)
+            | YamlValue::Null
+            | YamlValue::Bool(false)
+            | YamlValue::Number { is_zero: true } => return Err(RegenerateError::NoPackage),
+            YamlValue::List if document.items(package).is_empty() => {
+                return Err(RegenerateError::NoPackage);
+            }
+            YamlValue::Mapping if document.members(package).is_empty() => {
+                return Err(RegenerateError::NoPackage);
+            }
+            _ => return Err(RegenerateError::PackageShape),
+        }
+        Ok(Self { document, package })
+    }
+
+    /// The name of the package.
+    pub(crate) fn package(&self) -> Cow<'_, str> {
+        self.document.text(self.package).unwrap_or_default()
+    }
+
+    pub(crate) fn rename_package(&mut self, name: &str) {
+        self.document.set_text(self.package, name);
+    }
+}

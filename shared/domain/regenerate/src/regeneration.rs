@@ -1,0 +1,438 @@
+//! The steps, one after the other (regenerate-bundle §7).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use iib_bundle::{ImageName, YamlDocument, yaml_text};
+
+use crate::csv::{Csv, Replacements};
+use crate::error::PACKAGE;
+use crate::metadata::{self, Metadata};
+use crate::{Customization, RegenerateError, Template, is_true};
+
+/// The label of images that are bundles.
+pub const BUNDLE_LABEL: &str = "com.redhat.delivery.operator.bundle";
+/// The label of bundles whose images are pinned.
+pub const PINNED_LABEL: &str = "com.redhat.iib.pinned";
+
+/// What is to be adapted, and for whom.
+#[derive(Debug, Clone, Default)]
+pub struct Bundle {
+    /// The files below `manifests/` and `metadata/`, by their paths from there on, which begin so.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// Whether it is asked for by an organization; annotations are added only then.
+    pub has_organization: bool,
+    /// Whether its label says that its images are pinned.
+    pub is_pinned: bool,
+    /// Whether only the bundles in it are looked for: the first step that lists them is the last.
+    pub is_recursive: bool,
+    /// Bundles by those that they replace.
+    pub replacements: BTreeMap<String, String>,
+}
+
+/// A question about an image, by a pull spec with a tag or digest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lookup {
+    /// Its digest.
+    Digest(String),
+    /// Its labels.
+    Labels(String),
+}
+
+impl Lookup {
+    /// The pull spec.
+    pub fn image(&self) -> &str {
+        match self {
+            Self::Digest(image) | Self::Labels(image) => image,
+        }
+    }
+}
+
+/// What was found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// A digest, with its algorithm.
+    Digest(String),
+    /// Labels.
+    Labels(BTreeMap<String, String>),
+    /// The image cannot be read.
+    Unreadable,
+}
+
+/// Answers by questions.
+pub type Answers = BTreeMap<Lookup, Answer>;
+
+/// How it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// What has to be known first, each question once. [`Regeneration::next`] is to be called again when all of it is.
+    Ask(Vec<Lookup>),
+    /// All is done.
+    Done(Regenerated),
+}
+
+/// An adapted bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Regenerated {
+    /// Files that changed, by their paths, with their whole text.
+    pub files: BTreeMap<String, String>,
+    /// Labels for the new image.
+    pub labels: BTreeMap<String, String>,
+    /// The images that are bundles, in the order of their places; none if no step listed them.
+    pub related_bundles: Option<Vec<String>>,
+    /// What people should know: values that could not be changed in their places.
+    pub notes: Vec<String>,
+}
+
+/// A bundle that is being adapted.
+#[derive(Debug)]
+pub struct Regeneration {
+    csvs: Vec<Csv>,
+    metadata: Metadata,
+    steps: VecDeque<Customization>,
+    has_organization: bool,
+    is_pinned: bool,
+    is_recursive: bool,
+    replacements: BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
+    related_bundles: Option<Vec<String>>,
+    texts: BTreeMap<String, Vec<u8>>,
+}
+
+/// What a step comes to.
+enum Step {
+    Done,
+    /// It is the last.
+    Last,
+    Ask(Vec<Lookup>),
+}
+
+impl Regeneration {
+    /// Reads the manifests, then the annotations.
+    ///
+    /// # Errors
+    /// [`RegenerateError`], the first.
+    pub fn new(bundle: Bundle, steps: Vec<Customization>) -> Result<Self, RegenerateError> {
+        let mut csvs = Vec::new();
+        for (file, bytes) in &bundle.files {
+            let is_yaml = file.ends_with(".yaml") || file.ends_with(".yml");
+            if !is_yaml || !file.starts_with(MANIFESTS) {
+                continue;
+            }
+            let document = yaml_text(bytes).and_then(YamlDocument::parse);
+            let document = document.map_err(|fault| RegenerateError::Yaml {
+                file: file.clone(),
+                fault,
+            })?;
+            csvs.extend(Csv::of(file, document));
+        }
+        Ok(Self {
+            csvs,
+            metadata: Metadata::read(bundle.files.get(metadata::FILE))?,
+            steps: steps.into(),
+            has_organization: bundle.has_organization,
+            is_pinned: bundle.is_pinned,
+            is_recursive: bundle.is_recursive,
+            replacements: bundle.replacements,
+            labels: BTreeMap::new(),
+            related_bundles: None,
+            texts: bundle.files,
+        })
+    }
+
+    /// Goes on as far as the answers reach.
+    ///
+    /// # Errors
+    /// [`RegenerateError`].
+    pub fn next(&mut self, answers: &Answers) -> Result<Next, RegenerateError> {
+        while let Some(step) = self.steps.front().cloned() {
+            match self.step(&step, answers)? {
+                Step::Ask(questions) => return Ok(Next::Ask(questions)),
+                Step::Last => self.steps.clear(),
+                Step::Done => {
+                    self.steps.pop_front();
+                }
+            }
+        }
+        Ok(Next::Done(self.result()))
+    }
+
+    /// The images that the bundle names as it is now.
+    ///
+    /// # Errors
+    /// [`RegenerateError`].
+    pub fn images(&self) -> Result<Vec<ImageName>, RegenerateError> {
+        let mut images = Vec::new();
+        for csv in &self.csvs {
+            images.extend(csv.images()?);
+        }
+        let mut seen = BTreeSet::new();
+        images.retain(|image| seen.insert(image.clone()));
+        Ok(images)
+    }
+
+    fn result(&self) -> Regenerated {
+        let mut result = Regenerated {
+            labels: self.labels.clone(),
+            related_bundles: self.related_bundles.clone(),
+            ..Regenerated::default()
+        };
+        let csvs = self.csvs.iter().map(|csv| (&*csv.file, &csv.document));
+        for (file, document) in csvs.chain([(metadata::FILE, &self.metadata.document)]) {
+            let rewritten = document.rewritten();
+            let before = self.texts.get(file).map(Vec::as_slice);
+            if before != Some(rewritten.text.as_bytes()) {
+                result.files.insert(file.to_owned(), rewritten.text);
+            }
+            let notes = rewritten.anew.into_iter().map(|line| {
+                format!("{file}: line {line}: the value could not be changed in its place, and was written anew")
+            });
+            result.notes.extend(notes);
+        }
+        result
+    }
+
+    fn step(&mut self, step: &Customization, answers: &Answers) -> Result<Step, RegenerateError> {
+        match step {
+            Customization::ResolveImagePullspecs => self.pin(answers),
+            Customization::RelatedBundles if self.is_recursive => Ok(Step::Last),
+            Customization::RelatedBundles => self.list_bundles(answers),
+            Customization::PerformBundleReplacements => self.replace_bundles(answers),
+            Customization::PackageNameSuffix { suffix } => {
+                self.add_suffix(suffix);
+                Ok(Step::Done)
+            }
+            Customization::RegistryReplacements { replacements } => self.rename_some(|image| {
+                let registry = replacements.get(image.registry.as_deref()?)?.clone();
+                let registry = Some(registry);
+                Some(ImageName {
+                    registry,
+                    ..image.clone()
+                })
+            }),
+            Customization::ImageNameFromLabels { template } => match template {
+                Some(template) if !template.is_empty() => self.name_by_labels(template, answers),
+                _ => Ok(Step::Done),
+            },
+            Customization::CsvAnnotations { annotations } => self.annotate(annotations),
+            Customization::EncloseRepo {
+                namespace,
+                enclosure_glue,
+            } => match namespace.is_empty() || enclosure_glue.is_empty() {
+                true => Ok(Step::Done),
+                false => self.rename_all(|image| enclosed(image, namespace, enclosure_glue)),
+            },
+        }
+    }
+
+    fn pin(&mut self, answers: &Answers) -> Result<Step, RegenerateError> {
+        if self.is_pinned {
+            return Ok(Step::Done);
+        }
+        let images = self.images()?;
+        let digests = match known(&images, Lookup::Digest, answers)? {
+            Ok(digests) => digests,
+            Err(questions) => return Ok(Step::Ask(questions)),
+        };
+        let mut replacements = Replacements::new();
+        for (image, digest) in images.into_iter().zip(digests) {
+            let Answer::Digest(digest) = digest else {
+                return Err(RegenerateError::Image(image.to_string()));
+            };
+            if !image.tag.contains(':') {
+                let tag = digest.clone();
+                replacements.insert(image.clone(), ImageName { tag, ..image });
+            }
+        }
+        if !replacements.is_empty() {
+            self.replace(&replacements)?;
+            self.labels
+                .insert(PINNED_LABEL.to_owned(), "true".to_owned());
+        }
+        Ok(Step::Done)
+    }
+
+    fn list_bundles(&mut self, answers: &Answers) -> Result<Step, RegenerateError> {
+        let images = self.images()?;
+        let found = match known(&images, Lookup::Labels, answers)? {
+            Ok(found) => found,
+            Err(questions) => return Ok(Step::Ask(questions)),
+        };
+        let bundles = images.iter().zip(found);
+        let bundles = bundles.filter(|(_, labels)| is_bundle(labels));
+        self.related_bundles = Some(bundles.map(|(image, _)| image.to_string()).collect());
+        Ok(Step::Done)
+    }
+
+    fn replace_bundles(&mut self, answers: &Answers) -> Result<Step, RegenerateError> {
+        if self.replacements.is_empty() {
+            return Ok(Step::Done);
+        }
+        let old: Vec<ImageName> = self
+            .replacements
+            .keys()
+            .map(|old| ImageName::of(old))
+            .collect();
+        let found = match known(&old, Lookup::Labels, answers)? {
+            Ok(found) => found,
+            Err(questions) => return Ok(Step::Ask(questions)),
+        };
+        let new = self.replacements.values().map(|new| ImageName::of(new));
+        let pairs = old.into_iter().zip(new).zip(found);
+        let pairs = pairs.filter(|(_, labels)| is_bundle(labels));
+        let replacements = pairs.map(|(pair, _)| pair).collect();
+        self.replace(&replacements)?;
+        Ok(Step::Done)
+    }
+
+    fn add_suffix(&mut self, suffix: &str) {
+        let package = self.metadata.package().into_owned();
+        if suffix.is_empty() || package.ends_with(suffix) {
+            return;
+        }
+        let package = package + suffix;
+        self.metadata.rename_package(&package);
+        self.labels.insert(PACKAGE.to_owned(), package);
+    }
+
+    fn name_by_labels(
+        &mut self,
+        template: &Template,
+        answers: &Answers,
+    ) -> Result<Step, RegenerateError> {
+        let images = self.images()?;
+        let found = match known(&images, Lookup::Labels, answers)? {
+            Ok(found) => found,
+            Err(questions) => return Ok(Step::Ask(questions)),
+        };
+        let mut replacements = Replacements::new();
+        for (image, labels) in images.into_iter().zip(found) {
+            let Answer::Labels(labels) = labels else {
+                return Err(RegenerateError::Image(image.to_string()));
+            };
+            let name = template.fill(|name| labels.get(name).map(String::as_str));
+            let name = name.ok_or_else(|| RegenerateError::Label {
+                image: image.to_string(),
+                template: template.to_string(),
+                available: labels.keys().cloned().collect(),
+            })?;
+            let (namespace, repo) = match name.split_once('/') {
+                Some((namespace, repo)) => (Some(namespace.to_owned()), repo.to_owned()),
+                None => (None, name),
+            };
+            replacements.insert(
+                image.clone(),
+                ImageName {
+                    namespace,
+                    repo,
+                    ..image
+                },
+            );
+        }
+        self.replace(&replacements)?;
+        Ok(Step::Done)
+    }
+
+    fn annotate(
+        &mut self,
+        annotations: &BTreeMap<String, Template>,
+    ) -> Result<Step, RegenerateError> {
+        if !self.has_organization {
+            return Ok(Step::Done);
+        }
+        let package = self.metadata.package().into_owned();
+        for csv in &mut self.csvs {
+            for (name, template) in annotations {
+                let is_package = |field: &str| field == crate::customization::PACKAGE_NAME;
+                // Fields of other names are refused with the customization.
+                let value = template.fill(|field| is_package(field).then_some(&*package));
+                csv.annotate(name, &value.unwrap_or_default())?;
+            }
+        }
+        Ok(Step::Done)
+    }
+
+    /// Gives images other names, if any gets one.
+    fn rename_some(
+        &mut self,
+        rename: impl Fn(&ImageName) -> Option<ImageName>,
+    ) -> Result<Step, RegenerateError> {
+        let images = self.images()?.into_iter();
+        let renamed = images.filter_map(|image| rename(&image).map(|new| (image, new)));
+        let replacements: Replacements = renamed.collect();
+        if !replacements.is_empty() {
+            self.replace(&replacements)?;
+        }
+        Ok(Step::Done)
+    }
+
+    /// Gives all images other names.
+    fn rename_all(
+        &mut self,
+        rename: impl Fn(&ImageName) -> ImageName,
+    ) -> Result<Step, RegenerateError> {
+        let images = self.images()?.into_iter();
+        let replacements = images
+            .map(|image| (image.clone(), rename(&image)))
+            .collect();
+        self.replace(&replacements)?;
+        Ok(Step::Done)
+    }
+
+    fn replace(&mut self, replacements: &Replacements) -> Result<(), RegenerateError> {
+        let mut csvs = self.csvs.iter_mut();
+        csvs.try_for_each(|csv| csv.replace(replacements))
+    }
+}
+
+/// Below it the manifests are.
+const MANIFESTS: &str = "manifests/";
+
+/// The answers about images, or the questions that are not answered yet.
+///
+/// # Errors
+/// One of the images cannot be read.
+fn known<'a>(
+    images: &[ImageName],
+    lookup: fn(String) -> Lookup,
+    answers: &'a Answers,
+) -> Result<Result<Vec<&'a Answer>, Vec<Lookup>>, RegenerateError> {
+    let lookups = images.iter().map(|image| lookup(image.to_string()));
+    let (mut found, mut questions) = (Vec::new(), Vec::new());
+    for lookup in lookups {
+        match answers.get(&lookup) {
+            Some(Answer::Unreadable) => {
+                return Err(RegenerateError::Image(lookup.image().to_owned()));
+            }
+            Some(answer) => found.push(answer),
+            None => questions.push(lookup),
+        }
+    }
+    let mut seen = BTreeSet::new();
+    questions.retain(|question| seen.insert(question.clone()));
+    Ok(match questions.is_empty() {
+        true => Ok(found),
+        false => Err(questions),
+    })
+}
+
+fn is_bundle(answer: &Answer) -> bool {
+    let Answer::Labels(labels) = answer else {
+        return false;
+    };
+    labels.get(BUNDLE_LABEL).is_some_and(|value| is_true(value))
+}
+
+/// The name of an image in one namespace, with what it was before as one word.
+fn enclosed(image: &ImageName, namespace: &str, glue: &str) -> ImageName {
+    let before = image
+        .namespace
+        .as_deref()
+        .filter(|before| *before != namespace && !before.is_empty());
+    let parts = before.into_iter().chain(image.repo.split('/'));
+    ImageName {
+        registry: image.registry.clone(),
+        namespace: Some(namespace.to_owned()),
+        repo: parts.collect::<Vec<_>>().join(glue),
+        tag: image.tag.clone(),
+    }
+}
