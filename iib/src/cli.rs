@@ -636,12 +636,18 @@ impl Login {
     /// Another form; the text is not repeated.
     pub(crate) fn read(text: &Secret) -> anyhow::Result<Self> {
         match text.expose().split_once(':') {
-            Some((user, password)) if !user.is_empty() && !password.is_empty() => Ok(Self {
-                user: user.to_owned(),
-                password: Secret::new(password),
-            }),
+            Some((user, password))
+                if !user.is_empty()
+                    && !password.is_empty()
+                    && !text.expose().contains(char::is_control) =>
+            {
+                Ok(Self {
+                    user: user.to_owned(),
+                    password: Secret::new(password),
+                })
+            }
             _ => anyhow::bail!(
-                "the login of the small registry (--registry-login, IIB_REGISTRY_LOGIN) has another form: write it as user:password"
+                "the login of the small registry (--registry-login, IIB_REGISTRY_LOGIN) has another form: write it as user:password, without line breaks"
             ),
         }
     }

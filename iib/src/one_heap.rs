@@ -1,10 +1,11 @@
 //! One heap for all threads of a process that stays.
 
 use std::convert::Infallible;
-use std::env;
-use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs, io};
 
 use iib_edge::config::environment;
 
@@ -20,9 +21,11 @@ const HEAPS: &str = "MALLOC_ARENA_MAX";
 pub(crate) fn share() {
     let is_glibc = cfg!(all(target_os = "linux", target_env = "gnu"));
     let variables = environment();
-    let is_said = [HEAPS, "GLIBC_TUNABLES"].map(|name| variables.contains_key(name));
-    let is_said = is_said.contains(&true);
-    if is_glibc && !is_said {
+    let is_said = |name: &str, words: &str| {
+        let said = variables.get(name);
+        said.is_some_and(|said| !said.is_empty() && said.contains(words))
+    };
+    if is_glibc && !is_said(HEAPS, "") && !is_said("GLIBC_TUNABLES", "arena_max") {
         // Where it cannot be done, it is done without.
         let _unshared = start_anew();
     }
@@ -31,10 +34,25 @@ pub(crate) fn share() {
 /// Returns only if it fails.
 fn start_anew() -> io::Result<Infallible> {
     let mut words = env::args_os();
-    // Also if the file was replaced or removed meanwhile.
-    let mut anew = Command::new("/proc/self/exe");
+    let mut anew = Command::new(own_file()?);
     if let Some(name) = words.next() {
         anew.arg0(name);
     }
     Err(anew.args(words).env(HEAPS, "1").exec())
+}
+
+/// The file of this process; by its name, which becomes that of the process, unless another file has it by now.
+fn own_file() -> io::Result<PathBuf> {
+    let open = PathBuf::from("/proc/self/exe");
+    let named = fs::read_link(&open)?;
+    let name = named.file_name().unwrap_or_default().to_string_lossy();
+    if name.starts_with("ld-") || name.starts_with("ld.so") {
+        // It was started by the loader, which is what that file is.
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    let same = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
+    match same(&named) {
+        Ok(file) if file == same(&open)? => Ok(named),
+        _ => Ok(open),
+    }
 }

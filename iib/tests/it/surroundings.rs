@@ -39,6 +39,14 @@ fn the_threads_of_the_service_share_one_heap_unless_it_is_said_how_many_there_ar
     assert_eq!(variables(&server, "MALLOC_"), ["MALLOC_ARENA_MAX=1"]);
     let words = text(&server.told("cmdline"));
     assert_eq!(words.split('\0').nth(1), Some("serve"), "{words}");
+    assert_eq!(text(&server.told("comm")), "iib\n");
+    server.kill();
+    let mut serve = service();
+    serve
+        .env("MALLOC_ARENA_MAX", "")
+        .env("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
+    let server = Server::spawn(serve, folder.path());
+    assert_eq!(variables(&server, "MALLOC_"), ["MALLOC_ARENA_MAX=1"]);
     server.kill();
     let mut serve = service();
     serve.env("MALLOC_ARENA_MAX", "3");

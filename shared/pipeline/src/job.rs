@@ -1,5 +1,6 @@
 //! A request in the hands of a stage.
 
+use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,9 +160,13 @@ impl Job<'_> {
     /// # Errors
     /// [`WorkError::Scratch`].
     pub(crate) fn scratch_folder(&self) -> Result<TempDir, WorkError> {
-        let folder = tempfile::Builder::new()
-            .prefix("iib-work-")
-            .tempdir_in(&self.deps.scratch);
+        // Who tidies up may have removed all of it.
+        let scratch = fs::create_dir_all(&self.deps.scratch);
+        let folder = scratch.and_then(|()| {
+            tempfile::Builder::new()
+                .prefix("iib-work-")
+                .tempdir_in(&self.deps.scratch)
+        });
         folder.map_err(|source| WorkError::Scratch {
             action: "created",
             source,

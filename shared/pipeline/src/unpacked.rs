@@ -254,6 +254,8 @@ impl Unpacked {
     }
 
     fn try_keep(&self, folder: &Path, held: &Held<'_>, manner: Manner) -> io::Result<()> {
+        // Who tidies up may have removed it.
+        fs::create_dir_all(folder)?;
         let mut bytes = 0;
         let layer = held.input.map(|input| &input.file);
         let cache = held.made.map(|made| &made.cache);

@@ -282,13 +282,13 @@ fn add_to_catalog(index: &mut CatalogIndex, asked: Asking) -> Result<(), StageEr
             in_catalog.filter(|name| changed.contains(*name) && !known.contains(*name));
         only_there.cloned().collect()
     };
+    // Before what their bundles replace is looked for where it is not.
+    if !opted_in.is_empty() {
+        return Err(IndexError::OptedIn(opted_in.join(", ")).into());
+    }
     if !bundles.is_empty() {
         let added = index.database(|index_db, file| add(index_db, file, &bundles, &asked.options));
         added.map_err(|source| index.not_added(source))?;
-    }
-    // Said last: whatever is wrong with the bundles themselves comes before.
-    if !opted_in.is_empty() {
-        return Err(IndexError::OptedIn(opted_in.join(", ")).into());
     }
     index.migrate(&changed)?;
     deprecate_in_catalog(index, &asked.deprecate?)?;

@@ -68,8 +68,9 @@ async fn fragments_take_the_place_of_what_was_there() {
     let layer = layer_of(&world, &record).await;
     let hidden = SqliteIndex.shape(&layer.path().join(HIDDEN)).unwrap();
     assert!(hidden.packages.is_empty());
-    // Bundles cannot be added to what came in as a catalog: that would replace it.
-    let bundle = world.push_bundle("lantern", "0.1.0").await;
+    // Bundles cannot be added to what came in as a catalog: that would replace it. What this one replaces is not
+    // there, which is not what is wrong.
+    let bundle = world.push_bundle("lantern", "0.2.0").await;
     let add = AddRequest {
         bundles: vec![bundle.to_string()],
         from_index: Some(index_of(&record)),
