@@ -288,17 +288,16 @@ impl<'a> Run<'a> {
         for number in ids.clone() {
             let record = process.deps.requests.get(RequestId(number)).await?;
             rebases += record.map_or(0, |record| record.work.rebases);
-            // The second one that overwrites finds what the first one made.
-            let is_known = !self.victim.overwrites() || number == before + 1;
-            let expected = is_known.then_some(killed.digest.as_str());
+            // Of two that overwrite, the later one finds what the other one made.
+            let expected = (!self.victim.overwrites()).then_some(killed.digest.as_str());
             check::complete(tally, when, &process.deps, RequestId(number), expected).await?;
         }
         if rebases != self.victim.rebases() {
             tally.duplicated(&format!("{when}: done anew {rebases} times"));
         }
         check::all_ended(tally, when, &process, made).await?;
-        self.check_index(when, &process.deps, ids.clone(), tally)
-            .await?;
+        let ended = (ids.clone(), &*killed.digest);
+        self.check_index(when, &process.deps, ended, tally).await?;
         self.check_git(when, tally);
         if self.victim.is_tagged() {
             let tagged = self.input.named(&tag_of(&self.repository)).await?;
@@ -310,13 +309,13 @@ impl<'a> Run<'a> {
         Ok(left.died)
     }
 
-    /// What is overwritten names the last result, which takes the place of the one before, and its
-    /// turn is free.
+    /// The first request to overwrite the index gave what one that nobody disturbs gives, the index names what the last
+    /// one gave, and its turn is free.
     async fn check_index(
         &self,
         when: &str,
         deps: &Deps,
-        ids: RangeInclusive<u64>,
+        (ids, digest): (RangeInclusive<u64>, &str),
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
         if !self.victim.overwrites() {
@@ -327,9 +326,17 @@ impl<'a> Run<'a> {
         for number in ids {
             overwritten.extend(record(deps, RequestId(number)).await?.overwritten);
         }
+        let is_result =
+            |replaced: &Digest| overwritten.iter().any(|other| other.result == *replaced);
+        let first = overwritten.iter().filter(|one| !is_result(&one.replaced));
+        let first: Vec<_> = first.map(|one| one.result.as_str()).collect();
+        if first != [digest] {
+            let what = format!("{when}: {index} was first to name {first:?}, not {digest}");
+            tally.lost(&what);
+        }
         let is_replaced =
             |result: &Digest| overwritten.iter().any(|other| other.replaced == *result);
-        let results = overwritten.iter().map(|overwritten| &overwritten.result);
+        let results = overwritten.iter().map(|one| &one.result);
         let last: Vec<_> = results.filter(|result| !is_replaced(result)).collect();
         let named = self.input.named(&index).await?;
         if last != [&named] {
