@@ -436,3 +436,6 @@ fn enclosed(image: &ImageName, namespace: &str, glue: &str) -> ImageName {
         tag: image.tag.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

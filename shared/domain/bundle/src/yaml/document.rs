@@ -208,10 +208,20 @@ impl YamlDocument {
         let id = self.shared(id);
         let own = self.own_members(id);
         let own = own.iter().position(|(key, _)| self.is_key(*key, name));
+        let old = own
+            .and_then(|at| self.own_members(id).get(at))
+            .map(|(_, old)| *old);
+        if let (Some(old), NewValue::Text(text)) = (old, value)
+            && !self.has_aliases
+            && matches!(self.node(old).content, Content::Scalar(_))
+        {
+            // It keeps its style.
+            self.set_text(old, text);
+            return;
+        }
         let new = self.add(value);
         match own {
             Some(at) => {
-                let old = self.own_members(id).get(at).map(|(_, old)| *old);
                 let old = old.and_then(|old| self.nodes.get(old.0)).cloned();
                 if let (Some(old), Some(node)) = (old, self.nodes.get_mut(new.0)) {
                     node.at = old.at;

@@ -232,20 +232,21 @@ pub(super) fn is_safe_part(text: &str) -> bool {
         && !text.ends_with(':')
 }
 
-/// Whether a text without quotes is that string, by any version of YAML, in any context.
-fn is_plain(text: &str) -> bool {
+/// Whether any reader takes a text without quotes, in which nothing means something else, for a string.
+pub(super) fn is_string(text: &str) -> bool {
     let has_letter_first = text.starts_with(|first: char| first.is_ascii_alphabetic());
     // What begins with a digit is a number or a time for some reader, unless it is a path.
-    let is_word = has_letter_first || (is_safe_part(text) && text.contains('/'));
-    let is_text_11 = || {
-        let resolved = resolve(text.to_owned(), true, None);
-        matches!(resolved, Ok(Scalar::Text(_)))
-    };
-    let has_words_only = || {
-        text.split(' ')
-            .all(|word| !word.is_empty() && word.chars().all(is_safe) && !word.ends_with(':'))
-    };
-    is_word && has_words_only() && plain_kind(text) == Kind::Text && is_text_11()
+    let is_word = has_letter_first || text.contains('/');
+    let resolved = || resolve(text.to_owned(), true, None);
+    is_word && plain_kind(text) == Kind::Text && matches!(resolved(), Ok(Scalar::Text(_)))
+}
+
+/// Whether a text without quotes is that string, for any reader and in any context.
+fn is_plain(text: &str) -> bool {
+    let is_word =
+        |word: &str| !word.is_empty() && word.chars().all(is_safe) && !word.ends_with(':');
+    let starts = text.starts_with(|first: char| first.is_ascii_alphanumeric());
+    starts && text.split(' ').all(is_word) && is_string(text)
 }
 
 /// A key as a text has it: without quotes where YAML 1.2 takes it for that string.

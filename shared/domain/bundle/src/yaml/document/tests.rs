@@ -247,7 +247,7 @@ fn aliases_share_what_they_stand_for_until_they_are_written_out() {
     assert_eq!(
         rewritten.text,
         "a: &a {x: &i r.example/x:1, n: 010}\nb: {\"x\": \"r.example/x:1\", \"n\": 010}\nc:\n  \
-         <<: {\"x\": \"r.example/n:2\", \"n\": 010}\n  y: \"r.example/x:1\"\n"
+         <<: {\"x\": \"r.example/n:2\", \"n\": 010}\n  y: r.example/x:1\n"
     );
     assert_eq!(rewritten.anew, [2, 4, 5]);
 }
@@ -314,4 +314,244 @@ fn what_is_no_document_is_refused_with_its_line() {
         YamlDocument::parse(&bomb).unwrap_err().fault,
         crate::YamlFault::Size
     );
+}
+
+/// Random documents in all styles, and random changes.
+mod property {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Tree {
+        Scalar(Style, &'static str),
+        List { is_flow: bool, items: Vec<Tree> },
+        Mapping { is_flow: bool, values: Vec<Tree> },
+    }
+
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Style {
+        Plain,
+        Single,
+        Double,
+        Literal,
+        Folded,
+    }
+
+    const TEXTS: [&str; 10] = [
+        "r.example/x:1",
+        "see r.example/x:1, r.example/x:1 and r.example/x:12",
+        "[\"r.example/x:1\"]",
+        "it's\\x",
+        "two\nlines r.example/x:1",
+        "  ü r.example/x:1",
+        "yes",
+        "- # no",
+        "10",
+        "a",
+    ];
+    const NEW: [&str; 8] = [
+        "r.example/n:2",
+        "r.example:5000/n/m@sha256:00",
+        "it's \"new\"",
+        "no",
+        "1.0",
+        "",
+        "new\nlines\n",
+        "\u{feff}\u{2028}: # x",
+    ];
+
+    fn trees() -> impl Strategy<Value = Tree> {
+        let styles = prop_oneof![
+            Just(Style::Plain),
+            Just(Style::Single),
+            Just(Style::Double),
+            Just(Style::Literal),
+            Just(Style::Folded),
+        ];
+        let scalar = (styles, proptest::sample::select(TEXTS.to_vec()));
+        let scalar = scalar.prop_map(|(style, text)| Tree::Scalar(style, text));
+        scalar.prop_recursive(4, 24, 4, |inner| {
+            let values = prop::collection::vec(inner, 0..4);
+            prop_oneof![
+                (any::<bool>(), values.clone())
+                    .prop_map(|(is_flow, items)| Tree::List { is_flow, items }),
+                (any::<bool>(), values)
+                    .prop_map(|(is_flow, values)| Tree::Mapping { is_flow, values }),
+            ]
+        })
+    }
+
+    fn single_line(style: Style, text: &str) -> String {
+        let is_word = |sign: char| sign.is_ascii_alphanumeric() || "./:".contains(sign);
+        match style {
+            Style::Plain if text.chars().all(is_word) => text.to_owned(),
+            Style::Single if !text.contains('\n') => format!("'{}'", text.replace('\'', "''")),
+            _ => scalar::quoted(text),
+        }
+    }
+
+    fn flow(tree: &Tree, out: &mut String) {
+        match tree {
+            Tree::Scalar(style, text) => out.push_str(&single_line(*style, text)),
+            Tree::List { items, .. } => {
+                out.push('[');
+                for item in items {
+                    flow(item, out);
+                    out.push_str(", ");
+                }
+                out.push(']');
+            }
+            Tree::Mapping { values, .. } => {
+                out.push('{');
+                for (number, value) in values.iter().enumerate() {
+                    out.push_str(&format!("k{number}: "));
+                    flow(value, out);
+                    out.push_str(if number + 1 == values.len() {
+                        ""
+                    } else {
+                        " , "
+                    });
+                }
+                out.push('}');
+            }
+        }
+    }
+
+    /// What stands behind a key or dash, and what comes below it.
+    fn block(tree: &Tree, indent: usize, out: &mut String) {
+        let pad = " ".repeat(indent);
+        match tree {
+            Tree::Scalar(style @ (Style::Literal | Style::Folded), text)
+                if !text.starts_with(' ') && (*style == Style::Literal || !text.contains('\n')) =>
+            {
+                out.push_str(if *style == Style::Literal {
+                    " |- # r.example/x:1\n"
+                } else {
+                    " >-\n"
+                });
+                for line in text.split('\n') {
+                    out.push_str(&format!("{pad}  {line}\n"));
+                }
+            }
+            Tree::List {
+                is_flow: false,
+                items,
+            } if !items.is_empty() => {
+                out.push_str(" # a list\n");
+                for item in items {
+                    out.push_str(&format!("{pad}-"));
+                    block(item, indent + 2, out);
+                }
+            }
+            Tree::Mapping {
+                is_flow: false,
+                values,
+            } if !values.is_empty() => {
+                out.push_str(" # a mapping\n");
+                for (number, value) in values.iter().enumerate() {
+                    out.push_str(&format!("{pad}k{number}:"));
+                    block(value, indent + 2, out);
+                }
+            }
+            tree => {
+                out.push(' ');
+                flow(tree, out);
+                out.push_str(" # end\n");
+            }
+        }
+    }
+
+    fn snapshot(document: &YamlDocument, id: NodeId) -> String {
+        match document.value(id) {
+            YamlValue::List => {
+                let items = document.items(id).iter();
+                let items: Vec<_> = items.map(|item| snapshot(document, *item)).collect();
+                format!("[{}]", items.join(","))
+            }
+            YamlValue::Mapping => {
+                let members = document.members(id).into_iter();
+                let members =
+                    members.map(|(key, value)| format!("{key:?}:{}", snapshot(document, value)));
+                format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+            }
+            scalar => format!("{scalar:?}"),
+        }
+    }
+
+    /// The lines from the beginning of a value to that with its end.
+    fn lines_of(document: &YamlDocument, id: NodeId) -> std::ops::RangeInclusive<usize> {
+        let at = document.node(id).at.clone().unwrap_or_default();
+        let end = document.text[at.clone()].trim_end().len() + at.start;
+        document.line_at(at.start)..=document.line_at(end)
+    }
+
+    /// All values, from outside to inside.
+    fn all(document: &YamlDocument, id: NodeId, found: &mut Vec<NodeId>) {
+        found.push(id);
+        for (_, member) in document.members(id) {
+            all(document, member, found);
+        }
+        for item in document.items(id) {
+            all(document, *item, found);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_changed_text_says_what_the_changed_document_says(
+            tree in trees(),
+            changes in prop::collection::vec((any::<usize>(), 0..3, any::<prop::sample::Index>()), 0..5),
+            is_crlf in any::<bool>(),
+        ) {
+            let mut text = "# before\nroot:".to_owned();
+            block(&tree, 2, &mut text);
+            text.push_str("last: r.example/x:1");
+            if is_crlf {
+                text = text.replace('\n', "\r\n");
+            }
+            let mut document = document(&text);
+            let root = document.root().unwrap();
+            let mut lines = BTreeSet::new();
+            for (place, kind, new) in &changes {
+                let new = new.get(&NEW);
+                let mut values = Vec::new();
+                all(&document, root, &mut values);
+                let id = values[place % values.len()];
+                lines.extend(lines_of(&document, id));
+                let old = document.text(id).map(Cow::into_owned);
+                match (kind, old) {
+                    (0, Some(_)) => document.set_text(id, new),
+                    (1, Some(old)) => {
+                        if let Some(start) = old.rfind("r.example/x:1") {
+                            document.set_part(id, start..start + "r.example/x:1".len(), new);
+                        }
+                    }
+                    (2, _) if document.value(id) == YamlValue::Mapping => {
+                        let name = ["k0", "k9", "yes"][place % 3];
+                        let value = match place % 2 {
+                            0 => images(),
+                            _ => NewValue::Text((*new).to_owned()),
+                        };
+                        document.set_member(id, name, &value);
+                    }
+                    _ => {}
+                }
+            }
+            let now = snapshot(&document, root);
+            let rewritten = document.rewritten().text;
+            let read = YamlDocument::parse(&rewritten);
+            prop_assert!(read.is_ok(), "{} became {}: {:?}", text, rewritten, read.err());
+            let read = read.unwrap();
+            prop_assert_eq!(&snapshot(&read, read.root().unwrap()), &now, "{} became {}", text, rewritten);
+            // Lines without anything that was touched are there, in their order.
+            let mut left = rewritten.lines();
+            for (number, line) in text.lines().enumerate() {
+                let is_touched = lines.contains(&(number + 1));
+                prop_assert!(is_touched || left.any(|other| other == line), "{} became {}", text, rewritten);
+            }
+        }
+    }
 }

@@ -95,6 +95,7 @@ impl Changes<'_> {
         if matches!(self.document.text.get(at.clone()), Some(old) if old.starts_with('*')) {
             self.note_anew(at.start);
         }
+        let at = self.without_line_end(&at);
         let before = self.document.text.get(..at.start).unwrap_or_default();
         let is_member = before.trim_end_matches([' ', '\t']).ends_with(':');
         let after = self.document.text.get(at.end..).unwrap_or_default();
@@ -112,8 +113,11 @@ impl Changes<'_> {
             return;
         }
         let blank = if at.is_empty() { " " } else { "" };
-        let text = format!("{blank}{}", self.flow(id));
-        self.splices.push((at, text));
+        let text = match around {
+            Around::Flow => self.flow(id),
+            Around::Block { .. } => self.inline(id),
+        };
+        self.splices.push((at, format!("{blank}{text}")));
     }
 
     /// Lines of a list or mapping that is not empty, below a key in such a column.
@@ -287,13 +291,16 @@ impl Changes<'_> {
         if is_block || matches!(scalar.now, Now::Parts(_)) {
             self.note_anew(at.start);
         }
-        // Line breaks at the end of a block text end the line of what takes its place.
-        let old = self.document.text.get(at.clone()).unwrap_or_default();
-        let end = at.start + old.trim_end_matches(['\n', '\r', ' ']).len();
         let blank = if at.is_empty() { " " } else { "" };
         let text = text.unwrap_or_else(|| scalar::quoted(&now));
-        self.splices
-            .push((at.start..end.max(at.start), format!("{blank}{text}")));
+        let at = self.without_line_end(&at);
+        self.splices.push((at, format!("{blank}{text}")));
+    }
+
+    /// Without the line breaks at the end of a block text, which end the line of what takes its place.
+    fn without_line_end(&self, at: &Range<usize>) -> Range<usize> {
+        let old = self.document.text.get(at.clone()).unwrap_or_default();
+        at.start..at.start + old.trim_end_matches(['\n', '\r', ' ']).len()
     }
 
     /// Where parts of a scalar are in the text; none if that is not sure, or what takes their place cannot stand
@@ -326,6 +333,9 @@ impl Changes<'_> {
             }
             let found = at.start + start + found.get(number)?;
             splices.push((found..found + old.len(), new.clone()));
+        }
+        if scalar.style == ScalarStyle::Plain && !scalar::is_string(&scalar.text_with(parts)) {
+            return None;
         }
         let is_quoted = matches!(
             scalar.style,
