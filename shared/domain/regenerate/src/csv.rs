@@ -1,7 +1,7 @@
 //! Images in a ClusterServiceVersion (regenerate-bundle §5, §6).
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use iib_bundle::{ImageName, NewValue, NodeId, YamlDocument, YamlValue, pull_specs_in_text};
@@ -14,6 +14,18 @@ pub(crate) struct Csv {
     pub(crate) file: String,
     pub(crate) document: YamlDocument,
     root: NodeId,
+    strings: Strings,
+}
+
+/// Where the strings of a CSV are.
+#[derive(Debug, Default)]
+struct Strings {
+    /// The annotations of all objects, from outside to inside, but none below a `metadata`.
+    annotations: Vec<NodeId>,
+    /// Strings that are no annotations.
+    outside: Vec<NodeId>,
+    /// Strings in annotations below a `metadata`, which stay as they are.
+    kept: Vec<NodeId>,
 }
 
 /// A place that names an image.
@@ -56,6 +68,7 @@ impl Csv {
             .is_some_and(|kind| kind == "ClusterServiceVersion");
         is_csv.then(|| Self {
             file: file.to_owned(),
+            strings: Strings::of(&document, root),
             document,
             root,
         })
@@ -82,6 +95,7 @@ impl Csv {
         if changes.is_none() {
             // Some value is to differ in the places where it stands.
             self.document.write_out_aliases();
+            self.strings = Strings::of(&self.document, self.root);
             changes = self.changes(replacements);
         }
         for (id, change) in changes.into_iter().flatten() {
@@ -119,6 +133,7 @@ impl Csv {
             }
         };
         self.document.set_member(within, member, &value);
+        self.strings = Strings::of(&self.document, self.root);
         Ok(())
     }
 
@@ -174,10 +189,10 @@ impl Csv {
     fn places(&self) -> Result<Vec<Place>, RegenerateError> {
         let mut places = Vec::new();
         let mut in_texts = Vec::new();
-        for annotations in self.annotations() {
-            for (name, value) in self.document.members(annotations) {
+        for annotations in &self.strings.annotations {
+            for (name, value) in self.document.members(*annotations) {
                 if name == CONTAINER_IMAGE {
-                    let image = self.string(annotations, CONTAINER_IMAGE, "an annotation")?;
+                    let image = self.string(*annotations, CONTAINER_IMAGE, "an annotation")?;
                     places.push(annotated(&name, image));
                     continue;
                 }
@@ -237,40 +252,23 @@ impl Csv {
         }))
     }
 
-    /// The annotations of all objects in the CSV, from outside to inside, but none below a `metadata`.
-    fn annotations(&self) -> Vec<NodeId> {
-        let mut found = Vec::new();
-        self.collect_annotations(self.root, &mut found);
-        found
-    }
-
-    fn collect_annotations(&self, id: NodeId, found: &mut Vec<NodeId>) {
-        let annotations = self.document.at(id, &[METADATA, ANNOTATIONS]);
-        found.extend(annotations.filter(|id| self.document.value(*id) == YamlValue::Mapping));
-        for (name, member) in self.document.members(id) {
-            if name != METADATA {
-                self.collect_annotations(member, found);
-            }
-        }
-        for item in self.document.items(id) {
-            self.collect_annotations(*item, found);
-        }
-    }
-
-    /// What becomes of each string; none if one would become different things in the places where it stands.
+    /// What becomes of strings; none if one would become different things in the places where it stands.
     fn changes(&self, replacements: &Replacements) -> Option<BTreeMap<NodeId, Change>> {
         let mut changes = Changes {
             document: &self.document,
-            replacements,
+            texts: spellings(replacements),
             changes: BTreeMap::new(),
             is_one: true,
         };
-        let annotations = self.annotations();
-        for annotations in &annotations {
+        for annotations in &self.strings.annotations {
             changes.in_annotations(*annotations);
         }
-        let annotations = annotations.into_iter().map(|id| self.document.shared(id));
-        changes.outside(self.root, false, &annotations.collect());
+        for id in &self.strings.outside {
+            changes.whole(*id);
+        }
+        for id in &self.strings.kept {
+            changes.note(*id, Change::Keep);
+        }
         changes.is_one.then_some(changes.changes)
     }
 
@@ -320,6 +318,7 @@ impl Csv {
                 self.document.set_member(self.root, "spec", &spec);
             }
         }
+        self.strings = Strings::of(&self.document, self.root);
         Ok(())
     }
 }
@@ -335,10 +334,103 @@ fn annotated(annotation: &str, image: String) -> Place {
     }
 }
 
+impl Strings {
+    fn of(document: &YamlDocument, root: NodeId) -> Self {
+        let mut strings = Self::default();
+        strings.collect_annotations(document, root);
+        let found = strings.annotations.iter().map(|id| document.shared(*id));
+        strings.collect_outside(document, root, false, &found.collect());
+        strings
+    }
+
+    fn collect_annotations(&mut self, document: &YamlDocument, id: NodeId) {
+        for item in document.items(id) {
+            self.collect_annotations(document, *item);
+        }
+        let members = document.members(id);
+        if members.is_empty() {
+            return;
+        }
+        let metadata = members.iter().find(|(name, _)| name == METADATA);
+        let annotations = metadata.and_then(|(_, metadata)| document.get(*metadata, ANNOTATIONS));
+        let is_mapping = |id: &NodeId| document.value(*id) == YamlValue::Mapping;
+        self.annotations.extend(annotations.filter(is_mapping));
+        for (name, member) in members {
+            if name != METADATA {
+                self.collect_annotations(document, member);
+            }
+        }
+    }
+
+    /// Strings outside annotations, and those in annotations that are none of `annotations`.
+    fn collect_outside(
+        &mut self,
+        document: &YamlDocument,
+        id: NodeId,
+        is_metadata: bool,
+        annotations: &BTreeSet<NodeId>,
+    ) {
+        match document.value(id) {
+            YamlValue::Text(_) => self.outside.push(id),
+            YamlValue::List => {
+                for item in document.items(id) {
+                    self.collect_outside(document, *item, false, annotations);
+                }
+            }
+            YamlValue::Mapping => {
+                for (name, member) in document.members(id) {
+                    let is_mapping = document.value(member) == YamlValue::Mapping;
+                    if !(is_metadata && name == ANNOTATIONS && is_mapping) {
+                        self.collect_outside(document, member, name == METADATA, annotations);
+                    } else if !annotations.contains(&document.shared(member)) {
+                        self.collect_kept(document, member);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn collect_kept(&mut self, document: &YamlDocument, id: NodeId) {
+        if document.text(id).is_some() {
+            self.kept.push(id);
+        }
+        for (_, member) in document.members(id) {
+            self.collect_kept(document, member);
+        }
+        for item in document.items(id) {
+            self.collect_kept(document, *item);
+        }
+    }
+}
+
+/// The texts that are images to be replaced, and what takes their places: most strings of a CSV are none, and
+/// need not be taken apart.
+fn spellings(replacements: &Replacements) -> HashMap<String, String> {
+    let mut texts = HashMap::new();
+    for (old, new) in replacements {
+        let without_tag = ImageName {
+            tag: String::new(),
+            ..old.clone()
+        };
+        let (name, tag) = (without_tag.to_string(), &old.tag);
+        for text in [format!("{name}:{tag}"), format!("{name}@{tag}")] {
+            texts.insert(text, new.to_string());
+        }
+        if tag == "latest" {
+            texts.insert(name, new.to_string());
+        }
+    }
+    // Not all of these texts are that image: a tag may have a colon in it, and a name another one.
+    texts.retain(|text, _| replacements.contains_key(&ImageName::of(text)));
+    texts
+}
+
 /// What becomes of the strings of a document.
 struct Changes<'c> {
     document: &'c YamlDocument,
-    replacements: &'c Replacements,
+    /// What takes the place of texts.
+    texts: HashMap<String, String>,
     changes: BTreeMap<NodeId, Change>,
     /// Whether each string becomes one thing.
     is_one: bool,
@@ -346,6 +438,9 @@ struct Changes<'c> {
 
 impl Changes<'_> {
     fn note(&mut self, id: NodeId, change: Change) {
+        if change == Change::Keep && !self.document.has_aliases() {
+            return;
+        }
         match self.changes.entry(self.document.shared(id)) {
             Entry::Occupied(known) => self.is_one &= *known.get() == change,
             Entry::Vacant(free) => {
@@ -354,14 +449,10 @@ impl Changes<'_> {
         }
     }
 
-    fn replaced(&self, text: &str) -> Option<String> {
-        let new = self.replacements.get(&ImageName::of(text))?;
-        Some(new.to_string())
-    }
-
     fn whole(&mut self, id: NodeId) {
         if let Some(text) = self.document.text(id) {
-            let change = self.replaced(&text).map_or(Change::Keep, Change::Whole);
+            let new = self.texts.get(&*text);
+            let change = new.map_or(Change::Keep, |new| Change::Whole(new.clone()));
             self.note(id, change);
         }
     }
@@ -377,8 +468,8 @@ impl Changes<'_> {
             };
             let found = pull_specs_in_text(&text).into_iter().rev();
             let parts = found.filter_map(|part| {
-                let new = self.replaced(text.get(part.clone())?)?;
-                Some((part, new))
+                let new = self.texts.get(text.get(part.clone())?)?;
+                Some((part, new.clone()))
             });
             let parts: Vec<_> = parts.collect();
             let change = match parts.is_empty() {
@@ -386,34 +477,6 @@ impl Changes<'_> {
                 false => Change::Parts(parts),
             };
             self.note(value, change);
-        }
-    }
-
-    /// Strings outside annotations; those that are annotations but none of `annotations` stay as they are.
-    fn outside(&mut self, id: NodeId, is_metadata: bool, annotations: &BTreeSet<NodeId>) {
-        for (name, member) in self.document.members(id) {
-            let is_mapping = self.document.value(member) == YamlValue::Mapping;
-            if !(is_metadata && name == ANNOTATIONS && is_mapping) {
-                self.outside(member, name == METADATA, annotations);
-            } else if !annotations.contains(&self.document.shared(member)) {
-                self.keep(member);
-            }
-        }
-        for item in self.document.items(id) {
-            self.outside(*item, false, annotations);
-        }
-        self.whole(id);
-    }
-
-    fn keep(&mut self, id: NodeId) {
-        for (_, member) in self.document.members(id) {
-            self.keep(member);
-        }
-        for item in self.document.items(id) {
-            self.keep(*item);
-        }
-        if self.document.text(id).is_some() {
-            self.note(id, Change::Keep);
         }
     }
 }

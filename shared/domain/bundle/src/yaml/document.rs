@@ -360,12 +360,12 @@ impl YamlDocument {
     }
 
     fn collect_members<'d>(&'d self, id: NodeId, found: &mut Vec<(Cow<'d, str>, NodeId)>) {
+        // No mapping has a key twice itself.
+        let others = found.len();
         for (key, value) in self.own_members(id) {
-            if self.is_merge(*key) {
-                continue;
-            }
             if let Some(name) = self.text(*key)
-                && !found.iter().any(|(known, _)| *known == name)
+                && !self.is_merge(*key)
+                && !found.iter().take(others).any(|(known, _)| *known == name)
             {
                 found.push((name, *value));
             }

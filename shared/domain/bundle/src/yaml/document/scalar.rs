@@ -92,8 +92,12 @@ impl ScalarNode {
 
     /// Replaces a part of the text that it is now.
     pub(super) fn set_part(&mut self, part: Range<usize>, new: &str) {
-        if let Some(parts) = self.with_part(&part, new) {
-            self.now = Now::Parts(parts);
+        if let Now::AsItWas = self.now {
+            self.now = Now::Parts(Vec::new());
+        }
+        if let Now::Parts(parts) = &mut self.now
+            && replace_part(parts, &part, new)
+        {
             return;
         }
         let now = self.text();
@@ -102,37 +106,34 @@ impl ScalarNode {
         let whole = [before, new, after].concat();
         self.now = Now::Whole(whole);
     }
+}
 
-    /// The parts with one more; none if it is not clear what of the original that is.
-    fn with_part(&self, part: &Range<usize>, new: &str) -> Option<Vec<(Range<usize>, String)>> {
-        let mut parts = match &self.now {
-            Now::AsItWas => Vec::new(),
-            Now::Parts(parts) => parts.clone(),
-            Now::Whole(_) => return None,
-        };
-        // The original and what it is now, up to the part that is looked at.
-        let (mut original, mut now) = (0, 0);
-        for (at, (old, text)) in parts.iter_mut().enumerate() {
-            let start = now + (old.start - original);
-            let end = start + text.len();
-            if part.end <= start {
-                let of_original = original + (part.start - now)..original + (part.end - now);
-                parts.insert(at, (of_original, new.to_owned()));
-                return Some(parts);
-            }
-            if part.start < end {
-                // Within what is new already, or else across its edge.
-                let within = part.start.checked_sub(start)?..part.end.checked_sub(start)?;
-                text.get(within.clone())?;
-                text.replace_range(within, new);
-                return Some(parts);
-            }
-            (original, now) = (old.end, end);
+/// Replaces a part of the text that these parts of an original make of it, or tells that it is not clear what of the
+/// original that is.
+fn replace_part(parts: &mut Vec<(Range<usize>, String)>, part: &Range<usize>, new: &str) -> bool {
+    // The original and what it is now, up to the part that is looked at.
+    let (mut original, mut now) = (0, 0);
+    let mut at = parts.len();
+    for (number, (old, text)) in parts.iter_mut().enumerate() {
+        let start = now + (old.start - original);
+        let end = start + text.len();
+        if part.end <= start {
+            at = number;
+            break;
         }
-        let of_original = original + (part.start - now)..original + (part.end - now);
-        parts.push((of_original, new.to_owned()));
-        Some(parts)
+        if part.start < end {
+            // Within what is new already, or else across its edge.
+            let is_within = start <= part.start && part.end <= end;
+            if is_within {
+                text.replace_range(part.start - start..part.end - start, new);
+            }
+            return is_within;
+        }
+        (original, now) = (old.end, end);
     }
+    let of_original = original + (part.start - now)..original + (part.end - now);
+    parts.insert(at, (of_original, new.to_owned()));
+    true
 }
 
 fn kind(text: &str, style: ScalarStyle, tag: Option<&str>) -> Kind {

@@ -1,5 +1,6 @@
 //! The text of a changed document.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use libyaml_safer::ScalarStyle;
@@ -316,22 +317,21 @@ impl Changes<'_> {
         // Behind the line with the mark of a block, where a comment may be.
         let start = if is_block { raw.find('\n')? + 1 } else { 0 };
         let body = raw.get(start..)?;
+        let mut places: HashMap<&str, (Vec<usize>, Vec<usize>)> = HashMap::new();
         let mut splices = Vec::new();
         for (part, new) in parts {
             let old = scalar.original.get(part.clone())?;
             if old.is_empty() || !scalar::is_safe_part(new) {
                 return None;
             }
-            let number = scalar
-                .original
-                .match_indices(old)
-                .position(|(found, _)| found == part.start)?;
-            let count = scalar.original.matches(old).count();
-            let found: Vec<usize> = body.match_indices(old).map(|(found, _)| found).collect();
-            if found.len() != count {
+            let all = |text: &str| text.match_indices(old).map(|(at, _)| at).collect();
+            let places = places.entry(old);
+            let (original, raw) = places.or_insert_with(|| (all(&scalar.original), all(body)));
+            if original.len() != raw.len() {
                 return None;
             }
-            let found = at.start + start + found.get(number)?;
+            let number = original.binary_search(&part.start).ok()?;
+            let found = at.start + start + raw.get(number)?;
             splices.push((found..found + old.len(), new.clone()));
         }
         if scalar.style == ScalarStyle::Plain && !scalar::is_string(&scalar.text_with(parts)) {
