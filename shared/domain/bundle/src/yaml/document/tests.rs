@@ -172,7 +172,13 @@ fn a_member_comes_at_the_end_of_its_mapping() {
         ("s:\n  b: 1 # one", block.trim_end().to_owned()),
         ("s:\r\n  b: 1 # one\r\n", block.replace('\n', "\r\n")),
         ("s: {b: 1}\n", format!("s: {{b: 1, {flow}}}\n")),
-        ("s: {b: 1, }\n", format!("s: {{b: 1, {flow} }}\n")),
+        ("s: {b: 1, }\n", format!("s: {{b: 1, {flow}, }}\n")),
+        ("s: { # none\n}\n", format!("s: {{{flow} # none\n}}\n")),
+        (
+            "s: {b: 1 # one\n}\n",
+            format!("s: {{b: 1, {flow} # one\n}}\n"),
+        ),
+        ("s: {b: }\n", format!("s: {{b:  , {flow}}}\n")),
         ("s: {}\n", format!("s: {{{flow}}}\n")),
         ("s:\n  b: 1 # one\n  relatedImages: []\n", block.to_owned()),
         ("s:\n  b: 1 # one\n  relatedImages:\n", block.to_owned()),
@@ -410,7 +416,7 @@ mod property {
                     out.push_str(&format!("k{number}: "));
                     flow(value, out);
                     out.push_str(if number + 1 == values.len() {
-                        ""
+                        " # last\n          "
                     } else {
                         " , "
                     });

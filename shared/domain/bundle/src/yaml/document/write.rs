@@ -219,14 +219,15 @@ impl Changes<'_> {
         let text = &self.document.text;
         let indent = match inside {
             Around::Flow => {
-                let end = at.end.saturating_sub(1);
-                let before = text.get(at.start + 1..end).unwrap_or_default().trim_end();
-                let comma = match before {
-                    "" => "",
-                    before if before.ends_with(',') => " ",
-                    _ => ", ",
+                // Behind the last value: a comment may stand before the bracket. Without a blank, a comma after a colon
+                // would be part of a text.
+                let last = old.last().map(|(_, value)| self.document.node(*value));
+                let last = last.and_then(|last| last.at.as_ref());
+                let (end, comma) = match last {
+                    None => (at.start + 1, ""),
+                    Some(last) if last.is_empty() => (last.end, " , "),
+                    Some(last) => (last.end, ", "),
                 };
-                let end = at.start + 1 + before.len();
                 let text = format!("{comma}{}", self.flow_members(new));
                 self.splices.push((end..end, text));
                 return;
