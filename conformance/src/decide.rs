@@ -1,5 +1,6 @@
 //! Tables of decisions, answered by the functions that the service uses.
 
+mod bundles;
 mod gating;
 mod git;
 mod images;
@@ -66,8 +67,11 @@ fn decision(table: &str) -> Option<fn(Value) -> anyhow::Result<Answer>> {
         "git_url" => |input| Ok(git::url(&read(input)?)),
         "greenwave" => |input| now(gating::greenwave(read(input)?)),
         "image_arches" => |input| now(looked_up::image_arches(&read(input)?)),
+        "image_name" => |input| Ok(bundles::image_name(&read(input)?)),
+        "label_truth" => |input| Ok(bundles::label_truth(&read(input)?)),
         "merge_missing" => |input| Ok(merge_missing(&read(input)?)),
         "missing_bundles" => |input| Ok(named::missing_bundles(&read(input)?)),
+        "org_config" => |input| Ok(bundles::org_config(&read(input)?)),
         "output_pull_spec" => |input| Ok(named::output_pull_spec(&read(input)?)),
         "prebuild" => |input| now(looked_up::prebuild(read(input)?)),
         "pullspec_heuristic" => |input| Ok(gating::pullspec_heuristic(&read(input)?)),

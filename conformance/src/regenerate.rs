@@ -81,7 +81,7 @@ fn regenerate(vector: Vector) -> Result<Regenerated, String> {
     } = vector;
     let organization = organization.filter(|name| !name.is_empty());
     let configured = organization.as_ref().and_then(|name| configured.get(name));
-    let steps = customizations(configured.map(Vec::as_slice)).map_err(|fault| fault.to_string())?;
+    let steps = customizations(configured.map(Vec::as_slice))?;
     let files = input.into_iter();
     let bundle = Bundle {
         files: files

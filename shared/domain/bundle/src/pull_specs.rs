@@ -46,6 +46,28 @@ impl ImageName {
     }
 }
 
+impl ImageName {
+    /// The same image by its digest.
+    #[must_use]
+    pub fn pinned(&self, digest: &str) -> Self {
+        let text = self.to_string();
+        Self::of(&format!("{}@{digest}", without_reference(&text)))
+    }
+}
+
+/// A pull spec without tag and digest (§3): what stands before an `@`, or else before the last colon, unless that is the
+/// one of a port.
+pub fn without_reference(text: &str) -> &str {
+    if let Some((name, _)) = text.split_once('@') {
+        return name;
+    }
+    match text.rsplit_once(':') {
+        Some((host, rest)) if rest.contains('/') && !host.contains('/') => text,
+        Some((name, _)) => name,
+        None => text,
+    }
+}
+
 /// The text, with the tag spelt out.
 impl fmt::Display for ImageName {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

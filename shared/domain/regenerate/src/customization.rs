@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::Template;
+use crate::{Template, TemplateFault};
 
 /// A step, which may come several times (regenerate-bundle §7).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub enum Customization {
     /// Puts registries in the places of others.
     RegistryReplacements {
         /// By the registries that they replace; may have a path.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "null_is_none")]
         replacements: BTreeMap<String, String>,
     },
     /// Names images by their labels.
@@ -39,7 +39,7 @@ pub enum Customization {
     /// Adds annotations to CSVs.
     CsvAnnotations {
         /// Their values, which may have the field `package_name`.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "null_is_none")]
         annotations: BTreeMap<String, Template>,
     },
     /// Puts all images into one namespace.
@@ -53,37 +53,91 @@ pub enum Customization {
     },
 }
 
-/// What is wrong with a customization.
+/// What is wrong with a customization. `place` says which it is, such as `iib_organization_customizations.acme[0]`; the first
+/// words are those of today's service, where it has any.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CustomizationFault {
-    /// Not an object with a type.
-    #[error("a customization is an object with a type, not {0}")]
-    Shape(Value),
-    /// A type that is not known.
-    #[error("the type {found:?} is unknown: it is one of {}", TYPES.join(", "))]
+    /// Not an object with a type that is known.
+    #[error("Invalid customization in {setting} {found}: {place} is to be an object whose type is one of {}", TYPES.join(", "))]
     Type {
-        /// The type.
-        found: String,
+        /// The setting.
+        setting: String,
+        /// Where it is.
+        place: String,
+        /// What is there.
+        found: Value,
     },
-    /// A setting that is not what it should be.
-    #[error("the customization {kind}: {fault}")]
-    Setting {
-        /// The type.
-        kind: &'static str,
-        /// What is wrong.
-        fault: String,
+    /// Members that the type does not have.
+    #[error("The keys {{{}}} in {place} are invalid.", .keys.join(", "))]
+    Keys {
+        /// Where it is.
+        place: String,
+        /// The members.
+        keys: Vec<String>,
+    },
+    /// A member that the type has to have.
+    #[error("The key {key} in {place} is missing")]
+    Missing {
+        /// Where it is.
+        place: String,
+        /// The member.
+        key: &'static str,
+    },
+    /// A member that is no string.
+    #[error("The value of {place}.{key} must be a string")]
+    Text {
+        /// Where it is.
+        place: String,
+        /// The member.
+        key: &'static str,
+    },
+    /// A member that does not have strings.
+    #[error("The values in {place}.{key} must be strings")]
+    Texts {
+        /// Where it is.
+        place: String,
+        /// The member.
+        key: &'static str,
+    },
+    /// A text that is no template.
+    #[error("The value of {place}.{key} is no template: {fault}")]
+    Template {
+        /// Where it is.
+        place: String,
+        /// The member, and the annotation in it.
+        key: String,
+        /// What is wrong; part of the message, so not a source.
+        fault: TemplateFault,
     },
     /// A field that has no value.
     #[error(
-        "the customization csv_annotations: the annotation {annotation} has the field {field:?}, and only package_name has a value"
+        "The value of {place}.annotations.{annotation} has the field {field:?}, and only package_name has a value"
     )]
     Field {
+        /// Where it is.
+        place: String,
         /// The annotation.
         annotation: String,
         /// The field.
         field: String,
     },
+    /// A registry that is replaced by one that is replaced again.
+    #[error("The values in {place}.replacements go round in a circle: {}", .circle.join(", "))]
+    Circle {
+        /// Where it is.
+        place: String,
+        /// The registries, each replaced by the next.
+        circle: Vec<String>,
+    },
+}
+
+fn null_is_none<'de, T, D>(from: D) -> Result<BTreeMap<String, T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// The types, in the order of the default.
@@ -111,52 +165,237 @@ impl Customization {
         ]
     }
 
-    /// Reads one as it is configured.
+    /// Reads one as it is configured; what it does not say has no effect. None if its type is not known.
     ///
     /// # Errors
-    /// [`CustomizationFault`].
-    pub fn read(value: &Value) -> Result<Self, CustomizationFault> {
-        let shape = || CustomizationFault::Shape(value.clone());
-        let found = value
-            .get("type")
-            .and_then(Value::as_str)
-            .ok_or_else(shape)?;
-        let kind = TYPES.iter().find(|kind| **kind == found);
-        let kind = *kind.ok_or_else(|| CustomizationFault::Type {
-            found: found.to_owned(),
-        })?;
-        let read: Self = Self::deserialize(value).map_err(|error| CustomizationFault::Setting {
-            kind,
-            fault: error.to_string(),
-        })?;
-        if let Self::CsvAnnotations { annotations } = &read {
-            for (annotation, template) in annotations {
-                if let Some(field) = template.fields().find(|field| *field != PACKAGE_NAME) {
-                    return Err(CustomizationFault::Field {
-                        annotation: annotation.clone(),
-                        field: field.to_owned(),
-                    });
-                }
-            }
-        }
-        Ok(read)
+    /// What its members are.
+    fn read(value: &Value) -> Option<Result<Self, serde_json::Error>> {
+        let found = value.get("type").and_then(Value::as_str)?;
+        TYPES.contains(&found).then(|| Self::deserialize(value))
     }
 }
 
 /// The steps for an organization: those that are configured for it, or else the defaults (regenerate-bundle
-/// §7). Types that are not known are passed over; that they are told when the service starts is not the concern of
-/// a request.
+/// §7). Types that are not known are passed over, as by today's service; the settings are checked when the service starts
+/// ([`check_customizations`]).
 ///
 /// # Errors
-/// The first fault of a known type.
-pub fn customizations(
-    configured: Option<&[Value]>,
-) -> Result<Vec<Customization>, CustomizationFault> {
-    let configured = configured.filter(|configured| !configured.is_empty());
-    let Some(configured) = configured else {
-        return Ok(Customization::defaults());
+/// What is wrong with the first that cannot be read.
+pub fn customizations(configured: Option<&[Value]>) -> Result<Vec<Customization>, String> {
+    match configured {
+        None | Some([]) => Ok(Customization::defaults()),
+        Some(configured) => {
+            let read = configured.iter().filter_map(Customization::read);
+            read.map(|read| read.map_err(|error| error.to_string()))
+                .collect()
+        }
+    }
+}
+
+/// What a member of a customization is.
+#[derive(Clone, Copy)]
+enum Member {
+    Text,
+    Texts,
+    Template,
+    Templates,
+}
+
+/// The members of a type, all of which it has to have.
+fn members_of(kind: &str) -> Option<&'static [(&'static str, Member)]> {
+    Some(match kind {
+        "resolve_image_pullspecs" | "related_bundles" | "perform_bundle_replacements" => &[],
+        "package_name_suffix" => &[("suffix", Member::Text)],
+        "registry_replacements" => &[("replacements", Member::Texts)],
+        "image_name_from_labels" => &[("template", Member::Template)],
+        "csv_annotations" => &[("annotations", Member::Templates)],
+        "enclose_repo" => &[
+            ("enclosure_glue", Member::Text),
+            ("namespace", Member::Text),
+        ],
+        _ => return None,
+    })
+}
+
+/// Every fault of the customizations of organizations, in their order. `setting` is what they are set by.
+pub fn check_customizations(
+    setting: &str,
+    organizations: &BTreeMap<String, Vec<Value>>,
+) -> Vec<CustomizationFault> {
+    let mut faults = Vec::new();
+    for (organization, configured) in organizations {
+        for (number, value) in configured.iter().enumerate() {
+            let place = format!("{setting}.{organization}[{number}]");
+            check(setting, &place, value, &mut faults);
+        }
+    }
+    faults
+}
+
+fn check(setting: &str, place: &str, value: &Value, faults: &mut Vec<CustomizationFault>) {
+    let place = || place.to_owned();
+    let kind = value.get("type").and_then(Value::as_str);
+    let (Some(members), Some(object)) = (kind.and_then(members_of), value.as_object()) else {
+        faults.push(CustomizationFault::Type {
+            setting: setting.to_owned(),
+            place: place(),
+            found: value.clone(),
+        });
+        return;
     };
-    let read = configured.iter().map(Customization::read);
-    let known = read.filter(|read| !matches!(read, Err(CustomizationFault::Type { .. })));
-    known.collect()
+    let is_member = |key: &str| key == "type" || members.iter().any(|(name, _)| *name == key);
+    let keys = object.keys().filter(|key| !is_member(key));
+    let keys: Vec<String> = keys.map(|key| format!("'{key}'")).collect();
+    if !keys.is_empty() {
+        faults.push(CustomizationFault::Keys {
+            place: place(),
+            keys,
+        });
+    }
+    for (key, member) in members {
+        let Some(value) = object.get(*key) else {
+            faults.push(CustomizationFault::Missing {
+                place: place(),
+                key,
+            });
+            continue;
+        };
+        match member {
+            Member::Text | Member::Template => {
+                let Some(text) = value.as_str() else {
+                    faults.push(CustomizationFault::Text {
+                        place: place(),
+                        key,
+                    });
+                    continue;
+                };
+                if let (Member::Template, Err(fault)) = (member, Template::parse(text)) {
+                    let key = (*key).to_owned();
+                    faults.push(CustomizationFault::Template {
+                        place: place(),
+                        key,
+                        fault,
+                    });
+                }
+            }
+            Member::Texts | Member::Templates => {
+                let texts = match value {
+                    Value::Null => Some(BTreeMap::new()),
+                    value => BTreeMap::<String, String>::deserialize(value).ok(),
+                };
+                let Some(texts) = texts else {
+                    faults.push(CustomizationFault::Texts {
+                        place: place(),
+                        key,
+                    });
+                    continue;
+                };
+                match member {
+                    Member::Templates => faults.extend(annotation_faults(&place(), &texts)),
+                    _ => {
+                        let circle = circle_in(&texts);
+                        let place = place();
+                        faults.extend(
+                            circle.map(|circle| CustomizationFault::Circle { place, circle }),
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn annotation_faults(
+    place: &str,
+    annotations: &BTreeMap<String, String>,
+) -> Vec<CustomizationFault> {
+    let faults = annotations.iter().filter_map(|(annotation, text)| {
+        let place = place.to_owned();
+        match Template::parse(text) {
+            Err(fault) => {
+                let key = format!("annotations.{annotation}");
+                Some(CustomizationFault::Template { place, key, fault })
+            }
+            Ok(template) => {
+                let field = template.fields().find(|field| *field != PACKAGE_NAME)?;
+                Some(CustomizationFault::Field {
+                    place,
+                    annotation: annotation.clone(),
+                    field: field.to_owned(),
+                })
+            }
+        }
+    });
+    faults.collect()
+}
+
+/// Registries that replace one another in a circle. Each is looked up once, so it would end; but hardly anybody means it.
+fn circle_in(replacements: &BTreeMap<String, String>) -> Option<Vec<String>> {
+    replacements.keys().find_map(|first| {
+        let mut circle = vec![first.clone()];
+        let mut next = replacements.get(first)?;
+        while next != first {
+            if circle.contains(next) {
+                return None;
+            }
+            circle.push(next.clone());
+            next = replacements.get(next)?;
+        }
+        Some(circle)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn all_faults_are_told_with_their_places() {
+        let organizations = json!({
+            "a": [{"type": "csv_annotations", "annotations": {"x": "{version}", "y": "{"}}, {"type": "other"}, "x"],
+            "b": [
+                {"type": "enclose_repo", "namespace": null, "z": 1},
+                {"type": "image_name_from_labels", "template": "{}"},
+                {"type": "registry_replacements", "replacements": {"a": "b", "b": "c", "c": "a"}},
+                {"type": "registry_replacements", "replacements": {"a": 1}},
+            ],
+            "c": [
+                {"type": "registry_replacements", "replacements": {"a": "b", "b": "c", "d": "a"}},
+                {"type": "csv_annotations", "annotations": null},
+                {"type": "resolve_image_pullspecs"},
+            ],
+        });
+        let organizations = serde_json::from_value(organizations).unwrap();
+        let faults = check_customizations("s", &organizations);
+        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        let expected = [
+            "The value of s.a[0].annotations.x has the field \"version\"",
+            "The value of s.a[0].annotations.y is no template: the template \"{\" has a single brace",
+            "Invalid customization in s {\"type\":\"other\"}: s.a[1] is to be an object whose type is one of resolve",
+            "Invalid customization in s \"x\": s.a[2] is",
+            "The keys {'z'} in s.b[0] are invalid.",
+            "The key enclosure_glue in s.b[0] is missing",
+            "The value of s.b[0].namespace must be a string",
+            "The value of s.b[1].template is no template: the template \"{}\" has the field \"\"",
+            "The values in s.b[2].replacements go round in a circle: a, b, c",
+            "The values in s.b[3].replacements must be strings",
+        ];
+        assert_eq!(told.len(), expected.len(), "{told:#?}");
+        for (told, expected) in told.iter().zip(expected) {
+            assert!(told.starts_with(expected), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_has_no_effect() {
+        let configured = json!([{"type": "csv_annotations", "annotations": null}, {"type": "enclose_repo"}, {"type": "new"}]);
+        let read = customizations(configured.as_array().map(Vec::as_slice)).unwrap();
+        assert_eq!(read.len(), 2);
+        assert_eq!(
+            customizations(Some(&[])).unwrap(),
+            Customization::defaults()
+        );
+    }
 }

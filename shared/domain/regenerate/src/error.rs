@@ -50,6 +50,16 @@ pub enum RegenerateError {
         /// The labels that it has.
         available: Vec<String>,
     },
+    /// An annotation with a field that has no value.
+    #[error(
+        "the annotation {annotation} of the customization csv_annotations cannot be made of {template:?}: only package_name has a value"
+    )]
+    Field {
+        /// The annotation.
+        annotation: String,
+        /// Its template.
+        template: String,
+    },
     /// Several images under one name.
     #[error("{file} - Found conflicts when setting relatedImages:\n{}", .conflicts.join("\n"))]
     Conflicts {

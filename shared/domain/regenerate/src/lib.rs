@@ -8,7 +8,7 @@ mod regeneration;
 mod template;
 mod truth;
 
-pub use customization::{Customization, CustomizationFault, customizations};
+pub use customization::{Customization, CustomizationFault, check_customizations, customizations};
 pub use error::RegenerateError;
 pub use regeneration::{
     Answer, Answers, BUNDLE_LABEL, Bundle, Lookup, Next, PINNED_LABEL, Regenerated, Regeneration,

@@ -239,8 +239,8 @@ impl Regeneration {
                 return Err(RegenerateError::Image(image.to_string()));
             };
             if !image.tag.contains(':') {
-                let tag = digest.clone();
-                replacements.insert(image.clone(), ImageName { tag, ..image });
+                let pinned = image.pinned(digest);
+                replacements.insert(image, pinned);
             }
         }
         if !replacements.is_empty() {
@@ -343,9 +343,13 @@ impl Regeneration {
         for csv in &mut self.csvs {
             for (name, template) in annotations {
                 let is_package = |field: &str| field == crate::customization::PACKAGE_NAME;
-                // Fields of other names are refused with the customization.
+                // Told when the service starts, and here to whoever asked meanwhile.
                 let value = template.fill(|field| is_package(field).then_some(&*package));
-                csv.annotate(name, &value.unwrap_or_default())?;
+                let value = value.ok_or_else(|| RegenerateError::Field {
+                    annotation: name.clone(),
+                    template: template.to_string(),
+                })?;
+                csv.annotate(name, &value)?;
             }
         }
         Ok(Step::Done)

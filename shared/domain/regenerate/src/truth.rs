@@ -32,7 +32,19 @@ mod tests {
             assert!(is_true(yes), "{yes}");
         }
         for no in [
-            "false", "False", "0", "0.0", "null", "~", "", " ", "''", "[]", "{}", "# x",
+            "false",
+            "False",
+            "0",
+            "0.0",
+            "null",
+            "~",
+            "",
+            " ",
+            "''",
+            "[]",
+            "{}",
+            "# x",
+            "!!bool 'false'",
         ] {
             assert!(!is_true(no), "{no}");
         }

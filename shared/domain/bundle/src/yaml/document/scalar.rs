@@ -142,6 +142,7 @@ fn kind(text: &str, style: ScalarStyle, tag: Option<&str>) -> Kind {
         // `!` alone makes it a string.
         None | Some(Some("str")) => Kind::Text,
         Some(None) if tag == Some("!") => Kind::Text,
+        Some(Some("bool" | "int" | "float" | "null")) => plain_kind(text),
         Some(_) => Kind::Other,
     }
 }

@@ -260,7 +260,7 @@ fn aliases_share_what_they_stand_for_until_they_are_written_out() {
 
 #[test]
 fn values_are_typed_as_yaml_1_2_types_them() {
-    let text = "[yes, no, ~, '', true, False, 0, 0x0, 1.5, .inf, 2020-01-02, 2021-03-03 10:51:09Z, 1.2.3, !x y, !!str 1, '1', on, -, 1-2-3]";
+    let text = "[yes, no, ~, '', true, False, 0, 0x0, 1.5, .inf, 2020-01-02, 2021-03-03 10:51:09Z, 1.2.3, !x y, !!str 1, '1', on, -, 1-2-3, !!bool 'false']";
     let document = document(text);
     let values: Vec<YamlValue<'_>> = document
         .items(document.root().unwrap())
@@ -291,6 +291,7 @@ fn values_are_typed_as_yaml_1_2_types_them() {
             text("on"),
             text("-"),
             text("1-2-3"),
+            YamlValue::Bool(false),
         ]
     );
 }
