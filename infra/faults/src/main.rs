@@ -47,6 +47,9 @@ struct Options {
     /// Outputs of a stack there that nothing calls, as `infra/local/deploy.py --quiet` prints them
     #[arg(long, requires = "endpoint")]
     outputs: Option<PathBuf>,
+    /// Only requests of this kind are killed, and nothing else goes wrong; may come several times
+    #[arg(long, value_name = "KIND")]
+    kind: Vec<String>,
     /// Only so many of the kill points that requests of every kind have, chosen by the seed; those
     /// of a kind's own are all played
     #[arg(long, value_name = "COUNT")]
@@ -161,7 +164,7 @@ async fn run(options: &Options, tally: &mut Tally) -> anyhow::Result<()> {
 async fn over_local(options: &Options, registry: &str, tally: &mut Tally) -> anyhow::Result<()> {
     let platform = LocalMode::new(registry)?;
     let input = patiently(Input::push(registry, &platform)).await?;
-    group(&platform, &input, options.sample(), tally).await?;
+    group(&platform, &input, options, tally).await?;
     Ok(())
 }
 
@@ -175,7 +178,9 @@ async fn over_stack(
     let resources = Resources::of_outputs(outputs)?;
     let platform = EmulatedStack::new(resources.clone(), endpoint, registry).await?;
     let input = patiently(Input::push(registry, &platform)).await?;
-    let digest = group(&platform, &input, options.sample(), tally).await?;
+    let Some(digest) = group(&platform, &input, options, tally).await? else {
+        return Ok(());
+    };
     let (started, before) = (Instant::now(), tally.faults);
     for throttling in THROTTLED {
         let (emulator, what) = ((endpoint, &resources), (&input, &*digest));
@@ -192,20 +197,32 @@ async fn over_stack(
     Ok(())
 }
 
-/// Everything that both platforms know. Gives the digest of the list that the request makes.
+/// Everything that both platforms know. Gives the digest of the list that the second kind of request makes, unless only
+/// some kinds are asked for.
 #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
 async fn group(
     platform: &dyn Platform,
     input: &Input,
-    sample: Option<Sample>,
+    options: &Options,
     tally: &mut Tally,
-) -> anyhow::Result<String> {
-    let name = platform.name();
+) -> anyhow::Result<Option<String>> {
+    let (name, sample) = (platform.name(), options.sample());
+    if let Some(unknown) = options
+        .kind
+        .iter()
+        .find(|asked| input.kinds.iter().all(|(kind, _)| kind != asked))
+    {
+        let known: Vec<&str> = input.kinds.iter().map(|(kind, _)| *kind).collect();
+        bail!("no request is of the kind {unknown:?}, but of {known:?}");
+    }
+    let is_asked =
+        |kind: &str| options.kind.is_empty() || options.kind.iter().any(|asked| asked == kind);
     let mut killed: Vec<Killed> = Vec::new();
     // Calls to the emulator take longest: a sample plays the kinds that share most with others there.
     let is_short = sample.is_some() && name == STACK;
     let kinds = input.kinds.iter();
-    for (kind, asked) in kinds.take(if is_short { 2 } else { usize::MAX }) {
+    let kinds = kinds.take(if is_short { 2 } else { usize::MAX });
+    for (kind, asked) in kinds.filter(|(kind, _)| is_asked(kind)) {
         let victim = Victim { kind, asked };
         // The small kind at every point; of what another kind shares with those before, a sample.
         let known: Vec<Point> = killed
@@ -224,6 +241,9 @@ async fn group(
         let shared = shared.map(|sample| (&*known, sample));
         killed.push(kill(platform, input, victim, shared, tally).await?);
     }
+    if !options.kind.is_empty() {
+        return Ok(None);
+    }
     let [_, killed, ..] = &*killed else {
         bail!("no request of the kind add");
     };
@@ -240,7 +260,7 @@ async fn group(
         tally.faults - before,
         started.elapsed().as_secs_f64()
     );
-    Ok(killed.digest.clone())
+    Ok(Some(killed.digest.clone()))
 }
 
 #[expect(clippy::print_stdout, reason = "a command speaks to its user")]
