@@ -54,6 +54,36 @@ fn the_threads_of_the_service_share_one_heap_unless_it_is_said_how_many_there_ar
     assert_eq!(variables(&server, "MALLOC_"), ["MALLOC_ARENA_MAX=3"]);
 }
 
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
+fn the_service_starts_under_the_loader() {
+    let folder = demo_folder();
+    let mut serve = Command::new("/lib64/ld-linux-x86-64.so.2");
+    serve
+        .arg(service().get_program())
+        .args(service().get_args())
+        .env_clear();
+    let server = Server::spawn(serve, folder.path());
+    assert_eq!(variables(&server, "MALLOC_"), [""; 0]);
+}
+
+#[test]
+fn a_login_with_a_line_break_is_refused() {
+    let folder = demo_folder();
+    let refused = service()
+        .args(["--registry-login", "bob:secret\n", "--data-folder"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let told = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("--registry-login") && told.contains("line breaks"),
+        "{told}"
+    );
+    assert!(!told.contains("secret"), "{told}");
+}
+
 /// A proxy that nobody listens at: what is asked of it fails.
 const DEAD_PROXY: &str = "http://127.0.0.1:9";
 

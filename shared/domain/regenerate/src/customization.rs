@@ -185,9 +185,15 @@ pub fn customizations(configured: Option<&[Value]>) -> Result<Vec<Customization>
     match configured {
         None | Some([]) => Ok(Customization::defaults()),
         Some(configured) => {
-            let read = configured.iter().filter_map(Customization::read);
-            read.map(|read| read.map_err(|error| error.to_string()))
-                .collect()
+            let read = configured.iter().enumerate().filter_map(|(number, value)| {
+                let read = Customization::read(value)?;
+                Some(read.map_err(|error| {
+                    format!(
+                        "the customization [{number}] of the organization cannot be read: {error}"
+                    )
+                }))
+            });
+            read.collect()
         }
     }
 }
@@ -393,6 +399,12 @@ mod tests {
         let configured = json!([{"type": "csv_annotations", "annotations": null}, {"type": "enclose_repo"}, {"type": "new"}]);
         let read = customizations(configured.as_array().map(Vec::as_slice)).unwrap();
         assert_eq!(read.len(), 2);
+        let wrong = json!([{"type": "related_bundles"}, {"type": "enclose_repo", "namespace": 1}]);
+        let told = customizations(wrong.as_array().map(Vec::as_slice)).unwrap_err();
+        assert!(
+            told.starts_with("the customization [1] of the organization"),
+            "{told}"
+        );
         assert_eq!(
             customizations(Some(&[])).unwrap(),
             Customization::defaults()

@@ -10,7 +10,7 @@ use super::{Content, Node, NodeId, YamlDocument};
 use crate::json::MAX_DEPTH;
 use crate::yaml::events::{Events, Prepared, Spanned};
 use crate::yaml::fault::Fault;
-use crate::yaml::{MAX_NODES, YamlError, YamlFault};
+use crate::yaml::{MAX_NODES, Weight, YamlError, YamlFault};
 
 impl YamlDocument {
     /// Reads a text of one document at most.
@@ -42,8 +42,8 @@ struct Reader<'p> {
     events: Events<'p>,
     document: YamlDocument,
     anchors: HashMap<String, NodeId>,
-    /// Of each node, how many values it is with aliases written out.
-    weights: Vec<usize>,
+    /// Of each node, how large it is with aliases written out.
+    weights: Vec<Weight>,
     depth: usize,
 }
 
@@ -85,8 +85,12 @@ impl Reader<'_> {
                 ..
             } => {
                 let value = self.events.value(value, style);
-                let scalar = ScalarNode::read(value, style, tag.as_deref());
-                (anchor, Content::Scalar(scalar), 1)
+                let weight = Weight {
+                    nodes: 1,
+                    text: value.len(),
+                };
+                let scalar = ScalarNode::read(value, style, tag);
+                (anchor, Content::Scalar(scalar), weight)
             }
             EventData::SequenceStart { anchor, style, .. } => {
                 let (content, weight, end) = self.nested(|reader| reader.sequence(style))?;
@@ -110,7 +114,7 @@ impl Reader<'_> {
         &mut self,
         anchor: Option<String>,
         content: Content,
-        weight: usize,
+        weight: Weight,
         start: usize,
         end: usize,
     ) -> Result<NodeId, Fault> {
@@ -122,8 +126,13 @@ impl Reader<'_> {
         Ok(id)
     }
 
-    fn push(&mut self, at: Range<usize>, content: Content, weight: usize) -> Result<NodeId, Fault> {
-        if weight > MAX_NODES || self.document.nodes.len() >= MAX_NODES {
+    fn push(
+        &mut self,
+        at: Range<usize>,
+        content: Content,
+        weight: Weight,
+    ) -> Result<NodeId, Fault> {
+        if self.document.nodes.len() >= MAX_NODES {
             return Err(YamlFault::Size.into());
         }
         self.weights.push(weight);
@@ -134,7 +143,7 @@ impl Reader<'_> {
         }))
     }
 
-    fn weight(&self, id: NodeId) -> usize {
+    fn weight(&self, id: NodeId) -> Weight {
         self.weights.get(id.0).copied().unwrap_or_default()
     }
 
@@ -163,9 +172,9 @@ impl Reader<'_> {
     }
 
     /// The content, its weight, and its end.
-    fn sequence(&mut self, style: SequenceStyle) -> Result<(Content, usize, usize), Fault> {
+    fn sequence(&mut self, style: SequenceStyle) -> Result<(Content, Weight, usize), Fault> {
         let is_flow = style == SequenceStyle::Flow;
-        let (mut items, mut weight) = (Vec::new(), 1);
+        let (mut items, mut weight) = (Vec::new(), Weight { nodes: 1, text: 0 });
         loop {
             let event = self.events.next()?;
             if let EventData::SequenceEnd = event.data {
@@ -173,14 +182,14 @@ impl Reader<'_> {
                 return Ok((Content::Sequence { items, is_flow }, weight, end));
             }
             let item = self.node(event)?;
-            weight += self.weight(item);
+            weight.add(self.weight(item))?;
             items.push(item);
         }
     }
 
-    fn mapping(&mut self, style: MappingStyle) -> Result<(Content, usize, usize), Fault> {
+    fn mapping(&mut self, style: MappingStyle) -> Result<(Content, Weight, usize), Fault> {
         let is_flow = style == MappingStyle::Flow;
-        let (mut members, mut weight) = (Vec::new(), 1);
+        let (mut members, mut weight) = (Vec::new(), Weight { nodes: 1, text: 0 });
         let mut keys = HashSet::new();
         loop {
             let event = self.events.next()?;
@@ -197,7 +206,8 @@ impl Reader<'_> {
             }
             let event = self.events.next()?;
             let value = self.node(event)?;
-            weight += self.weight(key) + self.weight(value);
+            weight.add(self.weight(key))?;
+            weight.add(self.weight(value))?;
             members.push((key, value));
         }
     }

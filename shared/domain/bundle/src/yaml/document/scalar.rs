@@ -26,6 +26,8 @@ pub(super) enum Kind {
 pub(super) struct ScalarNode {
     pub(super) kind: Kind,
     pub(super) style: ScalarStyle,
+    /// The tag, where the text has one.
+    pub(super) tag: Option<String>,
     /// As the text has it.
     pub(super) original: String,
     pub(super) now: Now,
@@ -41,10 +43,11 @@ pub(super) enum Now {
 }
 
 impl ScalarNode {
-    pub(super) fn read(original: String, style: ScalarStyle, tag: Option<&str>) -> Self {
+    pub(super) fn read(original: String, style: ScalarStyle, tag: Option<String>) -> Self {
         Self {
-            kind: kind(&original, style, tag),
+            kind: kind(&original, style, tag.as_deref()),
             style,
+            tag,
             original,
             now: Now::AsItWas,
         }
@@ -55,6 +58,7 @@ impl ScalarNode {
         Self {
             kind: Kind::Text,
             style: ScalarStyle::Plain,
+            tag: None,
             original: text.to_owned(),
             now: Now::AsItWas,
         }

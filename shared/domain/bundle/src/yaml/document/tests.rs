@@ -259,6 +259,24 @@ fn aliases_share_what_they_stand_for_until_they_are_written_out() {
 }
 
 #[test]
+fn a_copy_keeps_its_tag() {
+    let mut document = document("a: &a [!!float '1', !own x]\nb: *a\n");
+    document.write_out_aliases();
+    let rewritten = document.rewritten().text;
+    let read = self::document(&rewritten);
+    let values = |name| {
+        let items = read.items(at(&read, &[name])).iter();
+        items.map(|id| read.value(*id)).collect::<Vec<_>>()
+    };
+    let expected = [YamlValue::Number { is_zero: false }, YamlValue::Other];
+    assert_eq!(
+        (values("a"), values("b")),
+        (expected.to_vec(), expected.to_vec()),
+        "{rewritten}"
+    );
+}
+
+#[test]
 fn values_are_typed_as_yaml_1_2_types_them() {
     let text = "[yes, no, ~, '', true, False, 0, 0x0, 1.5, .inf, 2020-01-02, 2021-03-03 10:51:09Z, 1.2.3, !x y, !!str 1, '1', on, -, 1-2-3, !!bool 'false']";
     let document = document(text);
@@ -310,6 +328,16 @@ fn what_is_no_document_is_refused_with_its_line() {
         let error = YamlDocument::parse(text).unwrap_err().to_string();
         assert!(error.starts_with(told), "{error}");
     }
+    // Few values, and much text.
+    let long = format!(
+        "a: &a {}\nb: [{}]\n",
+        "x".repeat(1 << 20),
+        "*a, ".repeat(64)
+    );
+    assert_eq!(
+        YamlDocument::parse(&long).unwrap_err().fault,
+        crate::YamlFault::Size
+    );
     let bomb = (0..30).fold("a0: &a0 [x]\n".to_owned(), |text, level| {
         format!(
             "{text}a{}: &a{} [*a{level}, *a{level}]\n",

@@ -185,6 +185,11 @@ impl Changes<'_> {
     fn flow(&self, id: NodeId) -> String {
         match self.document.content(id) {
             Content::Scalar(value) if value.kind == Kind::Text => scalar::quoted(&value.text()),
+            Content::Scalar(ScalarNode {
+                tag: Some(tag),
+                original,
+                ..
+            }) => format!("!<{tag}> {}", scalar::quoted(original)),
             Content::Scalar(value) if value.original.is_empty() => "null".to_owned(),
             Content::Scalar(value) => value.original.clone(),
             Content::Sequence { items, .. } => {
