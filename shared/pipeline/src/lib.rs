@@ -17,6 +17,7 @@ pub mod intake;
 mod job;
 mod kinds;
 mod labels;
+mod layered;
 mod line;
 mod linked_file;
 mod login;

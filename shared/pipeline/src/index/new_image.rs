@@ -17,10 +17,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::io::AsyncReadExt as _;
 
-use super::{Base, Edit, IndexImage, IndexLayer, manifest_list, push_images, push_list};
 use super::{layer, places};
 use crate::image;
 use crate::labels;
+use crate::layered::{Base, Edit, LayeredImage, TopLayer, manifest_list, push_images, push_list};
 use crate::parts::InputLayer;
 use crate::steps::inputs::Index;
 use crate::transfer::blocking;
@@ -143,7 +143,7 @@ impl NewImage<'_> {
         };
         let mut images = Vec::new();
         for (arch, base) in ground.bases {
-            images.push(IndexImage::on(base, &arch, &layer, &edit)?);
+            images.push(LayeredImage::on(base, &arch, &layer, &edit)?);
         }
         push_images(
             &**registry,
@@ -162,7 +162,7 @@ impl NewImage<'_> {
 
     /// Later than the index it came from, as for requests; an index that is as it was has the date
     /// that it had.
-    fn created(&self, target: &PullSpec, layer: &IndexLayer, bases: &[(Arch, Base)]) -> Timestamp {
+    fn created(&self, target: &PullSpec, layer: &TopLayer, bases: &[(Arch, Base)]) -> Timestamp {
         let Some(origin) = self.origin else {
             return Timestamp::UNIX_EPOCH;
         };
@@ -263,7 +263,7 @@ fn cache_folder(config: &Map<String, Value>) -> Option<String> {
     }
 }
 
-async fn pack(to_pack: ToPack, format: ImageFormat) -> Result<(IndexLayer, LayerFile), StageError> {
+async fn pack(to_pack: ToPack, format: ImageFormat) -> Result<(TopLayer, LayerFile), StageError> {
     blocking(move || -> Result<_, WorkError> {
         let scratch = layer::scratch("written");
         let ToPack { items, input, file } = to_pack;
@@ -271,7 +271,7 @@ async fn pack(to_pack: ToPack, format: ImageFormat) -> Result<(IndexLayer, Layer
         let file = LayerFile(file);
         let layer = layer::pack(items, format, input.as_ref(), &mut out)?;
         out.flush().map_err(scratch)?;
-        let layer = IndexLayer {
+        let layer = TopLayer {
             descriptor: Descriptor {
                 media_type: format.own_layer_type(),
                 size: layer.size,

@@ -11,9 +11,9 @@ use iib_ports::RegistryError;
 use iib_request::{IndexToOverwrite, Overwritten, Unknown, Update};
 
 use super::push::Made;
-use super::{push_images, push_list};
 use crate::git;
 use crate::job::Job;
+use crate::layered::{push_images, push_list};
 use crate::steps::inputs::pull_spec;
 use crate::{ImageError, IndexError, StageError};
 

@@ -2,23 +2,22 @@
 //! flows §5 and §6).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use async_trait::async_trait;
-use futures::TryStreamExt;
 use iib_oci::{PullSpec, RawManifest, Reference, RunSettings};
-use iib_ports::{ArtifactKey, Artifacts, BlobSource, BlobStream, RegistryError};
+use iib_ports::BlobSource;
 use iib_request::{Built, Facts, IndexPlan, Serves, State, Update, arch_tag};
 
 use super::overwrite::{Place, Target};
 use super::places;
 use super::tags;
-use super::{Base, Edit, IndexImage, IndexLayer, manifest_list, push_images, push_list};
 use crate::flow::Pushed;
 use crate::git;
 use crate::job::Job;
-use crate::output::output;
-use crate::{ImageError, InputError, StageError, WorkError, labels};
+use crate::layered::{
+    Base, Edit, LayeredImage, StoredLayer, TopLayer, manifest_list, push_images, push_list,
+};
+use crate::output::{self, output};
+use crate::{StageError, WorkError, labels};
 
 /// What the kinds of index requests do differently when their result is pushed.
 pub(crate) struct Push<'a> {
@@ -78,12 +77,7 @@ impl Push<'_> {
         };
         // Before anything is pushed that would take the place of another one's. From here on what is under
         // the number of the request is its own.
-        check_free(job, &output, &list).await?;
-        let result = list.digest();
-        if !job.record.results.contains(&result) {
-            job.save(|record| record.results.push(result.clone()))
-                .await?;
-        }
+        output::claim(job, &output, &list).await?;
         // Before anything is moved: most that changes has changed by now.
         let is_over = match &target {
             None => true,
@@ -126,10 +120,7 @@ impl Push<'_> {
         let registry = &job.deps.registry;
         let built = layers.into_iter().next();
         let built = built.ok_or(WorkError::Incomplete("mutate"))?;
-        let layer = IndexLayer {
-            descriptor: built.layer,
-            diff_id: built.diff_id,
-        };
+        let (layer, content) = StoredLayer::of(built, &job.deps.artifacts)?;
         let (form, run) = match serves {
             Serves::Database => (labels::DATABASE, RunSettings::serve_database()),
             Serves::Catalog => (labels::CONFIGS, RunSettings::serve_catalog()),
@@ -154,12 +145,8 @@ impl Push<'_> {
                 created: plan.created,
                 format: plan.output_format,
             };
-            images.push(IndexImage::on(base, arch, &layer, &edit)?);
+            images.push(LayeredImage::on(base, arch, &layer, &edit)?);
         }
-        let content = StoredLayer {
-            artifacts: job.deps.artifacts.clone(),
-            key: (built.artifact.parse()).map_err(|_| WorkError::Incomplete("mutate"))?,
-        };
         Ok(Made {
             images,
             layer,
@@ -187,7 +174,7 @@ impl Push<'_> {
             record.tags_before = Some(tags_before.clone());
         })
         .await?;
-        check_free(job, output, list).await?;
+        output::check_free(job, output, list).await?;
         let registry = job.deps.registry.clone();
         push_list(&*registry, output, list).await?;
         for tag in self.build_tags {
@@ -213,7 +200,7 @@ impl Push<'_> {
     async fn tell(
         &self,
         job: &mut Job<'_>,
-        images: &[IndexImage],
+        images: &[LayeredImage],
         names: Names,
     ) -> Result<(), StageError> {
         let resolved = Facts {
@@ -240,41 +227,10 @@ impl Push<'_> {
     }
 }
 
-/// Sees that the tag of the result is free, or names what this request has made, if the settings want that
-/// (`requests.keep_others`).
-///
-/// # Errors
-/// [`InputError::OutputTaken`]; [`ImageError::Inspect`].
-async fn check_free(
-    job: &Job<'_>,
-    output: &PullSpec,
-    list: &RawManifest,
-) -> Result<(), StageError> {
-    if !job.deps.new.keep_others {
-        return Ok(());
-    }
-    let tag = output.reference().to_string();
-    let now = job.deps.registry.tagged(output.repository(), &tag).await;
-    let now = now.map_err(|source| ImageError::Inspect {
-        image: output.to_string(),
-        source,
-    })?;
-    match now {
-        Some(now) if now != list.digest() && !job.record.results.contains(&now) => {
-            Err(InputError::OutputTaken {
-                output: output.to_string(),
-                now: now.to_string(),
-            }
-            .into())
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
 /// What is pushed.
 pub(super) struct Made {
-    pub(super) images: Vec<IndexImage>,
-    pub(super) layer: IndexLayer,
+    pub(super) images: Vec<LayeredImage>,
+    pub(super) layer: TopLayer,
     pub(super) content: StoredLayer,
 }
 
@@ -315,28 +271,5 @@ impl Names {
             resolved,
             copy,
         }
-    }
-}
-
-/// The index layer in the artifact store.
-pub(super) struct StoredLayer {
-    artifacts: Arc<dyn Artifacts>,
-    key: ArtifactKey,
-}
-
-#[async_trait]
-impl BlobSource for StoredLayer {
-    async fn open(&self) -> Result<BlobStream, RegistryError> {
-        let key = self.key.clone();
-        let failed = move |error| RegistryError::Source {
-            what: format!("artifact {key}"),
-            source: Box::new(error),
-        };
-        let stream = self
-            .artifacts
-            .get(&self.key)
-            .await
-            .map_err(failed.clone())?;
-        Ok(Box::pin(stream.map_err(failed)))
     }
 }

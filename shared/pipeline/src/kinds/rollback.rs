@@ -14,8 +14,8 @@ use iib_request::{Built, Facts, Overwritten, Plan, Rollback, State, Unknown, Upd
 
 use crate::flow::{Flow, Pushed};
 use crate::image;
-use crate::index::push_list;
 use crate::job::Job;
+use crate::layered::push_list;
 use crate::steps::inputs::pull_spec;
 use crate::{ImageError, InputError, StageError};
 

@@ -9,17 +9,17 @@ use futures::{StreamExt, TryStreamExt, stream};
 use iib_oci::{Descriptor, Digest, Repository};
 use iib_ports::{BlobSource, BlobStream, InMemory, Registry, RegistryError};
 
-use super::{IndexImage, IndexLayer, MOVES};
+use super::{LayeredImage, MOVES, TopLayer};
 use crate::ImageError;
 
 /// Makes every blob of the images available in a repository, each once. `from` reads layers of the
-/// binary images.
+/// base images.
 pub(super) async fn push_blobs(
     registry: &dyn Registry,
     from: &Arc<dyn Registry>,
     to: &Repository,
-    images: &[IndexImage],
-    (layer, content): (&IndexLayer, &dyn BlobSource),
+    images: &[LayeredImage],
+    (layer, content): (&TopLayer, &dyn BlobSource),
 ) -> Result<(), ImageError> {
     let mut blobs: BTreeMap<&Digest, Blob<'_>> = BTreeMap::new();
     for image in images {
@@ -36,7 +36,7 @@ pub(super) async fn push_blobs(
         );
     }
     let layer = &layer.descriptor;
-    blobs.insert(&layer.digest, Blob::Index(layer, content));
+    blobs.insert(&layer.digest, Blob::Top(layer, content));
     let uploads: Vec<_> = blobs
         .into_values()
         .map(|blob| push_blob(registry, from, to, blob))
@@ -65,15 +65,15 @@ async fn push_blob(
 enum Blob<'a> {
     Base(&'a Descriptor, &'a Repository),
     Config(&'a Descriptor, &'a Bytes),
-    Index(&'a Descriptor, &'a dyn BlobSource),
+    Top(&'a Descriptor, &'a dyn BlobSource),
 }
 
 impl Blob<'_> {
     fn descriptor(&self) -> &Descriptor {
         match self {
-            Self::Base(descriptor, _)
-            | Self::Config(descriptor, _)
-            | Self::Index(descriptor, _) => descriptor,
+            Self::Base(descriptor, _) | Self::Config(descriptor, _) | Self::Top(descriptor, _) => {
+                descriptor
+            }
         }
     }
 }
@@ -106,11 +106,11 @@ async fn provide(
                 .push_blob(to, descriptor, &InMemory((*bytes).clone()))
                 .await
         }
-        Blob::Index(_, content) => registry.push_blob(to, descriptor, *content).await,
+        Blob::Top(_, content) => registry.push_blob(to, descriptor, *content).await,
     }
 }
 
-/// A layer of the binary image, read from where it is.
+/// A layer of the base, read from where it is.
 struct Elsewhere {
     registry: Arc<dyn Registry>,
     repository: Repository,

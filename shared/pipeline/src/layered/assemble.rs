@@ -6,10 +6,10 @@ use bytes::Bytes;
 use iib_oci::{Arch, ConfigEdit, Descriptor, Digest, ImageFormat, Manifest, RunSettings};
 use jiff::Timestamp;
 
-use super::{Base, IndexImage, IndexLayer};
+use super::{Base, LayeredImage, TopLayer};
 use crate::{ImageError, StageError, WorkError};
 
-/// What an index image says beyond what it is built on.
+/// What an image says beyond what it is built on.
 pub(crate) struct Edit<'a> {
     /// What the layer holds, for the image's history.
     pub(crate) layer_content: &'a str,
@@ -23,16 +23,16 @@ pub(crate) struct Edit<'a> {
     pub(crate) format: ImageFormat,
 }
 
-impl IndexImage {
+impl LayeredImage {
     /// Puts configuration and manifest of one architecture together: the layers of the base, and
-    /// the index layer on top.
+    /// the new layer on top.
     ///
     /// # Errors
     /// [`StageError`] for a base that cannot be built on.
     pub(crate) fn on(
         base: Base,
         arch: &Arch,
-        layer: &IndexLayer,
+        layer: &TopLayer,
         edit: &Edit<'_>,
     ) -> Result<Self, StageError> {
         check_arch_label(&base, arch)?;
@@ -77,7 +77,7 @@ impl IndexImage {
     }
 }
 
-/// The binary image's own word on its architecture, if it has one (worker flows §5.1).
+/// The base's own word on its architecture, if it has one (worker flows §5.1).
 fn check_arch_label(base: &Base, arch: &Arch) -> Result<(), ImageError> {
     match base.config.labels().get("architecture") {
         Some(label) if label != arch.label_name() && label != arch.as_str() => {
