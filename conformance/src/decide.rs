@@ -71,6 +71,9 @@ fn decision(table: &str) -> Option<fn(Value) -> anyhow::Result<Answer>> {
         "label_truth" => |input| Ok(bundles::label_truth(&read(input)?)),
         "merge_missing" => |input| Ok(merge_missing(&read(input)?)),
         "missing_bundles" => |input| Ok(named::missing_bundles(&read(input)?)),
+        "recursive_related_bundles" => {
+            |input| Ok(bundles::recursive_related_bundles(&read(input)?))
+        }
         "org_config" => |input| Ok(bundles::org_config(&read(input)?)),
         "output_pull_spec" => |input| Ok(named::output_pull_spec(&read(input)?)),
         "prebuild" => |input| now(looked_up::prebuild(read(input)?)),

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use iib_regenerate::{
     Answer, Answers, Bundle, Lookup, Next, RegenerateError, Regenerated, Regeneration,
-    customizations,
+    customizations, up_to_related_bundles,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -82,6 +82,10 @@ fn regenerate(vector: Vector) -> Result<Regenerated, String> {
     let organization = organization.filter(|name| !name.is_empty());
     let configured = organization.as_ref().and_then(|name| configured.get(name));
     let steps = customizations(configured.map(Vec::as_slice))?;
+    let steps = match recursive_related_bundles {
+        true => up_to_related_bundles(steps),
+        false => steps,
+    };
     let files = input.into_iter();
     let bundle = Bundle {
         files: files
@@ -89,7 +93,6 @@ fn regenerate(vector: Vector) -> Result<Regenerated, String> {
             .collect(),
         has_organization: organization.is_some(),
         is_pinned: pinned_by_iib,
-        is_recursive: recursive_related_bundles,
         replacements: bundle_replacements,
     };
     let told = |error: RegenerateError| error.to_string();

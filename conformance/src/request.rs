@@ -16,7 +16,10 @@ use iib_local::Local;
 use iib_pipeline::Deps;
 use iib_pipeline::intake::{read, submit};
 use iib_ports::{Created, Delivery, NewBatch, Notifier, Queue, QueueError, Requests, StoreError};
-use iib_request::{BatchId, BinaryImages, KINDS, Record, RequestId, Stage, State, Task, Update};
+use iib_request::{
+    BatchId, BinaryImages, KINDS, OrganizationCustomizations, Record, RequestId, Stage, State,
+    Task, Update,
+};
 use lambda_runtime::{Context, LambdaEvent};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -30,6 +33,8 @@ struct Case {
     #[serde(default)]
     server: Server,
     registry: String,
+    related_bundles_dir: Option<PathBuf>,
+    recursive_related_bundles_dir: Option<PathBuf>,
     docker_config: PathBuf,
     insecure_registries: BTreeSet<String>,
 }
@@ -40,6 +45,10 @@ struct Server {
     #[serde(default)]
     binary_image_config: BinaryImages,
     index_image_output_registry: Option<String>,
+    #[serde(default)]
+    organization_customizations: OrganizationCustomizations,
+    #[serde(default)]
+    required_labels: BTreeMap<String, String>,
 }
 
 /// Runs the request in FILE, printing its updates.
@@ -62,6 +71,10 @@ async fn run_case(case: Case) -> anyhow::Result<()> {
     config.requests.keep_others = false;
     config.work.binary_images = case.server.binary_image_config;
     config.work.index_image_output_registry = case.server.index_image_output_registry;
+    config.work.organization_customizations = case.server.organization_customizations;
+    config.work.required_labels = case.server.required_labels;
+    config.api.related_bundles_folder = case.related_bundles_dir;
+    config.api.nested_bundles_folder = case.recursive_related_bundles_dir;
     // The cases were recorded behind the API, which asks for this one.
     let index = case
         .request

@@ -167,9 +167,10 @@ impl From<IntakeError> for Problem {
     fn from(error: IntakeError) -> Self {
         match &error {
             IntakeError::NotFound(_) | IntakeError::NoDocument(_) => Self::not_found(),
-            IntakeError::Failed(..) | IntakeError::NeverKept(..) | IntakeError::PutBack(..) => {
-                Self::new(StatusCode::NOT_FOUND, error.to_string())
-            }
+            IntakeError::Failed(..)
+            | IntakeError::NeverKept(..)
+            | IntakeError::PutBack(..)
+            | IntakeError::NoIndex(..) => Self::new(StatusCode::NOT_FOUND, error.to_string()),
             IntakeError::NotFinished(..)
             | IntakeError::OtherKind { .. }
             | IntakeError::NoPackages(_)

@@ -1,9 +1,10 @@
 //! Reading the files of a bundle image.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use iib_bundle::BundleFiles;
-use iib_oci::layer::{BundleLimits, BundleTree, LayerError, LayerReader};
+use iib_oci::layer::{BundleLimits, BundleTree, Depth, LayerError, LayerReader};
 use iib_oci::{Descriptor, PullSpec, Repository};
 use iib_ports::Registry;
 
@@ -27,7 +28,46 @@ pub async fn read_bundle(
     read_layers(registry, repository, &name, &manifest.layers, limit).await
 }
 
-/// The same where the layers are known, the lowest first. `name` is that of the image, for messages.
+/// The layers of a bundle, the lowest first; of a list, those of the image that [`image::Image::any`] takes, which is
+/// the one that today's service pulls.
+///
+/// # Errors
+/// [`ImageError`] naming the image.
+pub(crate) async fn any_layers(
+    registry: &dyn Registry,
+    bundle: &PullSpec,
+) -> Result<Vec<Descriptor>, ImageError> {
+    let image = image::resolve(registry, bundle).await?;
+    let any = image.any()?;
+    Ok(match &any.manifest {
+        Some(known) => known.layers.clone(),
+        None => image::manifest(registry, &any.pinned).await?.layers,
+    })
+}
+
+/// All files below `/manifests` and `/metadata` of a bundle whose layers are known, at any depth, by their paths.
+///
+/// # Errors
+/// As [`read_bundle`].
+pub(crate) async fn read_all(
+    registry: &dyn Registry,
+    repository: &Repository,
+    name: &str,
+    layers: &[Descriptor],
+    limit: u64,
+) -> Result<BTreeMap<String, Vec<u8>>, StageError> {
+    let files = read(registry, repository, name, layers, limit, Depth::All).await?;
+    let of = |folder: &'static str, files: BTreeMap<String, Vec<u8>>| {
+        let files = files.into_iter();
+        files.map(move |(file, content)| (format!("{folder}/{file}"), content))
+    };
+    let manifests = of("manifests", files.manifests);
+    Ok(manifests
+        .chain(of("metadata", files.metadata.unwrap_or_default()))
+        .collect())
+}
+
+/// Those of a bundle whose layers are known, the lowest first. `name` is that of the image, for messages.
 ///
 /// # Errors
 /// As [`read_bundle`].
@@ -38,7 +78,18 @@ pub(crate) async fn read_layers(
     layers: &[Descriptor],
     limit: u64,
 ) -> Result<BundleFiles, StageError> {
-    let mut tree = BundleTree::new(BundleLimits::default());
+    read(registry, repository, name, layers, limit, Depth::Direct).await
+}
+
+async fn read(
+    registry: &dyn Registry,
+    repository: &Repository,
+    name: &str,
+    layers: &[Descriptor],
+    limit: u64,
+    depth: Depth,
+) -> Result<BundleFiles, StageError> {
+    let mut tree = BundleTree::new(BundleLimits::default()).with_depth(depth);
     let mut left = limit;
     for layer in layers {
         check_size(name, layer, left)?;

@@ -3,13 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
-use futures::{StreamExt, stream};
 use iib_fbc::{CatalogDiff, Picture};
 use iib_ports::ArtifactKey;
 use serde::{Deserialize, Serialize};
 
-use crate::ending::read_text;
+use crate::ending::{read_text, write_json};
 use crate::job::Job;
 use crate::{StageError, WorkError};
 
@@ -68,11 +66,8 @@ impl Changes {
         for line in self.diff.to_string().lines() {
             job.log(line);
         }
-        let text = serde_json::to_vec(self).map_err(WorkError::Write)?;
-        let content = stream::iter([Ok(Bytes::from(text))]).boxed();
         let key = ArtifactKey::changes(job.record.id);
-        job.deps.artifacts.put(&key, content).await?;
-        Ok(())
+        write_json(&*job.deps.artifacts, &key, self).await
     }
 }
 

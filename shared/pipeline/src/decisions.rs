@@ -7,12 +7,23 @@ use iib_oci::{Arch, Pinned, PullSpec, Repository};
 use iib_ports::Registry;
 use iib_request::{BinaryImages, Facts};
 
+use crate::kinds::recursive_related_bundles;
 pub use crate::steps::inputs::{Asked, Merge};
 use crate::steps::{bundles, inputs};
 use crate::{InputError, StageError, image, login};
 
 /// What is told while [`inputs`] looks the inputs up.
 pub const RESOLVING: &str = inputs::RESOLVING;
+
+/// What is told while the bundles behind a bundle are looked for, in this order (worker flows §13, table
+/// `recursive_related_bundles`).
+pub fn told_behind(parent: &str) -> [String; 3] {
+    [
+        recursive_related_bundles::RESOLVING.to_owned(),
+        recursive_related_bundles::finding(parent),
+        recursive_related_bundles::WRITING.to_owned(),
+    ]
+}
 
 /// The architectures of an image (worker flows §4, table `image_arches`).
 ///

@@ -8,7 +8,10 @@ use iib_ports::{
 };
 use iib_request::{Record, RequestId, Stage, State, Update};
 use jiff::Timestamp;
+use serde::Serialize;
 use tracing::warn;
+
+use crate::{StageError, WorkError};
 
 /// Intermediate artifacts of a request that are listed at once; attempts leave one or two each.
 const HANDED_ON: u32 = 100;
@@ -154,6 +157,21 @@ fn joined(sealed: &str, lines: String) -> Option<String> {
     } else {
         Some(format!("{sealed}{lines}"))
     }
+}
+
+/// Stores a value as a JSON artifact. The same value is the same bytes.
+///
+/// # Errors
+/// [`WorkError::Write`] and [`StageError::Artifact`].
+pub(crate) async fn write_json(
+    artifacts: &dyn Artifacts,
+    key: &ArtifactKey,
+    value: &impl Serialize,
+) -> Result<(), StageError> {
+    let text = serde_json::to_vec(value).map_err(WorkError::Write)?;
+    let content = stream::iter([Ok(Bytes::from(text))]).boxed();
+    artifacts.put(key, content).await?;
+    Ok(())
 }
 
 /// The text of an artifact; `None` if there is none.

@@ -1,6 +1,7 @@
 //! Why a stage could not do its work: an error for each subject, with class and hint of each of its
 //! variants in one table beside it.
 
+mod bundle;
 mod gating;
 mod git;
 mod image;
@@ -12,6 +13,7 @@ use iib_ports::{
     ArtifactError, Class, Classify, IndexDbError, QueueError, RegistryError, StoreError,
 };
 
+pub use bundle::BundleError;
 pub use gating::GatingError;
 pub use git::GitError;
 pub use image::ImageError;
@@ -40,6 +42,9 @@ pub enum StageError {
     /// An index, or what shall be done to it, cannot be used.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// A bundle cannot be made anew, or looked behind.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// The Git repository of an index cannot be used.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -67,6 +72,7 @@ impl StageError {
             Self::Gating(error) => error.means(),
             Self::Image(error) => error.means(),
             Self::Index(error) => error.means(),
+            Self::Bundle(error) => error.means(),
             Self::Git(error) => error.means(),
             Self::Work(error) => error.means(),
             Self::Artifact(error) => (error.class(), None),

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use iib_request::{Built, Plan, Request, Update};
 
+use crate::StageError;
 use crate::job::Job;
-use crate::{InputError, StageError, WorkError};
 
 /// The work of a kind of request, stage by stage. Each may run twice, after a crash even while the
 /// record says that it has not run; what it hands on goes into the record.
@@ -48,24 +48,7 @@ pub(crate) fn of(request: &Request) -> &dyn Flow {
         Request::FbcOperations(fragments) => fragments,
         Request::AddDeprecations(deprecations) => deprecations,
         Request::Rollback(rollback) => rollback,
-        Request::RegenerateBundle(_) | Request::RecursiveRelatedBundles(_) => &NotBuilt,
-    }
-}
-
-/// The work of kinds that this version takes in and cannot do.
-struct NotBuilt;
-
-#[async_trait]
-impl Flow for NotBuilt {
-    async fn pin(&self, job: &mut Job<'_>) -> Result<(Plan, Update), StageError> {
-        Err(InputError::KindNotBuilt(job.record.request.name()).into())
-    }
-
-    async fn mutate(&self, _: &mut Job<'_>) -> Result<Built, StageError> {
-        Err(WorkError::Incomplete("pin").into())
-    }
-
-    async fn push(&self, _: &mut Job<'_>) -> Result<Pushed, StageError> {
-        Err(WorkError::Incomplete("pin").into())
+        Request::RegenerateBundle(bundle) => bundle,
+        Request::RecursiveRelatedBundles(bundle) => bundle,
     }
 }

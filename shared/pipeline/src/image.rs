@@ -39,6 +39,10 @@ pub(crate) struct Variant {
 /// [`ImageError::Manifest`].
 pub(crate) async fn resolve(registry: &dyn Registry, spec: &PullSpec) -> Result<Image, ImageError> {
     let (digest, document) = look_up(registry, spec).await?;
+    of_document(spec, digest, document)
+}
+
+fn of_document(spec: &PullSpec, digest: Digest, document: Resolved) -> Result<Image, ImageError> {
     let resolved = spec.pin(digest);
     let variants = match document {
         Resolved::Image(manifest) => vec![Variant {
@@ -49,6 +53,23 @@ pub(crate) async fn resolve(registry: &dyn Registry, spec: &PullSpec) -> Result<
         Resolved::List(list) => variants(spec, list)?,
     };
     Ok(Image { resolved, variants })
+}
+
+/// The labels of an image whose manifest is known; of a list, those of the image that [`Image::any`] takes.
+///
+/// # Errors
+/// As [`resolve`] and [`config`].
+pub(crate) async fn labels(
+    registry: &dyn Registry,
+    image: &str,
+    raw: &RawManifest,
+) -> Result<BTreeMap<String, String>, ImageError> {
+    let spec: PullSpec = image
+        .parse()
+        .map_err(|_| ImageError::Absent(image.to_owned()))?;
+    let image = of_document(&spec, raw.digest(), read(raw, image)?)?;
+    let (_, config) = image.any()?.config(registry).await?;
+    Ok(config.labels().clone().into_iter().collect())
 }
 
 /// The manifest of a single image, or that of the first one of a list.

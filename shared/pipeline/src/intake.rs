@@ -20,7 +20,7 @@ mod patch;
 mod submit;
 mod uploads;
 
-pub use changes::{diff, graph};
+pub use changes::{RequestDiff, diff, graph};
 pub use documents::{Document, deprecation_schema, document};
 pub use listing::{check_live, list, operators_of};
 pub use log::{LogContent, LogPart, logs};
@@ -135,6 +135,9 @@ pub enum IntakeError {
         "The request {0} put back what an index named before, so it has no {1}: see the request that it rolled back"
     )]
     PutBack(RequestId, Offer),
+    /// Requests of its kind have no such thing.
+    #[error("The request {0} makes no index, so it has no {1}")]
+    NoIndex(RequestId, Offer),
     /// The request added no bundles, so no package is its own.
     #[error(
         "The request {0} names no bundles, so there is no package to draw: `iib catalog graph` draws those of its index"
@@ -266,6 +269,7 @@ impl Classify for IntakeError {
             | Self::Failed(..)
             | Self::NeverKept(..)
             | Self::PutBack(..)
+            | Self::NoIndex(..)
             | Self::NoPackages(_)
             | Self::SeveralPackages { .. }
             | Self::OtherPackages { .. }

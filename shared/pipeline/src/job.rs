@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iib_ports::{Keyring, Registry, StoreError};
-use iib_request::{IndexPlan, LeaseToken, Plan, Record, Update};
+use iib_request::{BundlePlan, IndexPlan, LeaseToken, Plan, Record, RelatedPlan, Update};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
@@ -151,7 +151,35 @@ impl Job<'_> {
     pub(crate) fn index_plan(&self) -> Result<IndexPlan, WorkError> {
         match &self.record.plan {
             Some(Plan::Index(plan)) => Ok((**plan).clone()),
-            Some(Plan::Rollback) | None => Err(WorkError::Incomplete("pin")),
+            Some(Plan::Rollback | Plan::Bundle(_) | Plan::Related(_)) | None => {
+                Err(WorkError::Incomplete("pin"))
+            }
+        }
+    }
+
+    /// What pin settled, for a request that makes a bundle anew.
+    ///
+    /// # Errors
+    /// [`WorkError::Incomplete`] if there is nothing.
+    pub(crate) fn bundle_plan(&self) -> Result<BundlePlan, WorkError> {
+        match &self.record.plan {
+            Some(Plan::Bundle(plan)) => Ok((**plan).clone()),
+            Some(Plan::Rollback | Plan::Index(_) | Plan::Related(_)) | None => {
+                Err(WorkError::Incomplete("pin"))
+            }
+        }
+    }
+
+    /// What pin settled, for a request that looks behind a bundle.
+    ///
+    /// # Errors
+    /// [`WorkError::Incomplete`] if there is nothing.
+    pub(crate) fn related_plan(&self) -> Result<RelatedPlan, WorkError> {
+        match &self.record.plan {
+            Some(Plan::Related(plan)) => Ok(plan.clone()),
+            Some(Plan::Rollback | Plan::Index(_) | Plan::Bundle(_)) | None => {
+                Err(WorkError::Incomplete("pin"))
+            }
         }
     }
 

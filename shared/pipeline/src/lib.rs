@@ -33,7 +33,9 @@ mod unpacked;
 
 pub use bundle_image::read_bundle;
 pub use deps::{Deps, Engine};
-pub use error::{GatingError, GitError, ImageError, IndexError, InputError, StageError, WorkError};
+pub use error::{
+    BundleError, GatingError, GitError, ImageError, IndexError, InputError, StageError, WorkError,
+};
 pub use image_content::{ContentLimits, ImageContent, fetch_content};
 pub use index::{CatalogDraft, CatalogEdit, IndexCopy, NamedFolder, NewIndex, read_catalog};
 pub use stage::{Verdict, run};

@@ -1,8 +1,13 @@
 //! The logins that come with a request (worker flows §3).
 
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use iib_oci::{PullSpec, PullSpecError, Repository};
 use iib_ports::{GivenLogin, Keyring, Login, Secret};
 use iib_request::{Record, Request};
+use serde::Deserialize;
 
 use crate::{Deps, InputError, StageError, WorkError};
 
@@ -12,12 +17,21 @@ const TOKENS: [(&str, &str); 2] = [
     ("overwrite_target_index_token", "target_index"),
 ];
 
+/// The parameter that brings logins for all that is read.
+const REGISTRY_AUTHS: &str = "registry_auths";
+
 /// The logins of a request.
 ///
 /// # Errors
 /// [`InputError::TokenGone`], [`InputError::Token`], [`WorkError::Secret`]; those of
 /// [`repository_of`] for the index.
 pub(crate) async fn keyring(deps: &Deps, record: &Record) -> Result<Keyring, StageError> {
+    if let Some(reference) = record.secrets.get(REGISTRY_AUTHS) {
+        let secret = deps.secrets.read(reference).await;
+        let secret = secret.map_err(WorkError::Secret)?;
+        let secret = secret.ok_or(InputError::TokenGone(REGISTRY_AUTHS))?;
+        return Ok(Keyring::Given(given(&secret)?));
+    }
     let mut tokens = TOKENS
         .iter()
         .filter_map(|(name, field)| Some((name, field, record.secrets.get(*name)?)));
@@ -40,6 +54,35 @@ pub(crate) async fn keyring(deps: &Deps, record: &Record) -> Result<Keyring, Sta
         login: login.clone(),
     });
     Ok(Keyring::Given(logins.collect()))
+}
+
+/// The logins in `registry_auths`, which are what an auth file has of them: by host or by repository.
+///
+/// # Errors
+/// [`InputError::RegistryAuth`] naming the first that is none.
+fn given(auths: &Secret) -> Result<Vec<GivenLogin>, InputError> {
+    let auths = serde_json::from_str::<Auths>(auths.expose());
+    // It was checked when the request came in; what it holds is in no error.
+    let auths = auths.map_err(|_| InputError::Token(REGISTRY_AUTHS))?.auths;
+    let logins = auths.into_iter().map(|(scope, entry)| {
+        let pair = BASE64.decode(entry.auth.trim()).ok();
+        let pair = pair.and_then(|pair| String::from_utf8(pair).ok());
+        match pair.and_then(|pair| login(&Secret::new(pair))) {
+            Some(login) => Ok(GivenLogin { scope, login }),
+            None => Err(InputError::RegistryAuth(scope)),
+        }
+    });
+    logins.collect()
+}
+
+#[derive(Deserialize)]
+struct Auths {
+    auths: BTreeMap<String, Auth>,
+}
+
+#[derive(Deserialize)]
+struct Auth {
+    auth: String,
 }
 
 /// What the login of an index is for: the index, and of the others those at its registry. Nobody else gets
@@ -108,6 +151,32 @@ mod tests {
             scopes("index:1"),
             Err(InputError::NoRegistry { .. })
         ));
+    }
+
+    #[test]
+    fn logins_for_registries_are_those_of_an_auth_file() {
+        let auths = |auth: &str| {
+            Secret::new(format!(
+                r#"{{"auths": {{"r.example/team": {{"auth": "{auth}"}}}}}}"#
+            ))
+        };
+        let found = given(&auths(&BASE64.encode("ann:hunter:2"))).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (
+                &*found[0].scope,
+                &*found[0].login.user,
+                found[0].login.password.expose()
+            ),
+            ("r.example/team", "ann", "hunter:2")
+        );
+        for wrong in ["%", &BASE64.encode("hunter2")] {
+            let told = given(&auths(wrong)).unwrap_err().to_string();
+            assert!(
+                told.contains("r.example/team") && !told.contains(wrong),
+                "{told}"
+            );
+        }
     }
 
     #[test]

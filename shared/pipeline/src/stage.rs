@@ -186,7 +186,7 @@ async fn attempt(
         result = attempt => result.unwrap_or(Err(WorkError::Panicked.into())),
         lost = keep_lease(deps, id, &token, deadline) => Err(lost),
     };
-    let concluded = conclude(job, result).await;
+    let concluded = Box::pin(conclude(job, result)).await;
     if let Err(StageError::Lost) = &concluded {
         discard(deps, id, &token).await;
     }

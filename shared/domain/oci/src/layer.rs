@@ -24,7 +24,7 @@ mod source;
 mod tar_stream;
 mod unpack;
 
-pub use bundle_tree::{BundleContent, BundleLimits, BundleTree};
+pub use bundle_tree::{BundleContent, BundleLimits, BundleTree, Depth};
 pub use decode::Compression;
 pub use deflate::{PIECE_SIZE, PieceFault};
 pub use entry_path::{EntryPath, PathFault};

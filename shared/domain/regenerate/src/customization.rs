@@ -198,6 +198,14 @@ pub fn customizations(configured: Option<&[Value]>) -> Result<Vec<Customization>
     }
 }
 
+/// The steps that come before the bundles of a bundle are listed, where nothing else is wanted of it
+/// (regenerate-bundle §8): all of them, if none lists the bundles.
+pub fn up_to_related_bundles(mut steps: Vec<Customization>) -> Vec<Customization> {
+    let lists = |step: &Customization| matches!(step, Customization::RelatedBundles);
+    steps.truncate(steps.iter().position(lists).unwrap_or(steps.len()));
+    steps
+}
+
 /// What a member of a customization is.
 #[derive(Clone, Copy)]
 enum Member {

@@ -35,9 +35,9 @@ pub enum RegenerateError {
     /// The name of the package is no string.
     #[error("The value of {PACKAGE} in metadata/annotations.yaml is not a string")]
     PackageShape,
-    /// An image that nobody could tell about.
-    #[error("Failed to inspect docker://{0}. Make sure it exists and is accessible to IIB.")]
-    Image(String),
+    /// Images that nobody could tell about.
+    #[error("{}", not_inspected(.0))]
+    Images(Vec<String>),
     /// An image without a label that its name is made of.
     #[error(
         "Pull spec {image} is missing one or more label(s) required in the image_name_from_labels {template}. Available labels: {}", .available.join(", ")
@@ -90,3 +90,11 @@ pub enum RegenerateError {
 
 /// The annotation and label with the name of the package.
 pub(crate) const PACKAGE: &str = "operators.operatorframework.io.bundle.package.v1";
+
+/// The sentence users know, once for each image.
+fn not_inspected(images: &[String]) -> String {
+    let sentence = |image: &String| {
+        format!("Failed to inspect docker://{image}. Make sure it exists and is accessible to IIB.")
+    };
+    images.iter().map(sentence).collect::<Vec<_>>().join(" ")
+}

@@ -2,16 +2,24 @@
 
 mod csv;
 mod customization;
+mod diff;
 mod error;
+mod manifests;
 mod metadata;
+mod nested;
 mod regeneration;
 mod template;
 mod truth;
 
-pub use customization::{Customization, CustomizationFault, check_customizations, customizations};
+pub use customization::{
+    Customization, CustomizationFault, check_customizations, customizations, up_to_related_bundles,
+};
+pub use diff::FilesDiff;
 pub use error::RegenerateError;
+pub use manifests::{BUNDLE_LABEL, Manifests};
+pub use nested::{NestedBundles, TooManyBundles};
 pub use regeneration::{
-    Answer, Answers, BUNDLE_LABEL, Bundle, Lookup, Next, PINNED_LABEL, Regenerated, Regeneration,
+    Answer, Answers, Bundle, Lookup, Next, PINNED_LABEL, Regenerated, Regeneration,
 };
 pub use template::{Template, TemplateFault};
 pub use truth::is_true;

@@ -1,16 +1,15 @@
 //! The steps, one after the other (regenerate-bundle §7).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use iib_bundle::{ImageName, YamlDocument, yaml_text};
+use iib_bundle::ImageName;
 
-use crate::csv::{Csv, Replacements};
+use crate::csv::Replacements;
 use crate::error::PACKAGE;
+use crate::manifests::{Manifests, is_bundle, known};
 use crate::metadata::{self, Metadata};
-use crate::{Customization, RegenerateError, Template, is_true};
+use crate::{Customization, RegenerateError, Template};
 
-/// The label of images that are bundles.
-pub const BUNDLE_LABEL: &str = "com.redhat.delivery.operator.bundle";
 /// The label of bundles whose images are pinned.
 pub const PINNED_LABEL: &str = "com.redhat.iib.pinned";
 
@@ -23,8 +22,6 @@ pub struct Bundle {
     pub has_organization: bool,
     /// Whether its label says that its images are pinned.
     pub is_pinned: bool,
-    /// Whether only the bundles in it are looked for: the first step that lists them is the last.
-    pub is_recursive: bool,
     /// Bundles by those that they replace.
     pub replacements: BTreeMap<String, String>,
 }
@@ -63,11 +60,11 @@ pub type Answers = BTreeMap<Lookup, Answer>;
 
 /// How it goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next {
-    /// What has to be known first, each question once. [`Regeneration::next`] is to be called again when all of it is.
+pub enum Next<T> {
+    /// What has to be known first, each question once. Whoever has all answers asks again.
     Ask(Vec<Lookup>),
     /// All is done.
-    Done(Regenerated),
+    Done(T),
 }
 
 /// An adapted bundle.
@@ -86,12 +83,11 @@ pub struct Regenerated {
 /// A bundle that is being adapted.
 #[derive(Debug)]
 pub struct Regeneration {
-    csvs: Vec<Csv>,
+    manifests: Manifests,
     metadata: Metadata,
     steps: VecDeque<Customization>,
     has_organization: bool,
     is_pinned: bool,
-    is_recursive: bool,
     replacements: BTreeMap<String, String>,
     labels: BTreeMap<String, String>,
     related_bundles: Option<Vec<String>>,
@@ -101,8 +97,6 @@ pub struct Regeneration {
 /// What a step comes to.
 enum Step {
     Done,
-    /// It is the last.
-    Last,
     Ask(Vec<Lookup>),
 }
 
@@ -112,26 +106,12 @@ impl Regeneration {
     /// # Errors
     /// [`RegenerateError`], the first.
     pub fn new(bundle: Bundle, steps: Vec<Customization>) -> Result<Self, RegenerateError> {
-        let mut csvs = Vec::new();
-        for (file, bytes) in &bundle.files {
-            let is_yaml = file.ends_with(".yaml") || file.ends_with(".yml");
-            if !is_yaml || !file.starts_with(MANIFESTS) {
-                continue;
-            }
-            let document = yaml_text(bytes).and_then(YamlDocument::parse);
-            let document = document.map_err(|fault| RegenerateError::Yaml {
-                file: file.clone(),
-                fault,
-            })?;
-            csvs.extend(Csv::of(file, document));
-        }
         Ok(Self {
-            csvs,
+            manifests: Manifests::read(&bundle.files)?,
             metadata: Metadata::read(bundle.files.get(metadata::FILE))?,
             steps: steps.into(),
             has_organization: bundle.has_organization,
             is_pinned: bundle.is_pinned,
-            is_recursive: bundle.is_recursive,
             replacements: bundle.replacements,
             labels: BTreeMap::new(),
             related_bundles: None,
@@ -143,11 +123,10 @@ impl Regeneration {
     ///
     /// # Errors
     /// [`RegenerateError`].
-    pub fn next(&mut self, answers: &Answers) -> Result<Next, RegenerateError> {
+    pub fn next(&mut self, answers: &Answers) -> Result<Next<Regenerated>, RegenerateError> {
         while let Some(step) = self.steps.front().cloned() {
             match self.step(&step, answers)? {
                 Step::Ask(questions) => return Ok(Next::Ask(questions)),
-                Step::Last => self.steps.clear(),
                 Step::Done => {
                     self.steps.pop_front();
                 }
@@ -156,18 +135,9 @@ impl Regeneration {
         Ok(Next::Done(self.result()))
     }
 
-    /// The images that the bundle names as it is now.
-    ///
-    /// # Errors
-    /// [`RegenerateError`].
-    pub fn images(&self) -> Result<Vec<ImageName>, RegenerateError> {
-        let mut images = Vec::new();
-        for csv in &self.csvs {
-            images.extend(csv.images()?);
-        }
-        let mut seen = BTreeSet::new();
-        images.retain(|image| seen.insert(image.clone()));
-        Ok(images)
+    /// The manifests as they are now.
+    pub fn into_manifests(self) -> Manifests {
+        self.manifests
     }
 
     fn result(&self) -> Regenerated {
@@ -176,7 +146,11 @@ impl Regeneration {
             related_bundles: self.related_bundles.clone(),
             ..Regenerated::default()
         };
-        let csvs = self.csvs.iter().map(|csv| (&*csv.file, &csv.document));
+        let csvs = self
+            .manifests
+            .csvs
+            .iter()
+            .map(|csv| (&*csv.file, &csv.document));
         for (file, document) in csvs.chain([(metadata::FILE, &self.metadata.document)]) {
             let rewritten = document.rewritten();
             let before = self.texts.get(file).map(Vec::as_slice);
@@ -194,7 +168,6 @@ impl Regeneration {
     fn step(&mut self, step: &Customization, answers: &Answers) -> Result<Step, RegenerateError> {
         match step {
             Customization::ResolveImagePullspecs => self.pin(answers),
-            Customization::RelatedBundles if self.is_recursive => Ok(Step::Last),
             Customization::RelatedBundles => self.list_bundles(answers),
             Customization::PerformBundleReplacements => self.replace_bundles(answers),
             Customization::PackageNameSuffix { suffix } => {
@@ -228,7 +201,7 @@ impl Regeneration {
         if self.is_pinned {
             return Ok(Step::Done);
         }
-        let images = self.images()?;
+        let images = self.manifests.images()?;
         let digests = match known(&images, Lookup::Digest, answers)? {
             Ok(digests) => digests,
             Err(questions) => return Ok(Step::Ask(questions)),
@@ -236,7 +209,7 @@ impl Regeneration {
         let mut replacements = Replacements::new();
         for (image, digest) in images.into_iter().zip(digests) {
             let Answer::Digest(digest) = digest else {
-                return Err(RegenerateError::Image(image.to_string()));
+                return Err(RegenerateError::Images(vec![image.to_string()]));
             };
             if !image.tag.contains(':') {
                 let pinned = image.pinned(digest);
@@ -252,15 +225,13 @@ impl Regeneration {
     }
 
     fn list_bundles(&mut self, answers: &Answers) -> Result<Step, RegenerateError> {
-        let images = self.images()?;
-        let found = match known(&images, Lookup::Labels, answers)? {
-            Ok(found) => found,
-            Err(questions) => return Ok(Step::Ask(questions)),
-        };
-        let bundles = images.iter().zip(found);
-        let bundles = bundles.filter(|(_, labels)| is_bundle(labels));
-        self.related_bundles = Some(bundles.map(|(image, _)| image.to_string()).collect());
-        Ok(Step::Done)
+        Ok(match self.manifests.related_bundles(answers)? {
+            Next::Ask(questions) => Step::Ask(questions),
+            Next::Done(bundles) => {
+                self.related_bundles = Some(bundles);
+                Step::Done
+            }
+        })
     }
 
     fn replace_bundles(&mut self, answers: &Answers) -> Result<Step, RegenerateError> {
@@ -299,7 +270,7 @@ impl Regeneration {
         template: &Template,
         answers: &Answers,
     ) -> Result<Step, RegenerateError> {
-        let images = self.images()?;
+        let images = self.manifests.images()?;
         let found = match known(&images, Lookup::Labels, answers)? {
             Ok(found) => found,
             Err(questions) => return Ok(Step::Ask(questions)),
@@ -307,7 +278,7 @@ impl Regeneration {
         let mut replacements = Replacements::new();
         for (image, labels) in images.into_iter().zip(found) {
             let Answer::Labels(labels) = labels else {
-                return Err(RegenerateError::Image(image.to_string()));
+                return Err(RegenerateError::Images(vec![image.to_string()]));
             };
             let name = template.fill(|name| labels.get(name).map(String::as_str));
             let name = name.ok_or_else(|| RegenerateError::Label {
@@ -340,7 +311,7 @@ impl Regeneration {
             return Ok(Step::Done);
         }
         let package = self.metadata.package().into_owned();
-        for csv in &mut self.csvs {
+        for csv in &mut self.manifests.csvs {
             for (name, template) in annotations {
                 let is_package = |field: &str| field == crate::customization::PACKAGE_NAME;
                 // Told when the service starts, and here to whoever asked meanwhile.
@@ -360,7 +331,7 @@ impl Regeneration {
         &mut self,
         rename: impl Fn(&ImageName) -> Option<ImageName>,
     ) -> Result<Step, RegenerateError> {
-        let images = self.images()?.into_iter();
+        let images = self.manifests.images()?.into_iter();
         let renamed = images.filter_map(|image| rename(&image).map(|new| (image, new)));
         let replacements: Replacements = renamed.collect();
         if !replacements.is_empty() {
@@ -374,7 +345,7 @@ impl Regeneration {
         &mut self,
         rename: impl Fn(&ImageName) -> ImageName,
     ) -> Result<Step, RegenerateError> {
-        let images = self.images()?.into_iter();
+        let images = self.manifests.images()?.into_iter();
         let replacements = images
             .map(|image| (image.clone(), rename(&image)))
             .collect();
@@ -383,47 +354,9 @@ impl Regeneration {
     }
 
     fn replace(&mut self, replacements: &Replacements) -> Result<(), RegenerateError> {
-        let mut csvs = self.csvs.iter_mut();
+        let mut csvs = self.manifests.csvs.iter_mut();
         csvs.try_for_each(|csv| csv.replace(replacements))
     }
-}
-
-/// Below it the manifests are.
-const MANIFESTS: &str = "manifests/";
-
-/// The answers about images, or the questions that are not answered yet.
-///
-/// # Errors
-/// One of the images cannot be read.
-fn known<'a>(
-    images: &[ImageName],
-    lookup: fn(String) -> Lookup,
-    answers: &'a Answers,
-) -> Result<Result<Vec<&'a Answer>, Vec<Lookup>>, RegenerateError> {
-    let lookups = images.iter().map(|image| lookup(image.to_string()));
-    let (mut found, mut questions) = (Vec::new(), Vec::new());
-    for lookup in lookups {
-        match answers.get(&lookup) {
-            Some(Answer::Unreadable) => {
-                return Err(RegenerateError::Image(lookup.image().to_owned()));
-            }
-            Some(answer) => found.push(answer),
-            None => questions.push(lookup),
-        }
-    }
-    let mut seen = BTreeSet::new();
-    questions.retain(|question| seen.insert(question.clone()));
-    Ok(match questions.is_empty() {
-        true => Ok(found),
-        false => Err(questions),
-    })
-}
-
-fn is_bundle(answer: &Answer) -> bool {
-    let Answer::Labels(labels) = answer else {
-        return false;
-    };
-    labels.get(BUNDLE_LABEL).is_some_and(|value| is_true(value))
 }
 
 /// The name of an image in one namespace, with what it was before as one word.

@@ -58,8 +58,8 @@ pub use output::arch_tag;
 pub use patch::{Members, Patch};
 pub use payload::{LONGEST_IMAGE, Payload, ReadContext};
 pub use plan::{
-    Built, BuiltLayer, BundleToDeprecate, IndexForm, IndexPlan, IndexToOverwrite, IndexToRead,
-    PinnedBundle, Plan, Serves,
+    Built, BuiltLayer, BundlePlan, BundleToDeprecate, IndexForm, IndexPlan, IndexToOverwrite,
+    IndexToRead, PinnedBundle, Plan, RelatedPlan, Serves,
 };
 pub use platform_version::{NoPlatformVersion, PlatformVersion};
 pub use proxies::{NoNetwork, TrustedProxies};
@@ -68,7 +68,8 @@ pub use record::{Committed, Overwritten, Record, RecordError, Siblings};
 pub use refusal::{Refusal, Rule};
 pub use scope::{Scope, ScopeError};
 pub use settings::{
-    ApiSettings, BinaryImages, RegistryReplacements, RequestSettings, WorkSettings,
+    ApiSettings, BinaryImages, OrganizationCustomizations, RegistryReplacements, RequestSettings,
+    WorkSettings,
 };
 pub use stage::{Outcome, Stage, Transition};
 pub use state::{State, StateEntry};

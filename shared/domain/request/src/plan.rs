@@ -17,6 +17,42 @@ pub enum Plan {
     Index(Box<IndexPlan>),
     /// A tag is put back; the request says all there is to say.
     Rollback,
+    /// A bundle is made anew.
+    Bundle(Box<BundlePlan>),
+    /// The bundles behind a bundle are looked for.
+    Related(RelatedPlan),
+}
+
+/// What was settled for a request that makes a bundle anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BundlePlan {
+    /// The bundle as the user's pull spec resolved: a list, or a single image.
+    pub from: Pinned,
+    /// Its images by architecture, each of which the result is built on.
+    pub bases: BTreeMap<Arch, Pinned>,
+    /// The layers that its files are read from, the lowest first.
+    pub layers: Vec<Descriptor>,
+    /// Whether its label says that the images in it are pinned.
+    pub is_pinned: bool,
+    /// When the new bundle is said to have been created: when the old one was.
+    #[serde(default, skip_serializing_if = "is_epoch")]
+    pub created: Timestamp,
+    /// Which documents the new bundle has.
+    #[serde(default, skip_serializing_if = "ImageFormat::is_docker")]
+    pub output_format: ImageFormat,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
+}
+
+/// What was settled for a request that looks for the bundles behind a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelatedPlan {
+    /// The bundle as the user's pull spec resolved.
+    pub parent: Pinned,
+    /// What a newer version noted.
+    #[serde(flatten)]
+    pub unknown: Unknown,
 }
 
 /// What was settled for a request that makes an index. A plan without one of the last three is
@@ -156,8 +192,10 @@ impl Plan {
     /// The oldest format of records that can have such a plan: an older version would pass over what it
     /// does not know.
     pub(crate) fn format(&self) -> u32 {
-        let Self::Index(plan) = self else {
-            return format::WITH_ROLLBACKS;
+        let plan = match self {
+            Self::Index(plan) => plan,
+            Self::Rollback => return format::WITH_ROLLBACKS,
+            Self::Bundle(_) | Self::Related(_) => return format::WITH_BUNDLES,
         };
         if !plan.output_format.is_docker() {
             return format::WITH_OUTPUT_FORMATS;
@@ -184,6 +222,9 @@ pub struct Built {
     /// What they are for. Versions that did not say made databases only.
     #[serde(default, skip_serializing_if = "Serves::is_database")]
     pub serves: Serves,
+    /// Labels of the new images that the work came to, beside those that every such image has.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// What a newer version noted.
     #[serde(flatten)]
     pub unknown: Unknown,

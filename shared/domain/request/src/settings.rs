@@ -15,6 +15,10 @@ pub type BinaryImages = BTreeMap<String, BTreeMap<String, String>>;
 /// Registries by the registries whose place they take, by user.
 pub type RegistryReplacements = BTreeMap<String, BTreeMap<String, String>>;
 
+/// What organizations want of the bundles that are made anew for them, step by step; the steps are read and
+/// checked by whoever does them (spec regenerate-bundle §7).
+pub type OrganizationCustomizations = BTreeMap<String, Vec<serde_json::Value>>;
+
 /// Settings of the API (spec rest-api §12).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -153,6 +157,10 @@ pub struct WorkSettings {
     pub required_labels: BTreeMap<String, String>,
     /// For whom related images are looked for elsewhere: registries by registry, by user.
     pub related_image_registry_replacement: RegistryReplacements,
+    /// How bundles are made anew, by organization.
+    pub organization_customizations: OrganizationCustomizations,
+    /// How many bundles may be found behind a bundle before the search is given up.
+    pub max_recursive_related_bundles: u32,
     /// Whether a package in several fragments of a request is refused.
     pub one_fragment_per_package: bool,
     /// Path of the database behind a catalog, in the image.
@@ -200,6 +208,8 @@ impl Default for WorkSettings {
             git_tokens_file: None,
             required_labels: BTreeMap::new(),
             related_image_registry_replacement: RegistryReplacements::new(),
+            organization_customizations: OrganizationCustomizations::new(),
+            max_recursive_related_bundles: 15,
             one_fragment_per_package: false,
             hidden_database: "/var/lib/iib/_hidden/do.not.edit.db".to_owned(),
             deprecations_folder: "_operator-deprecations-content".to_owned(),

@@ -12,11 +12,9 @@ use super::Meaning;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputError {
-    /// This version takes requests of this kind in, and does not do their work.
-    #[error(
-        "this version of the service cannot do the work of {0} requests yet: nothing was changed; send it to a service that can"
-    )]
-    KindNotBuilt(&'static str),
+    /// A login of `registry_auths` that is none.
+    #[error("the login for {0} in \"registry_auths\" is not `user:password` in base64")]
+    RegistryAuth(String),
     /// A bundle without a label that the settings ask for.
     #[error("The bundle {bundle} does not have the label {label}={value}")]
     RequiredLabel {
@@ -146,8 +144,7 @@ impl InputError {
         match self {
             Self::PullSpec { source, .. } => (Class::Reject, for_pull_spec(source)),
             // They say it, or have the reference's text and no other.
-            Self::KindNotBuilt(_)
-            | Self::RequiredLabel { .. }
+            Self::RequiredLabel { .. }
             | Self::RelatedImages(_)
             | Self::RelatedUnread { .. }
             | Self::Arch(_)
@@ -162,6 +159,7 @@ impl InputError {
             | Self::NotTheResult { .. }
             | Self::NothingToPutBack { .. }
             | Self::OutputTaken { .. }
+            | Self::RegistryAuth(_)
             | Self::Deprecations(_)
             | Self::DeprecationsOfOther { .. }
             | Self::BundlesTooLarge { .. } => (Class::Reject, None),

@@ -1,6 +1,6 @@
 //! What an index holds, out of its image and into a layer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -279,6 +279,7 @@ impl Contents {
         Ok(Built {
             layers: vec![layer],
             serves,
+            labels: BTreeMap::new(),
             unknown: Unknown::default(),
         })
     }

@@ -1,19 +1,61 @@
-//! Showing what a request changed in the catalog of its index. Ours: the reference has neither.
+//! Showing what a request changed in the catalog of its index, or in the files of its bundle. Ours: the reference has
+//! neither.
+
+use std::fmt;
 
 use iib_fbc::{CatalogDiff, Picture};
 use iib_ports::ArtifactKey;
+use iib_regenerate::FilesDiff;
 use iib_request::{Request, RequestId, State, log_expiration};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::{IntakeDeps, IntakeError, Offer, get};
 use crate::changes::Changes;
 use crate::ending::read_text;
 
 /// What a completed request changed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum RequestDiff {
+    /// In the catalog of its index.
+    Catalog(Box<CatalogDiff>),
+    /// In the files of its bundle.
+    Files(FilesDiff),
+}
+
+impl RequestDiff {
+    /// Whether nothing is another.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Catalog(diff) => diff.is_empty(),
+            Self::Files(diff) => diff.files.is_empty(),
+        }
+    }
+}
+
+impl fmt::Display for RequestDiff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Catalog(diff) => diff.fmt(f),
+            Self::Files(diff) => diff.fmt(f),
+        }
+    }
+}
+
+/// What a completed request changed.
 ///
 /// # Errors
 /// [`IntakeError`].
-pub async fn diff(deps: &IntakeDeps, id: RequestId) -> Result<CatalogDiff, IntakeError> {
-    Ok(kept(deps, id, Offer::Diff).await?.diff)
+pub async fn diff(deps: &IntakeDeps, id: RequestId) -> Result<RequestDiff, IntakeError> {
+    let request = get(deps, id).await?.request;
+    Ok(match request {
+        Request::RegenerateBundle(_) => RequestDiff::Files(kept(deps, id, Offer::Diff).await?),
+        _ => {
+            let changes: Changes = kept(deps, id, Offer::Diff).await?;
+            RequestDiff::Catalog(changes.diff.into())
+        }
+    })
 }
 
 /// The upgrade graph of a package in the index of a completed request. The package may be left
@@ -26,7 +68,8 @@ pub async fn graph(
     id: RequestId,
     package: Option<&str>,
 ) -> Result<Picture, IntakeError> {
-    let mut graphs = kept(deps, id, Offer::Graph).await?.graphs;
+    let changes: Changes = kept(deps, id, Offer::Graph).await?;
+    let mut graphs = changes.graphs;
     let found = match package {
         Some(package) => graphs.remove_entry(package),
         None if graphs.len() == 1 => graphs.pop_first(),
@@ -49,7 +92,11 @@ pub async fn graph(
 }
 
 /// What was kept of a request that is complete.
-async fn kept(deps: &IntakeDeps, id: RequestId, offer: Offer) -> Result<Changes, IntakeError> {
+async fn kept<T: DeserializeOwned>(
+    deps: &IntakeDeps,
+    id: RequestId,
+    offer: Offer,
+) -> Result<T, IntakeError> {
     let record = get(deps, id).await?;
     match record.state() {
         State::InProgress => return Err(IntakeError::NotFinished(id, offer)),
@@ -57,6 +104,9 @@ async fn kept(deps: &IntakeDeps, id: RequestId, offer: Offer) -> Result<Changes,
         State::Failed => return Err(IntakeError::Failed(id, offer)),
         State::Complete if matches!(record.request, Request::Rollback(_)) => {
             return Err(IntakeError::PutBack(id, offer));
+        }
+        State::Complete if !has(&record.request, offer) => {
+            return Err(IntakeError::NoIndex(id, offer));
         }
         State::Complete => {}
     }
@@ -69,5 +119,14 @@ async fn kept(deps: &IntakeDeps, id: RequestId, offer: Offer) -> Result<Changes,
             Err(IntakeError::Expired(id))
         }
         None => Err(IntakeError::NeverKept(id, offer)),
+    }
+}
+
+/// Whether requests of this kind have such a thing.
+fn has(request: &Request, offer: Offer) -> bool {
+    match request {
+        Request::RecursiveRelatedBundles(_) => false,
+        Request::RegenerateBundle(_) => offer == Offer::Diff,
+        _ => true,
     }
 }

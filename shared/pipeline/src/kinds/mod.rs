@@ -5,5 +5,7 @@ mod add_deprecations;
 mod create_empty_index;
 mod fbc_operations;
 mod merge_index_image;
+pub(crate) mod recursive_related_bundles;
+mod regenerate_bundle;
 mod rm;
 mod rollback;

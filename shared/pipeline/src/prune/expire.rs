@@ -160,12 +160,13 @@ fn is_for_all(error: &RegistryError) -> bool {
 /// The architectures of which there may be images: those of the result, or, where the request
 /// ended before, those it was to have.
 fn arches(record: &Record) -> BTreeSet<Arch> {
-    let planned = record.plan.iter().filter_map(|plan| match plan {
-        Plan::Index(plan) => Some(plan.bases.keys()),
-        Plan::Rollback => None,
-    });
+    let planned: Vec<&Arch> = match &record.plan {
+        Some(Plan::Index(plan)) => plan.bases.keys().collect(),
+        Some(Plan::Bundle(plan)) => plan.bases.keys().collect(),
+        Some(Plan::Rollback | Plan::Related(_)) | None => Vec::new(),
+    };
     let made = record.facts.arches.iter().flatten();
     // A worker elsewhere may have named others, which are those of no image here.
     let made = made.filter_map(|arch| arch.parse().ok());
-    planned.flatten().cloned().chain(made).collect()
+    planned.into_iter().cloned().chain(made).collect()
 }

@@ -14,14 +14,16 @@ use iib_ports::{
     Secret, StoreError,
 };
 use iib_request::{
-    AddRequest, CreateEmptyIndex, FbcOperations, Record, RequestId, Stage, State, Task, Update,
+    AddRequest, CreateEmptyIndex, FbcOperations, Record, RecursiveRelatedBundles, RegenerateBundle,
+    RequestId, Stage, State, Task, Update,
 };
 use iib_testkit::Pull as _;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::catalogs;
 use crate::crash::{self, Death, LastCall};
-use crate::image::Image;
+use crate::image::{Family, Image};
+use crate::regenerate;
 use crate::samples::{self, index_image};
 use crate::world::{World, deliver};
 
@@ -137,6 +139,47 @@ async fn a_fragment() -> (World, Victim) {
     (world, victim)
 }
 
+/// A bundle is made anew, for two architectures.
+async fn a_bundle() -> (World, Victim) {
+    let (world, _) = world_and_request().await;
+    let app = regenerate::push_app(&world, "one:v1").await.to_string();
+    let files = regenerate::files(&[app]);
+    let images = ["amd64", "arm64"].map(|arch| (arch, regenerate::bundle(arch, &files)));
+    let from = world.push_list("bundles/oil:v1", Family::Docker, &images);
+    let submission = RegenerateBundle {
+        from_bundle_image: from.await.to_string(),
+        ..RegenerateBundle::default()
+    };
+    let victim = Victim {
+        submission: submission.into(),
+        log: &[" pin Resolving from_bundle_image", "+  relatedImages:"],
+        tags: &["amd64", "arm64"],
+        overwrites: None,
+        in_git: None,
+        moved: None,
+    };
+    (world, victim)
+}
+
+/// The bundles behind a bundle are looked for.
+async fn a_search() -> (World, Victim) {
+    let (world, _) = world_and_request().await;
+    let [root, ..] = regenerate::tree(&world).await;
+    let submission = RecursiveRelatedBundles {
+        parent_bundle_image: root.to_string(),
+        ..RecursiveRelatedBundles::default()
+    };
+    let victim = Victim {
+        submission: submission.into(),
+        log: &[" pin Resolving parent_bundle_image", " names no bundles"],
+        tags: &[],
+        overwrites: None,
+        in_git: None,
+        moved: None,
+    };
+    (world, victim)
+}
+
 /// A bundle is added to an index, which somebody else overwrites meanwhile: it is done anew on top of that.
 async fn a_rebase() -> (World, Victim) {
     let (world, victim) = an_overwriting().await;
@@ -220,7 +263,7 @@ async fn dies_with(
 }
 
 impl Victim {
-    /// Checks its end, and gives the digests of its list and of its changes.
+    /// Checks its end, and gives the digests of its list, if it makes one, and of what is kept for users.
     async fn outcome(&self, world: &World, id: RequestId, repository: &str) -> (String, Digest) {
         let record = world.record(id).await;
         assert_eq!(record.state(), State::Complete, "{}", record.state_reason());
@@ -241,16 +284,22 @@ impl Victim {
             arch => format!("{id}-{arch}"),
         };
         let expected = self.tags.iter().map(own);
-        let expected: Vec<String> = [id.to_string()].into_iter().chain(expected).collect();
+        // A search makes no image.
+        let own = (!self.tags.is_empty()).then(|| id.to_string());
+        let expected: Vec<String> = own.into_iter().chain(expected).collect();
         assert_eq!(tags, expected);
-        let resolved = record.facts.index_image_resolved.unwrap();
-        let lists = tags.iter().filter(|tag| !tag.contains('-'));
-        for tag in lists {
+        let mut lists = Vec::new();
+        for tag in tags.iter().filter(|tag| !tag.contains('-')) {
             let spec = world.spec(&format!("{repository}:{tag}"));
             let manifest = world.deps.registry.pull(&spec).await.unwrap();
-            assert!(resolved.ends_with(manifest.digest().as_str()), "{tag}");
+            lists.push(manifest.digest().as_str().to_owned());
         }
-        let list = resolved.rsplit_once('@').unwrap().1.to_owned();
+        lists.dedup();
+        assert!(lists.len() <= 1, "{lists:?}");
+        let list = lists.pop().unwrap_or_default();
+        if let Some(resolved) = record.facts.index_image_resolved {
+            assert_eq!(resolved.rsplit_once('@').unwrap().1, list);
+        }
         if let Some((tag, index)) = &self.overwrites {
             let spec = world.spec(tag);
             let manifest = world.deps.registry.pull(&spec).await.unwrap();
@@ -269,9 +318,15 @@ impl Victim {
             let files = world.repositories.files(repository, branch);
             assert!(files.contains_key(file), "{files:?}");
         }
-        let changes = world.artifacts.get(&ArtifactKey::changes(id)).await;
-        let changes: Vec<_> = changes.unwrap().try_collect().await.unwrap();
-        (list, Digest::of(&changes.concat()))
+        let kept = world.artifacts.keys().into_iter();
+        let log = ArtifactKey::log(id);
+        let kept = kept.filter(|key| key.request() == Some(id) && *key != log);
+        let mut contents = Vec::new();
+        for key in kept {
+            let content = world.artifacts.get(&key).await.unwrap();
+            contents.extend(content.try_collect::<Vec<_>>().await.unwrap());
+        }
+        (list, Digest::of(&contents.concat()))
     }
 
     /// Lets somebody else move the index when the request is about to be pushed.
@@ -396,6 +451,14 @@ async fn nor_does_a_crash_while_an_index_is_emptied() {
 }
 
 #[tokio::test]
+async fn nor_does_a_crash_while_a_bundle_is_made_anew_or_looked_behind() {
+    for last in [LastCall::Lost, LastCall::Unanswered] {
+        crash_everywhere(a_bundle().await, last).await;
+        crash_everywhere(a_search().await, last).await;
+    }
+}
+
+#[tokio::test]
 async fn nor_does_a_crash_while_an_index_is_overwritten() {
     for last in [LastCall::Lost, LastCall::Unanswered] {
         crash_everywhere(an_overwriting().await, last).await;
@@ -462,6 +525,12 @@ async fn stand_still_everywhere((mut world, victim): (World, Victim)) {
         assert_eq!(now, expected, "{calls} calls, and then some");
     }
     panic!("the work never ends");
+}
+
+#[tokio::test]
+async fn a_process_that_wakes_up_changes_nothing_of_a_bundle() {
+    stand_still_everywhere(a_bundle().await).await;
+    stand_still_everywhere(a_search().await).await;
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ mod overwrite;
 mod panics;
 mod platform_forms;
 mod pull_specs;
+mod regenerate;
 mod repeats;
 mod rm;
 mod rollback;

@@ -31,10 +31,21 @@ impl Default for BundleLimits {
     }
 }
 
+/// Which files of a bundle are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Depth {
+    /// Those that lie directly in the two directories: all that an index looks at.
+    #[default]
+    Direct,
+    /// Those in directories below, too.
+    All,
+}
+
 /// Builds a bundle's files from its layers.
 #[derive(Debug, Default)]
 pub struct BundleTree {
     limits: BundleLimits,
+    depth: Depth,
     directories: BTreeMap<&'static str, Files>,
     /// Hard links to files outside of the two directories, or of lower layers.
     links: BTreeMap<EntryPath, Link>,
@@ -42,10 +53,10 @@ pub struct BundleTree {
     layers: usize,
 }
 
-/// Files by name.
+/// Files by path below their directory.
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// The files of a bundle, by name without the directory.
+/// The files of a bundle, by path without the directory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BundleContent {
     /// Files in `manifests/`; `None` when there is no such directory.
@@ -58,6 +69,7 @@ pub struct BundleContent {
 /// stand in the archive (OCI image layer, whiteouts).
 #[derive(Default)]
 struct Changes {
+    depth: Depth,
     whiteouts: Vec<Whiteout>,
     directories: BTreeSet<EntryPath>,
     files: BTreeMap<EntryPath, Vec<u8>>,
@@ -84,6 +96,12 @@ impl BundleTree {
         }
     }
 
+    /// The same with other files.
+    #[must_use]
+    pub fn with_depth(self, depth: Depth) -> Self {
+        Self { depth, ..self }
+    }
+
     /// Lays the next layer on top; the lowest comes first. The archive is read to its end, the
     /// layer is not: call [`LayerReader::finish`] and compare the digests.
     ///
@@ -95,7 +113,10 @@ impl BundleTree {
     /// # Errors
     /// [`LayerError`]; the tree is then of no use.
     pub fn apply<R: Read>(&mut self, layer: &mut LayerReader<R>) -> Result<(), LayerError> {
-        let mut changes = Changes::default();
+        let mut changes = Changes {
+            depth: self.depth,
+            ..Changes::default()
+        };
         let mut size: u64 = 0;
         let mut entries = Entries::new(layer);
         while let Some(entry) = entries.next()? {
@@ -194,10 +215,7 @@ impl BundleTree {
     }
 
     fn put(&mut self, path: &EntryPath, content: Vec<u8>) {
-        let place = path
-            .split()
-            .and_then(|(directory, file)| Some((bundle_directory(directory)?, file)));
-        if let Some((directory, file)) = place {
+        if let Some((directory, file)) = in_bundle(path) {
             let files = self.directories.entry(directory).or_default();
             files.insert(file.to_owned(), content);
         }
@@ -213,7 +231,9 @@ impl BundleTree {
             if let Some(files) = self.directories.get_mut(name) {
                 files.retain(|file, _| {
                     let path = root.child(file);
-                    !hidden(&path) && !changes.directories.contains(&path)
+                    !hidden(&path)
+                        && !changes.directories.contains(&path)
+                        && !changes.is_file(file, &root)
                 });
             }
             if changes.directories.contains(&root) {
@@ -227,7 +247,7 @@ impl BundleTree {
             self.put(&path, content);
         }
         for (path, (target, mode)) in changes.links {
-            if let Some((directory, file)) = path.split()
+            if let Some((directory, file)) = in_bundle(&path)
                 && let Some(files) = self.directories.get_mut(directory)
             {
                 files.remove(file);
@@ -250,12 +270,25 @@ fn is_within_bundle(path: &EntryPath) -> bool {
     bundle_directory(first).is_some()
 }
 
+/// The one of the two directories that a path is below, and the rest of it.
+fn in_bundle(path: &EntryPath) -> Option<(&'static str, &str)> {
+    let (directory, rest) = path.as_str().split_once('/')?;
+    Some((bundle_directory(directory)?, rest))
+}
+
 /// The one of the two directories that has this path.
 fn bundle_directory(path: &str) -> Option<&'static str> {
     DIRECTORIES.into_iter().find(|name| *name == path)
 }
 
 impl Changes {
+    /// Whether a file of a layer below is in a directory whose place a file of this one takes.
+    fn is_file(&self, file: &str, root: &EntryPath) -> bool {
+        let ends = file.match_indices('/');
+        ends.map(|(end, _)| root.child(&file[..end]))
+            .any(|above| self.files.contains_key(&above) || self.links.contains_key(&above))
+    }
+
     /// Notes what the entry does, content aside.
     fn note(&mut self, entry: &Entry) -> Result<Wanted, LayerError> {
         let Some((directory, name)) = entry.path.split() else {
@@ -264,7 +297,10 @@ impl Changes {
         if is_within_bundle(&entry.path) {
             entry.check_readable()?;
         }
-        let in_bundle = bundle_directory(directory).is_some();
+        let in_bundle = match self.depth {
+            Depth::Direct => bundle_directory(directory).is_some(),
+            Depth::All => in_bundle(&entry.path).is_some(),
+        };
         let is_bundle = directory.is_empty() && bundle_directory(name).is_some();
         if let Some(whiteout) = entry.path.whiteout() {
             // Elsewhere it hides nothing that is kept.

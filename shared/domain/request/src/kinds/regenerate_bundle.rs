@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use iib_oci::ImageFormat;
 use serde::{Deserialize, Serialize};
 
 use super::{Asked, Kind};
 use crate::payload::{
-    Payload, REGISTRY_AUTHS, ReadContext, check_image, check_names, check_registry_auths, set,
-    set_text, string_map,
+    OUTPUT_FORMAT, Payload, REGISTRY_AUTHS, ReadContext, check_image, check_names,
+    check_registry_auths, output_format, set, set_text, string_map,
 };
 use crate::record::format;
 use crate::view::{Document, Shown};
@@ -24,6 +25,9 @@ pub struct RegenerateBundle {
     pub organization: Option<String>,
     /// Pull specs to be replaced in the bundle, by what they are replaced with.
     pub bundle_replacements: BTreeMap<String, String>,
+    /// Which documents the new bundle is to have; none: those of the settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_format: Option<ImageFormat>,
     /// What a newer version noted.
     #[serde(flatten)]
     pub unknown: Unknown,
@@ -41,6 +45,10 @@ impl Kind for RegenerateBundle {
 
     fn images(&self) -> Vec<(&'static str, &str)> {
         vec![("from_bundle_image", &self.from_bundle_image)]
+    }
+
+    fn output_format(&self) -> Option<ImageFormat> {
+        self.output_format
     }
 
     fn organization(&self) -> Option<&str> {
@@ -66,7 +74,7 @@ impl Asked for RegenerateBundle {
     fn read(payload: &Payload, _: &ReadContext<'_>) -> Result<Self, Refusal> {
         const IMAGE: &str = "from_bundle_image";
         const REPLACEMENTS: &str = "bundle_replacements";
-        let optional = [REPLACEMENTS, "organization", REGISTRY_AUTHS];
+        let optional = [REPLACEMENTS, "organization", REGISTRY_AUTHS, OUTPUT_FORMAT];
         check_names(payload, &[IMAGE], &optional)?;
         let replacements = set(payload, REPLACEMENTS);
         let replacements = replacements.map(|value| string_map(value, REPLACEMENTS));
@@ -75,10 +83,12 @@ impl Asked for RegenerateBundle {
         let from_bundle_image = set_text(payload, IMAGE)?.unwrap_or_default();
         check_registry_auths(payload)?;
         check_image(&from_bundle_image)?;
+        let output_format = output_format(payload)?;
         Ok(Self {
             from_bundle_image,
             organization,
             bundle_replacements,
+            output_format,
             unknown: Unknown::default(),
         })
     }

@@ -336,7 +336,7 @@ fn of_index_kinds() -> [(&'static str, Value); 6] {
 }
 
 #[test]
-fn each_kind_that_makes_an_index_may_say_which_documents_it_has() {
+fn each_kind_that_makes_an_image_may_say_which_documents_it_has() {
     const NAME: &str = "output_format";
     for (kind, good) in of_index_kinds() {
         let of = |value: Value| read(kind, &over(&good, &json!({ NAME: value })));
@@ -376,9 +376,12 @@ fn each_kind_that_makes_an_index_may_say_which_documents_it_has() {
             );
         }
     }
-    // Bundles are no indexes.
     let bundle = json!({"from_bundle_image": "r.example/b:1", NAME: "oci"});
-    let refused = read("regenerate-bundle", bundle.as_object().unwrap()).unwrap_err();
+    let request = read("regenerate-bundle", bundle.as_object().unwrap()).unwrap();
+    assert_eq!(request.output_format(), Some(ImageFormat::Oci));
+    // Where no image is made there is nothing to say.
+    let bundle = json!({"parent_bundle_image": "r.example/b:1", NAME: "oci"});
+    let refused = read("recursive-related-bundles", bundle.as_object().unwrap()).unwrap_err();
     assert_eq!(refused.rule(), Rule::UnknownParameter);
 }
 

@@ -39,7 +39,7 @@ pub(super) const ALIASES: [(&str, &str); 2] = [
 
 /// Every setting has a variable, and a row here. Tests hold this against the defaults and the types.
 #[rustfmt::skip] // One line for each.
-pub(super) const VARIABLES: [Variable; 75] = [
+pub(super) const VARIABLES: [Variable; 77] = [
     row("IIB_DATA_FOLDER", "data_folder", Text),
     row("IIB_SCRATCH", "scratch", Text),
     row("IIB_LOGIN_DISABLED", "api.login_disabled", Flag),
@@ -77,6 +77,8 @@ pub(super) const VARIABLES: [Variable; 75] = [
     row("IIB_GIT_TOKENS_FILE", "work.git_tokens_file", Text),
     row("IIB_REQUIRED_LABELS", "work.required_labels", Json),
     row("IIB_RELATED_IMAGE_REGISTRY_REPLACEMENT", "work.related_image_registry_replacement", Json),
+    row("IIB_ORGANIZATION_CUSTOMIZATIONS", "work.organization_customizations", Json),
+    row("IIB_MAX_RECURSIVE_RELATED_BUNDLES", "work.max_recursive_related_bundles", Number),
     row("IIB_ONE_FRAGMENT_PER_PACKAGE", "work.one_fragment_per_package", Flag),
     row("IIB_HIDDEN_INDEX_DB_PATH", "work.hidden_database", Text),
     row("IIB_OPERATOR_DEPRECATIONS_DIR", "work.deprecations_folder", Text),
@@ -224,6 +226,9 @@ mod tests {
                     r#"{"null": {"decision_context": "c", "product_version": "p", "subject_type": "koji_build"}}"#
                 }
                 Json if place == "work.required_labels" => r#"{"a": "b"}"#,
+                Json if place == "work.organization_customizations" => {
+                    r#"{"acme": [{"type": "related_bundles"}]}"#
+                }
                 Json if place == "work.git_repositories" => r#"{"a": "b"}"#,
                 Json if place == "api.user_to_queue" => r#"{"ann": {"all": "a"}, "bob": "b"}"#,
                 List if place == "api.trusted_proxies" => "10.2.0.0/24",

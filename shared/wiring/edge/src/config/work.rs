@@ -10,6 +10,10 @@ use super::results;
 
 pub(super) fn check(work: &WorkSettings, faults: &mut Faults) {
     faults.of_zero("work.max_attempts", work.max_attempts);
+    faults.of_zero(
+        "work.max_recursive_related_bundles",
+        work.max_recursive_related_bundles,
+    );
     faults.of_zero("work.stage_timeout_seconds", work.stage_timeout_seconds);
     faults.of_zero("work.max_index_bytes", work.max_index_bytes);
     faults.of_zero("work.max_bundle_bytes", work.max_bundle_bytes);
@@ -40,6 +44,7 @@ pub(super) fn check(work: &WorkSettings, faults: &mut Faults) {
     check_greenwave(work, faults);
     check_required_labels(work, faults);
     check_replacements(work, faults);
+    check_customizations(work, faults);
 }
 
 fn check_greenwave(work: &WorkSettings, faults: &mut Faults) {
@@ -61,6 +66,15 @@ fn check_greenwave(work: &WorkSettings, faults: &mut Faults) {
 fn check_required_labels(work: &WorkSettings, faults: &mut Faults) {
     if work.required_labels.contains_key("") {
         faults.of_value("work.required_labels", "has a label without a name");
+    }
+}
+
+/// Every fault of every organization, each with its place.
+fn check_customizations(work: &WorkSettings, faults: &mut Faults) {
+    const SETTING: &str = "work.organization_customizations";
+    let found = iib_regenerate::check_customizations(SETTING, &work.organization_customizations);
+    for fault in found {
+        faults.of_value(SETTING, fault.to_string());
     }
 }
 

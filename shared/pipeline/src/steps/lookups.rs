@@ -1,0 +1,196 @@
+//! What is asked of registries about the images that bundles name: all at once, each image once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use iib_bundle::ImageName;
+use iib_oci::{PullSpec, RawManifest};
+use iib_ports::{Class, Classify as _, Registry, RegistryError, chain};
+use iib_regenerate::{Answer, Answers, Lookup, Next, RegenerateError};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use crate::{BundleError, ImageError, StageError, image};
+
+/// Images asked for at the same time: fifty of a large bundle are two rounds.
+const LOOKUPS: usize = 32;
+
+/// The images that one request has asked for.
+pub(crate) struct Lookups {
+    registry: Arc<dyn Registry>,
+    patience: Duration,
+    until: Instant,
+    images: Mutex<HashMap<String, Arc<Known>>>,
+    /// What is to be told of images that cannot be read, each once.
+    told: Mutex<Vec<String>>,
+}
+
+/// What is known of an image.
+#[derive(Default)]
+struct Known {
+    /// The document that its pull spec names; none if it cannot be read.
+    manifest: OnceCell<Option<Arc<RawManifest>>>,
+    labels: OnceCell<Option<BTreeMap<String, String>>>,
+}
+
+impl Lookups {
+    /// All of the answers are to be there after `patience`.
+    pub(crate) fn new(registry: Arc<dyn Registry>, patience: Duration) -> Self {
+        Self {
+            registry,
+            patience,
+            until: Instant::now() + patience,
+            images: Mutex::default(),
+            told: Mutex::default(),
+        }
+    }
+
+    /// Whom it asks.
+    pub(crate) fn registry(&self) -> &dyn Registry {
+        &*self.registry
+    }
+
+    /// Calls `next` with more and more answers, until it asks for nothing more.
+    ///
+    /// # Errors
+    /// [`BundleError::Regenerate`] from `next`; [`BundleError::Unanswered`]; [`ImageError::Inspect`] for a registry
+    /// that may answer another time.
+    pub(crate) async fn settle<T>(
+        &self,
+        mut next: impl FnMut(&Answers) -> Result<Next<T>, RegenerateError>,
+    ) -> Result<T, StageError> {
+        let mut answers = Answers::new();
+        loop {
+            match next(&answers).map_err(BundleError::from)? {
+                Next::Done(done) => return Ok(done),
+                Next::Ask(questions) => self.answer(questions, &mut answers).await?,
+            }
+        }
+    }
+
+    /// Why images could not be read, for the log; what was told before is not told again.
+    pub(crate) fn take_told(&self) -> Vec<String> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut told)
+    }
+
+    async fn answer(
+        &self,
+        questions: Vec<Lookup>,
+        answers: &mut Answers,
+    ) -> Result<(), StageError> {
+        let asked: Vec<Lookup> = questions.clone();
+        let lookups: Vec<_> = questions
+            .into_iter()
+            .map(|question| async {
+                let answer = self.one(&question).await?;
+                Ok::<_, ImageError>((question, answer))
+            })
+            .collect();
+        let mut lookups = stream::iter(lookups).buffer_unordered(LOOKUPS);
+        loop {
+            match tokio::time::timeout_at(self.until, lookups.try_next()).await {
+                Ok(Ok(Some((question, answer)))) => answers.insert(question, answer),
+                Ok(Ok(None)) => return Ok(()),
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_) => {
+                    let open = asked.iter().filter(|asked| !answers.contains_key(asked));
+                    return Err(BundleError::Unanswered {
+                        seconds: self.patience.as_secs(),
+                        asked: asked.len(),
+                        images: open.map(|open| open.image().to_owned()).collect(),
+                    }
+                    .into());
+                }
+            };
+        }
+    }
+
+    async fn one(&self, question: &Lookup) -> Result<Answer, ImageError> {
+        let image = question.image();
+        let known = self.known(image);
+        let manifest = known.manifest.get_or_try_init(|| self.manifest(image));
+        let Some(manifest) = manifest.await? else {
+            return Ok(Answer::Unreadable);
+        };
+        let digest = manifest.digest().to_string();
+        // Under its digest it is asked for next. Whoever was first has the same.
+        let pinned = ImageName::of(image).pinned(&digest).to_string();
+        let _ = self.known(&pinned).manifest.set(Some(manifest.clone()));
+        match question {
+            Lookup::Digest(_) => Ok(Answer::Digest(digest)),
+            Lookup::Labels(_) => {
+                let labels = known
+                    .labels
+                    .get_or_try_init(|| self.labels(image, manifest));
+                Ok(match labels.await? {
+                    Some(labels) => Answer::Labels(labels.clone()),
+                    None => Answer::Unreadable,
+                })
+            }
+        }
+    }
+
+    fn known(&self, image: &str) -> Arc<Known> {
+        let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
+        images.entry(image.to_owned()).or_default().clone()
+    }
+
+    async fn manifest(&self, image: &str) -> Result<Option<Arc<RawManifest>>, ImageError> {
+        let spec = match image.parse::<PullSpec>() {
+            Ok(spec) => spec,
+            Err(fault) => {
+                self.tell(image, &fault);
+                return Ok(None);
+            }
+        };
+        let found = self.registry.manifest(spec.repository(), spec.reference());
+        match found.await {
+            Ok(raw) => Ok(Some(Arc::new(raw))),
+            Err(source) if is_of_image(&source) => {
+                self.tell(image, &source);
+                Ok(None)
+            }
+            Err(source) => Err(ImageError::Inspect {
+                image: image.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    async fn labels(
+        &self,
+        image: &str,
+        manifest: &RawManifest,
+    ) -> Result<Option<BTreeMap<String, String>>, ImageError> {
+        let labels = image::labels(&*self.registry, image, manifest).await;
+        match labels {
+            Ok(labels) => Ok(Some(labels)),
+            Err(ImageError::Inspect { source, .. } | ImageError::Registry { source, .. })
+                if !is_of_image(&source) =>
+            {
+                Err(ImageError::Inspect {
+                    image: image.to_owned(),
+                    source,
+                })
+            }
+            Err(fault) => {
+                self.tell(image, &fault);
+                Ok(None)
+            }
+        }
+    }
+
+    fn tell(&self, image: &str, fault: &dyn std::error::Error) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.push(format!("{image} cannot be read: {}", chain(fault)));
+    }
+}
+
+/// Whether it is the image's fault, and not that of a registry which may do better another time, or of our own
+/// login.
+fn is_of_image(error: &RegistryError) -> bool {
+    error.class() == Class::Reject && !matches!(error, RegistryError::Credentials { .. })
+}
