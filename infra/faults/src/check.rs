@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use futures::TryStreamExt;
-use iib_oci::PullSpec;
+use iib_oci::{Digest, PullSpec};
 use iib_pipeline::Deps;
 use iib_ports::{ArtifactError, ArtifactKey, ArtifactRoot, RegistryError};
-use iib_request::{Record, RequestId, Stage, State};
+use iib_request::{Record, Request, RequestId, Stage, State};
 use iib_testkit::Pull as _;
 
 use crate::drive::total;
@@ -41,17 +43,50 @@ pub(crate) async fn complete(
     }
     leftovers(tally, when, deps, &record).await?;
     log(tally, when, deps, id).await?;
-    let resolved = record.facts.index_image_resolved.as_deref();
-    let Some((_, digest)) = resolved.and_then(|image| image.rsplit_once('@')) else {
-        tally.lost(&format!("{when}: request {id} has no image"));
+    let Some(digest) = made(tally, when, deps, &record).await? else {
+        tally.lost(&format!("{when}: request {id} has made nothing"));
         return Ok(None);
     };
     if let Some(expected) = expected.filter(|expected| *expected != digest) {
         let what = format!("{when}: request {id} made {digest}, not {expected}");
         tally.lost(&what);
     }
-    images(tally, when, deps, &record, digest).await?;
-    Ok(Some(digest.to_owned()))
+    Ok(Some(digest))
+}
+
+/// The digest of what a request made, which is where it belongs: a list of images, and for a bundle the document
+/// beside it; or the document alone.
+async fn made(
+    tally: &mut Tally,
+    when: &str,
+    deps: &Deps,
+    record: &Record,
+) -> anyhow::Result<Option<String>> {
+    let document = match &record.request {
+        Request::RecursiveRelatedBundles(_) => Some(ArtifactKey::nested_bundles(record.id)),
+        Request::RegenerateBundle(_) => Some(ArtifactKey::related_bundles(record.id)),
+        _ => None,
+    };
+    let document = match document {
+        Some(key) => match read(deps, &key).await? {
+            Some(text) => Some(Digest::of(text.as_bytes()).to_string()),
+            None => return Ok(None),
+        },
+        None => None,
+    };
+    let facts = &record.facts;
+    let digest = match (&facts.index_image_resolved, &facts.bundle_image) {
+        (Some(index), _) => index.rsplit_once('@').map(|(_, digest)| digest.to_owned()),
+        (None, Some(bundle)) => {
+            let there = deps.registry.pull(&bundle.parse::<PullSpec>()?).await;
+            there.ok().map(|list| list.digest().to_string())
+        }
+        (None, None) => return Ok(document),
+    };
+    if let Some(digest) = &digest {
+        images(tally, when, deps, record, digest).await?;
+    }
+    Ok(digest)
 }
 
 /// Every state was told once.
@@ -105,10 +140,10 @@ async fn log(tally: &mut Tally, when: &str, deps: &Deps, id: RequestId) -> anyho
     if lines.len() != text.lines().count() {
         tally.duplicated(&format!("{when}: lines in the log of request {id}: {text}"));
     }
-    if !text.contains(" pin Resolving the container images") {
+    if !text.contains(" pin Resolving ") {
         tally.lost(&format!("{when}: lines of the log of request {id}: {text}"));
     }
-    if text.contains(TOKEN) {
+    if text.contains(TOKEN) || text.contains(&BASE64.encode(TOKEN)) {
         tally.duplicated(&format!("{when}: a secret is in the log of request {id}"));
     }
     Ok(())
@@ -133,7 +168,12 @@ pub(crate) async fn worked_once(
 
 /// The log of a request that has ended, if there is one.
 async fn sealed_log(deps: &Deps, id: RequestId) -> anyhow::Result<Option<String>> {
-    let content = match deps.artifacts.get(&ArtifactKey::log(id)).await {
+    read(deps, &ArtifactKey::log(id)).await
+}
+
+/// The text of an artifact, if it is there.
+async fn read(deps: &Deps, key: &ArtifactKey) -> anyhow::Result<Option<String>> {
+    let content = match deps.artifacts.get(key).await {
         Ok(content) => content,
         Err(ArtifactError::Missing(_)) => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -152,7 +192,8 @@ async fn images(
 ) -> anyhow::Result<()> {
     let facts = &record.facts;
     // What overwrites an index is in the service's own copy, too, where nobody comes after it.
-    let image = facts.index_image.as_deref().unwrap_or_default();
+    let image = facts.index_image.as_ref().or(facts.bundle_image.as_ref());
+    let image = image.map(String::as_str).unwrap_or_default();
     let copy = facts.internal_index_image_copy.as_deref();
     let image = copy.unwrap_or(image);
     let arches = facts.arches.iter().flatten();

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use iib_oci::{Arch, Digest, PullSpec, Reference, Repository, Resolved, SmallImage};
 use iib_pipeline::intake::Submission;
 use iib_ports::{InMemory, Registry, Secret};
 use iib_registry::{RegistryClient, RegistryConfig};
 use iib_request::{
-    AddDeprecations, AddRequest, CreateEmptyIndex, FbcOperations, MergeIndexImage, RmRequest,
+    AddDeprecations, AddRequest, CreateEmptyIndex, FbcOperations, MergeIndexImage,
+    RecursiveRelatedBundles, RegenerateBundle, RmRequest,
 };
 use iib_testkit::Pull as _;
 use iib_testkit::images;
@@ -59,6 +62,16 @@ pub(crate) struct Input {
     /// Where repositories for results begin: of this run and platform alone.
     results: String,
     repositories: AtomicUsize,
+}
+
+/// With a login for the registry of the suite, which asks for none.
+fn with_login(host: &str, submission: Submission) -> Submission {
+    let auth = BASE64.encode(TOKEN);
+    let auths = serde_json::json!({"auths": {(host): {"auth": auth}}});
+    Submission {
+        secrets: [("registry_auths", Secret::new(auths.to_string()))].into(),
+        ..submission
+    }
 }
 
 impl Input {
@@ -186,6 +199,16 @@ impl Input {
             moved: None,
             in_git: None,
         };
+        let inner = images::push_bundle_naming(&client, host, "inner", &[&binary]).await;
+        let outer = images::push_bundle_naming(&client, host, "outer", &[&binary, &inner]).await;
+        let anew = RegenerateBundle {
+            from_bundle_image: outer.to_string(),
+            ..RegenerateBundle::default()
+        };
+        let behind = RecursiveRelatedBundles {
+            parent_bundle_image: outer.to_string(),
+            ..RecursiveRelatedBundles::default()
+        };
         let request = add(lantern.clone(), Some(index.clone()));
         let apart = |submission: Submission| Asked::Apart(Box::new(submission));
         let kinds = vec![
@@ -212,6 +235,11 @@ impl Input {
             ("merge-index-image", apart(merge(lantern_index).into())),
             ("fbc-operations", apart(fbc.into())),
             ("add-deprecations", apart(deprecations.into())),
+            ("regenerate-bundle", apart(with_login(host, anew.into()))),
+            (
+                "recursive-related-bundles",
+                apart(with_login(host, behind.into())),
+            ),
         ];
         Ok(Self {
             kinds,

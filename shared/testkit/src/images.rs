@@ -58,6 +58,43 @@ pub async fn push_bundle(
     .await
 }
 
+/// Pushes a bundle that says it is one and whose CSV names these images, as `examples/<name>:v1`.
+pub async fn push_bundle_naming(
+    registry: &dyn Registry,
+    host: &str,
+    name: &str,
+    images: &[&PullSpec],
+) -> PullSpec {
+    let images = images.iter().enumerate();
+    let related: Vec<_> = images
+        .map(|(number, image)| format!("{{name: image-{number}, image: \"{image}\"}}"))
+        .collect();
+    let csv = format!(
+        "kind: ClusterServiceVersion\nmetadata: {{name: {name}.v1.0.0}}\nspec:\n  relatedImages: [{}]\n",
+        related.join(", ")
+    );
+    let label = "operators.operatorframework.io.bundle.package.v1";
+    let files = [
+        (format!("manifests/{name}.clusterserviceversion.yaml"), csv),
+        (
+            "metadata/annotations.yaml".to_owned(),
+            format!("annotations: {{{label}: {name}}}\n"),
+        ),
+    ];
+    let files = files.map(|(path, text)| (path, text.into_bytes())).into();
+    let labels = [
+        (label.to_owned(), name.to_owned()),
+        (
+            "com.redhat.delivery.operator.bundle".to_owned(),
+            "true".to_owned(),
+        ),
+    ];
+    let repository = example(host, name);
+    let image = SmallImage::new(&Arch::amd64(), &files, labels.into()).unwrap();
+    push_blobs(registry, &repository, &image).await;
+    push_as(registry, &repository, "v1", &image.manifest).await
+}
+
 /// Pushes a stand-in for the image with the program that serves an index, a list over these
 /// architectures, as `examples/binary:v1`.
 pub async fn push_binary_image(registry: &dyn Registry, host: &str, arches: &[Arch]) -> PullSpec {
