@@ -11,7 +11,7 @@ use iib_local::Local;
 use iib_oci::{Digest, ImageConfig, PullSpec, Reference, Repository, Resolved};
 use iib_pipeline::IndexCopy;
 use iib_pipeline::intake::{IntakeDeps, get, read, submit};
-use iib_ports::{GateAnswer, GateError, Gates, Notifier, Registry as _};
+use iib_ports::{ArtifactKey, GateAnswer, GateError, Gates, Notifier, Registry as _};
 use iib_request::{GitRepositories, KINDS, Record, Stage, Update, branch_of, repository_of};
 use iib_testkit::memory::{Files, MemoryRegistries, MemoryRegistry, MemoryRepositories};
 use serde_json::{Map, Value, json};
@@ -46,6 +46,8 @@ pub(super) struct Ended {
     pub(super) labels: BTreeMap<String, BTreeMap<String, String>>,
     /// The bundles in its database that end with the last platform that has the APIs of before.
     pub(super) limited: BTreeSet<String>,
+    /// The lists that it wrote, by the names that the reference gives them.
+    pub(super) artifacts: Map<String, Value>,
     pub(super) state: String,
     pub(super) reason: String,
     /// What the commit says that stands in the Git repository of the index, if there is one.
@@ -104,6 +106,22 @@ pub(super) async fn play(trace: &Trace) -> anyhow::Result<Outcome> {
         made = Made::read(&registry, result.clone()).await?;
         digests.note_made(OUTPUT, result);
     }
+    made.leave_out(&inherited(trace));
+    let mut artifacts = Map::new();
+    for (key, name) in [
+        (ArtifactKey::related_bundles(id), "related_bundles"),
+        (ArtifactKey::nested_bundles(id), "recursive_related_bundles"),
+    ] {
+        let Ok(content) = deps.artifacts.get(&key).await else {
+            continue;
+        };
+        let pieces: Vec<_> = content.try_collect().await?;
+        let text = digests.to_recorded(&String::from_utf8(pieces.concat())?);
+        artifacts.insert(
+            format!("{NUMBER}_{name}.json"),
+            serde_json::from_str(&text)?,
+        );
+    }
     let mut limited = BTreeSet::new();
     if made.serves_database() {
         let found = limited_in(&registry, config.work.max_index_bytes).await?;
@@ -114,10 +132,19 @@ pub(super) async fn play(trace: &Trace) -> anyhow::Result<Outcome> {
         names: made.names(&before, &after),
         labels: made.labels,
         limited,
+        artifacts,
         state: record.state().to_string(),
         reason: digests.to_recorded(record.state_reason()),
         commit: git.commit(),
     }))
+}
+
+/// Labels of the bundle that is made anew, which a trace does not say again.
+fn inherited(trace: &Trace) -> BTreeMap<String, String> {
+    let from = trace.arguments.get("from_bundle_image");
+    let from = from.and_then(Value::as_str).unwrap_or_default();
+    let image = trace.images.get(from);
+    image.map(|image| image.labels.clone()).unwrap_or_default()
 }
 
 /// The settings that a trace names, as the reference has them, and those that its service passes to its workers with
@@ -317,6 +344,13 @@ impl Made {
         }
         made.digests.insert(list);
         Ok(made)
+    }
+
+    /// Leaves out labels that are as they were.
+    fn leave_out(&mut self, inherited: &BTreeMap<String, String>) {
+        for labels in self.labels.values_mut() {
+            labels.retain(|name, value| inherited.get(name) != Some(value));
+        }
     }
 
     fn serves_database(&self) -> bool {
