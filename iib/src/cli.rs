@@ -62,6 +62,10 @@ pub enum Command {
     Fbc(FbcOptions),
     /// Ask a running service to say in an index what of an operator is deprecated
     Deprecations(DeprecationsOptions),
+    /// Ask a running service to make a bundle anew: with its images pinned, and as an organization wants it
+    Regenerate(RegenerateOptions),
+    /// Ask a running service for the bundles that a bundle names, and for those behind them
+    Related(RelatedOptions),
     /// Ask a running service for several things at once: it takes all of them in, or none
     Batch(BatchOptions),
     /// Ask a running service to put back what an index named before a request overwrote it

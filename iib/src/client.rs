@@ -104,6 +104,13 @@ impl Client {
         Ok(answer.error_for_status()?.text().await?)
     }
 
+    /// The bundles that a request found behind a bundle.
+    pub(crate) async fn nested_bundles(&self, id: u64) -> anyhow::Result<Vec<String>> {
+        let url = self.base.join(&format!("builds/{id}/nested-bundles"))?;
+        let document = document(self.answer(self.http.get(url)).await?).await?;
+        Ok(serde_json::from_value(document)?)
+    }
+
     async fn answer(&self, call: RequestBuilder) -> anyhow::Result<Response> {
         call.send().await.with_context(|| {
             format!(

@@ -1,10 +1,11 @@
 //! The flags of the command, in place of the members of the API's documents.
 
 /// Flags, by the members of the call's document that they set.
-const FLAGS: [(&str, &str); 21] = [
+const FLAGS: [(&str, &str); 23] = [
     ("add_arches", "--arch"),
     ("binary_image", "--binary-image"),
     ("build_tags", "--build-tag"),
+    ("bundle_replacements", "--replace"),
     ("bundles", "--bundle"),
     ("deprecation_list", "--deprecate"),
     ("deprecation_schema", "--file"),
@@ -21,6 +22,7 @@ const FLAGS: [(&str, &str); 21] = [
     ("overwrite_from_index_token", "--login-file"),
     ("overwrite_target_index", "--overwrite"),
     ("overwrite_target_index_token", "--login-file"),
+    ("registry_auths", "--auth-file"),
     ("source_from_index", "--source-from-index"),
     ("target_index", "--target-index"),
 ];

@@ -46,7 +46,13 @@ pub(crate) async fn follow(
         }
     };
     match waited {
-        Waited::Final(document) => report(&document, show),
+        Waited::Final(document) => {
+            let nested = match show {
+                Show::Progress if looks_behind(&document) => client.nested_bundles(id).await?,
+                Show::Progress | Show::Json => Vec::new(),
+            };
+            report(&document, &nested, show)
+        }
         Waited::TimedOut => {
             say::aside(format_args!(
                 "request {id} is not done after {} s and goes on; {}",
@@ -67,15 +73,26 @@ fn how_to_go_on(id: u64, service: &ServiceAddress) -> String {
     format!("`iib wait {id}{told}` follows it")
 }
 
-/// Shows how the request ended: on success the pull spec by digest and nothing else.
-fn report(document: &Value, show: Show) -> anyhow::Result<Exit> {
+/// Whether the request was for the bundles behind a bundle, and they are there.
+fn looks_behind(document: &Value) -> bool {
+    let is =
+        |member: &str, value: &str| document.get(member).and_then(Value::as_str) == Some(value);
+    is("request_type", "recursive-related-bundles") && is("state", "complete")
+}
+
+/// Shows how the request ended: on success the pull spec by digest, or the bundles that were found, and nothing else.
+fn report(document: &Value, nested: &[String], show: Show) -> anyhow::Result<Exit> {
     let text = |field| document.get(field).and_then(Value::as_str);
     let complete = text("state") == Some("complete");
     match show {
         Show::Json => say::line(document)?,
+        Show::Progress if complete && looks_behind(document) => {
+            nested.iter().try_for_each(say::line)?;
+        }
         Show::Progress if complete => {
             // Not every kind tells the digest.
             let image = text("index_image_resolved").or_else(|| text("index_image"));
+            let image = image.or_else(|| text("bundle_image"));
             say::line(image.unwrap_or_default())?;
         }
         Show::Progress => {

@@ -48,6 +48,8 @@ pub async fn run(command: Command) -> Exit {
         Command::Fbc(options) => submit::fbc(&options).await,
         Command::Deprecations(options) => submit::deprecations(&options).await,
         Command::CreateEmptyIndex(options) => submit::create_empty_index(&options).await,
+        Command::Regenerate(options) => submit::regenerate(&options).await,
+        Command::Related(options) => submit::related(&options).await,
         Command::Batch(options) => submit::batch(&options).await,
         Command::Rollback(options) => submit::rollback(&options).await,
         Command::Wait(options) => follow::run(&options).await,

@@ -1,4 +1,4 @@
-//! The commands that send requests for indexes to a running service.
+//! The commands that send requests to a running service.
 
 use std::fs;
 use std::path::Path;
@@ -12,9 +12,9 @@ use serde_json::{Map, Value, json};
 
 use crate::Exit;
 use crate::cli::{
-    AddOptions, Architectures, BatchOptions, CreateEmptyIndexOptions, DeprecationsOptions,
-    Documents, FbcOptions, Making, MergeOptions, Overwriting, RmOptions, RollbackOptions, Sending,
-    Tagging,
+    AddOptions, Architectures, BatchOptions, BundleReading, CreateEmptyIndexOptions,
+    DeprecationsOptions, Documents, FbcOptions, Making, MergeOptions, Overwriting,
+    RegenerateOptions, RelatedOptions, RmOptions, RollbackOptions, Sending, Tagging,
 };
 use crate::client::{Client, Refusal};
 use crate::flags::with_flags;
@@ -104,6 +104,28 @@ pub(crate) async fn deprecations(options: &DeprecationsOptions) -> anyhow::Resul
     body.tagging(&options.tagging);
     body.overwriting(&options.overwriting, FROM_INDEX)?;
     body.send("add-deprecations", &options.sending).await
+}
+
+pub(crate) async fn regenerate(options: &RegenerateOptions) -> anyhow::Result<Exit> {
+    let mut body = Body::default();
+    body.set("from_bundle_image", &options.bundle);
+    let replacements = options.replacements.iter();
+    let replacements: Map<String, Value> = replacements
+        .map(|(old, new)| (old.clone(), json!(new)))
+        .collect();
+    let given = Some(&replacements).filter(|replacements| !replacements.is_empty());
+    body.given("bundle_replacements", given);
+    body.reading(&options.reading)?;
+    body.documents(&options.documents);
+    body.send("regenerate-bundle", &options.sending).await
+}
+
+pub(crate) async fn related(options: &RelatedOptions) -> anyhow::Result<Exit> {
+    let mut body = Body::default();
+    body.set("parent_bundle_image", &options.bundle);
+    body.reading(&options.reading)?;
+    body.send("recursive-related-bundles", &options.sending)
+        .await
 }
 
 /// Several requests at once, from a file; they are followed one after the other.
@@ -250,6 +272,14 @@ impl Body {
         Ok(())
     }
 
+    fn reading(&mut self, reading: &BundleReading) -> anyhow::Result<()> {
+        self.given("organization", reading.organization.as_ref());
+        if let Some(file) = &reading.auth_file {
+            self.set("registry_auths", &logins(file)?);
+        }
+        Ok(())
+    }
+
     async fn send(self, kind: &str, sending: &Sending) -> anyhow::Result<Exit> {
         let Sending { service, following } = sending;
         let client = Client::new(&service.url, service.token.as_ref())?;
@@ -272,6 +302,26 @@ impl Body {
         }
         follow(&client, id, service, following.timeout, following.json).await
     }
+}
+
+/// The logins in an auth file, as the API takes them. What asks a program for them stays on this machine.
+fn logins(file: &Path) -> anyhow::Result<Value> {
+    let name = file.display();
+    let text = fs::read_to_string(file).with_context(|| format!("{name} cannot be read"))?;
+    // What it holds is in no message.
+    let document: Option<Value> = serde_json::from_str(&text).ok();
+    let document = document.with_context(|| format!("{name} is no JSON"))?;
+    let auths = document.get("auths").and_then(Value::as_object);
+    let auths = auths.into_iter().flatten().filter_map(|(key, entry)| {
+        let auth = entry.get("auth")?.as_str()?;
+        Some((key.clone(), json!({"auth": auth})))
+    });
+    let auths: Map<String, Value> = auths.collect();
+    ensure!(
+        !auths.is_empty(),
+        "{name} has no logins: its `auths` are to have entries with an `auth`, as `podman login --authfile` writes them"
+    );
+    Ok(json!({"auths": auths}))
 }
 
 /// The first line of a file with a login.

@@ -1,4 +1,4 @@
-//! The words of the commands that send requests for indexes to a service.
+//! The words of the commands that send requests to a service.
 
 use std::path::PathBuf;
 
@@ -235,6 +235,51 @@ pub struct DeprecationsOptions {
     pub sending: Sending,
 }
 
+/// Whose bundle it is, and who may read it.
+#[derive(Debug, Args)]
+pub struct BundleReading {
+    /// Organization whose customizations are applied
+    #[arg(long, value_name = "NAME")]
+    pub organization: Option<String>,
+    /// File with logins for the registries of the images, as podman and docker write it; its `auths` go to the service
+    #[arg(long, value_name = "FILE")]
+    pub auth_file: Option<PathBuf>,
+}
+
+/// Options of `iib regenerate`.
+#[derive(Debug, Args)]
+pub struct RegenerateOptions {
+    /// The bundle
+    #[arg(value_name = "PULL_SPEC")]
+    pub bundle: String,
+    /// Bundle that it names, and the one to name in its place; give it once for each
+    #[arg(long = "replace", value_name = "OLD=NEW", value_parser = replacement)]
+    pub replacements: Vec<(String, String)>,
+    /// How it is read.
+    #[command(flatten)]
+    pub reading: BundleReading,
+    /// Which documents the result has.
+    #[command(flatten)]
+    pub documents: Documents,
+    /// Where to.
+    #[command(flatten)]
+    pub sending: Sending,
+}
+
+/// Options of `iib related`.
+#[derive(Debug, Args)]
+pub struct RelatedOptions {
+    /// The bundle
+    #[arg(value_name = "PULL_SPEC")]
+    pub bundle: String,
+    /// How it is read.
+    #[command(flatten)]
+    pub reading: BundleReading,
+    /// Where to.
+    #[command(flatten)]
+    pub sending: Sending,
+}
+
 /// Options of `iib batch`.
 #[derive(Debug, Args)]
 pub struct BatchOptions {
@@ -270,5 +315,17 @@ fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err(format!("`{text}` is no label: write it as name=value")),
+    }
+}
+
+/// Reads `old=new`. A digest has no equals sign in it.
+pub(super) fn replacement(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((old, new)) if !old.is_empty() && !new.is_empty() => {
+            Ok((old.to_owned(), new.to_owned()))
+        }
+        _ => Err(format!(
+            "`{text}` names no two bundles: write the one that is named now, `=`, and the one to name in its place"
+        )),
     }
 }

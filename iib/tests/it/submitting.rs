@@ -49,8 +49,12 @@ fn the_words_of_each_command_are_the_parameters_of_its_call() {
     };
     let login = file("login", "ann:pass:word\nmore\n");
     let schema = file("lantern.json", "{\"schema\": \"olm.deprecations\"}");
+    let logins = file(
+        "auth.json",
+        r#"{"auths": {"r": {"auth": "YTpi", "email": "x"}, "s": {}}, "credsStore": "none"}"#,
+    );
     let overwriting = ["--overwrite", "--login-file", &login];
-    let cases: [(&str, &[&str], bool, &str, Value); 7] = [
+    let cases: [(&str, &[&str], bool, &str, Value); 9] = [
         (
             "add",
             &[
@@ -141,6 +145,31 @@ fn the_words_of_each_command_are_the_parameters_of_its_call() {
                 "overwrite_from_index": true, "overwrite_from_index_token": "ann:pass:word"}),
         ),
         (
+            "regenerate",
+            &[
+                "r/b:1",
+                "--organization",
+                "acme",
+                "--replace",
+                "r/c:1=r/d@sha256:0",
+                "--auth-file",
+                &logins,
+            ],
+            false,
+            "regenerate-bundle",
+            json!({"from_bundle_image": "r/b:1", "organization": "acme",
+                "bundle_replacements": {"r/c:1": "r/d@sha256:0"},
+                "registry_auths": {"auths": {"r": {"auth": "YTpi"}}}}),
+        ),
+        (
+            "related",
+            &["r/b:1", "--auth-file", &logins],
+            false,
+            "recursive-related-bundles",
+            json!({"parent_bundle_image": "r/b:1",
+                "registry_auths": {"auths": {"r": {"auth": "YTpi"}}}}),
+        ),
+        (
             "rollback",
             &["5", "--login-file", &login],
             false,
@@ -153,8 +182,8 @@ fn the_words_of_each_command_are_the_parameters_of_its_call() {
         let mut all = vec![command, "--url", &url];
         all.extend(words);
         all.extend(overwriting.iter().filter(|_| overwrites));
-        // All that make an index.
-        if command != "rollback" {
+        // All that make an image.
+        if !["rollback", "related"].contains(&command) {
             all.extend(["--output-format", "oci"]);
             body["output_format"] = "oci".into();
         }
