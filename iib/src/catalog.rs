@@ -303,7 +303,7 @@ async fn diff(before: &str, after: &str, as_json: bool) -> anyhow::Result<bool> 
 /// Packages of later catalogs replace those of earlier ones as a whole (worker flows,
 /// fbc-operations).
 async fn merge(catalog: &str, fragments: &[String], target: &Target) -> anyhow::Result<Exit> {
-    if let Some(image) = catalog_image::target(target)? {
+    if let Some(image) = catalog_image::target(&target.to, &target.image)? {
         let (fragments, _held) = catalog_image::fragments(fragments).await?;
         let edit = CatalogEdit::Merge(fragments);
         return catalog_image::changed(catalog, edit, &image, target.json).await;
@@ -363,7 +363,7 @@ async fn merge(catalog: &str, fragments: &[String], target: &Target) -> anyhow::
 
 async fn remove(catalog: &str, packages: Vec<String>, target: &Target) -> anyhow::Result<Exit> {
     let packages = packages.into_iter().collect();
-    if let Some(image) = catalog_image::target(target)? {
+    if let Some(image) = catalog_image::target(&target.to, &target.image)? {
         let edit = CatalogEdit::Remove(packages);
         return catalog_image::changed(catalog, edit, &image, target.json).await;
     }
@@ -375,7 +375,7 @@ async fn remove(catalog: &str, packages: Vec<String>, target: &Target) -> anyhow
 
 async fn prune(catalog: &str, keep: Vec<String>, target: &Target) -> anyhow::Result<Exit> {
     let keep = keep.into_iter().collect();
-    if let Some(image) = catalog_image::target(target)? {
+    if let Some(image) = catalog_image::target(&target.to, &target.image)? {
         let edit = CatalogEdit::Keep(keep);
         return catalog_image::changed(catalog, edit, &image, target.json).await;
     }
@@ -442,7 +442,7 @@ async fn deprecations(catalog: &str, file: &Path, target: &Target) -> anyhow::Re
     let text = fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let unusable = || format!("{} cannot be used", file.display());
     let deprecations = Deprecations::read(&text).with_context(unusable)?;
-    if let Some(image) = catalog_image::target(target)? {
+    if let Some(image) = catalog_image::target(&target.to, &target.image)? {
         let edit = CatalogEdit::Deprecate(deprecations);
         let changed = catalog_image::changed(catalog, edit, &image, target.json);
         return changed.await.with_context(unusable);

@@ -15,7 +15,7 @@ pub(crate) async fn filter(
     target: &Target,
 ) -> anyhow::Result<Exit> {
     let filter = read(options)?;
-    if let Some(image) = catalog_image::target(target)? {
+    if let Some(image) = catalog_image::target(&target.to, &target.image)? {
         let edit = CatalogEdit::Filter(filter);
         return catalog_image::changed(catalog, edit, &image, target.json).await;
     }

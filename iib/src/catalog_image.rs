@@ -15,23 +15,22 @@ use iib_pipeline::{
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::cli::Target;
+use crate::cli::ImageOptions;
 use crate::image_target::{ImageTarget, check_no_image};
 use crate::{Exit, say, source};
 
-/// The image that a changed catalog goes to; `None` for a folder.
-pub(crate) fn target(target: &Target) -> anyhow::Result<Option<ImageTarget>> {
-    let to = target.to.as_str();
+/// The image that a changed catalog or bundle goes to; `None` for a folder.
+pub(crate) fn target(to: &str, options: &ImageOptions) -> anyhow::Result<Option<ImageTarget>> {
     if !source::is_path(to) {
         match to.parse() {
-            Ok(spec) => return Ok(Some(ImageTarget::new(spec, &target.image)?)),
+            Ok(spec) => return Ok(Some(ImageTarget::new(spec, options)?)),
             Err(PullSpecError::NoReference(_)) if !has_parent(Path::new(to)) => {
                 bail!("{to} names a repository and no tag: write {to}:TAG, or ./{to} for a folder")
             }
             Err(_) => {}
         }
     }
-    check_no_image("folder", to, &target.image)?;
+    check_no_image("folder", to, options)?;
     Ok(None)
 }
 

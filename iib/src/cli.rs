@@ -81,6 +81,9 @@ pub enum Command {
     /// Print, check and compare catalogs.
     #[command(subcommand)]
     Catalog(CatalogCommand),
+    /// Change bundles and look into them, without a service
+    #[command(subcommand)]
+    Bundle(BundleCommand),
     /// Measure adding one bundle to indexes of growing size; prints ratios to moving the bytes.
     Bench(BenchOptions),
     /// One stage of one request, for `bench`.
@@ -211,6 +214,43 @@ pub enum IndexCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// What to do with a bundle: a folder that has `manifests/` and `metadata/`, or the pull spec of a bundle image.
+#[derive(Debug, Subcommand)]
+pub enum BundleCommand {
+    /// Make a bundle anew: with its images pinned, and as an organization wants it
+    Regenerate(Box<BundleRegenerateOptions>),
+    /// Show where the bundle names images: file, line, image, path in the document
+    Images {
+        /// The bundle
+        #[arg(value_name = "FOLDER|PULL_SPEC")]
+        bundle: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Options of `iib bundle regenerate`.
+#[derive(Debug, Args)]
+pub struct BundleRegenerateOptions {
+    /// The bundle
+    #[arg(value_name = "FOLDER|PULL_SPEC")]
+    pub bundle: String,
+    /// File with the customizations, in JSON: a list of steps, or such lists by organization [default: the steps that
+    /// need no settings: images are pinned, bundles listed and replaced]
+    #[arg(long, value_name = "FILE")]
+    pub customizations: Option<PathBuf>,
+    /// The organization, where the file has several
+    #[arg(long, requires = "customizations", value_name = "NAME")]
+    pub organization: Option<String>,
+    /// Bundle that it names, and the one to name in its place; give it once for each
+    #[arg(long = "replace", value_name = "OLD=NEW", value_parser = requests::replacement)]
+    pub replacements: Vec<(String, String)>,
+    /// Where the result goes
+    #[command(flatten)]
+    pub target: BundleTarget,
 }
 
 /// Where a changed index goes.
@@ -439,6 +479,20 @@ pub struct Target {
     #[command(flatten)]
     pub image: ImageOptions,
     /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where a bundle goes that was made anew.
+#[derive(Debug, Args)]
+pub struct BundleTarget {
+    /// Folder for the result, absent or empty; or tag for a bundle image, on those that the bundle came from
+    #[arg(long, value_name = "FOLDER|PULL_SPEC")]
+    pub to: String,
+    /// Which documents an image has
+    #[command(flatten)]
+    pub documents: Documents,
+    /// Print JSON: the diffs of files, labels, the bundles that it names, the image
     #[arg(long)]
     pub json: bool,
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::Exit;
@@ -48,7 +49,12 @@ pub(crate) async fn follow(
     match waited {
         Waited::Final(document) => {
             let nested = match show {
-                Show::Progress if looks_behind(&document) => client.nested_bundles(id).await?,
+                Show::Progress if looks_behind(&document) => {
+                    let nested = client.nested_bundles(id).await;
+                    nested.with_context(|| {
+                        format!("request {id} is complete, and its list cannot be had")
+                    })?
+                }
                 Show::Progress | Show::Json => Vec::new(),
             };
             report(&document, &nested, show)

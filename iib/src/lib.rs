@@ -2,6 +2,7 @@
 
 mod auth;
 mod bench;
+mod bundle;
 mod catalog;
 mod catalog_filter;
 mod catalog_image;
@@ -56,6 +57,7 @@ pub async fn run(command: Command) -> Exit {
         Command::Auth(command) => auth::run(&command).await,
         Command::Index(command) => index::run(command).await,
         Command::Catalog(command) => catalog::run(command).await,
+        Command::Bundle(command) => bundle::run(command).await,
         Command::Bench(options) => bench::run(&options).await,
         Command::BenchStage(options) => bench::run_stage(&options).await,
     };

@@ -313,8 +313,14 @@ fn logins(file: &Path) -> anyhow::Result<Value> {
     let document = document.with_context(|| format!("{name} is no JSON"))?;
     let auths = document.get("auths").and_then(Value::as_object);
     let auths = auths.into_iter().flatten().filter_map(|(key, entry)| {
-        let auth = entry.get("auth")?.as_str()?;
-        Some((key.clone(), json!({"auth": auth})))
+        let auth = entry.get("auth").and_then(Value::as_str);
+        let usable = auth.filter(|_| entry.get("identitytoken").is_none());
+        if usable.is_none() {
+            say::aside(format_args!(
+                "{name}: the login for {key} is left out: it is no `auth` with user and password"
+            ));
+        }
+        Some((key.clone(), json!({"auth": usable?})))
     });
     let auths: Map<String, Value> = auths.collect();
     ensure!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
-use iib_pipeline::intake::{self, IntakeDeps};
+use iib_pipeline::intake::{self, IntakeDeps, RequestDiff};
 
 use crate::answer;
 use crate::problem::Problem;
@@ -33,7 +33,10 @@ pub(crate) async fn diff(
 ) -> Result<Response, Problem> {
     let format = format(&query, &DIFF_FORMATS)?.unwrap_or(DiffFormat::Json);
     let diff = intake::diff(&deps, id).await?;
-    let instead = "compare the two index images with `iib catalog diff`";
+    let instead = match &diff {
+        RequestDiff::Catalog(_) => "compare the two index images with `iib catalog diff`",
+        RequestDiff::Files(_) => "compare the files of the two bundle images",
+    };
     match format {
         DiffFormat::Json => answer::within_limit(&diff, instead),
         DiffFormat::Text => answer::text_within_limit(diff.to_string(), PLAIN_TEXT, instead),

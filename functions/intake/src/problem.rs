@@ -170,7 +170,7 @@ impl From<IntakeError> for Problem {
             IntakeError::Failed(..)
             | IntakeError::NeverKept(..)
             | IntakeError::PutBack(..)
-            | IntakeError::NoIndex(..) => Self::new(StatusCode::NOT_FOUND, error.to_string()),
+            | IntakeError::NoCatalog(..) => Self::new(StatusCode::NOT_FOUND, error.to_string()),
             IntakeError::NotFinished(..)
             | IntakeError::OtherKind { .. }
             | IntakeError::NoPackages(_)

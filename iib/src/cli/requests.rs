@@ -241,7 +241,8 @@ pub struct BundleReading {
     /// Organization whose customizations are applied
     #[arg(long, value_name = "NAME")]
     pub organization: Option<String>,
-    /// File with logins for the registries of the images, as podman and docker write it; its `auths` go to the service
+    /// File with logins for the registries of the images, as podman and docker write it; all its `auths` go
+    /// to the service
     #[arg(long, value_name = "FILE")]
     pub auth_file: Option<PathBuf>,
 }

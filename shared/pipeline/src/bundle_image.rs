@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use iib_bundle::BundleFiles;
-use iib_oci::layer::{BundleLimits, BundleTree, Depth, LayerError, LayerReader};
+use iib_oci::layer::{BundleContent, BundleLimits, BundleTree, Depth, LayerError, LayerReader};
 use iib_oci::{Descriptor, PullSpec, Repository};
 use iib_ports::Registry;
 
 use crate::linked_file::Layers;
 use crate::transfer::{check_size, read_blob};
-use crate::{ImageError, StageError, image};
+use crate::{BundleError, ImageError, StageError, image};
 
 /// Reads the files of a bundle image: `/manifests` and `/metadata`, layers applied in order. A
 /// manifest list stands for its first image.
@@ -48,7 +48,7 @@ pub(crate) async fn any_layers(
 /// All files below `/manifests` and `/metadata` of a bundle whose layers are known, at any depth, by their paths.
 ///
 /// # Errors
-/// As [`read_bundle`].
+/// As [`read_bundle`]; [`BundleError::NoManifests`].
 pub(crate) async fn read_all(
     registry: &dyn Registry,
     repository: &Repository,
@@ -56,14 +56,15 @@ pub(crate) async fn read_all(
     layers: &[Descriptor],
     limit: u64,
 ) -> Result<BTreeMap<String, Vec<u8>>, StageError> {
-    let files = read(registry, repository, name, layers, limit, Depth::All).await?;
+    let content = read(registry, repository, name, layers, limit, Depth::All).await?;
     let of = |folder: &'static str, files: BTreeMap<String, Vec<u8>>| {
         let files = files.into_iter();
         files.map(move |(file, content)| (format!("{folder}/{file}"), content))
     };
-    let manifests = of("manifests", files.manifests);
-    Ok(manifests
-        .chain(of("metadata", files.metadata.unwrap_or_default()))
+    let manifests = content.manifests;
+    let manifests = manifests.ok_or_else(|| BundleError::NoManifests(name.to_owned()))?;
+    Ok(of("manifests", manifests)
+        .chain(of("metadata", content.metadata.unwrap_or_default()))
         .collect())
 }
 
@@ -78,7 +79,11 @@ pub(crate) async fn read_layers(
     layers: &[Descriptor],
     limit: u64,
 ) -> Result<BundleFiles, StageError> {
-    read(registry, repository, name, layers, limit, Depth::Direct).await
+    let content = read(registry, repository, name, layers, limit, Depth::Direct).await?;
+    Ok(BundleFiles {
+        manifests: content.manifests.unwrap_or_default(),
+        metadata: content.metadata,
+    })
 }
 
 async fn read(
@@ -88,7 +93,7 @@ async fn read(
     layers: &[Descriptor],
     limit: u64,
     depth: Depth,
-) -> Result<BundleFiles, StageError> {
+) -> Result<BundleContent, StageError> {
     let mut tree = BundleTree::new(BundleLimits::default()).with_depth(depth);
     let mut left = limit;
     for layer in layers {
@@ -118,11 +123,7 @@ async fn read(
             source,
         })?;
     }
-    let content = tree.finish();
-    Ok(BundleFiles {
-        manifests: content.manifests.unwrap_or_default(),
-        metadata: content.metadata,
-    })
+    Ok(tree.finish())
 }
 
 fn apply(tree: &mut BundleTree, reader: impl Read, limit: u64) -> Result<u64, LayerError> {

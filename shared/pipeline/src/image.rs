@@ -55,19 +55,22 @@ fn of_document(spec: &PullSpec, digest: Digest, document: Resolved) -> Result<Im
     Ok(Image { resolved, variants })
 }
 
-/// The labels of an image whose manifest is known; of a list, those of the image that [`Image::any`] takes.
+/// The labels of an image, whose document may be known; of a list, those of the image that [`Image::any`] takes.
 ///
 /// # Errors
 /// As [`resolve`] and [`config`].
 pub(crate) async fn labels(
     registry: &dyn Registry,
     image: &str,
-    raw: &RawManifest,
+    known: Option<&RawManifest>,
 ) -> Result<BTreeMap<String, String>, ImageError> {
     let spec: PullSpec = image
         .parse()
         .map_err(|_| ImageError::Absent(image.to_owned()))?;
-    let image = of_document(&spec, raw.digest(), read(raw, image)?)?;
+    let image = match known {
+        Some(raw) => of_document(&spec, raw.digest(), read(raw, image)?)?,
+        None => resolve(registry, &spec).await?,
+    };
     let (_, config) = image.any()?.config(registry).await?;
     Ok(config.labels().clone().into_iter().collect())
 }

@@ -122,12 +122,12 @@ pub enum IntakeError {
     )]
     NotFinished(RequestId, Offer),
     /// A request that failed changed nothing.
-    #[error("The request {0} failed and made no index, so it has no {1}: its logs say why")]
+    #[error("The request {0} failed and made nothing, so it has no {1}: its logs say why")]
     Failed(RequestId, Offer),
     /// The request was completed by a version that kept no such thing, or somebody removed it.
     #[error(
         "The request {0} has no {1}: an older version of this service completed it, or it was \
-         removed; `iib catalog` shows its index"
+         removed; what it made is in the registry"
     )]
     NeverKept(RequestId, Offer),
     /// The request changed no catalog: it only moved a tag.
@@ -136,8 +136,8 @@ pub enum IntakeError {
     )]
     PutBack(RequestId, Offer),
     /// Requests of its kind have no such thing.
-    #[error("The request {0} makes no index, so it has no {1}")]
-    NoIndex(RequestId, Offer),
+    #[error("The request {0} changes no catalog, so it has no {1}")]
+    NoCatalog(RequestId, Offer),
     /// The request added no bundles, so no package is its own.
     #[error(
         "The request {0} names no bundles, so there is no package to draw: `iib catalog graph` draws those of its index"
@@ -269,7 +269,7 @@ impl Classify for IntakeError {
             | Self::Failed(..)
             | Self::NeverKept(..)
             | Self::PutBack(..)
-            | Self::NoIndex(..)
+            | Self::NoCatalog(..)
             | Self::NoPackages(_)
             | Self::SeveralPackages { .. }
             | Self::OtherPackages { .. }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod artifact;
+mod bundle_anew;
 mod bundle_image;
 mod changes;
 pub mod dead_letter;
@@ -31,6 +32,7 @@ mod steps;
 mod transfer;
 mod unpacked;
 
+pub use bundle_anew::{Adapting, BundleDraft};
 pub use bundle_image::read_bundle;
 pub use deps::{Deps, Engine};
 pub use error::{

@@ -28,8 +28,23 @@ struct Strings {
     kept: Vec<NodeId>,
 }
 
+/// A place of a bundle that names an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedImage {
+    /// The file, by its path in the bundle.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// Where in the document, such as `spec.relatedImages[0].image`.
+    pub path: String,
+    /// What stands there.
+    pub image: String,
+}
+
 /// A place that names an image.
 struct Place {
+    /// The value that it is in.
+    at: NodeId,
     /// Its text.
     image: String,
     /// What it is called among related images.
@@ -84,6 +99,42 @@ impl Csv {
         let mut seen = BTreeSet::new();
         let images = places.map(|place| ImageName::of(&place.image));
         Ok(images.filter(|image| seen.insert(image.clone())).collect())
+    }
+
+    /// Every place, in the order of the file.
+    ///
+    /// # Errors
+    /// As [`Csv::images`].
+    pub(crate) fn named_images(&self) -> Result<Vec<NamedImage>, RegenerateError> {
+        let mut paths = HashMap::new();
+        self.note_paths(self.root, String::new(), &mut paths);
+        let places = self.related_images()?.into_iter().chain(self.places()?);
+        let named = places.map(|place| NamedImage {
+            file: self.file.clone(),
+            line: self.document.line(place.at).unwrap_or_default(),
+            path: paths.get(&place.at).cloned().unwrap_or_default(),
+            image: place.image,
+        });
+        let mut named: Vec<_> = named.collect();
+        named.sort_by(|one, other| (one.line, &one.path).cmp(&(other.line, &other.path)));
+        Ok(named)
+    }
+
+    /// Notes where each value is; one that several aliases stand for, where it is first.
+    fn note_paths(&self, id: NodeId, path: String, paths: &mut HashMap<NodeId, String>) {
+        for (number, item) in self.document.items(id).iter().enumerate() {
+            self.note_paths(*item, format!("{path}[{number}]"), paths);
+        }
+        for (name, value) in self.document.members(id) {
+            let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+            let step = match name.chars().all(is_word) {
+                true if path.is_empty() => name.into_owned(),
+                true => format!(".{name}"),
+                false => format!("[{name:?}]"),
+            };
+            self.note_paths(value, format!("{path}{step}"), paths);
+        }
+        paths.entry(id).or_insert(path);
     }
 
     /// Puts images in the places of others, and lists the related images if none are listed.
@@ -177,6 +228,7 @@ impl Csv {
         let listed = self.list(self.document.at(self.root, &["spec", RELATED_IMAGES]));
         let listed = listed.iter().map(|image| {
             Ok(Place {
+                at: self.document.get(*image, "image").unwrap_or(*image),
                 image: self.string(*image, "image", "a related image")?,
                 name: self.string(*image, "name", "a related image")?,
                 told: String::new(),
@@ -193,7 +245,7 @@ impl Csv {
             for (name, value) in self.document.members(*annotations) {
                 if name == CONTAINER_IMAGE {
                     let image = self.string(*annotations, CONTAINER_IMAGE, "an annotation")?;
-                    places.push(annotated(&name, image));
+                    places.push(annotated(value, &name, image));
                     continue;
                 }
                 let Some(text) = self.document.text(value) else {
@@ -201,7 +253,7 @@ impl Csv {
                 };
                 let found = pull_specs_in_text(&text).into_iter();
                 let found = found.filter_map(|part| text.get(part));
-                in_texts.extend(found.map(|image| annotated(&name, image.to_owned())));
+                in_texts.extend(found.map(|image| annotated(value, &name, image.to_owned())));
             }
         }
         let containers = self.containers("containers");
@@ -210,6 +262,7 @@ impl Csv {
             for container in containers {
                 let name = self.string(*container, "name", "a container")?;
                 places.push(Place {
+                    at: self.document.get(*container, "image").unwrap_or(*container),
                     image: self.string(*container, "image", &format!("the container {name}"))?,
                     told: format!("{told} {name}"),
                     name,
@@ -246,6 +299,7 @@ impl Csv {
             return Err(RegenerateError::ValueFrom { file, variable });
         }
         Ok(Some(Place {
+            at: self.document.get(id, "value").unwrap_or(id),
             image: self.string(id, "value", &format!("the variable {variable}"))?,
             name: name.to_lowercase(),
             told: format!("{variable} var"),
@@ -324,10 +378,11 @@ impl Csv {
 }
 
 /// An image in an annotation.
-fn annotated(annotation: &str, image: String) -> Place {
+fn annotated(at: NodeId, annotation: &str, image: String) -> Place {
     let ImageName { repo, tag, .. } = ImageName::of(&image);
     let tag = tag.strip_prefix("sha256:").unwrap_or(&tag);
     Place {
+        at,
         name: format!("{repo}-{tag}-annotation"),
         told: format!("{annotation} annotation"),
         image,

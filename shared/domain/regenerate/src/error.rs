@@ -40,7 +40,7 @@ pub enum RegenerateError {
     Images(Vec<String>),
     /// An image without a label that its name is made of.
     #[error(
-        "Pull spec {image} is missing one or more label(s) required in the image_name_from_labels {template}. Available labels: {}", .available.join(", ")
+        "Pull spec {image} is missing one or more label(s) required in the image_name_from_labels {template}. Available labels: {}", first(.available, Clone::clone, ", ")
     )]
     Label {
         /// The image.
@@ -61,7 +61,7 @@ pub enum RegenerateError {
         template: String,
     },
     /// Several images under one name.
-    #[error("{file} - Found conflicts when setting relatedImages:\n{}", .conflicts.join("\n"))]
+    #[error("{file} - Found conflicts when setting relatedImages:\n{}", first(.conflicts, Clone::clone, "\n"))]
     Conflicts {
         /// The file.
         file: String,
@@ -91,10 +91,21 @@ pub enum RegenerateError {
 /// The annotation and label with the name of the package.
 pub(crate) const PACKAGE: &str = "operators.operatorframework.io.bundle.package.v1";
 
+/// How many of a list are told: what is told goes into the record of a request.
+const TOLD: usize = 50;
+
+/// The first of a list, and how many more there are.
+fn first<T>(list: &[T], told: impl Fn(&T) -> String, between: &str) -> String {
+    let more = list.len().saturating_sub(TOLD);
+    let more = (more > 0).then(|| format!("… and {more} more"));
+    let first = list.iter().take(TOLD).map(told);
+    first.chain(more).collect::<Vec<_>>().join(between)
+}
+
 /// The sentence users know, once for each image.
 fn not_inspected(images: &[String]) -> String {
     let sentence = |image: &String| {
         format!("Failed to inspect docker://{image}. Make sure it exists and is accessible to IIB.")
     };
-    images.iter().map(sentence).collect::<Vec<_>>().join(" ")
+    first(images, sentence, " ")
 }

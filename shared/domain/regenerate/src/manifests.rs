@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use iib_bundle::{ImageName, YamlDocument, yaml_text};
 
-use crate::csv::Csv;
+use crate::csv::{Csv, NamedImage};
 use crate::{Answer, Answers, Lookup, Next, RegenerateError, is_true};
 
 /// The label of images that are bundles.
@@ -54,6 +54,18 @@ impl Manifests {
         let mut seen = BTreeSet::new();
         images.retain(|image| seen.insert(image.clone()));
         Ok(images)
+    }
+
+    /// Every place that names an image, file by file.
+    ///
+    /// # Errors
+    /// As [`Manifests::images`].
+    pub fn named_images(&self) -> Result<Vec<NamedImage>, RegenerateError> {
+        let mut named = Vec::new();
+        for csv in &self.csvs {
+            named.extend(csv.named_images()?);
+        }
+        Ok(named)
     }
 
     /// Those of the images that are bundles, in the order of their places.

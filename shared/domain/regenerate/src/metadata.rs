@@ -1,6 +1,7 @@
 //! The annotations of a bundle (regenerate-bundle §9).
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use iib_bundle::{NodeId, YamlDocument, YamlValue, yaml_text};
 
@@ -15,6 +16,27 @@ pub(crate) const FILE: &str = "metadata/annotations.yaml";
 pub(crate) struct Metadata {
     pub(crate) document: YamlDocument,
     package: NodeId,
+}
+
+/// The annotations of a bundle that are texts, by their names: what its image has as labels.
+///
+/// # Errors
+/// [`RegenerateError`], as for a bundle that is adapted.
+pub fn annotations(
+    files: &BTreeMap<String, Vec<u8>>,
+) -> Result<BTreeMap<String, String>, RegenerateError> {
+    let document = Metadata::read(files.get(FILE))?.document;
+    let annotations = document
+        .root()
+        .and_then(|root| document.get(root, "annotations"));
+    let members = annotations
+        .map(|id| document.members(id))
+        .unwrap_or_default();
+    let texts = members.into_iter().filter_map(|(name, value)| {
+        let text = document.text(value)?;
+        Some((name.into_owned(), text.into_owned()))
+    });
+    Ok(texts.collect())
 }
 
 impl Metadata {

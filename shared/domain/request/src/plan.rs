@@ -239,7 +239,7 @@ pub struct BuiltLayer {
     pub layer: Descriptor,
     /// Digest of the uncompressed layer.
     pub diff_id: Digest,
-    /// What it holds: a path in the image.
+    /// What it holds: a path in the image, or what it is of a bundle.
     #[serde(default)]
     pub holds: String,
     /// What a newer version noted.

@@ -18,6 +18,11 @@ pub enum BundleError {
     /// Its image is for no architecture.
     #[error("No arches were found in the resolved from_bundle_image {0}")]
     NoArches(String),
+    /// It has no folder with manifests.
+    #[error(
+        "the image {0} is no bundle: it has no folder /manifests, or nothing in it; name the image of a bundle"
+    )]
+    NoManifests(String),
     /// The customizations of an organization cannot be used.
     #[error("the setting `organization_customizations` cannot be used for {organization}: {fault}")]
     Customizations {
@@ -28,10 +33,10 @@ pub enum BundleError {
     },
     /// Registries did not say what has to be known.
     #[error(
-        "registries did not answer within {seconds} seconds about {} of {asked} images: {}", .images.len(), told(.images)
+        "the {seconds} seconds for it were over before registries had told about {} of {asked} images: {}", .images.len(), told(.images)
     )]
     Unanswered {
-        /// How long was waited.
+        /// The time that there was, for reading the bundle, too.
         seconds: u64,
         /// How many images were asked for at once.
         asked: usize,
@@ -53,7 +58,9 @@ fn told(images: &[String]) -> String {
 impl BundleError {
     pub(super) fn means(&self) -> Meaning {
         let class = match self {
-            Self::Regenerate(_) | Self::TooMany(_) | Self::NoArches(_) => Class::Reject,
+            Self::Regenerate(_) | Self::TooMany(_) | Self::NoArches(_) | Self::NoManifests(_) => {
+                Class::Reject
+            }
             // They are checked when the service starts.
             Self::Customizations { .. } => Class::Bug,
             Self::Unanswered { .. } => Class::Retry,

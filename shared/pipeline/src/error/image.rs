@@ -102,9 +102,9 @@ pub enum ImageError {
         /// What is wrong.
         source: ArchError,
     },
-    /// The binary image for an architecture says it is for another one (worker flows §5.1).
+    /// An image that is built on says it is for another one (worker flows §5.1).
     #[error(
-        "the binary image {image} is listed for {arch} but its label `architecture` is `{label}`: rebuild the binary image"
+        "the image {image}, which is built on, is for {arch} but its label `architecture` is `{label}`: build it again"
     )]
     WrongArch {
         /// The image.

@@ -106,7 +106,7 @@ async fn kept<T: DeserializeOwned>(
             return Err(IntakeError::PutBack(id, offer));
         }
         State::Complete if !has(&record.request, offer) => {
-            return Err(IntakeError::NoIndex(id, offer));
+            return Err(IntakeError::NoCatalog(id, offer));
         }
         State::Complete => {}
     }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use iib_oci::PullSpec;
 use iib_ports::ArtifactKey;
 use iib_regenerate::{
     Bundle, Customization, Manifests, NestedBundles, Regeneration, up_to_related_bundles,
@@ -17,15 +18,15 @@ use iib_request::{
     Built, Facts, Plan, RecursiveRelatedBundles, RelatedPlan, State, Unknown, Update,
 };
 
-use super::regenerate_bundle::patience;
 use crate::bundle_image::{any_layers, read_all};
 use crate::ending::write_json;
 use crate::flow::{Flow, Pushed};
 use crate::job::Job;
 use crate::steps::customizations::{self, organization};
 use crate::steps::inputs::pull_spec;
-use crate::steps::lookups::Lookups;
-use crate::{BundleError, StageError, image};
+use crate::steps::lookups::{Lookups, patience};
+use crate::transfer::blocking;
+use crate::{BundleError, ImageError, StageError, image};
 
 /// What is told while the parent is looked up.
 pub(crate) const RESOLVING: &str = "Resolving parent_bundle_image";
@@ -143,21 +144,25 @@ impl Search {
 
     /// The bundles that a bundle names.
     async fn behind(&self, bundle: &str) -> Result<Vec<String>, StageError> {
-        let spec = pull_spec("parent_bundle_image", bundle)?;
+        let spec: PullSpec = (bundle.parse()).map_err(|_| ImageError::Absent(bundle.to_owned()))?;
         let registry = self.lookups.registry();
         let layers = any_layers(registry, &spec).await?;
         let repository = spec.repository();
         let files = read_all(registry, repository, bundle, &layers, self.limit).await?;
         let manifests = match &self.steps {
-            None => Manifests::read(&files).map_err(BundleError::from)?,
+            None => {
+                let read = move || Manifests::read(&files).map_err(BundleError::from);
+                blocking(read).await?
+            }
             Some(steps) => {
                 let bundle = Bundle {
                     files,
                     has_organization: true,
                     ..Bundle::default()
                 };
-                let adapted = Regeneration::new(bundle, steps.clone());
-                let mut adapted = adapted.map_err(BundleError::from)?;
+                let steps = steps.clone();
+                let read = move || Regeneration::new(bundle, steps).map_err(BundleError::from);
+                let mut adapted = blocking(read).await?;
                 self.lookups.settle(|answers| adapted.next(answers)).await?;
                 adapted.into_manifests()
             }

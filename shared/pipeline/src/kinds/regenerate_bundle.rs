@@ -6,39 +6,30 @@
 //! - push: this layer on each of the bundle's images, a manifest list over them, the tag.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use iib_oci::layer::{self, EntryPath, PackEntry, PackedLayer, Threads};
 use iib_oci::{Arch, Descriptor, ImageFormat, Reference};
 use iib_ports::{ArtifactKey, BlobSource};
-use iib_regenerate::{Bundle, FilesDiff, PINNED_LABEL, Regeneration, is_true};
+use iib_regenerate::{Bundle, FilesDiff};
 use iib_request::{
-    Built, BuiltLayer, BundlePlan, Facts, Plan, RegenerateBundle, Serves, State, Unknown, Update,
-    arch_tag,
+    Built, BuiltLayer, Facts, Plan, RegenerateBundle, Serves, State, Unknown, Update, arch_tag,
 };
 
+use crate::bundle_anew::{CONTENT, adapt, images, look_up, pack};
 use crate::bundle_image::read_all;
 use crate::ending::write_json;
 use crate::flow::{Flow, Pushed};
 use crate::job::Job;
-use crate::labels::label;
-use crate::layered::{
-    Base, Edit, LayeredImage, StoredLayer, manifest_list, push_images, push_list,
-};
+use crate::layered::{StoredLayer, manifest_list, push_images, push_list};
 use crate::output::{self, output};
 use crate::steps::customizations::{self, organization};
 use crate::steps::inputs::pull_spec;
-use crate::steps::lookups::Lookups;
+use crate::steps::lookups::{Lookups, patience};
 use crate::transfer::{blocking, write_artifact};
-use crate::{BundleError, StageError, WorkError, image};
+use crate::{StageError, WorkError};
 
 /// Lines of the diff that go into the log; all of it is kept beside it.
-const LOGGED: usize = 400;
-
-/// What the layer holds, for the image's history.
-const CONTENT: &str = "/manifests and /metadata";
+const DIFF_LINES: usize = 400;
 
 #[async_trait]
 impl Flow for RegenerateBundle {
@@ -47,30 +38,16 @@ impl Flow for RegenerateBundle {
         job.update(Update::doing("Resolving from_bundle_image"))
             .await?;
         let registry = job.registry().await?;
-        let image = image::resolve(&*registry, &spec).await?;
-        let bases = image.by_arch(&*registry).await?;
-        let resolved = image.resolved.to_string();
-        if bases.is_empty() {
-            return Err(BundleError::NoArches(resolved).into());
-        }
-        let (manifest, config) = image.any()?.config(&*registry).await?;
-        let arches: Vec<&str> = bases.keys().map(Arch::as_str).collect();
+        let format = self.output_format.unwrap_or(job.deps.work.output_format);
+        let plan = look_up(&*registry, &spec, format).await?;
+        let arches: Vec<&str> = plan.bases.keys().map(Arch::as_str).collect();
         let doing = format!(
             "Regenerating the bundle image for the following arches: {}",
             arches.join(", ")
         );
         let facts = Facts {
-            from_bundle_image_resolved: Some(resolved),
+            from_bundle_image_resolved: Some(plan.from.to_string()),
             ..Facts::default()
-        };
-        let plan = BundlePlan {
-            from: image.resolved,
-            bases,
-            layers: manifest.layers,
-            is_pinned: label(&config, PINNED_LABEL).is_some_and(is_true),
-            created: config.created().unwrap_or_default(),
-            output_format: self.output_format.unwrap_or(job.deps.work.output_format),
-            unknown: Unknown::default(),
         };
         Ok((Plan::Bundle(plan.into()), Update::doing(doing).with(facts)))
     }
@@ -90,9 +67,7 @@ impl Flow for RegenerateBundle {
             is_pinned: plan.is_pinned,
             replacements: self.bundle_replacements.clone(),
         };
-        let read = move || Regeneration::new(bundle, steps).map_err(BundleError::from);
-        let mut regeneration = blocking(read).await?;
-        let done = lookups.settle(|answers| regeneration.next(answers)).await;
+        let done = adapt(&lookups, bundle, steps).await;
         for told in lookups.take_told() {
             job.log(told);
         }
@@ -100,24 +75,31 @@ impl Flow for RegenerateBundle {
         for note in &done.notes {
             job.log(note);
         }
-        let diff = FilesDiff::between(&files, &done);
+        let (mut files, done, diff) = blocking(move || -> Result<_, StageError> {
+            let diff = FilesDiff::between(&files, &done);
+            Ok((files, done, diff))
+        })
+        .await?;
         let text = diff.to_string();
-        for line in text.lines().take(LOGGED) {
+        for line in text.lines().take(DIFF_LINES) {
             job.log(line);
         }
-        if text.lines().nth(LOGGED).is_some() {
+        if text.lines().nth(DIFF_LINES).is_some() {
             job.log("…: all of it is what `GET /api/v1/builds/<id>/diff` answers");
         }
+        let changed = done.files.into_iter();
+        files.extend(changed.map(|(file, text)| (file, text.into_bytes())));
+        let layer = store(job, files, plan.output_format).await?;
+        // A tag may have moved since another attempt asked for it: what is kept for users has to be of the attempt
+        // that counts.
+        job.renew().await?;
         let (id, artifacts) = (job.record.id, job.deps.artifacts.clone());
         write_json(&*artifacts, &ArtifactKey::changes(id), &diff).await?;
         if let Some(bundles) = &done.related_bundles {
             write_json(&*artifacts, &ArtifactKey::related_bundles(id), bundles).await?;
         }
-        let mut files = files;
-        let changed = done.files.into_iter();
-        files.extend(changed.map(|(file, text)| (file, text.into_bytes())));
         Ok(Built {
-            layers: vec![store(job, files, plan.output_format).await?],
+            layers: vec![layer],
             serves: Serves::default(),
             labels: done.labels,
             unknown: Unknown::default(),
@@ -132,18 +114,7 @@ impl Flow for RegenerateBundle {
         let layer = layer.ok_or(WorkError::Incomplete("mutate"))?;
         let (layer, content) = StoredLayer::of(layer, &job.deps.artifacts)?;
         let from = job.registry().await?;
-        let edit = Edit {
-            layer_content: CONTENT,
-            labels,
-            run: None,
-            created: plan.created,
-            format: plan.output_format,
-        };
-        let mut images = Vec::new();
-        for (arch, base) in &plan.bases {
-            let base = Base::image(&*from, base).await?;
-            images.push(LayeredImage::on(base, arch, &layer, &edit)?);
-        }
+        let images = images(&*from, &plan, &layer, labels).await?;
         let list = manifest_list(plan.output_format, &images)?;
         let output = output(&job.deps.work, &job.record.id.to_string())?;
         output::claim(job, &output, &list).await?;
@@ -165,12 +136,6 @@ impl Flow for RegenerateBundle {
         let closing = Update::state(State::Complete, job.record.request.closing()).with(facts);
         Ok(Pushed::Done(Box::new(closing)))
     }
-}
-
-/// How long registries are waited for altogether: a stage that meets a slow one is to end with a reason that
-/// says what is missing.
-pub(crate) fn patience(job: &Job<'_>) -> Duration {
-    2 * job.deps.work.call_patience()
 }
 
 /// Packs the files of a bundle into a layer, which goes to the artifact store.
@@ -203,32 +168,4 @@ async fn store(
         holds: CONTENT.to_owned(),
         unknown: Unknown::default(),
     })
-}
-
-/// Packs files, and the folders above them.
-fn pack(
-    files: &BTreeMap<String, Vec<u8>>,
-    format: ImageFormat,
-    out: &mut impl io::Write,
-) -> Result<PackedLayer, WorkError> {
-    let mut contents: BTreeMap<&str, Option<&[u8]>> = BTreeMap::new();
-    for (path, content) in files {
-        let ends = path.match_indices('/');
-        contents.extend(ends.map(|(end, _)| (&path[..end], None)));
-        contents.insert(path, Some(content));
-    }
-    let mut entries = Vec::new();
-    for (path, content) in &mut contents {
-        let path = EntryPath::parse(path.as_bytes());
-        let path = path.map_err(|_| WorkError::Incomplete("pack"))?;
-        entries.push(match content {
-            Some(content) => PackEntry::file(path, content.len() as u64, content),
-            None => PackEntry::directory(path),
-        });
-    }
-    let packed = match format {
-        ImageFormat::Docker => layer::pack(&mut entries, None, Threads::available(), out),
-        ImageFormat::Oci => layer::pack_frame(&mut entries, out),
-    };
-    packed.map_err(WorkError::Pack)
 }

@@ -141,9 +141,12 @@ async fn remove_tags(
 /// Whether there may be images of a request under its number: what it has not pushed is another one's. Older
 /// versions noted no results.
 fn has_pushed(record: &Record) -> bool {
-    let is_index = !matches!(record.request, Request::Rollback(_));
+    let makes_image = !matches!(
+        record.request,
+        Request::Rollback(_) | Request::RecursiveRelatedBundles(_)
+    );
     let is_complete = record.state() == State::Complete;
-    is_index && (!record.results.is_empty() || record.tags_before.is_some() || is_complete)
+    makes_image && (!record.results.is_empty() || record.tags_before.is_some() || is_complete)
 }
 
 /// Whether a refusal is about removing as such: the call is not supported, or not allowed.

@@ -6,16 +6,24 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use iib_bundle::ImageName;
-use iib_oci::{PullSpec, RawManifest};
+use iib_oci::{Digest, PullSpec, RawManifest};
 use iib_ports::{Class, Classify as _, Registry, RegistryError, chain};
 use iib_regenerate::{Answer, Answers, Lookup, Next, RegenerateError};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use crate::job::Job;
 use crate::{BundleError, ImageError, StageError, image};
 
+/// The time for a bundle with all that is asked about it: nearly all that its stage has, so that a stage that meets a
+/// slow registry ends with a reason that says what is missing.
+pub(crate) fn patience(job: &Job<'_>) -> Duration {
+    let stage = Duration::from_secs(job.deps.work.stage_timeout_seconds.into());
+    stage * 9 / 10
+}
+
 /// Images asked for at the same time: fifty of a large bundle are two rounds.
-const LOOKUPS: usize = 32;
+const IMAGES_AT_ONCE: usize = 32;
 
 /// The images that one request has asked for.
 pub(crate) struct Lookups {
@@ -30,10 +38,23 @@ pub(crate) struct Lookups {
 /// What is known of an image.
 #[derive(Default)]
 struct Known {
-    /// The document that its pull spec names; none if it cannot be read.
-    manifest: OnceCell<Option<Arc<RawManifest>>>,
+    /// The document that its pull spec names; none if it cannot be read. It is asked for again where labels are
+    /// wanted, if it is larger than those of images are.
+    manifest: OnceCell<Option<Arc<Found>>>,
     labels: OnceCell<Option<BTreeMap<String, String>>>,
 }
+
+/// What a pull spec names.
+struct Found {
+    digest: Digest,
+    document: Option<RawManifest>,
+}
+
+/// Documents up to this size are kept: a list of some hundred images has fewer bytes.
+const KEPT: usize = 64 * 1024;
+
+/// Images about which the log says why they cannot be read.
+const TOLD: usize = 100;
 
 impl Lookups {
     /// All of the answers are to be there after `patience`.
@@ -89,7 +110,7 @@ impl Lookups {
                 Ok::<_, ImageError>((question, answer))
             })
             .collect();
-        let mut lookups = stream::iter(lookups).buffer_unordered(LOOKUPS);
+        let mut lookups = stream::iter(lookups).buffer_unordered(IMAGES_AT_ONCE);
         loop {
             match tokio::time::timeout_at(self.until, lookups.try_next()).await {
                 Ok(Ok(Some((question, answer)))) => answers.insert(question, answer),
@@ -115,7 +136,7 @@ impl Lookups {
         let Some(manifest) = manifest.await? else {
             return Ok(Answer::Unreadable);
         };
-        let digest = manifest.digest().to_string();
+        let digest = manifest.digest.to_string();
         // Under its digest it is asked for next. Whoever was first has the same.
         let pinned = ImageName::of(image).pinned(&digest).to_string();
         let _ = self.known(&pinned).manifest.set(Some(manifest.clone()));
@@ -138,7 +159,7 @@ impl Lookups {
         images.entry(image.to_owned()).or_default().clone()
     }
 
-    async fn manifest(&self, image: &str) -> Result<Option<Arc<RawManifest>>, ImageError> {
+    async fn manifest(&self, image: &str) -> Result<Option<Arc<Found>>, ImageError> {
         let spec = match image.parse::<PullSpec>() {
             Ok(spec) => spec,
             Err(fault) => {
@@ -148,7 +169,10 @@ impl Lookups {
         };
         let found = self.registry.manifest(spec.repository(), spec.reference());
         match found.await {
-            Ok(raw) => Ok(Some(Arc::new(raw))),
+            Ok(raw) => Ok(Some(Arc::new(Found {
+                digest: raw.digest(),
+                document: (raw.bytes.len() <= KEPT).then_some(raw),
+            }))),
             Err(source) if is_of_image(&source) => {
                 self.tell(image, &source);
                 Ok(None)
@@ -163,9 +187,9 @@ impl Lookups {
     async fn labels(
         &self,
         image: &str,
-        manifest: &RawManifest,
+        manifest: &Found,
     ) -> Result<Option<BTreeMap<String, String>>, ImageError> {
-        let labels = image::labels(&*self.registry, image, manifest).await;
+        let labels = image::labels(&*self.registry, image, manifest.document.as_ref()).await;
         match labels {
             Ok(labels) => Ok(Some(labels)),
             Err(ImageError::Inspect { source, .. } | ImageError::Registry { source, .. })
@@ -185,7 +209,11 @@ impl Lookups {
 
     fn tell(&self, image: &str, fault: &dyn std::error::Error) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.push(format!("{image} cannot be read: {}", chain(fault)));
+        match told.len() {
+            TOLD => told.push("others cannot be read, either".to_owned()),
+            few if few < TOLD => told.push(format!("{image} cannot be read: {}", chain(fault))),
+            _ => {}
+        }
     }
 }
 

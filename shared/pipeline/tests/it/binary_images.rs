@@ -71,7 +71,7 @@ async fn binary_images_that_cannot_be_built_on_are_refused_by_name() {
         (
             "wrong",
             wrong,
-            vec!["`architecture` is `s390x`", "rebuild the binary image"],
+            vec!["`architecture` is `s390x`", "build it again"],
         ),
         (
             "uneven",

@@ -194,7 +194,10 @@ async fn images_are_pinned_and_nothing_else_changes() {
         "{log}"
     );
     let drawn = graph(&intake, record.id, None).await;
-    assert!(matches!(drawn, Err(IntakeError::NoIndex(..))), "{drawn:?}");
+    assert!(
+        matches!(drawn, Err(IntakeError::NoCatalog(..))),
+        "{drawn:?}"
+    );
     // The same again is the same image; and of what is pinned already nothing changes.
     let again = world.completes(anew(&from)).await;
     let digest = digest_of(&world, &image_of(&record)).await;
@@ -403,10 +406,15 @@ async fn two_csvs_and_none_are_fine() {
         "{shown}"
     );
     let mut none = two.clone();
-    none.retain(|file, _| file.starts_with("metadata/"));
+    none.retain(|file, _| file.starts_with("metadata/") || file.ends_with(".crd.yaml"));
     let from = world.push("bundles/none:v1", &bundle("amd64", &none)).await;
     let record = world.completes(anew(&from)).await;
     assert_eq!(related(&world, record.id).await, Vec::<String>::new());
+    // What has no manifests at all is no bundle.
+    let digest: Digest = digest_of(&world, &app).await.parse().unwrap();
+    let told = format!("the image {} is no bundle", app.pin(digest));
+    world.fails_saying(anew(&app), &[&told]).await;
+    world.fails_saying(behind(&app), &["is no bundle"]).await;
 }
 
 /// A tree: root names mid and a leaf, mid names both leaves, of which one is named twice in all.
@@ -450,7 +458,10 @@ async fn all_bundles_behind_a_bundle_are_listed_the_deepest_first() {
     assert_eq!(listed[4..], [parent.to_string()]);
     let intake = IntakeDeps::from(world.deps.clone());
     let shown = diff(&intake, record.id).await;
-    assert!(matches!(shown, Err(IntakeError::NoIndex(..))), "{shown:?}");
+    assert!(
+        matches!(shown, Err(IntakeError::NoCatalog(..))),
+        "{shown:?}"
+    );
     // One that pins first finds them by digest.
     let steps = json!({"acme": [{"type": "resolve_image_pullspecs"}, {"type": "related_bundles"}]});
     world.deps.work.organization_customizations = serde_json::from_value(steps).unwrap();

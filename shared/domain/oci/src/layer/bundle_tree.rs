@@ -240,8 +240,11 @@ impl BundleTree {
                 self.directories.entry(name).or_default();
             }
         }
-        self.links
-            .retain(|path, _| !hidden(path) && !changes.directories.contains(path));
+        self.links.retain(|path, _| {
+            let (folder, file) = in_bundle(path).unwrap_or_default();
+            let root = EntryPath::root().child(folder);
+            !hidden(path) && !changes.directories.contains(path) && !changes.is_file(file, &root)
+        });
         for (path, content) in changes.files {
             self.links.remove(&path);
             self.put(&path, content);
