@@ -160,7 +160,7 @@ impl Lookups {
     }
 
     async fn manifest(&self, image: &str) -> Result<Option<Arc<Found>>, ImageError> {
-        let spec = match image.parse::<PullSpec>() {
+        let spec = match in_full(image).parse::<PullSpec>() {
             Ok(spec) => spec,
             Err(fault) => {
                 self.tell(image, &fault);
@@ -189,7 +189,8 @@ impl Lookups {
         image: &str,
         manifest: &Found,
     ) -> Result<Option<BTreeMap<String, String>>, ImageError> {
-        let labels = image::labels(&*self.registry, image, manifest.document.as_ref()).await;
+        let spec = in_full(image);
+        let labels = image::labels(&*self.registry, &spec, manifest.document.as_ref()).await;
         match labels {
             Ok(labels) => Ok(Some(labels)),
             Err(ImageError::Inspect { source, .. } | ImageError::Registry { source, .. })
@@ -217,8 +218,36 @@ impl Lookups {
     }
 }
 
+/// The pull spec of an image in a bundle: one without a registry is Docker Hub's, for clusters and for the tools
+/// of today's service.
+fn in_full(image: &str) -> String {
+    let name = ImageName::of(image);
+    match (&name.registry, &name.namespace) {
+        (Some(_), _) => image.to_owned(),
+        (None, Some(_)) => format!("docker.io/{image}"),
+        (None, None) => format!("docker.io/library/{image}"),
+    }
+}
+
 /// Whether it is the image's fault, and not that of a registry which may do better another time, or of our own
 /// login.
 fn is_of_image(error: &RegistryError) -> bool {
     error.class() == Class::Reject && !matches!(error, RegistryError::Credentials { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_without_a_registry_is_docker_hubs() {
+        for (image, full) in [
+            ("busybox:1", "docker.io/library/busybox:1"),
+            ("team/app@sha256:0", "docker.io/team/app@sha256:0"),
+            ("r.example/app:1", "r.example/app:1"),
+            ("localhost/team/app:1", "localhost/team/app:1"),
+        ] {
+            assert_eq!(in_full(image), full);
+        }
+    }
 }
