@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
+use iib_bundle::{Bundle, BundleFiles};
 use iib_edge::Config;
 use iib_pipeline::{Adapting, BundleDraft};
 use iib_ports::Registry;
@@ -26,6 +27,7 @@ const FOLDERS: [&str; 2] = ["manifests", "metadata"];
 pub(crate) async fn run(command: BundleCommand) -> anyhow::Result<Exit> {
     match command {
         BundleCommand::Regenerate(options) => regenerate(&options).await,
+        BundleCommand::Validate { bundle, json } => validate(&bundle, json).await,
         BundleCommand::Images { bundle, json } => images(&bundle, json).await,
     }
 }
@@ -251,14 +253,56 @@ fn show(
     Ok(())
 }
 
-async fn images(text: &str, as_json: bool) -> anyhow::Result<Exit> {
-    let files = if source::is_path(text) {
-        files(Path::new(text))?
+async fn files_of(text: &str) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    if source::is_path(text) {
+        return files(Path::new(text));
+    }
+    let config = Config::from_env()?;
+    let registry = source::registry(&config)?;
+    Ok(draft(text, &registry, &config).await?.files().clone())
+}
+
+async fn validate(text: &str, as_json: bool) -> anyhow::Result<Exit> {
+    let found = Bundle::check(text, &as_added(files_of(text).await?));
+    let refusals: Vec<String> = found.refusals.iter().map(ToString::to_string).collect();
+    let passed_over = found.passed_over.iter();
+    let passed_over = passed_over.map(|file| format!("{file}; the file is passed over"));
+    let removed = found.removed_apis.iter().map(ToString::to_string);
+    let warnings: Vec<String> = passed_over.chain(removed).collect();
+    if as_json {
+        say::line(json!({"faults": refusals, "warnings": warnings}))?;
     } else {
-        let config = Config::from_env()?;
-        let registry = source::registry(&config)?;
-        draft(text, &registry, &config).await?.files().clone()
-    };
+        refusals.iter().for_each(say::aside);
+        for warning in &warnings {
+            say::aside(format_args!("warning: {warning}"));
+        }
+    }
+    Ok(match refusals.is_empty() {
+        true => Exit::Done,
+        false => Exit::RequestFailed,
+    })
+}
+
+/// The files that are looked at when a bundle is added: those that lie directly in its folders.
+fn as_added(files: BTreeMap<String, Vec<u8>>) -> BundleFiles {
+    let mut added = BundleFiles::default();
+    for (path, bytes) in files {
+        let Some((folder, name)) = path.split_once('/') else {
+            continue;
+        };
+        let into = match folder {
+            "manifests" => &mut added.manifests,
+            _ => added.metadata.get_or_insert_default(),
+        };
+        if !name.contains('/') {
+            into.insert(name.to_owned(), bytes);
+        }
+    }
+    added
+}
+
+async fn images(text: &str, as_json: bool) -> anyhow::Result<Exit> {
+    let files = files_of(text).await?;
     let named = Manifests::read(&files).and_then(|manifests| manifests.named_images());
     let named = named.with_context(|| format!("{text} cannot be used"))?;
     if as_json {

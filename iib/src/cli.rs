@@ -221,6 +221,15 @@ pub enum IndexCommand {
 pub enum BundleCommand {
     /// Make a bundle anew: with its images pinned, and as an organization wants it
     Regenerate(Box<BundleRegenerateOptions>),
+    /// Show everything for which an index would refuse the bundle, and what newer platforms do not take of it
+    Validate {
+        /// The bundle
+        #[arg(value_name = "FOLDER|PULL_SPEC")]
+        bundle: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show where the bundle names images: file, line, image, path in the document
     Images {
         /// The bundle

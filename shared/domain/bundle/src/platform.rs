@@ -1,5 +1,6 @@
 //! Whether a bundle has to say up to which platform it works (worker flows §11).
 
+use crate::document::MANIFESTS;
 use crate::json::{Json, parse_json};
 
 /// The property that says so.
@@ -39,6 +40,82 @@ const REMOVED: [(&str, &[&str]); 12] = [
     ),
     ("certificates.k8s.io", &["CertificateSigningRequest"]),
 ];
+
+/// An object of an API that newer platforms do not have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{file}: {kind} of {api_version} is gone from OpenShift 4.{minor} on, so a cluster there does not take the bundle"
+)]
+pub struct RemovedApi {
+    /// The file, by its path in the bundle.
+    pub file: String,
+    /// The API, with its version.
+    pub api_version: String,
+    /// The kind.
+    pub kind: String,
+    /// The first platform without it: this of 4.
+    pub minor: u64,
+}
+
+/// APIs that were removed after platform 4.9, with their version and the kinds; the first platform without them: this
+/// of 4 (the deprecation guide of Kubernetes; platform 4.N has Kubernetes 1.(N+13)).
+const REMOVED_LATER: [(u64, &str, &[&str]); 13] = [
+    (12, "batch/v1beta1", &["CronJob"]),
+    (12, "discovery.k8s.io/v1beta1", &["EndpointSlice"]),
+    (12, "events.k8s.io/v1beta1", &["Event"]),
+    (12, "autoscaling/v2beta1", &["HorizontalPodAutoscaler"]),
+    (
+        12,
+        "policy/v1beta1",
+        &["PodDisruptionBudget", "PodSecurityPolicy"],
+    ),
+    (12, "node.k8s.io/v1beta1", &["RuntimeClass"]),
+    (13, "autoscaling/v2beta2", &["HorizontalPodAutoscaler"]),
+    (13, "flowcontrol.apiserver.k8s.io/v1beta1", FLOWS),
+    (14, "storage.k8s.io/v1beta1", &["CSIStorageCapacity"]),
+    (16, "flowcontrol.apiserver.k8s.io/v1beta2", FLOWS),
+    (19, "flowcontrol.apiserver.k8s.io/v1beta3", FLOWS),
+    (
+        3,
+        "extensions/v1beta1",
+        &[
+            "Deployment",
+            "DaemonSet",
+            "ReplicaSet",
+            "NetworkPolicy",
+            "PodSecurityPolicy",
+        ],
+    ),
+    (
+        3,
+        "apps/v1beta2",
+        &["Deployment", "DaemonSet", "ReplicaSet", "StatefulSet"],
+    ),
+];
+
+const FLOWS: &[&str] = &["FlowSchema", "PriorityLevelConfiguration"];
+
+/// The objects of a bundle, in the files of these names, that newer platforms do not take.
+pub(crate) fn removed_apis(names: &[&str], objects: &[Json]) -> Vec<RemovedApi> {
+    let found = names.iter().zip(objects).filter_map(|(name, object)| {
+        let text = |key| object.get(key).and_then(Json::as_str).unwrap_or_default();
+        let (api_version, kind) = (text("apiVersion"), text("kind"));
+        let later = REMOVED_LATER.iter();
+        let mut later =
+            later.filter(|(_, api, kinds)| *api == api_version && kinds.contains(&kind));
+        let minor = match is_removed(object) {
+            true => 9,
+            false => later.next()?.0,
+        };
+        Some(RemovedApi {
+            file: format!("{MANIFESTS}{name}"),
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+            minor,
+        })
+    });
+    found.collect()
+}
 
 /// Whether a bundle uses an API that platform 4.9 removed and does not say that it ends before.
 /// `annotation` is the CSV's `olm.properties`.
@@ -101,7 +178,7 @@ fn version(text: &str) -> Option<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::needs_max_version;
+    use super::{needs_max_version, removed_apis};
     use crate::parse_json;
 
     fn needs(object: &str, annotation: Option<&str>) -> bool {
@@ -123,6 +200,30 @@ mod tests {
             "{}".to_owned(),
         ] {
             assert!(!needs(&object, None), "{object}");
+        }
+    }
+
+    #[test]
+    fn each_api_is_told_with_the_first_platform_without_it() {
+        for (object, minor) in [
+            (OLD, Some(9)),
+            (
+                r#"{"apiVersion": "batch/v1beta1", "kind": "CronJob"}"#,
+                Some(12),
+            ),
+            (
+                r#"{"apiVersion": "extensions/v1beta1", "kind": "Deployment"}"#,
+                Some(3),
+            ),
+            (r#"{"apiVersion": "batch/v1", "kind": "CronJob"}"#, None),
+        ] {
+            let found = removed_apis(&["a.yaml"], &[parse_json(object).unwrap()]);
+            let found = found.first().map(|found| (&*found.file, found.minor));
+            assert_eq!(
+                found,
+                minor.map(|minor| ("manifests/a.yaml", minor)),
+                "{object}"
+            );
         }
     }
 

@@ -7,6 +7,7 @@ use iib_catalog::Candidate;
 use crate::csv::Csv;
 use crate::document::{MANIFESTS, first_document};
 use crate::json::Json;
+use crate::platform::RemovedApi;
 use crate::{ApiKey, BundleError, Typed, Unreadable, apis, images, metadata, platform, properties};
 
 /// The files of a bundle image.
@@ -62,6 +63,33 @@ pub struct Bundle {
     pub passed_over: Vec<Unreadable>,
 }
 
+/// Reasons to refuse a bundle, in the order the reference finds them.
+struct Refusals(Vec<BundleError>);
+
+impl From<BundleError> for Refusals {
+    fn from(refusal: BundleError) -> Self {
+        Self(vec![refusal])
+    }
+}
+
+impl Refusals {
+    /// The value, or none and one more reason.
+    fn keep<T>(&mut self, result: Result<T, BundleError>) -> Option<T> {
+        result.map_err(|refusal| self.0.push(refusal)).ok()
+    }
+}
+
+/// What was found when a bundle was looked through.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Checked {
+    /// All reasons to refuse it, in the order the reference finds them; none: it can be added.
+    pub refusals: Vec<BundleError>,
+    /// Files that are passed over.
+    pub passed_over: Vec<Unreadable>,
+    /// Objects that newer platforms do not take.
+    pub removed_apis: Vec<RemovedApi>,
+}
+
 impl Bundle {
     /// Reads a bundle from its files (spec index-database §3).
     ///
@@ -75,7 +103,31 @@ impl Bundle {
                 passed_over,
                 ..bundle
             }),
-            Err(refusal) => Err(refusal.for_want_of(passed_over)),
+            Err(Refusals(refusals)) => {
+                // There is one at least.
+                let first = refusals.into_iter().next();
+                Err(first
+                    .unwrap_or(BundleError::NoObjects)
+                    .for_want_of(passed_over))
+            }
+        }
+    }
+
+    /// Looks a bundle through for everything that is wrong with it.
+    pub fn check(image: &str, files: &BundleFiles) -> Checked {
+        let mut passed_over = Vec::new();
+        let read = Self::read_noting(image, files, &mut passed_over);
+        let refusals = read.err().map(|Refusals(refusals)| refusals);
+        let refusals = refusals.unwrap_or_default().into_iter();
+        // What cannot be read again is no reason of its own.
+        let objects = read_objects(&files.manifests, &mut Vec::new());
+        let objects = objects.map(|(names, objects)| platform::removed_apis(&names, &objects));
+        Checked {
+            refusals: refusals
+                .map(|refusal| refusal.for_want_of(passed_over.clone()))
+                .collect(),
+            removed_apis: objects.unwrap_or_default(),
+            passed_over,
         }
     }
 
@@ -83,70 +135,99 @@ impl Bundle {
         image: &str,
         files: &BundleFiles,
         unreadable: &mut Vec<Unreadable>,
-    ) -> Result<Self, BundleError> {
+    ) -> Result<Self, Refusals> {
         let (names, objects) = read_objects(&files.manifests, unreadable)?;
         if objects.is_empty() {
-            return Err(BundleError::NoObjects);
+            return Err(BundleError::NoObjects.into());
         }
         let csv_object = objects.iter().position(is_csv);
         let Some((csv_object, csv_file)) =
             csv_object.and_then(|at| Some((objects.get(at)?, *names.get(at)?)))
         else {
             // A CRD that cannot be decoded comes first, as in the reference.
-            apis::crd_apis(&objects, &names)?;
-            return Err(BundleError::NoCsv);
+            let mut refusals = Refusals(Vec::new());
+            refusals.keep(apis::crd_apis(&objects, &names));
+            refusals.0.push(BundleError::NoCsv);
+            return Err(refusals);
         };
         let csv = Csv::read(csv_object);
         let csv = csv.map_err(|fault| BundleError::CsvMetadata { fault }.in_file(csv_file))?;
-        let crds = apis::crd_apis(&objects, &names)?;
-        Self::of_csv(image, files, &objects, csv_object, &csv, crds, unreadable)
-            .map_err(|error| error.in_file(csv_file))
+        let mut refusals = Refusals(Vec::new());
+        let crds = refusals.keep(apis::crd_apis(&objects, &names));
+        match Self::of_csv(image, files, &objects, csv_object, &csv, crds, unreadable) {
+            Ok(bundle) if refusals.0.is_empty() => Ok(bundle),
+            Ok(_) => Err(refusals),
+            Err(Refusals(of_csv)) => {
+                let of_csv = of_csv.into_iter();
+                refusals
+                    .0
+                    .extend(of_csv.map(|refusal| refusal.in_file(csv_file)));
+                Err(refusals)
+            }
+        }
     }
 
+    /// `crds` is none where they cannot be decoded, for which there is a reason already.
     fn of_csv(
         image: &str,
         files: &BundleFiles,
         objects: &[Json],
         csv_object: &Json,
         csv: &Csv<'_>,
-        crds: BTreeSet<ApiKey>,
+        crds: Option<BTreeSet<ApiKey>>,
         unreadable: &mut Vec<Unreadable>,
-    ) -> Result<Self, BundleError> {
+    ) -> Result<Self, Refusals> {
+        let mut refusals = Refusals(Vec::new());
         let name = csv.name();
         let in_bundle = |fault| BundleError::ProvidedApis {
             bundle: name.clone(),
             fault,
         };
-        let provided = apis::provided(csv, crds).map_err(in_bundle)?;
-        apis::check_owned(csv, &provided).map_err(in_bundle)?;
-
-        let files = files.metadata.as_ref().ok_or(BundleError::NoMetadata)?;
+        let are_known = crds.is_some();
+        let provided = apis::provided(csv, crds.unwrap_or_default());
+        let provided = refusals
+            .keep(provided.map_err(in_bundle))
+            .unwrap_or_default();
+        if are_known {
+            refusals.keep(apis::check_owned(csv, &provided).map_err(in_bundle));
+        }
+        let files = files.metadata.as_ref().ok_or(BundleError::NoMetadata);
+        let metadata = files.and_then(|files| metadata::read(files, unreadable));
         let metadata::Metadata {
             annotations,
             dependencies,
             properties: listed,
-        } = metadata::read(files, unreadable)?;
+        } = refusals.keep(metadata).unwrap_or_default();
         let version = csv
             .version()
-            .map_err(|fault| BundleError::Version { fault })?;
+            .map_err(|fault| BundleError::Version { fault });
+        let version = refusals.keep(version).unwrap_or_default();
         let replaces = csv.replaces().map_err(|fault| BundleError::Replaces {
             bundle: name.clone(),
             image: image.to_owned(),
             fault,
-        })?;
+        });
+        let replaces = refusals.keep(replaces).unwrap_or_default();
         let skips = csv.skips().map_err(|fault| BundleError::Skips {
             bundle: name.clone(),
             image: image.to_owned(),
             fault,
-        })?;
+        });
+        let skips = refusals.keep(skips).unwrap_or_default();
         if name.is_empty() {
-            return Err(BundleError::NoName);
+            refusals.0.push(BundleError::NoName);
         }
         let related_images =
-            images::images(image, csv).map_err(|fault| BundleError::Images { fault })?;
-        let required = apis::required(csv).map_err(|fault| BundleError::Dependencies { fault })?;
+            images::images(image, csv).map_err(|fault| BundleError::Images { fault });
+        let related_images = refusals.keep(related_images).unwrap_or_default();
+        let required = apis::required(csv).map_err(|fault| BundleError::Dependencies { fault });
+        let required = refusals.keep(required).unwrap_or_default();
         let annotated =
-            properties::annotated(csv).map_err(|fault| BundleError::Properties { fault })?;
+            properties::annotated(csv).map_err(|fault| BundleError::Properties { fault });
+        let annotated = refusals.keep(annotated).unwrap_or_default();
+        if !refusals.0.is_empty() {
+            return Err(refusals);
+        }
         let package = (!annotations.package.is_empty())
             .then(|| properties::package(&annotations.package, &version));
         let annotation = |key| csv.annotation(key).unwrap_or_default().to_owned();

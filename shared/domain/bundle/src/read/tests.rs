@@ -63,6 +63,31 @@ fn read(files: &BundleFiles) -> Result<Bundle, BundleError> {
     Bundle::read("r/widget@1", files)
 }
 
+#[test]
+fn all_that_is_wrong_is_found_and_the_first_is_what_adding_says() {
+    let whole = Bundle::check("r/widget@1", &files(CSV));
+    assert_eq!(whole.refusals, []);
+    let mut wrong = files(
+        &CSV.replace("replaces: widget.v0.9.0", "replaces: [1]")
+            .replace("skips: [widget.v0.9.1, widget.v0.9.1]", "skips: 7")
+            .replace("name: widget.v1.0.0", "name: ''"),
+    );
+    wrong.manifests.insert(
+        "job.yaml".to_owned(),
+        b"apiVersion: batch/v1beta1\nkind: CronJob\n".to_vec(),
+    );
+    wrong.metadata = None;
+    let found = Bundle::check("r/widget@1", &wrong);
+    let told: Vec<String> = found.refusals.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 4, "{told:#?}");
+    assert_eq!(read(&wrong).unwrap_err().to_string(), told[0]);
+    for (told, part) in told.iter().zip(["metadata", "replaces", "skips", "name"]) {
+        assert!(told.contains(part), "{told}");
+    }
+    assert_eq!(found.removed_apis.len(), 1);
+    assert_eq!(found.removed_apis[0].file, "manifests/job.yaml");
+}
+
 fn refusal(from: &str, to: &str) -> String {
     assert!(CSV.contains(from), "{from}");
     read(&files(&CSV.replace(from, to)))
