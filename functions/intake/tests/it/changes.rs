@@ -176,7 +176,7 @@ async fn there_is_nothing_before_the_end_after_a_failure_and_when_it_is_gone() {
     for (path, offer) in [(DIFF, "diff"), (GRAPH, "graph")] {
         service.get(path).await.assert_error(
             404,
-            &format!("The request 1 has no {offer}: an older version of this service completed it, or it was removed; `iib catalog` shows its index"),
+            &format!("The request 1 has no {offer}: an older version of this service completed it, or it was removed; what it made is in the registry"),
         );
     }
     service.clock.advance(SignedDuration::from_hours(73));
@@ -194,7 +194,7 @@ async fn there_is_nothing_before_the_end_after_a_failure_and_when_it_is_gone() {
         service.get(path).await.assert_error(
             404,
             &format!(
-                "The request 1 failed and made no index, so it has no {offer}: its logs say why"
+                "The request 1 failed and made nothing, so it has no {offer}: its logs say why"
             ),
         );
     }
