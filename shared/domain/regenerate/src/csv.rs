@@ -142,11 +142,14 @@ impl Csv {
     /// # Errors
     /// Something is not made as it should be, or two images would have one name.
     pub(crate) fn replace(&mut self, replacements: &Replacements) -> Result<(), RegenerateError> {
+        if self.document.has_alias_keys() {
+            // Keys are no places.
+            self.write_out_aliases();
+        }
         let mut changes = self.changes(replacements);
         if changes.is_none() {
             // Some value is to differ in the places where it stands.
-            self.document.write_out_aliases();
-            self.strings = Strings::of(&self.document, self.root);
+            self.write_out_aliases();
             changes = self.changes(replacements);
         }
         for (id, change) in changes.into_iter().flatten() {
@@ -168,6 +171,7 @@ impl Csv {
     /// # Errors
     /// The metadata are no mapping.
     pub(crate) fn annotate(&mut self, name: &str, value: &str) -> Result<(), RegenerateError> {
+        self.write_out_aliases();
         let value = NewValue::Text(value.to_owned());
         let metadata = self.mapping(self.root, METADATA)?;
         let annotations = match metadata {
@@ -186,6 +190,14 @@ impl Csv {
         self.document.set_member(within, member, &value);
         self.strings = Strings::of(&self.document, self.root);
         Ok(())
+    }
+
+    /// Lets every alias be a value of its own, so that changing one place changes no other.
+    fn write_out_aliases(&mut self) {
+        if self.document.has_aliases() {
+            self.document.write_out_aliases();
+            self.strings = Strings::of(&self.document, self.root);
+        }
     }
 
     /// A member that is to be a mapping; none if it is not there, or null.
@@ -365,6 +377,7 @@ impl Csv {
             return Err(RegenerateError::Conflicts { file, conflicts });
         }
         let listed = NewValue::List(listed);
+        self.write_out_aliases();
         match spec {
             Some(spec) => self.document.set_member(spec, RELATED_IMAGES, &listed),
             None => {

@@ -76,6 +76,11 @@ pub enum RegenerateError {
         /// The variable.
         variable: String,
     },
+    /// A file whose changes cannot be written.
+    #[error(
+        "{0} cannot be changed: it is written in a way that this service does not know to write; write it without tags, anchors and keys that are no texts"
+    )]
+    Unwritten(String),
     /// A CSV that is not made as one.
     #[error("{file}: line {line}: {fault}")]
     Shape {

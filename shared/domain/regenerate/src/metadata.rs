@@ -80,6 +80,10 @@ impl Metadata {
     }
 
     pub(crate) fn rename_package(&mut self, name: &str) {
+        // What aliases stand for is to stay.
+        if self.document.has_aliases() {
+            self.document.write_out_aliases();
+        }
         self.document.set_text(self.package, name);
     }
 }

@@ -132,7 +132,7 @@ impl Regeneration {
                 }
             }
         }
-        Ok(Next::Done(self.result()))
+        Ok(Next::Done(self.result()?))
     }
 
     /// The manifests as they are now.
@@ -140,7 +140,7 @@ impl Regeneration {
         self.manifests
     }
 
-    fn result(&self) -> Regenerated {
+    fn result(&self) -> Result<Regenerated, RegenerateError> {
         let mut result = Regenerated {
             labels: self.labels.clone(),
             related_bundles: self.related_bundles.clone(),
@@ -153,6 +153,9 @@ impl Regeneration {
             .map(|csv| (&*csv.file, &csv.document));
         for (file, document) in csvs.chain([(metadata::FILE, &self.metadata.document)]) {
             let rewritten = document.rewritten();
+            if !rewritten.is_faithful {
+                return Err(RegenerateError::Unwritten(file.to_owned()));
+            }
             let before = self.texts.get(file).map(Vec::as_slice);
             if before != Some(rewritten.text.as_bytes()) {
                 result.files.insert(file.to_owned(), rewritten.text);
@@ -162,7 +165,7 @@ impl Regeneration {
             });
             result.notes.extend(notes);
         }
-        result
+        Ok(result)
     }
 
     fn step(&mut self, step: &Customization, answers: &Answers) -> Result<Step, RegenerateError> {

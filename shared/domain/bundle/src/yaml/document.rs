@@ -93,6 +93,8 @@ pub struct Rewritten {
     /// Lines of the text before, from 1, where a value could not be changed in its place and was
     /// written anew.
     pub anew: Vec<usize>,
+    /// Whether the text says what the document does. It was read again for that.
+    pub is_faithful: bool,
 }
 
 impl YamlDocument {
@@ -176,6 +178,47 @@ impl YamlDocument {
     /// Whether some value stands in several places.
     pub fn has_aliases(&self) -> bool {
         self.has_aliases
+    }
+
+    /// Whether an alias stands where a mapping has a key.
+    pub fn has_alias_keys(&self) -> bool {
+        let mappings = self.nodes.iter().filter_map(|node| match &node.content {
+            Content::Mapping { members, .. } => Some(members),
+            _ => None,
+        });
+        let mut keys = mappings.flatten().map(|(key, _)| &self.node(*key).content);
+        keys.any(|key| matches!(key, Content::Alias(_)))
+    }
+
+    /// Whether a text has the values that this document has now, in their order.
+    pub fn is_said_by(&self, text: &str) -> bool {
+        match (self.root, Self::parse(text)) {
+            (Some(root), Ok(read)) => {
+                let same = read.root.map(|other| self.is_same(root, &read, other));
+                same.unwrap_or_default()
+            }
+            (None, Ok(read)) => read.root.is_none(),
+            (_, Err(_)) => false,
+        }
+    }
+
+    fn is_same(&self, id: NodeId, other: &Self, other_id: NodeId) -> bool {
+        match (self.content(id), other.content(other_id)) {
+            (Content::Scalar(one), Content::Scalar(two)) => one.is_same(two),
+            (Content::Sequence { items: one, .. }, Content::Sequence { items: two, .. }) => {
+                let mut both = one.iter().zip(two);
+                one.len() == two.len() && both.all(|(one, two)| self.is_same(*one, other, *two))
+            }
+            (Content::Mapping { members: one, .. }, Content::Mapping { members: two, .. }) => {
+                let mut both = one.iter().zip(two);
+                one.len() == two.len()
+                    && both.all(|((key, value), (other_key, other_value))| {
+                        self.is_same(*key, other, *other_key)
+                            && self.is_same(*value, other, *other_value)
+                    })
+            }
+            _ => false,
+        }
     }
 
     /// Gives a string, or any other scalar, another text; in all places where it is.

@@ -233,6 +233,96 @@ spec:
     assert_eq!(csv_after(same, Customization::defaults()), expected);
 }
 
+/// A bundle whose CSV is this, annotated with `support: New`, and with registry `q.io` replaced: the CSV as it is read
+/// then.
+fn annotated(csv: &str) -> serde_json::Value {
+    let steps = steps(&json!([
+        {"type": "csv_annotations", "annotations": {"support": "New"}},
+        {"type": "registry_replacements", "replacements": {"q.io": "z.io"}},
+    ]));
+    let (done, _) = run(bundle(csv), steps).unwrap_or_else(|error| panic!("{csv}: {error}"));
+    let text = &done.files["manifests/lantern.yaml"];
+    let read =
+        iib_bundle::parse_yaml(text).unwrap_or_else(|error| panic!("{csv}:\n{text}\n{error}"));
+    serde_json::from_str(&read.to_text()).unwrap()
+}
+
+#[test]
+fn however_a_csv_is_written_the_result_says_what_was_meant() {
+    let kind = "kind: ClusterServiceVersion\n";
+    let image = "containerImage: q.io/ns/a:1";
+    for (csv, annotations) in [
+        // A list at the column of its key.
+        (
+            format!(
+                "metadata:\n  annotations:\n    support:\n    - a\n    - b\n\n    # about x\n    x: y\n    {image}\n"
+            ),
+            json!({"support": "New", "x": "y", "containerImage": "z.io/ns/a:1"}),
+        ),
+        // Keys without values.
+        (
+            format!("metadata:\n  annotations:\n    ? support\n    {image}\n"),
+            json!({"support": "New", "containerImage": "z.io/ns/a:1"}),
+        ),
+        (
+            format!("spec:\n  ? relatedImages\nmetadata:\n  annotations:\n    {image}\n"),
+            json!({"support": "New", "containerImage": "z.io/ns/a:1"}),
+        ),
+        (
+            "metadata: {annotations}\n".to_owned(),
+            json!({"support": "New"}),
+        ),
+        (
+            "metadata:\n  ? annotations\n".to_owned(),
+            json!({"support": "New"}),
+        ),
+        (
+            "metadata:\n  annotations: {support, x: y}\n".to_owned(),
+            json!({"support": "New", "x": "y"}),
+        ),
+        (
+            "spec: {relatedImages}\n".to_owned(),
+            json!({"support": "New"}),
+        ),
+        (
+            "metadata:\n  annotations: !!null\nspec:\n  relatedImages: !!null\n".to_owned(),
+            json!({"support": "New"}),
+        ),
+        // Anchors: only the annotation is to be another one.
+        (
+            "metadata:\n  annotations:\n    support: &z Example\n    s2: *z\n".to_owned(),
+            json!({"support": "New", "s2": "Example"}),
+        ),
+        (
+            "base: &b {x: y}\nmetadata:\n  annotations:\n    <<: *b\n".to_owned(),
+            json!({"support": "New", "x": "y"}),
+        ),
+    ] {
+        let csv = format!("{kind}{csv}");
+        for csv in [
+            csv.clone(),
+            csv.replace('\n', "\r\n"),
+            csv.replace('\n', "\r"),
+        ] {
+            let mut read = annotated(&csv);
+            let found = read["metadata"]["annotations"].as_object_mut().unwrap();
+            if let Some(merged) = found.remove("<<") {
+                found.extend(merged.as_object().unwrap().clone());
+            }
+            assert_eq!(read["metadata"]["annotations"], annotations, "{csv:?}");
+        }
+    }
+    let shared = annotated(&format!(
+        "{kind}spec: &s {{displayName: a}}\nother: *s\nmetadata: &m {{annotations: {{a: b}}}}\ntpl: {{metadata: *m}}\n"
+    ));
+    assert_eq!(shared["other"], json!({"displayName": "a"}));
+    assert_eq!(shared["tpl"]["metadata"]["annotations"], json!({"a": "b"}));
+    let keys = annotated(&format!(
+        "{kind}image: &i q.io/ns/a:1\nby: {{*i : v}}\nmetadata: {{annotations: {{containerImage: q.io/ns/a:1}}}}\n"
+    ));
+    assert_eq!(keys["by"], json!({"q.io/ns/a:1": "v"}));
+}
+
 #[test]
 fn what_does_not_change_is_not_written() {
     let pinned = Bundle {

@@ -64,6 +64,17 @@ impl ScalarNode {
         }
     }
 
+    /// Whether both are read as the same value.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.kind == other.kind
+            && match self.kind {
+                Kind::Null | Kind::Bool(_) => true,
+                Kind::Number { .. } => self.original == other.original,
+                Kind::Other => self.original == other.original && self.tag == other.tag,
+                Kind::Text => self.text() == other.text() && self.is_merge() == other.is_merge(),
+            }
+    }
+
     pub(super) fn is_merge(&self) -> bool {
         self.style == ScalarStyle::Plain && self.original == "<<"
     }

@@ -9,18 +9,62 @@ use super::scalar::{self, Kind, Now, ScalarNode};
 use super::{Content, Node, NodeId, Rewritten, YamlDocument};
 
 impl YamlDocument {
-    /// The text with all that was changed, and every other byte as it was.
+    /// The text with all that was changed, and every other byte as it was. It is read again: where it does not say
+    /// what this document does, because the text is made in a way that no change in it allows for, all of it is
+    /// written anew.
     pub fn rewritten(&self) -> Rewritten {
-        let mut changes = Changes {
+        let mut changes = self.changes();
+        if let Some(root) = self.root {
+            changes.visit(root, Around::Block { indent: 0 });
+        }
+        if changes.splices.is_empty() {
+            return Rewritten {
+                is_faithful: true,
+                ..changes.apply()
+            };
+        }
+        let in_place = changes.apply();
+        if self.is_said_by(&in_place.text) {
+            return Rewritten {
+                is_faithful: true,
+                ..in_place
+            };
+        }
+        let text = self.written_anew();
+        Rewritten {
+            is_faithful: self.is_said_by(&text),
+            anew: vec![1],
+            text,
+        }
+    }
+
+    fn changes(&self) -> Changes<'_> {
+        Changes {
             document: self,
             line_break: self.line_break(),
             splices: Vec::new(),
             anew: Vec::new(),
-        };
-        if let Some(root) = self.root {
-            changes.visit(root, Around::Block { indent: 0 });
         }
-        changes.apply()
+    }
+
+    /// All values, without comments and aliases.
+    fn written_anew(&self) -> String {
+        let Some(root) = self.root else {
+            return String::new();
+        };
+        let changes = self.changes();
+        let lines = match self.content(root) {
+            Content::Mapping {
+                members,
+                is_flow: false,
+            } => members
+                .iter()
+                .flat_map(|(key, value)| changes.member_lines(*key, *value))
+                .collect(),
+            _ => vec![changes.flow(root)],
+        };
+        let lines = lines.iter().map(|line| format!("{line}\n"));
+        lines.collect()
     }
 
     fn line_break(&self) -> &'static str {
@@ -167,10 +211,21 @@ impl Changes<'_> {
 
     /// A member as it stands in the first column.
     fn member_lines(&self, key: NodeId, value: NodeId) -> Vec<String> {
-        let key = scalar::key(&self.document.text(key).unwrap_or_default());
+        let key = match self.document.is_merge(key) {
+            true => "<<".to_owned(),
+            false => self.key(key),
+        };
         match self.block_lines(self.document.content(value), 0) {
             Some(lines) => [vec![format!("{key}:")], lines].concat(),
             None => vec![format!("{key}: {}", self.inline(value))],
+        }
+    }
+
+    fn key(&self, id: NodeId) -> String {
+        match self.document.text(id) {
+            Some(text) => scalar::key(&text),
+            // A number, or what else is no text.
+            None => self.flow(id),
         }
     }
 
@@ -371,6 +426,7 @@ impl Changes<'_> {
         Rewritten {
             text: spliced(text, 0..text.len(), &self.splices),
             anew: self.anew,
+            is_faithful: false,
         }
     }
 }
