@@ -52,6 +52,7 @@ async fn regenerate(options: &BundleRegenerateOptions) -> anyhow::Result<Exit> {
     let folder = Path::new(&options.target.to);
     if image.is_none() {
         check_free(folder)?;
+        check_apart(Path::new(&options.bundle), folder)?;
     }
     let config = Config::from_env()?;
     let registry: Arc<dyn Registry> = Arc::new(source::registry(&config)?);
@@ -72,6 +73,7 @@ async fn regenerate(options: &BundleRegenerateOptions) -> anyhow::Result<Exit> {
         Some(image) => Some(push(bundle, &image, &done).await?),
         None => {
             write(folder, bundle.files())?;
+            tell_left_out(&options.bundle);
             None
         }
     };
@@ -89,11 +91,15 @@ fn steps(
     let document: Value =
         serde_json::from_str(&text).with_context(|| format!("{name} is no JSON"))?;
     let all: OrganizationCustomizations = match document {
-        Value::Array(steps) => [(organization.unwrap_or_default().to_owned(), steps)].into(),
+        Value::Array(steps) => {
+            let name = organization.unwrap_or("customizations");
+            [(name.to_owned(), steps)].into()
+        }
         document @ Value::Object(_) => serde_json::from_value(document)
             .with_context(|| format!("{name} has no lists of customizations by organization"))?,
         _ => bail!("{name} is to have a list of customizations, or such lists by organization"),
     };
+    ensure!(!all.is_empty(), "{name} has no customizations");
     let faults = check_customizations(&name, &all);
     if !faults.is_empty() {
         return Ok(Err(faults.iter().map(ToString::to_string).collect()));
@@ -138,22 +144,20 @@ fn files(folder: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
         "{} is no folder of a bundle: there is no folder `manifests` in it",
         folder.display()
     );
+    let root =
+        fs::canonicalize(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
     let mut files = BTreeMap::new();
     for name in FOLDERS {
-        if folder.join(name).is_dir() {
-            collect(folder, name, &mut files)?;
+        if root.join(name).is_dir() {
+            collect(&root, name, &mut files)?;
         }
     }
     Ok(files)
 }
 
-fn collect(
-    folder: &Path,
-    below: &str,
-    files: &mut BTreeMap<String, Vec<u8>>,
-) -> anyhow::Result<()> {
+fn collect(root: &Path, below: &str, files: &mut BTreeMap<String, Vec<u8>>) -> anyhow::Result<()> {
     let cannot = |path: &Path| format!("{} cannot be read", path.display());
-    let place = folder.join(below);
+    let place = root.join(below);
     for entry in fs::read_dir(&place).with_context(|| cannot(&place))? {
         let entry = entry.with_context(|| cannot(&place))?;
         let name = entry.file_name();
@@ -161,14 +165,24 @@ fn collect(
             .to_str()
             .with_context(|| format!("the name of {} is no text", entry.path().display()))?;
         let path = format!("{below}/{name}");
-        // Links are followed: a bundle has what they lead to.
-        match fs::metadata(entry.path())
-            .with_context(|| cannot(&entry.path()))?
-            .is_dir()
-        {
-            true => collect(folder, &path, files)?,
+        // Links are followed, as far as the bundle reaches.
+        let real = fs::canonicalize(entry.path()).with_context(|| cannot(&entry.path()))?;
+        ensure!(
+            real.starts_with(root),
+            "{} leads out of the folder of the bundle, to {}: put the file itself there",
+            entry.path().display(),
+            real.display()
+        );
+        let found = fs::metadata(&real).with_context(|| cannot(&entry.path()))?;
+        ensure!(
+            found.is_dir() || found.is_file(),
+            "{} is neither a file nor a folder",
+            entry.path().display()
+        );
+        match found.is_dir() {
+            true => collect(root, &path, files)?,
             false => {
-                let bytes = fs::read(entry.path()).with_context(|| cannot(&entry.path()))?;
+                let bytes = fs::read(&real).with_context(|| cannot(&entry.path()))?;
                 files.insert(path, bytes);
             }
         }
@@ -191,6 +205,36 @@ fn check_free(folder: &Path) -> anyhow::Result<()> {
         folder.display()
     );
     Ok(())
+}
+
+/// Sees that the result does not come into the bundle that it is made of.
+fn check_apart(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let mut above = to
+        .ancestors()
+        .filter_map(|above| fs::canonicalize(above).ok());
+    let (Some(nearest), Ok(from)) = (above.next(), fs::canonicalize(from)) else {
+        return Ok(());
+    };
+    ensure!(
+        !nearest.starts_with(&from),
+        "{} is in the folder of the bundle: name another one",
+        to.display()
+    );
+    Ok(())
+}
+
+/// Says what else is in the folder that the bundle came from.
+fn tell_left_out(from: &str) {
+    let entries = fs::read_dir(from).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut others: Vec<String> = names.filter(|name| !FOLDERS.contains(&&**name)).collect();
+    others.sort();
+    if !others.is_empty() {
+        say::aside(format_args!(
+            "left out, because it is no part of a bundle: {}",
+            others.join(", ")
+        ));
+    }
 }
 
 /// Writes the files of a bundle: beside the folder first, so that there is all of it or nothing.

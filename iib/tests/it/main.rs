@@ -7,6 +7,7 @@
     reason = "clippy knows tests by their attribute, not the functions they share"
 )]
 
+mod bundles;
 mod catalog_images;
 mod changes;
 mod command;

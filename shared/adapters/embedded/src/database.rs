@@ -104,6 +104,8 @@ impl Database {
         for (step, script) in (1u32..).zip(layout).skip(found as usize) {
             take_step(&mut connection, step, script).map_err(failed("brought up to date"))?;
         }
+        // A process that was killed may have left secrets there that it had forgotten.
+        write_back(&connection).map_err(failed("opened"))?;
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
             writers: Arc::default(),
@@ -189,6 +191,12 @@ fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
+}
+
+/// Empties the write-ahead log, so that what was removed is not in it either. Where somebody reads at this moment, a part of
+/// it may stay until the next time.
+pub(crate) fn write_back(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 /// Settings of the connection that writes.

@@ -8,7 +8,7 @@ use iib_request::SecretRef;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, write_back};
 use crate::folder::FolderLock;
 
 /// Secrets in a table of the data folder, in clear: whoever can read the folder can also read the
@@ -79,9 +79,13 @@ impl Secrets for SqliteSecrets {
     async fn forget(&self, reference: &SecretRef) -> Result<(), SecretError> {
         let reference = reference.0.clone();
         self.run("forget a secret", move |db| {
-            db.prepare_cached("DELETE FROM secrets WHERE reference = ?1")?
-                .execute([reference])
-                .map(drop)
+            let gone = db
+                .prepare_cached("DELETE FROM secrets WHERE reference = ?1")?
+                .execute([reference])?;
+            match gone {
+                0 => Ok(()),
+                _ => write_back(db),
+            }
         })
         .await
     }

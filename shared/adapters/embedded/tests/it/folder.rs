@@ -164,14 +164,13 @@ fn others_may_not_read_a_data_folder() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_forgotten_is_gone_from_the_file() {
+async fn a_secret_that_is_forgotten_is_gone_from_the_files_at_once() {
     let (place, folder) = empty_folder();
     let clock = Arc::new(ManualClock::default());
     let secrets = folder.secrets(clock.clone());
     let text = "hunter2-and-no-other-word";
     let kept = secrets.keep(&Secret::new(text), clock.now()).await.unwrap();
     secrets.forget(&kept).await.unwrap();
-    drop((secrets, folder));
     let found = walkdir::WalkDir::new(place.path()).into_iter().flatten();
     let files = found.filter(|entry| entry.file_type().is_file());
     let holding = files.filter(|file| {
@@ -181,6 +180,7 @@ async fn a_secret_that_is_forgotten_is_gone_from_the_file() {
             .any(|window| window == text.as_bytes())
     });
     assert_eq!(holding.count(), 0);
+    drop((secrets, folder));
 }
 
 #[test]
