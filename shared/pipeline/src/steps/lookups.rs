@@ -119,7 +119,7 @@ impl Lookups {
                 Err(_) => {
                     let open = asked.iter().filter(|asked| !answers.contains_key(asked));
                     return Err(BundleError::Unanswered {
-                        seconds: self.patience.as_secs(),
+                        seconds: self.patience.as_secs().max(1),
                         asked: asked.len(),
                         images: open.map(|open| open.image().to_owned()).collect(),
                     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::Method;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use iib_oci::layer::{BundleLimits, BundleTree, LayerReader};
@@ -10,6 +11,7 @@ use iib_pipeline::intake::{Document, IntakeDeps, IntakeError, Submission, diff, 
 use iib_ports::Secret;
 use iib_request::{Record, RecursiveRelatedBundles, RegenerateBundle, RequestId, State};
 use iib_testkit::Pull as _;
+use iib_testkit::scripted_registry::Answer;
 use serde_json::json;
 
 use crate::image::{Family, Image, Layer};
@@ -512,6 +514,23 @@ async fn each_image_is_asked_for_once_and_a_circle_ends() {
     let [root, ..] = tree(&world).await;
     world.completes(behind(&root)).await;
     assert_eq!(asked(&world, "apps/one"), 1);
+}
+
+#[tokio::test]
+async fn a_registry_that_does_not_answer_is_told_with_what_is_missing() {
+    let mut world = World::scripted().await;
+    world.deps.work.stage_timeout_seconds = 1;
+    world.deps.work.max_attempts = 1;
+    let there = push_app(&world, "there:v1").await;
+    let silent = push_app(&world, "silent:v1").await;
+    let oil = bundle("amd64", &files(&names(&[&there, &silent])));
+    let from = world.push("bundles/oil:v1", &oil).await;
+    let never = vec![Answer::Silence; 10];
+    world
+        .script()
+        .on(Method::GET, "/apps/silent/manifests/", never);
+    let told = format!("over before registries had told about 1 of 2 images: {silent}");
+    world.fails_saying(anew(&from), &[&told]).await;
 }
 
 #[tokio::test]
