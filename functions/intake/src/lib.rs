@@ -74,6 +74,11 @@ pub fn router(
             "/api/v1/builds/{id}/nested-bundles",
             get(documents::nested_bundles),
         )
+        // As the member of the request's document is called, which is what some ask for.
+        .route(
+            "/api/v1/builds/{id}/nested_bundles",
+            get(documents::nested_bundles),
+        )
         .route(
             "/api/v1/builds/{id}/deprecation-schema",
             get(documents::deprecation_schema),

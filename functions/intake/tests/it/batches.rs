@@ -145,6 +145,7 @@ async fn documents_are_there_for_requests_of_their_kind_that_have_ended() {
     for (path, text) in [
         ("1/related_bundles", "[\"a:1\"]"),
         ("2/nested-bundles", "[]"),
+        ("2/nested_bundles", "[]"),
     ] {
         let answer = service.get(&format!("/api/v1/builds/{path}")).await;
         assert_eq!(
