@@ -6,7 +6,7 @@ use std::fmt;
 use iib_fbc::{CatalogDiff, Picture};
 use iib_ports::ArtifactKey;
 use iib_regenerate::FilesDiff;
-use iib_request::{Request, RequestId, State, log_expiration};
+use iib_request::{Record, Request, RequestId, State, log_expiration};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -48,11 +48,11 @@ impl fmt::Display for RequestDiff {
 /// # Errors
 /// [`IntakeError`].
 pub async fn diff(deps: &IntakeDeps, id: RequestId) -> Result<RequestDiff, IntakeError> {
-    let request = get(deps, id).await?.request;
-    Ok(match request {
-        Request::RegenerateBundle(_) => RequestDiff::Files(kept(deps, id, Offer::Diff).await?),
+    let record = get(deps, id).await?;
+    Ok(match record.request {
+        Request::RegenerateBundle(_) => RequestDiff::Files(kept(deps, &record, Offer::Diff).await?),
         _ => {
-            let changes: Changes = kept(deps, id, Offer::Diff).await?;
+            let changes: Changes = kept(deps, &record, Offer::Diff).await?;
             RequestDiff::Catalog(changes.diff.into())
         }
     })
@@ -68,7 +68,8 @@ pub async fn graph(
     id: RequestId,
     package: Option<&str>,
 ) -> Result<Picture, IntakeError> {
-    let changes: Changes = kept(deps, id, Offer::Graph).await?;
+    let record = get(deps, id).await?;
+    let changes: Changes = kept(deps, &record, Offer::Graph).await?;
     let mut graphs = changes.graphs;
     let found = match package {
         Some(package) => graphs.remove_entry(package),
@@ -94,10 +95,10 @@ pub async fn graph(
 /// What was kept of a request that is complete.
 async fn kept<T: DeserializeOwned>(
     deps: &IntakeDeps,
-    id: RequestId,
+    record: &Record,
     offer: Offer,
 ) -> Result<T, IntakeError> {
-    let record = get(deps, id).await?;
+    let id = record.id;
     match record.state() {
         State::InProgress => return Err(IntakeError::NotFinished(id, offer)),
         // A stage may have written it before another one failed; it is of an index nobody has.
@@ -115,7 +116,7 @@ async fn kept<T: DeserializeOwned>(
         Some(text) => {
             serde_json::from_str(&text).map_err(|source| IntakeError::Unreadable { key, source })
         }
-        None if record.data_removed || deps.clock.now() > log_expiration(&record, &deps.api) => {
+        None if record.data_removed || deps.clock.now() > log_expiration(record, &deps.api) => {
             Err(IntakeError::Expired(id))
         }
         None => Err(IntakeError::NeverKept(id, offer)),

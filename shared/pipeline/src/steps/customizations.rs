@@ -5,7 +5,7 @@ use iib_regenerate::{Customization, customizations};
 use crate::job::Job;
 use crate::{BundleError, StageError};
 
-/// The steps for the organization of a request. An empty name is none, as for today's service.
+/// The steps for the organization of a request.
 ///
 /// # Errors
 /// [`BundleError::Customizations`].
@@ -22,7 +22,7 @@ pub(crate) fn of(
     })?)
 }
 
-/// Whether a request is for an organization.
+/// The organization that a request is for, if it names one; an empty name is none, as for today's service.
 pub(crate) fn organization(named: &Option<String>) -> Option<&str> {
     named.as_deref().filter(|name| !name.is_empty())
 }
