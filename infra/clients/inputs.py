@@ -1,7 +1,8 @@
-"""Inputs that the demo does not make: an index with a file-based catalog, and fragments of catalogs."""
+"""Inputs that the demo does not make: an index with a file-based catalog, fragments of catalogs, and the images that
+the example bundles name."""
 
 from calls import ended, posted
-from common import BINARY, CATALOG, INDEX, check, example, fragment, summary
+from common import BINARY, CATALOG, INDEX, check, example, fragment, publish, summary
 
 
 def made(kind, body):
@@ -19,6 +20,9 @@ def main():
     ):
         body = {"from_index": empty, "bundles": [example(bundle) for bundle in bundles]}
         made("add", body | {"build_tags": [tag.rsplit(":", 1)[1]]})
+    # Any image will do in the place of an operator.
+    for version in ("0.1.0", "0.2.0"):
+        publish(example("lantern:v0.1.0"), example(f"lantern:{version}"))
     summary("inputs")
 
 

@@ -23,11 +23,12 @@ from common import (
     CATALOG,
     FRONT,
     INDEX,
+    ORGANIZATION,
     PATIENCE,
     REGISTRY,
     USER,
     check,
-    ended_as_expected,
+    complete,
     example,
     fragment,
     multi_arch,
@@ -90,7 +91,7 @@ def ended(client, build):
     attributes(done, ALWAYS)
     check(f"iiblib: it is read as {type(done).__name__}", type(done) is type(build) and done.id == build.id)
     well_formed("iiblib", client.get_build(build.id, raw=True))
-    ended_as_expected("iiblib", document)
+    complete("iiblib", document)
     log = text_of(done.logs["url"])
     check(
         "iiblib: its log is read without login, and ends with the reason",
@@ -158,6 +159,11 @@ def additions(client):
     return second
 
 
+def regenerated(bundle):
+    """A request for a bundle made anew."""
+    return {"from_bundle_image": example(bundle), "organization": ORGANIZATION}
+
+
 def other_kinds(client):
     # A document that does not belong to its class, or lacks a member of it, raises.
     def posted(endpoint, body, model):
@@ -168,7 +174,7 @@ def other_kinds(client):
     image = {"binary_image": BINARY}
     submitted = [
         client.remove_operators(INDEX, ["kettle"], None, binary_image=BINARY, build_tags=["fewer"]),
-        client.regenerate_bundle(example("lantern:v0.1.0"), organization="company"),
+        client.regenerate_bundle(example("lantern:v0.1.0"), organization=ORGANIZATION),
         client.create_empty_index(INDEX, binary_image=BINARY, labels={"team": "catalogs"}),
         client.add_deprecations(CATALOG, SCHEMA, "lantern", binary_image=BINARY),
         # Kinds of which the client has the answer's class, but no call.
@@ -184,7 +190,7 @@ def other_kinds(client):
         ),
         posted(
             "recursive-related-bundles",
-            {"parent_bundle_image": example("lantern:v0.1.0")},
+            {"parent_bundle_image": example("lantern:v0.1.0"), "organization": ORGANIZATION},
             models.RecursiveRelatedBundlesModel,
         ),
     ]
@@ -199,6 +205,27 @@ def other_kinds(client):
     multi_arch("iiblib", empty.index_image, ["amd64", "arm64"])
     schema = done["add-deprecations"].deprecation_schema_url
     check("iiblib: the schema is where the answer says, as it was sent", text_of(schema) == SCHEMA, schema)
+    made = attributes(
+        done["regenerate-bundle"],
+        ("bundle_image", "from_bundle_image", "from_bundle_image_resolved", "organization"),
+    )
+    check(
+        "iiblib: the bundle made anew is another one, known by digest",
+        "@sha256:" in made["bundle_image"]
+        and made["bundle_image"] not in (made["from_bundle_image"], made["from_bundle_image_resolved"])
+        and made["from_bundle_image"] == example("lantern:v0.1.0")
+        and made["organization"] == ORGANIZATION,
+        made,
+    )
+    related = attributes(
+        done["recursive-related-bundles"],
+        ("nested_bundles", "organization", "parent_bundle_image", "parent_bundle_image_resolved"),
+    )
+    check(
+        "iiblib: a bundle that names no others has itself behind it, by digest",
+        "@sha256:" in related["parent_bundle_image_resolved"],
+        related,
+    )
 
     for endpoint, requests in (
         (
@@ -208,7 +235,7 @@ def other_kinds(client):
                 image | {"from_index": INDEX, "operators": ["kettle"]},
             ],
         ),
-        ("regenerate-bundle-batch", [{"from_bundle_image": example(f"lantern:v0.{minor}.0")} for minor in (1, 2)]),
+        ("regenerate-bundle-batch", [regenerated(f"lantern:v0.{minor}.0") for minor in (1, 2)]),
     ):
         answer = client.iib_session.post(
             f"builds/{endpoint}", json={"build_requests": requests, "annotations": {"why": "test"}}
@@ -243,7 +270,7 @@ def refusals_and_lists(client):
     client._check_response(
         client.iib_session.post(
             "builds/regenerate-bundle-batch",
-            json={"build_requests": [{"from_bundle_image": example("lantern:v0.1.0")}] * 20},
+            json={"build_requests": [regenerated("lantern:v0.1.0")] * 20},
         )
     )
     pager = client.get_builds()
@@ -322,10 +349,10 @@ def pubtools():
         outcome, pushed = run(name, main, *arguments)
         if isinstance(outcome, int):
             check(f"pubtools-iib: {kind} fails with exit code 1", outcome == 1, outcome)
-            ended_as_expected("pubtools-iib", newest(kind))
+            complete("pubtools-iib", newest(kind))
             state = "NOTPUSHED"
         else:
-            ended_as_expected("pubtools-iib", outcome.to_dict())
+            complete("pubtools-iib", outcome.to_dict())
         check(f"pubtools-iib: and records {state}", pushed[-1]["state"] == state, pushed)
 
 

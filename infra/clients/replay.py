@@ -20,10 +20,11 @@ from common import (
     REGISTRY,
     USER,
     check,
-    ended_as_expected,
+    complete,
     example,
     fragment,
     multi_arch,
+    publish,
     summary,
     until,
     well_formed,
@@ -139,7 +140,7 @@ def release():
         "replay: nothing shows the token",
         token not in json.dumps([build, done]) and "overwrite_from_index_token" not in done,
     )
-    ended_as_expected("replay", done)
+    complete("replay", done)
     check("replay: after overwriting, index_image is from_index", done["index_image"] == target, done["index_image"])
     check(
         "replay: both are known by digest",
@@ -154,24 +155,6 @@ def release():
             found == ([build["id"]] if state == done["state"] else []),
             found,
         )
-
-
-def publish(source, target):
-    """Gives an index one more tag in its repository."""
-    path = lambda spec: "/v2/{}/manifests/{}".format(*spec.removeprefix(f"{REGISTRY}/").rsplit(":", 1))
-    connection = http.client.HTTPConnection(REGISTRY, timeout=PATIENCE)
-    try:
-        connection.request(
-            "GET", path(source), headers={"Accept": "application/vnd.docker.distribution.manifest.list.v2+json"}
-        )
-        answer = connection.getresponse()
-        media_type, manifest = answer.getheader("Content-Type"), answer.read()
-        connection.request("PUT", path(target), manifest, {"Content-Type": media_type})
-        answer = connection.getresponse()
-        answer.read()
-    finally:
-        connection.close()
-    check("replay: there is an index to overwrite", answer.status == 201, answer.status)
 
 
 def finding(gate):
@@ -211,7 +194,7 @@ def finding(gate):
     end = until(
         "the held request has ended", lambda: of_number(held["id"]), lambda seen: seen["state"] != "in_progress"
     )
-    ended_as_expected("replay", end)
+    complete("replay", end)
     check(
         "replay: then it is the first of what is done",
         listed(user=USER, from_index=target, state="complete")[0]["id"] == held["id"],
@@ -247,7 +230,7 @@ def pipelines(requests):
         done,
     )
     for build in done:
-        ended_as_expected("replay", build)
+        complete("replay", build)
     return done
 
 
@@ -263,7 +246,7 @@ def operators():
         added,
     )
     operations = image | {"from_index": CATALOG, "fbc_fragments": [fragment("a")]}
-    ended_as_expected("replay", ended(posted("fbc-operations", operations)["id"]))
+    complete("replay", ended(posted("fbc-operations", operations)["id"]))
     # These three a client tries again; nothing else may look like them.
     status, document = call("POST", f"{API}/add-rm-batch", {"build_requests": []}, TICKET)
     check(
