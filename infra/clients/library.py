@@ -210,19 +210,25 @@ def other_kinds(client):
         ("bundle_image", "from_bundle_image", "from_bundle_image_resolved", "organization"),
     )
     check(
-        "iiblib: the bundle made anew is another one, known by digest",
-        "@sha256:" in made["bundle_image"]
-        and made["bundle_image"] not in (made["from_bundle_image"], made["from_bundle_image_resolved"])
+        "iiblib: the bundle made anew is another one, of its organization",
+        made["bundle_image"] == f"{REGISTRY}/iib-build:{done['regenerate-bundle'].id}"
         and made["from_bundle_image"] == example("lantern:v0.1.0")
+        and "@sha256:" in made["from_bundle_image_resolved"]
         and made["organization"] == ORGANIZATION,
         made,
+    )
+    text = text_of(f"https://{FRONT}/api/v1/builds/{done['regenerate-bundle'].id}/diff?format=text")
+    check(
+        "iiblib: whose images are another registry's, by digest",
+        f"+                    image: {REGISTRY}/examples/lantern@sha256:" in text,
+        text,
     )
     related = attributes(
         done["recursive-related-bundles"],
         ("nested_bundles", "organization", "parent_bundle_image", "parent_bundle_image_resolved"),
     )
     check(
-        "iiblib: a bundle that names no others has itself behind it, by digest",
+        "iiblib: the bundle whose related ones were asked for is known by digest",
         "@sha256:" in related["parent_bundle_image_resolved"],
         related,
     )
