@@ -4,6 +4,7 @@ mod challenge;
 mod credential;
 mod files;
 mod lookup;
+mod mask;
 mod search;
 mod token;
 
@@ -12,7 +13,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use base64::Engine as _;
 use iib_ports::{AuthDocument, Keyring, Login, RegistryLogins};
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use tokio::time::Instant;
@@ -84,14 +84,19 @@ struct Grant {
 
 impl Authorization {
     fn basic(user: &str, password: &Secret) -> Option<Self> {
-        let pair = format!("{user}:{}", password.expose());
-        let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
-        sensitive(&format!("Basic {encoded}")).map(Self)
+        let pair = credential::pair(user, password);
+        sensitive(&format!("Basic {}", pair.expose())).map(Self)
     }
 
     /// `None` if the token has characters that no header can carry.
     fn bearer(token: &Secret) -> Option<Self> {
         sensitive(&format!("Bearer {}", token.expose())).map(Self)
+    }
+
+    /// What stands behind the scheme.
+    fn token(&self) -> Option<Secret> {
+        let (_, token) = self.0.to_str().ok()?.split_once(' ')?;
+        Some(Secret::new(token))
     }
 
     pub(crate) fn header(&self) -> &HeaderValue {
@@ -214,6 +219,20 @@ impl Authorizer {
             Credential::Basic { user, password } => Some(Login { user, password }),
             Credential::Anonymous | Credential::Identity(_) | Credential::Bearer(_) => None,
         })
+    }
+
+    /// A text of a registry, without the login that was shown to it.
+    pub(crate) async fn masked(&self, target: &Target, text: String) -> String {
+        let mut secrets: Vec<Secret> = lock(&self.granted)
+            .iter()
+            .filter(|(key, _)| key.registry == target.registry())
+            .filter_map(|(_, grant)| grant.authorization.token())
+            .collect();
+        // Where none can be found, none was shown either.
+        if let Ok(credential) = self.credential(target).await {
+            secrets.extend(credential.secrets());
+        }
+        mask::mask(text, &secrets)
     }
 
     async fn credential(&self, target: &Target) -> Result<Credential, Failure> {

@@ -6,6 +6,7 @@ use iib_ports::{Keyring, Login, RegistryError};
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
+use crate::Fault;
 use crate::auth::{Authorization, Authorizer, LoginSearch};
 use crate::hosts::{self, same_origin};
 use crate::refusal;
@@ -77,6 +78,7 @@ impl Caller {
         tries: &mut Tries,
         failure: Failure,
     ) -> Result<(), RegistryError> {
+        let failure = self.without_secrets(target, failure).await;
         let (fault, after) = match failure {
             Failure::Final(error) => return Err(self.last_word(target, error).await),
             Failure::Passing { fault, after } => (fault, after),
@@ -102,6 +104,41 @@ impl Caller {
         );
         tokio::time::sleep(wait).await;
         Ok(())
+    }
+
+    /// The same failure, without what is secret of the login, should the answer repeat it: gateways do
+    /// that with headers, and what they say is stored with a request.
+    async fn without_secrets(&self, target: &Target, failure: Failure) -> Failure {
+        match failure {
+            Failure::Final(RegistryError::Refused {
+                registry,
+                what,
+                status,
+                reason,
+            }) => Failure::Final(RegistryError::Refused {
+                registry,
+                what,
+                status,
+                reason: self.authorizer.masked(target, reason).await,
+            }),
+            Failure::Passing {
+                fault:
+                    Fault::Status {
+                        host,
+                        status,
+                        reason,
+                    },
+                after,
+            } => Failure::Passing {
+                fault: Fault::Status {
+                    host,
+                    status,
+                    reason: self.authorizer.masked(target, reason).await,
+                },
+                after,
+            },
+            other => other,
+        }
     }
 
     /// The error a call ends with. A refused access says which login was shown, or where one was

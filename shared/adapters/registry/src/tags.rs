@@ -1,5 +1,7 @@
 //! Taking tags away.
 
+use std::convert::Infallible;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use iib_oci::{Descriptor, Digest, Manifest, MediaType, RawManifest, Reference, Repository};
@@ -95,13 +97,15 @@ impl Caller {
             Err(error) => return error,
         };
         let outgoing = Outgoing::new(Method::DELETE, url);
-        let refused = self
+        let refused: Result<Infallible, _> = self
             .with_retry(target, async || {
                 let response = self.attempt(target, &outgoing).await?;
-                Ok(refusal::refused(target, response).await)
+                Err(refusal::refused(target, response).await.into())
             })
             .await;
-        refused.unwrap_or_else(|error| error)
+        match refused {
+            Err(error) => error,
+        }
     }
 }
 

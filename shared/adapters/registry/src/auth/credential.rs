@@ -1,5 +1,6 @@
 //! Secrets and the forms they come in.
 
+use base64::Engine as _;
 pub(crate) use iib_ports::Secret;
 
 /// What an auth file holds for a repository.
@@ -15,7 +16,22 @@ pub(crate) enum Credential {
     Bearer(Secret),
 }
 
+/// User name and password as a header of HTTP has them (RFC 7617).
+pub(super) fn pair(user: &str, password: &Secret) -> Secret {
+    let pair = Secret::new(format!("{user}:{}", password.expose()));
+    Secret::new(base64::engine::general_purpose::STANDARD.encode(pair.expose()))
+}
+
 impl Credential {
+    /// Its secret, in the forms in which it is sent.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        match self {
+            Self::Anonymous => Vec::new(),
+            Self::Basic { user, password } => vec![pair(user, password), password.clone()],
+            Self::Identity(token) | Self::Bearer(token) => vec![token.clone()],
+        }
+    }
+
     /// What it is, without what is secret about it.
     pub(crate) fn form(&self) -> String {
         match self {

@@ -497,3 +497,25 @@ async fn a_refused_access_says_that_the_login_was_the_requests() {
     assert!(text.contains("given with the request was shown"), "{text}");
     assert!(!text.contains("s3cret"), "{text}");
 }
+
+#[tokio::test]
+async fn what_a_registry_repeats_of_the_login_is_masked() {
+    let registry = ScriptedRegistry::with_login(Login::Basic(ANN.to_owned())).await;
+    registry.put_manifest("a", "v1", &manifest());
+    let image = image(&registry.host(), "a:v1");
+    let client = client(&registry.host()).with(ann_at(&registry.host()));
+    client.pull(&image).await.unwrap();
+    let repeats = format!("`Authorization: Basic {ANN}` is for ann:s3cret");
+    for status in [400, 503] {
+        let answer = Answer::Reply(status, Vec::new(), repeats.clone().into_bytes());
+        registry.on(Method::GET, "/manifests/", vec![answer; 10]);
+        let error = client.pull(&image).await.unwrap_err();
+        let told = iib_ports::chain(&error);
+        assert!(
+            told.contains("`Authorization: Basic ***` is for ann:***"),
+            "{told}"
+        );
+        let debug = format!("{error:?}");
+        assert!(!debug.contains("s3cret") && !debug.contains(ANN), "{debug}");
+    }
+}
