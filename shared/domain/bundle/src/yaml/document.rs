@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 mod read;
+mod said;
 mod scalar;
 mod write;
 

@@ -255,9 +255,9 @@ fn however_a_csv_is_written_the_result_says_what_was_meant() {
         // A list at the column of its key.
         (
             format!(
-                "metadata:\n  annotations:\n    support:\n    - a\n    - b\n\n    # about x\n    x: y\n    {image}\n"
+                "metadata:\n  annotations:\n    support:\n    - a\n    - b\n\n    # about x\n    x: z\n    {image}\n"
             ),
-            json!({"support": "New", "x": "y", "containerImage": "z.io/ns/a:1"}),
+            json!({"support": "New", "x": "z", "containerImage": "z.io/ns/a:1"}),
         ),
         // Keys without values.
         (

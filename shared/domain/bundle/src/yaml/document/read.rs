@@ -190,7 +190,7 @@ impl Reader<'_> {
     fn mapping(&mut self, style: MappingStyle) -> Result<(Content, Weight, usize), Fault> {
         let is_flow = style == MappingStyle::Flow;
         let (mut members, mut weight) = (Vec::new(), Weight { nodes: 1, text: 0 });
-        let mut keys = HashSet::new();
+        let mut keys = Keys::default();
         loop {
             let event = self.events.next()?;
             if let EventData::MappingEnd = event.data {
@@ -199,10 +199,8 @@ impl Reader<'_> {
                 return Ok((Content::Mapping { members, is_flow }, weight, end));
             }
             let key = self.node(event)?;
-            if let Content::Scalar(scalar) = self.document.content(key)
-                && !keys.insert((scalar.kind == Kind::Text, scalar.original.clone()))
-            {
-                return Err(YamlFault::SecondKey(scalar.original.clone()).into());
+            if let Some(known) = keys.known(&self.document, &members, key) {
+                return Err(YamlFault::SecondKey(known).into());
             }
             let event = self.events.next()?;
             let value = self.node(event)?;
@@ -219,6 +217,43 @@ impl Reader<'_> {
             (false, Some(last)) => last.end,
             _ => end.end,
         }
+    }
+}
+
+/// The keys of a mapping, by which one that it has twice is found. Most mappings have a few, which are just looked
+/// through.
+#[derive(Default)]
+struct Keys {
+    many: HashSet<(bool, String)>,
+}
+
+impl Keys {
+    const FEW: usize = 12;
+
+    /// The text of a key if the members have it. They come one after the other.
+    fn known(
+        &mut self,
+        document: &YamlDocument,
+        members: &[(NodeId, NodeId)],
+        key: NodeId,
+    ) -> Option<String> {
+        let scalar = |id| match document.content(id) {
+            Content::Scalar(scalar) => Some((scalar.kind == Kind::Text, &scalar.original)),
+            _ => None,
+        };
+        let key = scalar(key)?;
+        let mut known = members.iter().filter_map(|(known, _)| scalar(*known));
+        let is_known = match members.len() {
+            ..Self::FEW => known.any(|known| known == key),
+            _ => {
+                if self.many.is_empty() {
+                    let known = known.map(|(is_text, text)| (is_text, text.clone()));
+                    self.many.extend(known);
+                }
+                !self.many.insert((key.0, key.1.clone()))
+            }
+        };
+        is_known.then(|| key.1.clone())
     }
 }
 

@@ -455,8 +455,8 @@ mod property {
         }
     }
 
-    /// What stands behind a key or dash, and what comes below it.
-    fn block(tree: &Tree, indent: usize, out: &mut String) {
+    /// What stands behind a key or dash, and what comes below it. Dashes of some lists are below the key.
+    fn block(tree: &Tree, indent: usize, is_member: bool, out: &mut String) {
         let pad = " ".repeat(indent);
         match tree {
             Tree::Scalar(style @ (Style::Literal | Style::Folded), text)
@@ -476,9 +476,13 @@ mod property {
                 items,
             } if !items.is_empty() => {
                 out.push_str(" # a list\n");
+                let indent = match is_member && items.len() % 2 == 1 {
+                    true => indent - 2,
+                    false => indent,
+                };
                 for item in items {
-                    out.push_str(&format!("{pad}-"));
-                    block(item, indent + 2, out);
+                    out.push_str(&format!("{:indent$}-", ""));
+                    block(item, indent + 2, false, out);
                 }
             }
             Tree::Mapping {
@@ -488,7 +492,7 @@ mod property {
                 out.push_str(" # a mapping\n");
                 for (number, value) in values.iter().enumerate() {
                     out.push_str(&format!("{pad}k{number}:"));
-                    block(value, indent + 2, out);
+                    block(value, indent + 2, true, out);
                 }
             }
             tree => {
@@ -542,7 +546,7 @@ mod property {
             is_crlf in any::<bool>(),
         ) {
             let mut text = "# before\nroot:".to_owned();
-            block(&tree, 2, &mut text);
+            block(&tree, 2, true, &mut text);
             text.push_str("last: r.example/x:1");
             if is_crlf {
                 text = text.replace('\n', "\r\n");

@@ -9,25 +9,27 @@ use super::scalar::{self, Kind, Now, ScalarNode};
 use super::{Content, Node, NodeId, Rewritten, YamlDocument};
 
 impl YamlDocument {
-    /// The text with all that was changed, and every other byte as it was. It is read again: where it does not say
-    /// what this document does, because the text is made in a way that no change in it allows for, all of it is
+    /// The text with all that was changed, and every other byte as it was. What was changed is read again: where it does
+    /// not say what this document does, because the text is made in a way that no change in it allows for, all of it is
     /// written anew.
     pub fn rewritten(&self) -> Rewritten {
         let mut changes = self.changes();
         if let Some(root) = self.root {
             changes.visit(root, Around::Block { indent: 0 });
         }
-        if changes.splices.is_empty() {
+        changes.splices.sort_by_key(|(at, _)| (at.start, at.end));
+        let in_place = spliced(&self.text, 0..self.text.len(), &changes.splices);
+        let is_said = changes.splices.is_empty()
+            || self.is_surely_said(&changes.splices)
+            || self.is_said_by(&in_place);
+        if is_said {
+            let mut anew = changes.anew;
+            anew.sort_unstable();
+            anew.dedup();
             return Rewritten {
+                text: in_place,
+                anew,
                 is_faithful: true,
-                ..changes.apply()
-            };
-        }
-        let in_place = changes.apply();
-        if self.is_said_by(&in_place.text) {
-            return Rewritten {
-                is_faithful: true,
-                ..in_place
             };
         }
         let text = self.written_anew();
@@ -76,6 +78,9 @@ impl YamlDocument {
     }
 }
 
+/// Bytes of the text, and what takes their place.
+pub(super) type Splice = (Range<usize>, String);
+
 /// What a value stands in.
 #[derive(Debug, Clone, Copy)]
 enum Around {
@@ -88,8 +93,7 @@ enum Around {
 struct Changes<'d> {
     document: &'d YamlDocument,
     line_break: &'static str,
-    /// Bytes of the text, and what takes their place.
-    splices: Vec<(Range<usize>, String)>,
+    splices: Vec<Splice>,
     anew: Vec<usize>,
 }
 
@@ -157,7 +161,14 @@ impl Changes<'_> {
             self.splices.push((at.start - blanks..at.end, text));
             return;
         }
-        let blank = if at.is_empty() { " " } else { "" };
+        let blank = match around {
+            // Dashes may stand in the column of the key; nothing else may.
+            Around::Block { indent } if before.trim_end_matches(' ').ends_with('\n') => {
+                " ".repeat((indent + 2).saturating_sub(self.column(at.start)))
+            }
+            _ if at.is_empty() => " ".to_owned(),
+            _ => String::new(),
+        };
         let text = match around {
             Around::Flow => self.flow(id),
             Around::Block { .. } => self.inline(id),
@@ -372,7 +383,7 @@ impl Changes<'_> {
         scalar: &ScalarNode,
         at: &Range<usize>,
         parts: &[(Range<usize>, String)],
-    ) -> Option<Vec<(Range<usize>, String)>> {
+    ) -> Option<Vec<Splice>> {
         let raw = self.document.text.get(at.clone())?;
         let is_block = matches!(scalar.style, ScalarStyle::Literal | ScalarStyle::Folded);
         // Behind the line with the mark of a block, where a comment may be.
@@ -417,22 +428,10 @@ impl Changes<'_> {
     fn note_anew(&mut self, at: usize) {
         self.anew.push(self.document.line_at(at));
     }
-
-    fn apply(mut self) -> Rewritten {
-        self.splices.sort_by_key(|(at, _)| (at.start, at.end));
-        self.anew.sort_unstable();
-        self.anew.dedup();
-        let text = &self.document.text;
-        Rewritten {
-            text: spliced(text, 0..text.len(), &self.splices),
-            anew: self.anew,
-            is_faithful: false,
-        }
-    }
 }
 
 /// A stretch of a text with parts of it replaced, from first to last.
-fn spliced(text: &str, stretch: Range<usize>, splices: &[(Range<usize>, String)]) -> String {
+pub(super) fn spliced(text: &str, stretch: Range<usize>, splices: &[Splice]) -> String {
     let mut out = String::with_capacity(stretch.len());
     let mut copied = stretch.start;
     for (at, new) in splices {
