@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iib_oci::layer::{self, EntryPath, PackEntry, PackedLayer, Threads};
-use iib_oci::{Arch, Descriptor, ImageFormat, Pinned, PullSpec, Reference};
+use iib_oci::{Arch, ImageFormat, Pinned, PullSpec, Reference};
 use iib_ports::{InMemory, Registry};
 use iib_regenerate::{Bundle, Customization, PINNED_LABEL, Regenerated, Regeneration, is_true};
 use iib_request::{BundlePlan, Unknown};
@@ -200,11 +200,7 @@ impl BundleDraft {
         };
         let (packed, bytes) = blocking(packing).await?;
         let layer = TopLayer {
-            descriptor: Descriptor {
-                media_type: format.own_layer_type(),
-                size: packed.size,
-                digest: packed.digest,
-            },
+            descriptor: packed.descriptor(format),
             diff_id: packed.diff_id,
         };
         let images = match origin {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use iib_fbc::Rules;
 use iib_oci::layer::{EntryPath, PackedLayer};
-use iib_oci::{Descriptor, ImageFormat, PullSpec, Repository};
+use iib_oci::{ImageFormat, PullSpec, Repository};
 use iib_ports::{ArtifactKey, CatalogError, CatalogFiles, Catalogs, Registry};
 use iib_request::{Built, BuiltLayer, IndexForm, IndexPlan, IndexToRead, Serves, Unknown};
 
@@ -267,11 +267,7 @@ impl Contents {
         });
         let layer = BuiltLayer {
             artifact: key.as_str().to_owned(),
-            layer: Descriptor {
-                media_type: format.own_layer_type(),
-                size: packed.size,
-                digest: packed.digest,
-            },
+            layer: packed.descriptor(format),
             diff_id: packed.diff_id,
             holds: places::of(serves).to_owned(),
             unknown: Unknown::default(),

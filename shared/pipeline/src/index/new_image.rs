@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream;
-use iib_oci::{Arch, Descriptor, ImageFormat, Pinned, PullSpec, Reference, RunSettings};
+use iib_oci::{Arch, ImageFormat, Pinned, PullSpec, Reference, RunSettings};
 use iib_ports::{BlobSource, BlobStream, Registry, RegistryError};
 use iib_request::{Serves, created_after};
 use jiff::Timestamp;
@@ -272,11 +272,7 @@ async fn pack(to_pack: ToPack, format: ImageFormat) -> Result<(TopLayer, LayerFi
         let layer = layer::pack(items, format, input.as_ref(), &mut out)?;
         out.flush().map_err(scratch)?;
         let layer = TopLayer {
-            descriptor: Descriptor {
-                media_type: format.own_layer_type(),
-                size: layer.size,
-                digest: layer.digest,
-            },
+            descriptor: layer.descriptor(format),
             diff_id: layer.diff_id,
         };
         Ok((layer, file))

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use iib_oci::{Arch, Descriptor, ImageFormat, Reference};
+use iib_oci::{Arch, ImageFormat, Reference};
 use iib_ports::{ArtifactKey, BlobSource};
 use iib_regenerate::{Bundle, FilesDiff};
 use iib_request::{
@@ -159,11 +159,7 @@ async fn store(
     ));
     Ok(BuiltLayer {
         artifact: key.as_str().to_owned(),
-        layer: Descriptor {
-            media_type: format.own_layer_type(),
-            size: packed.size,
-            digest: packed.digest,
-        },
+        layer: packed.descriptor(format),
         diff_id: packed.diff_id,
         holds: CONTENT.to_owned(),
         unknown: Unknown::default(),

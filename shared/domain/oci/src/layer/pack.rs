@@ -16,7 +16,7 @@ use super::ordered::{Results, in_order};
 use super::pieces::{PieceHash, Place};
 use super::tar_stream::TarPieces;
 use super::{EntryPath, PackEntry, PieceTable, Threads};
-use crate::{Digest, DigestHasher};
+use crate::{Descriptor, Digest, DigestHasher, ImageFormat};
 
 /// The input layer, whose unchanged pieces are taken over as they are.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +42,17 @@ pub struct PackedLayer {
     pub pieces_reused: usize,
     /// Where they lie, for the layer that comes after this one.
     pub table: PieceTable,
+}
+
+impl PackedLayer {
+    /// As manifests of such images name it.
+    pub fn descriptor(&self, format: ImageFormat) -> Descriptor {
+        Descriptor {
+            media_type: format.own_layer_type(),
+            size: self.size,
+            digest: self.digest.clone(),
+        }
+    }
 }
 
 /// A layer that could not be written.
