@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use futures::TryStreamExt;
 use iib_oci::{
-    Arch, CONFIG_LIMIT, Descriptor, Digest, Manifest, ManifestError, ManifestList,
+    Arch, CONFIG_LIMIT, Descriptor, Digest, ImageConfig, Manifest, ManifestError, ManifestList,
     ManifestListEntry, MediaType, Pinned, Platform, PullSpec, RawManifest, Reference, Repository,
     Resolved,
 };
 use iib_ports::{Registry, RegistryError};
+use tokio::sync::OnceCell;
 
 use crate::ImageError;
 
@@ -30,6 +31,8 @@ pub(crate) struct Variant {
     pub(crate) arch: Option<Arch>,
     /// Its manifest.
     pub(crate) pinned: Pinned,
+    /// Its configuration, once it was read.
+    config: OnceCell<ImageConfig>,
 }
 
 /// Resolves a pull spec that a user wrote.
@@ -49,6 +52,7 @@ fn of_document(spec: &PullSpec, digest: Digest, document: Resolved) -> Result<Im
             manifest: Some(manifest),
             arch: None,
             pinned: resolved.clone(),
+            config: OnceCell::new(),
         }],
         Resolved::List(list) => variants(spec, list)?,
     };
@@ -136,6 +140,7 @@ fn variants(spec: &PullSpec, list: ManifestList) -> Result<Vec<Variant>, ImageEr
             manifest: None,
             arch,
             pinned: spec.pin(entry.descriptor.digest),
+            config: OnceCell::new(),
         });
     }
     if variants.is_empty() {
@@ -183,14 +188,14 @@ impl Variant {
     pub(crate) async fn config(
         &self,
         registry: &dyn Registry,
-    ) -> Result<(Manifest, iib_oci::ImageConfig), ImageError> {
-        match &self.manifest {
-            Some(known) => {
-                let config = config_of(registry, &self.pinned, known).await?;
-                Ok((known.clone(), config))
-            }
-            None => config(registry, &self.pinned).await,
-        }
+    ) -> Result<(Manifest, ImageConfig), ImageError> {
+        let manifest = match &self.manifest {
+            Some(known) => known.clone(),
+            None => manifest(registry, &self.pinned).await?,
+        };
+        let read = || config_of(registry, &self.pinned, &manifest);
+        let config = self.config.get_or_try_init(read).await?.clone();
+        Ok((manifest, config))
     }
 }
 
@@ -282,7 +287,7 @@ pub(crate) async fn manifest(
 pub(crate) async fn config(
     registry: &dyn Registry,
     image: &Pinned,
-) -> Result<(Manifest, iib_oci::ImageConfig), ImageError> {
+) -> Result<(Manifest, ImageConfig), ImageError> {
     let manifest = manifest(registry, image).await?;
     let config = config_of(registry, image, &manifest).await?;
     Ok((manifest, config))
@@ -296,14 +301,14 @@ pub(crate) async fn config_of(
     registry: &dyn Registry,
     image: &Pinned,
     manifest: &Manifest,
-) -> Result<iib_oci::ImageConfig, ImageError> {
+) -> Result<ImageConfig, ImageError> {
     let bytes = config_blob(registry, image.repository(), &manifest.config)
         .await
         .map_err(|source| ImageError::Registry {
             doing: format!("Failed to read the configuration of {image}"),
             source,
         })?;
-    iib_oci::ImageConfig::read(&bytes).map_err(|source| ImageError::Config {
+    ImageConfig::read(&bytes).map_err(|source| ImageError::Config {
         image: image.to_string(),
         source,
     })
