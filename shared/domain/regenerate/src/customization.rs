@@ -122,6 +122,20 @@ pub enum CustomizationFault {
         /// The field.
         field: String,
     },
+    /// What no image can be named with.
+    #[error(
+        "The value of {place}.{key} is {found:?}, and no image can be named so: it is {wanted}"
+    )]
+    Name {
+        /// Where it is.
+        place: String,
+        /// The member, and the registry in it.
+        key: String,
+        /// Its value.
+        found: String,
+        /// What it should be.
+        wanted: &'static str,
+    },
     /// A registry that is replaced by one that is replaced again.
     #[error("The values in {place}.replacements go round in a circle: {}", .circle.join(", "))]
     Circle {
@@ -283,12 +297,22 @@ fn check(setting: &str, place: &str, value: &Value, faults: &mut Vec<Customizati
                     });
                     continue;
                 };
-                if let (Member::Template, Err(fault)) = (member, Template::parse(text)) {
-                    let key = (*key).to_owned();
+                if !matches!(member, Member::Template) {
+                    continue;
+                }
+                let key = (*key).to_owned();
+                if let Err(fault) = Template::parse(text) {
                     faults.push(CustomizationFault::Template {
                         place: place(),
                         key,
                         fault,
+                    });
+                } else if !may_be_path(text) {
+                    faults.push(CustomizationFault::Name {
+                        place: place(),
+                        key,
+                        found: text.to_owned(),
+                        wanted: "a repository, with or without a namespace, such as \"{name}-{version}\"",
                     });
                 }
             }
@@ -307,6 +331,13 @@ fn check(setting: &str, place: &str, value: &Value, faults: &mut Vec<Customizati
                 match member {
                     Member::Templates => faults.extend(annotation_faults(&place(), &texts)),
                     _ => {
+                        let unusable = texts.iter().filter(|(_, new)| !may_be_registry(new));
+                        faults.extend(unusable.map(|(old, new)| CustomizationFault::Name {
+                            place: place(),
+                            key: format!("replacements.{old}"),
+                            found: new.clone(),
+                            wanted: "a registry without a scheme, with or without a path, such as \"registry.example.com/mirror\"",
+                        }));
                         let circle = circle_in(&texts);
                         let place = place();
                         faults.extend(
@@ -317,6 +348,17 @@ fn check(setting: &str, place: &str, value: &Value, faults: &mut Vec<Customizati
             }
         }
     }
+}
+
+/// Whether a template can be a path, as far as its own characters show. An empty one has no effect.
+fn may_be_path(template: &str) -> bool {
+    !template.starts_with('/') && !template.ends_with('/')
+}
+
+/// Whether images can be at a registry with such a name.
+fn may_be_registry(name: &str) -> bool {
+    let is_strange = |c: char| c.is_whitespace() || c.is_control() || c == '@';
+    !name.is_empty() && may_be_path(name) && !name.contains("//") && !name.contains(is_strange)
 }
 
 fn annotation_faults(
@@ -379,6 +421,9 @@ mod tests {
                 {"type": "registry_replacements", "replacements": {"a": "b", "b": "c", "d": "a"}},
                 {"type": "csv_annotations", "annotations": null},
                 {"type": "resolve_image_pullspecs"},
+                {"type": "registry_replacements", "replacements": {"a": "https://b", "b": "", "c": "d/e:1", "d": "e/"}},
+                {"type": "image_name_from_labels", "template": "/{name}"},
+                {"type": "image_name_from_labels", "template": ""},
             ],
         });
         let organizations = serde_json::from_value(organizations).unwrap();
@@ -395,6 +440,10 @@ mod tests {
             "The value of s.b[1].template is no template: the template \"{}\" has the field \"\"",
             "The values in s.b[2].replacements go round in a circle: a, b, c",
             "The values in s.b[3].replacements must be strings",
+            "The value of s.c[3].replacements.a is \"https://b\", and no image can be named so: it is a registry without",
+            "The value of s.c[3].replacements.b is \"\", and",
+            "The value of s.c[3].replacements.d is \"e/\", and",
+            "The value of s.c[4].template is \"/{name}\", and no image can be named so: it is a repository",
         ];
         assert_eq!(told.len(), expected.len(), "{told:#?}");
         for (told, expected) in told.iter().zip(expected) {

@@ -76,7 +76,7 @@ pub struct Regenerated {
     pub labels: BTreeMap<String, String>,
     /// The images that are bundles, in the order of their places; none if no step listed them.
     pub related_bundles: Option<Vec<String>>,
-    /// What people should know: values that could not be changed in their places.
+    /// What people should know: values that could not be changed in their places, images that got one name.
     pub notes: Vec<String>,
 }
 
@@ -91,6 +91,7 @@ pub struct Regeneration {
     replacements: BTreeMap<String, String>,
     labels: BTreeMap<String, String>,
     related_bundles: Option<Vec<String>>,
+    notes: Vec<String>,
     texts: BTreeMap<String, Vec<u8>>,
 }
 
@@ -115,6 +116,7 @@ impl Regeneration {
             replacements: bundle.replacements,
             labels: BTreeMap::new(),
             related_bundles: None,
+            notes: Vec::new(),
             texts: bundle.files,
         })
     }
@@ -144,6 +146,7 @@ impl Regeneration {
         let mut result = Regenerated {
             labels: self.labels.clone(),
             related_bundles: self.related_bundles.clone(),
+            notes: self.notes.clone(),
             ..Regenerated::default()
         };
         let csvs = self
@@ -357,9 +360,25 @@ impl Regeneration {
     }
 
     fn replace(&mut self, replacements: &Replacements) -> Result<(), RegenerateError> {
+        let notes = of_one_name(replacements)
+            .into_iter()
+            .map(|(name, images)| format!("{} have one name now, {name}", images.join(" and ")));
+        self.notes.extend(notes);
         let mut csvs = self.manifests.csvs.iter_mut();
         csvs.try_for_each(|csv| csv.replace(replacements))
     }
+}
+
+/// The images that get one name, by it. With a digest it is one image anyway.
+fn of_one_name(replacements: &Replacements) -> BTreeMap<&ImageName, Vec<String>> {
+    let mut by_name: BTreeMap<&ImageName, Vec<String>> = BTreeMap::new();
+    for (old, new) in replacements {
+        if !new.tag.contains(':') {
+            by_name.entry(new).or_default().push(old.to_string());
+        }
+    }
+    by_name.retain(|_, images| images.len() > 1);
+    by_name
 }
 
 /// The name of an image in one namespace, with what it was before as one word.

@@ -447,3 +447,29 @@ fn nulls_count_as_nothing() {
         csv.replace("relatedImages:", "relatedImages: []")
     );
 }
+
+#[test]
+fn two_images_that_get_one_name_are_told() {
+    let csv = |one: &str, other: &str| {
+        format!(
+            "kind: ClusterServiceVersion\nspec:\n  relatedImages:\n  - {{name: a, image: '{one}'}}\n  - {{name: b, image: '{other}'}}\n"
+        )
+    };
+    let steps = steps(&json!([{"type": "enclose_repo", "namespace": "n", "enclosure_glue": "-"}]));
+    let (one, other) = ("r.example/a/b-c", "r.example/a-b/c");
+    let tags = csv(&format!("{one}:1"), &format!("{other}:1"));
+    let (done, _) = run(bundle(&tags), steps.clone()).unwrap();
+    let told = "r.example/a/b-c:1 and r.example/a-b/c:1 have one name now, r.example/n/a-b-c:1";
+    let told_other =
+        "r.example/a-b/c:1 and r.example/a/b-c:1 have one name now, r.example/n/a-b-c:1";
+    assert!(
+        done.notes == [told] || done.notes == [told_other],
+        "{:?}",
+        done.notes
+    );
+    // With a digest they are one.
+    let digest = "sha256:0123";
+    let digests = csv(&format!("{one}@{digest}"), &format!("{other}@{digest}"));
+    let (done, _) = run(bundle(&digests), steps).unwrap();
+    assert_eq!(done.notes, [""; 0]);
+}
