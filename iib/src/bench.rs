@@ -5,6 +5,7 @@
 //! upload. Times are printed as ratios to that, because they hold on any machine.
 
 mod api;
+mod bundles;
 mod images;
 mod kinds;
 mod report;
@@ -12,8 +13,11 @@ mod stages;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
 use iib_embedded::DataFolder;
 use iib_embedded::registry::{self, Auth};
 use tokio::net::TcpListener;
@@ -31,6 +35,7 @@ pub(crate) async fn run(options: &BenchOptions) -> anyhow::Result<Exit> {
     match &options.other {
         Some(BenchOther::Api(options)) => return api::run(options).await,
         Some(BenchOther::Kinds(options)) => return kinds::run(options).await,
+        Some(BenchOther::Bundles(options)) => return bundles::run(options).await,
         None => {}
     }
     let folder = tempfile::Builder::new().prefix("iib-bench-").tempdir()?;
@@ -94,6 +99,11 @@ struct SmallRegistry {
 
 impl SmallRegistry {
     async fn start(path: &Path) -> anyhow::Result<Self> {
+        Self::slow(path, Duration::ZERO).await
+    }
+
+    /// One that waits before each answer.
+    async fn slow(path: &Path, wait: Duration) -> anyhow::Result<Self> {
         let folder = DataFolder::open(path)?;
         let store = folder.registry()?;
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
@@ -101,7 +111,13 @@ impl SmallRegistry {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
-            let router = registry::router(store, Auth::None);
+            let waiting = middleware::from_fn(move |call: Request, next: Next| async move {
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
+                next.run(call).await
+            });
+            let router = registry::router(store, Auth::None).layer(waiting);
             registry::serve(listener, router, stopped).await?;
             Ok(())
         });

@@ -554,6 +554,25 @@ pub enum BenchOther {
     Api(BenchApiOptions),
     /// A request of each kind, on an index with a database and on one with a catalog
     Kinds(BenchKindsOptions),
+    /// Bundles made anew and found behind a bundle, with a registry that takes its time
+    Bundles(BenchBundlesOptions),
+}
+
+/// Options of `iib bench bundles`.
+#[derive(Debug, Args)]
+pub struct BenchBundlesOptions {
+    /// Images that the bundles name
+    #[arg(long, value_delimiter = ',', default_value = "10,50")]
+    pub images: Vec<u32>,
+    /// What the slow registry takes for each answer, milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    pub answers_after: u64,
+    /// Runs of each; the shortest times are shown
+    #[arg(long, default_value_t = 3)]
+    pub runs: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `iib bench kinds`.

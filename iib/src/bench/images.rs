@@ -108,6 +108,14 @@ pub(super) fn generate(folder: &Path, bundles: usize) -> anyhow::Result<PathBuf>
     Ok(path)
 }
 
+/// A client of the small registry.
+pub(super) fn client(host: &str) -> anyhow::Result<RegistryClient> {
+    Ok(RegistryClient::new(RegistryConfig {
+        insecure_registries: [host.to_owned()].into(),
+        ..RegistryConfig::default()
+    })?)
+}
+
 /// Images that every run needs.
 pub(super) struct Images {
     pub(super) registry: RegistryClient,
@@ -119,10 +127,7 @@ pub(super) struct Images {
 impl Images {
     /// Pushes them.
     pub(super) async fn push_common(host: &str) -> anyhow::Result<Self> {
-        let registry = RegistryClient::new(RegistryConfig {
-            insecure_registries: [host.to_owned()].into(),
-            ..RegistryConfig::default()
-        })?;
+        let registry = client(host)?;
         let binary = push_binary_image(&registry, host).await?;
         Ok(Self {
             registry,
@@ -378,7 +383,7 @@ fn pack_folder(
         entries.push(PackEntry::file(path.clone(), size, file));
     }
     let packed = pack_entries(&mut entries, target, format, reuse)?;
-    Ok((layer_of(packed.size, packed.digest, format), packed.diff_id))
+    Ok((packed.descriptor(format), packed.diff_id))
 }
 
 fn pack_entries(
@@ -423,14 +428,6 @@ impl Read for LateFile {
     }
 }
 
-fn layer_of(size: u64, digest: Digest, format: ImageFormat) -> Descriptor {
-    Descriptor {
-        media_type: format.own_layer_type(),
-        size,
-        digest,
-    }
-}
-
 /// Packs a database in our own form, which images of this format have.
 fn pack_file(
     database: &Path,
@@ -444,7 +441,7 @@ fn pack_file(
         PackEntry::file(EntryPath::parse(DATABASE.as_bytes())?, size, &mut content),
     ];
     let packed = pack_entries(&mut entries, target, format, None)?;
-    Ok((layer_of(packed.size, packed.digest, format), packed.diff_id))
+    Ok((packed.descriptor(format), packed.diff_id))
 }
 
 /// Packs a database as one gzip stream at the usual level.
@@ -463,7 +460,11 @@ fn as_one_stream(layer: &Path, target: &Path) -> anyhow::Result<Descriptor> {
     std::io::copy(&mut tar, &mut gzip)?;
     gzip.finish()?;
     let digests = LayerReader::open(BufReader::new(File::open(target)?), LIMIT)?.finish()?;
-    Ok(layer_of(digests.size, digests.digest, ImageFormat::Docker))
+    Ok(Descriptor {
+        media_type: ImageFormat::Docker.own_layer_type(),
+        size: digests.size,
+        digest: digests.digest,
+    })
 }
 
 /// A blob in a file.

@@ -258,7 +258,8 @@ impl<'a> Bench<'a> {
             .await?;
         ensure!(ran.costs.len() == asked.len(), "not every request was run");
         std::fs::remove_dir_all(&stages.folder)?;
-        Ok((ran.costs, ran.result.parse()?))
+        let result = ran.result.context("no result")?;
+        Ok((ran.costs, result.parse()?))
     }
 
     fn stages(&self, name: &str) -> Stages {
@@ -276,14 +277,14 @@ impl<'a> Bench<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Ran {
     pub(super) costs: Vec<Cost>,
-    /// The index that the last one made.
-    pub(super) result: String,
+    /// The index that the last one made, if that is what it does.
+    pub(super) result: Option<String>,
 }
 
 /// Requests that follow each other.
 const FOLLOWING: usize = 3;
 
-fn shortest(best: Option<Cost>, costs: Vec<Cost>) -> Option<Cost> {
+pub(super) fn shortest(best: Option<Cost>, costs: Vec<Cost>) -> Option<Cost> {
     best.into_iter().chain(costs).reduce(Cost::faster)
 }
 

@@ -190,10 +190,11 @@ pub(super) async fn run_here(options: &BenchStageOptions) -> anyhow::Result<Exit
 /// Runs requests one after the other, each to its end.
 async fn run_requests(local: &Local, asked: Vec<Asked>) -> anyhow::Result<Ran> {
     let intake = local.deps.clone().into();
-    let (mut costs, mut result) = (Vec::new(), String::new());
+    let (mut costs, mut result) = (Vec::new(), None::<String>);
     for Asked { kind, body } in asked {
         let started = Instant::now();
-        let text = serde_json::to_string(&body)?.replace("{result}", &result);
+        let text = serde_json::to_string(&body)?;
+        let text = text.replace("{result}", result.as_deref().unwrap_or_default());
         let body: Map<String, Value> = serde_json::from_str(&text)?;
         let row = KINDS.iter().find(|row| row.name == kind);
         let row = row.with_context(|| format!("no requests of the kind {kind}"))?;
@@ -208,7 +209,7 @@ async fn run_requests(local: &Local, asked: Vec<Asked>) -> anyhow::Result<Ran> {
             "{kind} failed: {}",
             record.state_reason()
         );
-        result = record.facts.index_image.context("no result")?;
+        result = record.facts.index_image;
         costs.push(Cost::since(started)?);
     }
     Ok(Ran { costs, result })
