@@ -218,8 +218,9 @@ async fn group(
     let is_asked =
         |kind: &str| options.kind.is_empty() || options.kind.iter().any(|asked| asked == kind);
     let mut killed: Vec<Killed> = Vec::new();
-    // Calls to the emulator take longest: a sample plays the kinds that share most with others there.
-    let is_short = sample.is_some() && name == STACK;
+    // Calls to the emulator take longest: a sample plays the kinds that share most with others there, unless others
+    // are asked for.
+    let is_short = sample.is_some() && name == STACK && options.kind.is_empty();
     let kinds = input.kinds.iter();
     let kinds = kinds.take(if is_short { 2 } else { usize::MAX });
     for (kind, asked) in kinds.filter(|(kind, _)| is_asked(kind)) {
