@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use iib_bundle::{ImageName, NewValue, NodeId, YamlDocument, YamlValue, pull_specs_in_text};
 
-use crate::RegenerateError;
+use crate::{RegenerateError, package};
 
 /// A CSV, and the file it is in.
 #[derive(Debug)]
@@ -190,6 +190,26 @@ impl Csv {
         self.document.set_member(within, member, &value);
         self.strings = Strings::of(&self.document, self.root);
         Ok(())
+    }
+
+    /// Gives the package that the CSV's properties state another name.
+    pub(crate) fn rename_package(&mut self, old: &str, new: &str) {
+        let found = |csv: &Self| {
+            let id = csv
+                .document
+                .at(csv.root, &[METADATA, ANNOTATIONS, package::PROPERTIES])?;
+            let parts = package::in_text(&csv.document.text(id)?, old);
+            (!parts.is_empty()).then_some((id, parts))
+        };
+        if found(self).is_some() {
+            self.write_out_aliases();
+        }
+        let Some((id, parts)) = found(self) else {
+            return;
+        };
+        for part in parts.into_iter().rev() {
+            self.document.set_part(id, part, new);
+        }
     }
 
     /// Lets every alias be a value of its own, so that changing one place changes no other.

@@ -7,6 +7,7 @@ mod error;
 mod manifests;
 mod metadata;
 mod nested;
+mod package;
 mod regeneration;
 mod template;
 mod truth;

@@ -8,6 +8,9 @@ use iib_bundle::{NodeId, YamlDocument, YamlValue, yaml_text};
 use crate::RegenerateError;
 use crate::error::PACKAGE;
 
+/// Where it is.
+pub(crate) const FOLDER: &str = "metadata/";
+
 /// The file.
 pub(crate) const FILE: &str = "metadata/annotations.yaml";
 

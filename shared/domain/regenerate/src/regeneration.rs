@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use iib_bundle::ImageName;
+use iib_bundle::{ImageName, YamlDocument, yaml_text};
 
 use crate::csv::Replacements;
 use crate::error::PACKAGE;
 use crate::manifests::{Manifests, is_bundle, known};
 use crate::metadata::{self, Metadata};
-use crate::{Customization, RegenerateError, Template};
+use crate::{Customization, RegenerateError, Template, package};
 
 /// The label of bundles whose images are pinned.
 pub const PINNED_LABEL: &str = "com.redhat.iib.pinned";
@@ -92,6 +92,8 @@ pub struct Regeneration {
     labels: BTreeMap<String, String>,
     related_bundles: Option<Vec<String>>,
     notes: Vec<String>,
+    /// Files beside the annotations that state the package, with its new name.
+    renamed: BTreeMap<String, YamlDocument>,
     texts: BTreeMap<String, Vec<u8>>,
 }
 
@@ -117,6 +119,7 @@ impl Regeneration {
             labels: BTreeMap::new(),
             related_bundles: None,
             notes: Vec::new(),
+            renamed: BTreeMap::new(),
             texts: bundle.files,
         })
     }
@@ -154,7 +157,12 @@ impl Regeneration {
             .csvs
             .iter()
             .map(|csv| (&*csv.file, &csv.document));
-        for (file, document) in csvs.chain([(metadata::FILE, &self.metadata.document)]) {
+        let renamed = self
+            .renamed
+            .iter()
+            .map(|(file, document)| (&**file, document));
+        let annotations = (metadata::FILE, &self.metadata.document);
+        for (file, document) in csvs.chain([annotations]).chain(renamed) {
             let rewritten = document.rewritten();
             if !rewritten.is_faithful {
                 return Err(RegenerateError::Unwritten(file.to_owned()));
@@ -266,9 +274,34 @@ impl Regeneration {
         if suffix.is_empty() || package.ends_with(suffix) {
             return;
         }
-        let package = package + suffix;
-        self.metadata.rename_package(&package);
-        self.labels.insert(PACKAGE.to_owned(), package);
+        let new = format!("{package}{suffix}");
+        for csv in &mut self.manifests.csvs {
+            csv.rename_package(&package, &new);
+        }
+        self.rename_in_properties(&package, &new);
+        self.metadata.rename_package(&new);
+        self.labels.insert(PACKAGE.to_owned(), new);
+    }
+
+    /// Files with properties; what is none, or is no YAML, is not for us.
+    fn rename_in_properties(&mut self, old: &str, new: &str) {
+        let others = self.texts.iter();
+        let others = others.filter(|(file, _)| file.starts_with(metadata::FOLDER));
+        for (file, bytes) in others.filter(|(file, _)| *file != metadata::FILE) {
+            let known = self.renamed.get(file).cloned();
+            let read = || yaml_text(bytes).and_then(YamlDocument::parse).ok();
+            let Some(mut document) = known.or_else(read) else {
+                continue;
+            };
+            if package::in_document(&document, old).is_empty() {
+                continue;
+            }
+            document.write_out_aliases();
+            for name in package::in_document(&document, old) {
+                document.set_text(name, new);
+            }
+            self.renamed.insert(file.clone(), document);
+        }
     }
 
     fn name_by_labels(

@@ -473,3 +473,40 @@ fn two_images_that_get_one_name_are_told() {
     let (done, _) = run(bundle(&digests), steps).unwrap();
     assert_eq!(done.notes, [""; 0]);
 }
+
+#[test]
+fn what_states_the_package_gets_its_new_name() {
+    let csv = "\
+kind: ClusterServiceVersion
+metadata:
+  annotations:
+    olm.properties: '[{\"type\":\"olm.package\",\"value\":{\"packageName\":\"lantern\",\"version\":\"1.0.0\"}}]' # told
+";
+    let properties = "properties:\n# told\n- type: olm.package\n  value: {packageName: lantern, version: 1.0.0}\n- type: other\n  value: lantern\n";
+    let mut bundle = bundle(csv);
+    bundle
+        .files
+        .insert("metadata/properties.yaml".to_owned(), properties.into());
+    bundle
+        .files
+        .insert("metadata/other.txt".to_owned(), "properties: [".into());
+    let steps = steps(&json!([
+        {"type": "package_name_suffix", "suffix": "-x"},
+        {"type": "package_name_suffix", "suffix": "-y"},
+    ]));
+    let (done, _) = run(bundle, steps).unwrap();
+    let renamed = |text: &str, old: &str| text.replacen(old, "lantern-x-y", 1);
+    assert_eq!(
+        done.files["manifests/lantern.yaml"],
+        csv.replace("\"lantern\"", "\"lantern-x-y\"")
+    );
+    assert_eq!(
+        done.files["metadata/properties.yaml"],
+        renamed(properties, "lantern")
+    );
+    assert_eq!(
+        done.files["metadata/annotations.yaml"],
+        renamed(ANNOTATIONS, "lantern")
+    );
+    assert_eq!(done.files.len(), 3);
+}
