@@ -166,6 +166,10 @@ impl Requests for Unavailable {
         unavailable()
     }
 
+    async fn made_by(&self, _: &str) -> Result<Vec<Record>, StoreError> {
+        unavailable()
+    }
+
     async fn get(&self, _: RequestId) -> Result<Option<Record>, StoreError> {
         unavailable()
     }

@@ -212,6 +212,10 @@ impl Requests for OneRequest {
         Ok(Created::New(records))
     }
 
+    async fn made_by(&self, _: &str) -> Result<Vec<Record>, StoreError> {
+        Ok(Vec::new())
+    }
+
     async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
         Ok(self.read().filter(|record| record.id == id))
     }

@@ -12,8 +12,16 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
+use crate::say;
+
 /// How long one call may take; the API answers at once.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long is waited before a call is repeated whose answer was lost.
+const REPEAT_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
+
+/// The header by which the service knows a call again.
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 /// A bearer token of the service's users.
 #[derive(Debug, Clone)]
@@ -75,10 +83,26 @@ impl Client {
         self.base.scheme() == "https" || is_here
     }
 
-    /// Submits a request; gives the document of the new request.
+    /// Submits a request; gives the document of the new request. Where the answer is lost on its way the call is
+    /// repeated, under a key by which the service knows it again, so that it makes one request.
     pub(crate) async fn submit(&self, kind: &str, body: &Value) -> anyhow::Result<Value> {
         let url = self.base.join(&format!("builds/{kind}"))?;
-        document(self.answer(self.http.post(url).json(body)).await?).await
+        let key = format!("{:032x}", fastrand::u128(..));
+        let call = self.http.post(url).header(IDEMPOTENCY_KEY, key).json(body);
+        for wait in REPEAT_AFTER {
+            // A body of JSON can be sent again.
+            let Some(again) = call.try_clone() else { break };
+            let answered = again.send().await;
+            if !may_be_taken(&answered) {
+                return document(self.reached(answered)?).await;
+            }
+            say::aside(format_args!(
+                "the service did not answer; it is asked again in {} s, for the same request",
+                wait.as_secs()
+            ));
+            tokio::time::sleep(wait).await;
+        }
+        document(self.answer(call).await?).await
     }
 
     /// The document of a request.
@@ -112,12 +136,28 @@ impl Client {
     }
 
     async fn answer(&self, call: RequestBuilder) -> anyhow::Result<Response> {
-        call.send().await.with_context(|| {
+        self.reached(call.send().await)
+    }
+
+    fn reached(&self, answered: reqwest::Result<Response>) -> anyhow::Result<Response> {
+        answered.with_context(|| {
             format!(
                 "the service at {} cannot be reached; is `iib serve` running?",
                 self.base
             )
         })
+    }
+}
+
+/// Whether a call may have been taken although no answer of the service came: it broke off under way, or something
+/// in between speaks for the service.
+fn may_be_taken(answered: &reqwest::Result<Response>) -> bool {
+    match answered {
+        Err(error) => !error.is_connect() && !error.is_builder(),
+        Ok(answer) => matches!(
+            answer.status(),
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+        ),
     }
 }
 

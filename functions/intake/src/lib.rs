@@ -9,6 +9,7 @@ mod frame;
 mod gateway;
 mod health;
 mod hosts;
+mod key;
 mod logs;
 mod patch;
 mod payload;
@@ -48,15 +49,15 @@ pub fn router(
 ) -> Router {
     let kinds = KINDS.iter().fold(Router::new(), |router, kind| {
         let path = format!("/api/v1/builds/{}", kind.name);
-        let submit = move |deps: _, listing: _, caller: _, builds: _, payload: _| {
-            submit::submit(kind, deps, listing, caller, builds, payload)
+        let submit = move |deps: _, listing: _, caller: _, key: _, builds: _, payload: _| {
+            submit::submit(kind, deps, listing, caller, key, builds, payload)
         };
         router.route(&path, post(submit))
     });
     let kinds = BATCHES.iter().fold(kinds, |router, batch| {
         let path = format!("/api/v1/builds/{}", batch.name);
-        let submit = move |deps: _, listing: _, caller: _, builds: _, body: _| {
-            submit::submit_batch(batch, deps, listing, caller, builds, body)
+        let submit = move |deps: _, listing: _, caller: _, key: _, builds: _, body: _| {
+            submit::submit_batch(batch, deps, listing, caller, key, builds, body)
         };
         router.route(&path, post(submit))
     });

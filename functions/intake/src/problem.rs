@@ -190,6 +190,9 @@ impl From<IntakeError> for Problem {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).caused_by(error)
             }
             IntakeError::Refused(refusal) => refusal.clone().into(),
+            IntakeError::OtherCall(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+            }
             IntakeError::TooManyLive { .. } => Self {
                 retry_after: Some(RETRY_AFTER),
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())

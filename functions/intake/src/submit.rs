@@ -5,13 +5,15 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
-use iib_pipeline::intake::{self, Asker, IntakeDeps, Submission};
+use http::{HeaderValue, StatusCode};
+use iib_pipeline::intake::{self, Asker, IntakeDeps, IntakeError, Schedule};
 use iib_ports::Listing;
-use iib_request::{BatchRow, Form, KindRow};
+use iib_request::{BatchRow, Form, KindRow, Record};
+use serde_json::{Value, json};
 
 use crate::answer;
 use crate::caller::Caller;
+use crate::key::{IdempotencyKey, REPLAYED};
 use crate::payload::{Body, Payload};
 use crate::problem::Problem;
 use crate::public_url::BuildsUrl;
@@ -23,25 +25,19 @@ pub(crate) async fn submit(
     State(deps): State<Arc<IntakeDeps>>,
     State(listing): State<Arc<dyn Listing>>,
     Caller(user): Caller,
+    key: IdempotencyKey,
     builds: BuildsUrl,
     Payload(payload): Payload,
 ) -> Result<Response, Problem> {
+    let asker = asker(&user, &builds, key, || json!([kind.name, payload]));
+    let before = intake::repeated(&deps, &asker, Schedule::One).await?;
+    if !before.is_empty() {
+        return one(&deps, builds, &before, Answered::Before).await;
+    }
     let submission = intake::read(&deps, kind, &payload, user.as_deref())?;
     intake::check_live(&deps, &*listing, user.as_deref(), 1).await?;
-    created(&deps, user, builds, submission).await
-}
-
-/// Takes a request in, and shows it.
-async fn created(
-    deps: &IntakeDeps,
-    user: Option<String>,
-    builds: BuildsUrl,
-    submission: Submission,
-) -> Result<Response, Problem> {
-    let record = intake::submit(deps, asker(user, &builds), submission).await?;
-    let shower = Shower::new(deps, [&record], builds).await?;
-    let view = shower.show(&record, Form::Verbose);
-    Ok((StatusCode::CREATED, Json(view)).into_response())
+    let record = intake::submit(&deps, asker, submission).await?;
+    one(&deps, builds, &[record], Answered::Now).await
 }
 
 /// `POST /builds/<id>/rollback`: a request that undoes what another one did to its index. Without a body
@@ -51,12 +47,19 @@ pub(crate) async fn rollback(
     State(listing): State<Arc<dyn Listing>>,
     Id(id): Id,
     Caller(user): Caller,
+    key: IdempotencyKey,
     builds: BuildsUrl,
     Payload(payload): Payload,
 ) -> Result<Response, Problem> {
+    let asker = asker(&user, &builds, key, || json!(["rollback", id, payload]));
+    let before = intake::repeated(&deps, &asker, Schedule::One).await?;
+    if !before.is_empty() {
+        return one(&deps, builds, &before, Answered::Before).await;
+    }
     let submission = intake::read_rollback(&deps, id, &payload, user.as_deref()).await?;
     intake::check_live(&deps, &*listing, user.as_deref(), 1).await?;
-    created(&deps, user, builds, submission).await
+    let record = intake::submit(&deps, asker, submission).await?;
+    one(&deps, builds, &[record], Answered::Now).await
 }
 
 /// `POST /builds/<batch>` (spec rest-api §4.8).
@@ -65,17 +68,63 @@ pub(crate) async fn submit_batch(
     State(deps): State<Arc<IntakeDeps>>,
     State(listing): State<Arc<dyn Listing>>,
     Caller(user): Caller,
+    key: IdempotencyKey,
     builds: BuildsUrl,
     Body(body): Body,
 ) -> Result<Response, Problem> {
+    let asker = asker(&user, &builds, key, || json!([batch.name, body]));
+    let before = intake::repeated(&deps, &asker, Schedule::Several).await?;
+    if !before.is_empty() {
+        return several(&deps, builds, &before, Answered::Before).await;
+    }
     let read =
         |kind: &'static KindRow, payload: &_| intake::read(&deps, kind, payload, user.as_deref());
     let (annotations, submissions) = batch.read(&body, &deps.api, read)?;
     let count = submissions.len() as u64;
     intake::check_live(&deps, &*listing, user.as_deref(), count).await?;
-    let asker = asker(user, &builds);
     let records = intake::submit_batch(&deps, asker, annotations, submissions).await?;
-    let shower = Shower::new(&deps, &records, builds).await?;
+    several(&deps, builds, &records, Answered::Now).await
+}
+
+/// Whether a call was answered before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answered {
+    Now,
+    Before,
+}
+
+impl Answered {
+    /// An answer that says so. Its status is that of the first time, for clients that look for it.
+    fn with(self, document: impl IntoResponse) -> Response {
+        let mut answer = (StatusCode::CREATED, document).into_response();
+        if self == Self::Before {
+            let yes = HeaderValue::from_static("true");
+            answer.headers_mut().insert(REPLAYED, yes);
+        }
+        answer
+    }
+}
+
+/// Shows a request, the only one.
+async fn one(
+    deps: &IntakeDeps,
+    builds: BuildsUrl,
+    records: &[Record],
+    answered: Answered,
+) -> Result<Response, Problem> {
+    let record = records.first().ok_or(IntakeError::Nothing)?;
+    let shower = Shower::new(deps, [record], builds).await?;
+    Ok(answered.with(Json(shower.show(record, Form::Verbose))))
+}
+
+/// Shows the requests of a batch.
+async fn several(
+    deps: &IntakeDeps,
+    builds: BuildsUrl,
+    records: &[Record],
+    answered: Answered,
+) -> Result<Response, Problem> {
+    let shower = Shower::new(deps, records, builds).await?;
     let shown = |form| {
         let views = records.iter().map(|record| shower.show(record, form));
         let views: Vec<_> = views.collect();
@@ -86,13 +135,23 @@ pub(crate) async fn submit_batch(
     };
     // They are stored, so whoever asked has to learn of them.
     let answer = shown(Form::Verbose).or_else(|_| shown(Form::Short))?;
-    Ok((StatusCode::CREATED, answer).into_response())
+    Ok(answered.with(answer))
 }
 
-fn asker(user: Option<String>, builds: &BuildsUrl) -> Asker {
-    Asker {
-        user,
+/// Who asks; with the call's key if it has one, by which it is known together with what it says.
+fn asker(
+    user: &Option<String>,
+    builds: &BuildsUrl,
+    key: IdempotencyKey,
+    call: impl FnOnce() -> Value,
+) -> Asker {
+    let asker = Asker {
+        user: user.clone(),
         asked_at: builds.base(),
-        once: None,
+        ..Asker::default()
+    };
+    match key {
+        IdempotencyKey(Some(key)) => asker.with_key(&key, &call()),
+        IdempotencyKey(None) => asker,
     }
 }

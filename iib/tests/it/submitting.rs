@@ -261,3 +261,59 @@ fn a_file_without_a_login_is_told_before_anything_is_sent() {
         assert!(said.contains(&wanted), "{said}");
     }
 }
+
+/// A service that loses its first answer; gives the keys of the calls.
+fn forgetful(first: &'static str) -> (String, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let taken = std::thread::spawn(move || {
+        let body = "{\"id\":7}";
+        let good = "HTTP/1.1 201 Created\r\nconnection: close\r\ncontent-length: 8\r\n\r\n";
+        let answers = [first.to_owned(), format!("{good}{body}")];
+        let keys = answers.into_iter().map(|answer| {
+            let (mut call, _) = listener.accept().unwrap();
+            let mut reader = BufReader::new(call.try_clone().unwrap());
+            let (mut key, mut size) = (String::new(), 0);
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                let line = line.trim_end().to_ascii_lowercase();
+                if let Some(length) = line.strip_prefix("content-length:") {
+                    size = length.trim().parse().unwrap();
+                } else if let Some(sent) = line.strip_prefix("idempotency-key:") {
+                    key = sent.trim().to_owned();
+                } else if line.is_empty() {
+                    break;
+                }
+            }
+            reader.read_exact(&mut vec![0; size]).unwrap();
+            call.write_all(answer.as_bytes()).unwrap();
+            key
+        });
+        keys.collect()
+    });
+    (url, taken)
+}
+
+#[test]
+fn a_call_whose_answer_is_lost_is_repeated_under_its_key() {
+    let gateway = "HTTP/1.1 504 Gateway Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    for first in ["", gateway] {
+        let (url, taken) = forgetful(first);
+        let words = [
+            "rm",
+            "--url",
+            &url,
+            "--operator",
+            "a",
+            "--from-index",
+            "r/i:1",
+        ];
+        let output = run(&words);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "7");
+        let keys = taken.join().unwrap();
+        assert_eq!(keys[0], keys[1]);
+        assert_eq!(keys[0].len(), 32, "{keys:?}");
+    }
+}

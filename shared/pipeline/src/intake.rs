@@ -14,6 +14,7 @@ use crate::{Deps, line};
 
 mod changes;
 mod documents;
+mod key;
 mod listing;
 mod log;
 mod patch;
@@ -22,10 +23,13 @@ mod uploads;
 
 pub use changes::{RequestDiff, diff, graph};
 pub use documents::{Document, deprecation_schema, document};
+pub use key::{Key, KeyError};
 pub use listing::{check_live, list, operators_of};
 pub use log::{LogContent, LogPart, logs};
 pub use patch::patch;
-pub use submit::{Asker, Schedule, Submission, read, read_rollback, submit, submit_batch};
+pub use submit::{
+    Asker, Schedule, Submission, read, read_rollback, repeated, submit, submit_batch,
+};
 pub use uploads::{Upload, UploadContent, upload, uploads};
 
 /// What intake works with: fewer ports than [`Deps`] has. Taking a request in needs neither a
@@ -232,6 +236,11 @@ pub enum IntakeError {
         /// The limit.
         limit: u32,
     },
+    /// The key of a call is that of another one. Ours.
+    #[error(
+        "The Idempotency-Key was sent before, with another call that made the request {0}: send the same again, or another key"
+    )]
+    OtherCall(RequestId),
     /// Nothing was asked for.
     #[error("no request was stored")]
     Nothing,
@@ -281,6 +290,7 @@ impl Classify for IntakeError {
             | Self::OtherKind { .. }
             | Self::Refused(_)
             | Self::TooManyLive { .. }
+            | Self::OtherCall(_)
             | Self::NoDocument(_) => Class::Reject,
             Self::Unreadable { .. } | Self::Nothing => Class::Bug,
             Self::Schedule { source, .. } => source.class(),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
+use iib_oci::Digest;
 use iib_request::{
     Annotations, BaseUrl, BatchId, Filters, Operators, Record, RecordError, Request, RequestId,
     SecretRef, Siblings, Sought,
@@ -30,6 +31,8 @@ pub struct NewBatch {
     /// What asked for it, if that may ask twice: an event that is delivered again must not make
     /// other requests. At most [`ONCE_LIMIT`] bytes.
     pub once: Option<String>,
+    /// What it said ([`Record::asked_for`]), if that has to be the same each time.
+    pub asked_for: Option<Digest>,
 }
 
 /// A request to be stored.
@@ -59,6 +62,7 @@ impl NewBatch {
                 secrets,
             }],
             once: None,
+            asked_for: None,
         }
     }
 
@@ -72,6 +76,7 @@ impl NewBatch {
             queue: new.queue,
             asked_at: self.asked_at.clone(),
             annotations: self.annotations.clone(),
+            asked_for: self.asked_for.clone(),
             siblings,
             ..Record::new(id, batch, self.user.clone(), new.request, self.now)
         };
@@ -158,6 +163,13 @@ pub trait Requests: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn create(&self, new: NewBatch) -> Result<Created, StoreError>;
+
+    /// The requests that a call with this `once` stored, as they stand now; none if there was no such call within
+    /// fourteen days, or somewhat longer.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn made_by(&self, once: &str) -> Result<Vec<Record>, StoreError>;
 
     /// Reads a request, as it was last written (never an older version).
     ///

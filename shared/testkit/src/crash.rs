@@ -262,6 +262,11 @@ impl Requests for Crash {
             .await
     }
 
+    async fn made_by(&self, once: &str) -> Result<Vec<Record>, StoreError> {
+        let made = self.ports.requests.made_by(once);
+        self.call("requests.made_by", made, no_store).await
+    }
+
     async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
         self.call("requests.get", self.ports.requests.get(id), no_store)
             .await

@@ -41,6 +41,10 @@ impl Requests for Broken {
         self.fail()
     }
 
+    async fn made_by(&self, _: &str) -> Result<Vec<Record>, StoreError> {
+        self.fail()
+    }
+
     async fn get(&self, _: RequestId) -> Result<Option<Record>, StoreError> {
         self.fail()
     }

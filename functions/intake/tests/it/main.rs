@@ -18,6 +18,8 @@ mod hosts;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod requests;

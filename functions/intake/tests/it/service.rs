@@ -42,6 +42,8 @@ pub(crate) struct Answer {
     pub(crate) policy: Option<String>,
     pub(crate) retry_after: Option<String>,
     pub(crate) challenge: Option<String>,
+    /// Whether it says that the call was answered before.
+    pub(crate) replayed: Option<String>,
     pub(crate) text: String,
 }
 
@@ -110,6 +112,7 @@ impl Service {
         let policy = header(header::CONTENT_SECURITY_POLICY);
         let retry_after = header(header::RETRY_AFTER);
         let challenge = header(header::WWW_AUTHENTICATE);
+        let replayed = header(http::HeaderName::from_static("idempotency-replayed"));
         let body = response.into_body().collect().await.unwrap().to_bytes();
         Answer {
             status,
@@ -119,6 +122,7 @@ impl Service {
             policy,
             retry_after,
             challenge,
+            replayed,
             text: String::from_utf8(body.to_vec()).unwrap(),
         }
     }

@@ -115,6 +115,10 @@ impl Requests for Lagging {
         self.requests.create(new).await
     }
 
+    async fn made_by(&self, once: &str) -> Result<Vec<Record>, StoreError> {
+        self.requests.made_by(once).await
+    }
+
     async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
         let before = self
             .before

@@ -71,6 +71,11 @@ impl Requests for DynamoRequests {
     }
 
     /// Needs `dynamodb:GetItem`; `s3:GetObject` on `records/`.
+    async fn made_by(&self, once: &str) -> Result<Vec<Record>, StoreError> {
+        self.made_once(once).await
+    }
+
+    /// Needs `dynamodb:GetItem`; `s3:GetObject` on `records/`.
     async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
         self.read_one(id).await
     }

@@ -173,6 +173,14 @@ impl Requests for SqliteRequests {
         }
     }
 
+    async fn made_by(&self, once: &str) -> Result<Vec<Record>, StoreError> {
+        let key = once.to_owned();
+        let ids = self
+            .read("look for the requests", move |db| made_before(db, &key))
+            .await?;
+        self.get_all(ids).await
+    }
+
     async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
         // A number beyond SQLite's integers is the number of no request.
         let Ok(key) = i64::try_from(id.0) else {
@@ -453,16 +461,15 @@ impl SqliteRequests {
 }
 
 /// The requests of the batch whose first one was made under this key.
-fn made_before(transaction: &Transaction<'_>, key: &str) -> rusqlite::Result<Vec<u64>> {
-    transaction
-        .prepare_cached(
-            "SELECT other.id FROM once
+fn made_before(db: &Connection, key: &str) -> rusqlite::Result<Vec<u64>> {
+    db.prepare_cached(
+        "SELECT other.id FROM once
              JOIN requests AS first ON first.id = once.request
              JOIN requests AS other ON other.id >= first.id AND other.batch IS first.batch
              WHERE once.key = ?1 ORDER BY other.id",
-        )?
-        .query_map([key], |row| row.get(0))?
-        .collect()
+    )?
+    .query_map([key], |row| row.get(0))?
+    .collect()
 }
 
 fn insert(transaction: &Transaction<'_>, record: &Record, row: &Row) -> rusqlite::Result<()> {

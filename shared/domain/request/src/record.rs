@@ -77,6 +77,10 @@ pub struct Record {
     /// Secrets that came with it, by what they are for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, SecretRef>,
+    /// What the call said that asked for it under a key, as a digest; its secrets are not in it. Who asks again
+    /// under that key has to say the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_for: Option<Digest>,
     /// Whether its log, uploads and intermediate tags are gone, as the settings say they will be.
     #[serde(default)]
     pub data_removed: bool,
@@ -199,6 +203,7 @@ impl Record {
             overwritten: None,
             committed: None,
             secrets: BTreeMap::new(),
+            asked_for: None,
             data_removed: false,
             unknown: Unknown::default(),
         }

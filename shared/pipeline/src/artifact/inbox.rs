@@ -128,6 +128,8 @@ async fn submit(
     } = created;
     let asker = Asker {
         once: Some(format!("{bucket}/{key}#{version}")),
+        // What the event is of is the same by that.
+        asked_for: None,
         // Nobody has called; what is told of it later has to know where it is all the same.
         asked_at: deps.intake.api.public_url.clone(),
         ..Asker::default()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use iib_oci::Digest;
 use iib_ports::{Created, NewBatch, NewRequest, QueueError, Secret, StoreError, chain};
 use iib_request::{
     Annotations, BaseUrl, KindRow, Payload, ReadContext, Record, Refusal, Request, RequestId,
@@ -47,6 +48,8 @@ pub struct Asker {
     pub asked_at: Option<BaseUrl>,
     /// What asks, if that may ask twice, see [`NewBatch::once`].
     pub once: Option<String>,
+    /// What it says, if that has to be the same each time ([`Record::asked_for`]).
+    pub asked_for: Option<Digest>,
 }
 
 impl From<Option<String>> for Asker {
@@ -115,6 +118,42 @@ fn secret(value: &Value) -> Option<Secret> {
     }
 }
 
+/// The requests that were made by an earlier call under the asker's key; none if this is the first. It is asked before
+/// anything is checked: what was taken once is not refused because things have changed since.
+///
+/// # Errors
+/// [`IntakeError::OtherCall`] if that said something else; [`IntakeError::Store`]; [`IntakeError::Schedule`] if the
+/// first call ended before it could hand the work over, and it cannot be handed over now.
+pub async fn repeated(
+    deps: &IntakeDeps,
+    asker: &Asker,
+    schedule: Schedule,
+) -> Result<Vec<Record>, IntakeError> {
+    let Some(once) = &asker.once else {
+        return Ok(Vec::new());
+    };
+    let records = deps.requests.made_by(once).await?;
+    before(deps, records, asker.asked_for.as_ref(), schedule).await
+}
+
+/// What an earlier call made, if it said the same.
+async fn before(
+    deps: &IntakeDeps,
+    records: Vec<Record>,
+    asked_for: Option<&Digest>,
+    schedule: Schedule,
+) -> Result<Vec<Record>, IntakeError> {
+    if let Some(first) = records.first()
+        && first.asked_for.as_ref() != asked_for
+    {
+        return Err(IntakeError::OtherCall(first.id));
+    }
+    for record in &records {
+        send_again(deps, record, schedule).await?;
+    }
+    Ok(records)
+}
+
 /// Stores a request and sends its first message, in this order: a message that is lost is
 /// sent again by the sweep, a request that was not stored is lost for good. One that was
 /// submitted before under the same [`Asker::once`] is given back as it stands.
@@ -173,6 +212,7 @@ async fn keep(
         annotations,
         requests: Vec::with_capacity(submissions.len()),
         once: asker.once,
+        asked_for: asker.asked_for,
     };
     let expires = now.saturating_add(SECRETS_LIVE).unwrap_or(now);
     for submission in submissions {
@@ -213,10 +253,7 @@ async fn store(
         }
         Ok(Created::Before(records)) => {
             forget_all(deps, &batch).await;
-            for record in &records {
-                send_again(deps, record, schedule).await?;
-            }
-            Ok(records)
+            before(deps, records, batch.asked_for.as_ref(), schedule).await
         }
         // The answer may be lost and the request stored, and then it needs its secrets; those that
         // nobody needs expire.

@@ -344,6 +344,10 @@ async fn a_change_is_made_in_what_the_request_has_become() {
             self.0.create(new).await
         }
 
+        async fn made_by(&self, once: &str) -> Result<Vec<Record>, StoreError> {
+            self.0.made_by(once).await
+        }
+
         async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
             self.0.get(id).await
         }

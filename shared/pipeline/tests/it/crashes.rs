@@ -665,6 +665,10 @@ impl Requests for Meddler {
         self.inner.create(new).await
     }
 
+    async fn made_by(&self, once: &str) -> Result<Vec<Record>, StoreError> {
+        self.inner.made_by(once).await
+    }
+
     async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
         self.inner.get(id).await
     }

@@ -215,7 +215,9 @@ async fn a_batch_that_is_asked_for_twice_is_given_whole(store: &dyn Requests) {
     };
     create(store, new("b")).await;
     let again = store.create(asked()).await.unwrap();
-    assert_eq!(again, Created::Before(records));
+    assert_eq!(again, Created::Before(records.clone()));
+    assert_eq!(store.made_by("twice").await.unwrap(), records);
+    assert_eq!(store.made_by("never").await.unwrap(), []);
 }
 
 async fn a_write_counts_the_version_up(store: &dyn Requests) {

@@ -51,6 +51,13 @@ impl Requests for MemoryRequests {
         Ok(Created::New(made))
     }
 
+    async fn made_by(&self, key: &str) -> Result<Vec<Record>, StoreError> {
+        let (records, once) = (lock(&self.records), lock(&self.once));
+        let batch = once.get(key);
+        let of_batch = records.iter().filter(|record| Some(&record.batch) == batch);
+        Ok(of_batch.cloned().collect())
+    }
+
     async fn get(&self, id: RequestId) -> Result<Option<Record>, StoreError> {
         let records = lock(&self.records);
         Ok(place(&records, id).map(|place| records[place].clone()))
