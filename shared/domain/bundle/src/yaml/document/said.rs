@@ -9,12 +9,17 @@ use std::ops::Range;
 use super::scalar::Now;
 use super::write::{Splice, spliced};
 use super::{Content, Node, NodeId, YamlDocument};
+use crate::yaml::{MAX_NODES, MAX_TEXT};
 
 impl YamlDocument {
     /// Whether the text with these changes, from first to last, surely says what the document does. Where that is not
     /// sure, all of it has to be read.
     pub(super) fn is_surely_said(&self, splices: &[Splice]) -> bool {
-        let Some(root) = self.root.filter(|_| !self.has_aliases) else {
+        // What a tag means may be said at the beginning; and a limit is one of the whole.
+        let has_directives = self.text.starts_with('%') || self.text.contains("\n%");
+        let is_large = self.nodes.len() > MAX_NODES / 2 || self.text.len() > MAX_TEXT / 2;
+        let is_simple = !self.has_aliases && !has_directives && !is_large;
+        let Some(root) = self.root.filter(|_| is_simple) else {
             return false;
         };
         let mut entries = Entries {
@@ -172,7 +177,7 @@ impl<'d> Entries<'d> {
             return false;
         }
         self.read.push(at);
-        let Ok(read) = YamlDocument::parse(&format!("{:column$}{text}", "")) else {
+        let Ok(read) = YamlDocument::parse(&(" ".repeat(column) + &text)) else {
             return false;
         };
         let Some(root) = read.root else {

@@ -231,6 +231,60 @@ fn a_member_comes_at_the_end_of_its_mapping() {
     }
 }
 
+/// Whether only what was changed has to be read again, after the text `a` below `at` became `new`.
+fn is_surely_said(text: &str, path: &[&str]) -> bool {
+    let mut document = document(text);
+    let id = at(&document, path);
+    document.set_text(id, "new");
+    let rewritten = document.rewritten();
+    assert!(
+        rewritten.is_faithful && rewritten.anew.is_empty(),
+        "{text:?}"
+    );
+    let place = document.node(id).at.clone().unwrap();
+    document.is_surely_said(&[(place, "new".to_owned())])
+}
+
+#[test]
+fn of_most_texts_only_what_was_changed_is_read_again() {
+    let deep = format!("{0}b: 1\n{0}a: x\n{0}c: 1\n", " ".repeat(70_000));
+    for (text, path) in [
+        ("a: x\nb: 1\n", ["a"].as_slice()),
+        (
+            "b:\n  - 1\nc:\n  a: x # why\n  d: |\n    e\nf: 1",
+            &["c", "a"],
+        ),
+        ("c:\r\n  a: x\r\nd: 1\r\n", &["c", "a"]),
+        (&deep, &["a"]),
+    ] {
+        assert!(is_surely_said(text, path), "{text:?}");
+    }
+    for (text, path) in [
+        // What is said before decides what it means; or it is no line of its own.
+        (
+            "%TAG !! tag:x.example,2000:\n---\nb: !!str y\na: x\n",
+            ["a"].as_slice(),
+        ),
+        ("b: &b 1\na: x\nc: *b\n", &["a"]),
+        ("? a\n: x\n", &["a"]),
+        ("{a: x}\n", &["a"]),
+        ("\u{feff}a: x\n", &["a"]),
+    ] {
+        assert!(!is_surely_said(text, path), "{text:?}");
+    }
+}
+
+#[test]
+fn however_far_a_document_is_indented_it_can_be_added_to() {
+    let blanks = " ".repeat(70_000);
+    let text = format!("{blanks}a: x\n");
+    let mut document = document(&text);
+    let root = document.root().unwrap();
+    document.set_member(root, "l", &images());
+    let expected = format!("{text}{blanks}l:\n{blanks}- name: db");
+    assert!(document.rewritten().text.starts_with(&expected));
+}
+
 #[test]
 fn aliases_share_what_they_stand_for_until_they_are_written_out() {
     let text = "a: &a {x: &i r.example/x:1, n: 010}\nb: *a\nc:\n  <<: *a\n  y: *i\n";

@@ -19,9 +19,12 @@ impl YamlDocument {
         }
         changes.splices.sort_by_key(|(at, _)| (at.start, at.end));
         let in_place = spliced(&self.text, 0..self.text.len(), &changes.splices);
-        let is_said = changes.splices.is_empty()
-            || self.is_surely_said(&changes.splices)
-            || self.is_said_by(&in_place);
+        let is_surely_said = self.is_surely_said(&changes.splices);
+        debug_assert!(
+            !is_surely_said || self.is_said_by(&in_place),
+            "what surely says it does not: {in_place:?}"
+        );
+        let is_said = changes.splices.is_empty() || is_surely_said || self.is_said_by(&in_place);
         if is_said {
             let mut anew = changes.anew;
             anew.sort_unstable();
@@ -188,7 +191,7 @@ impl Changes<'_> {
                     let lines = lines.into_iter().enumerate();
                     lines.map(move |(number, line)| {
                         let start = if number == 0 { "- " } else { "  " };
-                        format!("{:indent$}{start}{line}", "")
+                        blanks(indent) + start + &line
                     })
                 });
                 Some(items.collect())
@@ -201,7 +204,7 @@ impl Changes<'_> {
                     .iter()
                     .flat_map(|(key, value)| self.member_lines(*key, *value));
                 let indent = indent + 2;
-                Some(lines.map(|line| format!("{:indent$}{line}", "")).collect())
+                Some(lines.map(|line| blanks(indent) + &line).collect())
             }
             _ => None,
         }
@@ -312,7 +315,7 @@ impl Changes<'_> {
         let lines = new
             .iter()
             .flat_map(|(key, value)| self.member_lines(*key, *value));
-        let lines = lines.map(|line| format!("{:indent$}{line}{}", "", self.line_break));
+        let lines = lines.map(|line| blanks(indent) + &line + self.line_break);
         let lines = lines.collect::<String>();
         // Behind the line in which the last value ends; a block text ends with its line.
         let ends_line = text
@@ -428,6 +431,11 @@ impl Changes<'_> {
     fn note_anew(&mut self, at: usize) {
         self.anew.push(self.document.line_at(at));
     }
+}
+
+/// As many as a document is indented, which is more than what a format's width may be.
+fn blanks(count: usize) -> String {
+    " ".repeat(count)
 }
 
 /// A stretch of a text with parts of it replaced, from first to last.
