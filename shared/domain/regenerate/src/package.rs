@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use iib_bundle::{NodeId, YamlDocument};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// The annotation of a CSV.
 pub(crate) const PROPERTIES: &str = "olm.properties";
@@ -16,28 +17,49 @@ const PACKAGE: &str = "olm.package";
 /// Its member.
 const NAME: &str = "packageName";
 
-/// Where the name stands in a text with a list of properties, from first to last.
+/// Where the name stands in a text with a list of properties, from first to last. A name that is written with escapes is
+/// not found; no package needs any.
 pub(crate) fn in_text(text: &str, package: &str) -> Vec<Range<usize>> {
-    let states_it = |property: &Value| {
-        property.get("type").and_then(Value::as_str) == Some(PACKAGE)
-            && property
-                .pointer("/value/packageName")
-                .and_then(Value::as_str)
-                == Some(package)
+    let Ok(properties) = serde_json::from_str::<Vec<&RawValue>>(text) else {
+        return Vec::new();
     };
-    match serde_json::from_str::<Vec<Value>>(text) {
-        Ok(properties) if properties.iter().any(states_it) => {}
-        _ => return Vec::new(),
+    let (mut found, mut from) = (Vec::new(), 0);
+    for property in properties.into_iter().map(RawValue::get) {
+        // They stand there one after the other.
+        let Some(at) = text.get(from..).and_then(|rest| rest.find(property)) else {
+            break;
+        };
+        let start = from + at;
+        from = start + property.len();
+        if states(property, package)
+            && let Some(name) = name_in(property, package)
+        {
+            found.push(start + name.start..start + name.end);
+        }
     }
+    found
+}
+
+fn states(property: &str, package: &str) -> bool {
+    let property: Value = serde_json::from_str(property).unwrap_or_default();
+    property.get("type").and_then(Value::as_str) == Some(PACKAGE)
+        && property
+            .pointer("/value/packageName")
+            .and_then(Value::as_str)
+            == Some(package)
+}
+
+/// Where the member is in a property that has it.
+fn name_in(property: &str, package: &str) -> Option<Range<usize>> {
     let (name, value) = (format!("\"{NAME}\""), format!("\"{package}\""));
-    let names = text.match_indices(&name).filter_map(|(at, _)| {
-        let rest = text.get(at + name.len()..)?.trim_start();
+    let mut names = property.match_indices(&name).filter_map(|(at, _)| {
+        let rest = property.get(at + name.len()..)?.trim_start();
         let rest = rest.strip_prefix(':')?.trim_start();
-        let start = text.len() - rest.len() + 1;
+        let start = property.len() - rest.len() + 1;
         rest.starts_with(&value)
             .then_some(start..start + package.len())
     });
-    names.collect()
+    names.next()
 }
 
 /// The values of a file that are the name.
@@ -64,7 +86,7 @@ mod tests {
     #[test]
     fn the_name_is_found_where_it_is_a_package() {
         let text = r#"[{"type":"olm.package","value":{"packageName" : "a","version":"1.0.0"}},
-            {"type":"olm.label","value":{"label":"a"}}]"#;
+            {"type":"olm.package.required","value":{"packageName":"a","versionRange":">1"}}]"#;
         let found = in_text(text, "a");
         assert_eq!(found.len(), 1);
         assert_eq!(

@@ -393,7 +393,8 @@ impl Regeneration {
     }
 
     fn replace(&mut self, replacements: &Replacements) -> Result<(), RegenerateError> {
-        let notes = of_one_name(replacements)
+        let images = self.manifests.images()?;
+        let notes = of_one_name(&images, replacements)
             .into_iter()
             .map(|(name, images)| format!("{} have one name now, {name}", images.join(" and ")));
         self.notes.extend(notes);
@@ -402,10 +403,14 @@ impl Regeneration {
     }
 }
 
-/// The images that get one name, by it. With a digest it is one image anyway.
-fn of_one_name(replacements: &Replacements) -> BTreeMap<&ImageName, Vec<String>> {
+/// The images that have one name afterwards, by it. With a digest it is one image anyway.
+fn of_one_name<'a>(
+    images: &'a [ImageName],
+    replacements: &'a Replacements,
+) -> BTreeMap<&'a ImageName, Vec<String>> {
     let mut by_name: BTreeMap<&ImageName, Vec<String>> = BTreeMap::new();
-    for (old, new) in replacements {
+    for old in images {
+        let new = replacements.get(old).unwrap_or(old);
         if !new.tag.contains(':') {
             by_name.entry(new).or_default().push(old.to_string());
         }

@@ -510,3 +510,14 @@ metadata:
     );
     assert_eq!(done.files.len(), 3);
 }
+
+#[test]
+fn an_image_that_gets_the_name_of_another_one_is_told() {
+    let csv = "kind: ClusterServiceVersion\nspec:\n  relatedImages:\n  - {name: a, image: 'a.example/x:1'}\n  - {name: b, image: 'b.example/x:1'}\n";
+    let steps = steps(
+        &json!([{"type": "registry_replacements", "replacements": {"a.example": "b.example"}}]),
+    );
+    let (done, _) = run(bundle(csv), steps).unwrap();
+    let told = ["a.example/x:1 and b.example/x:1 have one name now, b.example/x:1"];
+    assert_eq!(done.notes, told);
+}
