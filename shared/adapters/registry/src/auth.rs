@@ -93,10 +93,16 @@ impl Authorization {
         sensitive(&format!("Bearer {}", token.expose())).map(Self)
     }
 
-    /// What stands behind the scheme.
-    fn token(&self) -> Option<Secret> {
-        let (_, token) = self.0.to_str().ok()?.split_once(' ')?;
-        Some(Secret::new(token))
+    /// What stands behind the scheme, and the password that may be in it.
+    fn secrets(&self) -> Vec<Secret> {
+        match self.0.to_str().ok().and_then(|text| text.split_once(' ')) {
+            Some(("Basic", pair)) => credential::password(pair)
+                .into_iter()
+                .chain([Secret::new(pair)])
+                .collect(),
+            Some((_, token)) => vec![Secret::new(token)],
+            None => Vec::new(),
+        }
     }
 
     pub(crate) fn header(&self) -> &HeaderValue {
@@ -226,9 +232,9 @@ impl Authorizer {
         let mut secrets: Vec<Secret> = lock(&self.granted)
             .iter()
             .filter(|(key, _)| key.registry == target.registry())
-            .filter_map(|(_, grant)| grant.authorization.token())
+            .flat_map(|(_, grant)| grant.authorization.secrets())
             .collect();
-        // Where none can be found, none was shown either.
+        // Where none can be found now, what was shown before is known by its grant.
         if let Ok(credential) = self.credential(target).await {
             secrets.extend(credential.secrets());
         }

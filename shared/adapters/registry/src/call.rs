@@ -108,7 +108,7 @@ impl Caller {
 
     /// The same failure, without what is secret of the login, should the answer repeat it: gateways do
     /// that with headers, and what they say is stored with a request.
-    async fn without_secrets(&self, target: &Target, failure: Failure) -> Failure {
+    pub(crate) async fn without_secrets(&self, target: &Target, failure: Failure) -> Failure {
         match failure {
             Failure::Final(RegistryError::Refused {
                 registry,

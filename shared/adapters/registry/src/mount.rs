@@ -30,6 +30,7 @@ impl Caller {
         let response = match self.attempt(&target, &outgoing).await {
             Ok(response) => response,
             Err(failure) => {
+                let failure = self.without_secrets(&target, failure).await;
                 tracing::debug!(what = target.what, ?failure, "a blob was not mounted");
                 return Ok(false);
             }

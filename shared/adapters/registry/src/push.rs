@@ -120,6 +120,7 @@ impl Caller {
         }
         let closing = Outgoing::new(Method::DELETE, session);
         if let Err(failure) = self.attempt(target, &closing).await {
+            let failure = self.without_secrets(target, failure).await;
             tracing::debug!(what = target.what, ?failure, "upload was not cancelled");
         }
     }

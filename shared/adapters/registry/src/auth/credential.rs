@@ -22,6 +22,16 @@ pub(super) fn pair(user: &str, password: &Secret) -> Secret {
     Secret::new(base64::engine::general_purpose::STANDARD.encode(pair.expose()))
 }
 
+/// The password in such a pair.
+pub(super) fn password(pair: &str) -> Option<Secret> {
+    let pair = base64::engine::general_purpose::STANDARD
+        .decode(pair)
+        .ok()?;
+    let pair = Secret::new(String::from_utf8(pair).ok()?);
+    let (_, password) = pair.expose().split_once(':')?;
+    Some(Secret::new(password))
+}
+
 impl Credential {
     /// Its secret, in the forms in which it is sent.
     pub(super) fn secrets(&self) -> Vec<Secret> {
