@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use iib_ports::Secret;
 use iib_registry::Proxies;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
@@ -18,9 +18,13 @@ use crate::say;
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long is waited before a call is repeated whose answer was lost.
-const REPEAT_AFTER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
+const REPEAT_AFTER: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(8),
+];
 
-/// The header by which the service knows a call again.
+/// The header by which the service knows a call again; in the answer of its health check it says that it does.
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
 /// A bearer token of the service's users.
@@ -83,26 +87,69 @@ impl Client {
         self.base.scheme() == "https" || is_here
     }
 
-    /// Submits a request; gives the document of the new request. Where the answer is lost on its way the call is
-    /// repeated, under a key by which the service knows it again, so that it makes one request.
+    /// Submits a request; gives the document of the new request. Where the answer is lost the call is repeated, under a
+    /// key by which the service knows it again, so that it makes one request; a service that knows no keys is not
+    /// asked twice.
     pub(crate) async fn submit(&self, kind: &str, body: &Value) -> anyhow::Result<Value> {
         let url = self.base.join(&format!("builds/{kind}"))?;
         let key = format!("{:032x}", fastrand::u128(..));
         let call = self.http.post(url).header(IDEMPOTENCY_KEY, key).json(body);
+        let mut lost = match self.try_once(&call).await {
+            Tried::Answered(answer) => return answer,
+            Tried::Lost(error) => error,
+        };
         for wait in REPEAT_AFTER {
-            // A body of JSON can be sent again.
-            let Some(again) = call.try_clone() else { break };
-            let answered = again.send().await;
-            if !may_be_taken(&answered) {
-                return document(self.reached(answered)?).await;
-            }
             say::aside(format_args!(
-                "the service did not answer; it is asked again in {} s, for the same request",
+                "the answer of the service was lost; it is asked again in {} s, for the same request",
                 wait.as_secs()
             ));
             tokio::time::sleep(wait).await;
+            match self.knows_keys().await {
+                // It is not there yet.
+                None => continue,
+                Some(false) => break,
+                Some(true) => {}
+            }
+            match self.try_once(&call).await {
+                Tried::Answered(answer) => return answer,
+                Tried::Lost(error) => lost = error,
+            }
         }
-        document(self.answer(call).await?).await
+        Err(lost.context(format!(
+            "the answer of the service at {} was lost, and it may have taken the request: see whether it is listed there before you send it again",
+            self.base
+        )))
+    }
+
+    /// One try of a call that makes something.
+    async fn try_once(&self, call: &RequestBuilder) -> Tried {
+        // A body of JSON can be sent again.
+        let Some(call) = call.try_clone() else {
+            return Tried::Answered(Err(anyhow!("the call cannot be sent")));
+        };
+        let answer = match call.send().await {
+            Ok(answer) => answer,
+            Err(error) if error.is_connect() || error.is_builder() => {
+                return Tried::Answered(self.reached(Err(error)).map(|_| Value::Null));
+            }
+            Err(error) => return Tried::Lost(error.into()),
+        };
+        // What speaks for the service, or the service itself, may not know what became of the call.
+        let is_unknown = answer.status().is_server_error();
+        match document(answer).await {
+            Err(error) if is_unknown || error.downcast_ref::<reqwest::Error>().is_some() => {
+                Tried::Lost(error)
+            }
+            answered => Tried::Answered(answered),
+        }
+    }
+
+    /// Whether the service knows calls again by their keys; none if it does not answer.
+    async fn knows_keys(&self) -> Option<bool> {
+        let url = self.base.join("healthcheck").ok()?;
+        let answer = self.http.get(url).send().await.ok()?;
+        let is_there = answer.status().is_success();
+        is_there.then(|| answer.headers().contains_key(IDEMPOTENCY_KEY))
     }
 
     /// The document of a request.
@@ -149,16 +196,12 @@ impl Client {
     }
 }
 
-/// Whether a call may have been taken although no answer of the service came: it broke off under way, or something
-/// in between speaks for the service.
-fn may_be_taken(answered: &reqwest::Result<Response>) -> bool {
-    match answered {
-        Err(error) => !error.is_connect() && !error.is_builder(),
-        Ok(answer) => matches!(
-            answer.status(),
-            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-        ),
-    }
+/// What became of one try.
+enum Tried {
+    /// The service said so.
+    Answered(anyhow::Result<Value>),
+    /// Nobody knows.
+    Lost(anyhow::Error),
 }
 
 /// The JSON document of an answer, or the error text in it.

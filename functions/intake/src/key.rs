@@ -9,7 +9,7 @@ use crate::api::Api;
 use crate::problem::Problem;
 
 /// The header that has it.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// It says in an answer that the call was answered before.
 pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
@@ -24,7 +24,10 @@ impl FromRequestParts<Api> for IdempotencyKey {
         let mut values = parts.headers.get_all(&IDEMPOTENCY_KEY).iter();
         let key = match (values.next(), values.next()) {
             (None, _) => return Ok(Self(None)),
-            (Some(value), None) => String::from_utf8_lossy(value.as_bytes()).parse(),
+            (Some(value), None) => match value.to_str() {
+                Ok(text) => text.parse(),
+                Err(_) => Err(KeyError::Characters),
+            },
             (Some(_), Some(_)) => Err(KeyError::Several),
         };
         let key = key.map_err(|fault| Problem::new(StatusCode::BAD_REQUEST, fault.to_string()))?;

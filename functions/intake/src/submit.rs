@@ -35,7 +35,10 @@ pub(crate) async fn submit(
         return one(&deps, builds, &before, Answered::Before).await;
     }
     let submission = intake::read(&deps, kind, &payload, user.as_deref())?;
-    intake::check_live(&deps, &*listing, user.as_deref(), 1).await?;
+    let before = check_live(&deps, &*listing, &asker, 1, Schedule::One).await?;
+    if !before.is_empty() {
+        return one(&deps, builds, &before, Answered::Before).await;
+    }
     let record = intake::submit(&deps, asker, submission).await?;
     one(&deps, builds, &[record], Answered::Now).await
 }
@@ -57,7 +60,10 @@ pub(crate) async fn rollback(
         return one(&deps, builds, &before, Answered::Before).await;
     }
     let submission = intake::read_rollback(&deps, id, &payload, user.as_deref()).await?;
-    intake::check_live(&deps, &*listing, user.as_deref(), 1).await?;
+    let before = check_live(&deps, &*listing, &asker, 1, Schedule::One).await?;
+    if !before.is_empty() {
+        return one(&deps, builds, &before, Answered::Before).await;
+    }
     let record = intake::submit(&deps, asker, submission).await?;
     one(&deps, builds, &[record], Answered::Now).await
 }
@@ -81,9 +87,29 @@ pub(crate) async fn submit_batch(
         |kind: &'static KindRow, payload: &_| intake::read(&deps, kind, payload, user.as_deref());
     let (annotations, submissions) = batch.read(&body, &deps.api, read)?;
     let count = submissions.len() as u64;
-    intake::check_live(&deps, &*listing, user.as_deref(), count).await?;
+    let before = check_live(&deps, &*listing, &asker, count, Schedule::Several).await?;
+    if !before.is_empty() {
+        return several(&deps, builds, &before, Answered::Before).await;
+    }
     let records = intake::submit_batch(&deps, asker, annotations, submissions).await?;
     several(&deps, builds, &records, Answered::Now).await
+}
+
+/// Whether the user may ask for so many more; if not, because the very call was taken meanwhile, what that made.
+async fn check_live(
+    deps: &IntakeDeps,
+    listing: &dyn Listing,
+    asker: &Asker,
+    count: u64,
+    schedule: Schedule,
+) -> Result<Vec<Record>, Problem> {
+    match intake::check_live(deps, listing, asker.user.as_deref(), count).await {
+        Ok(()) => Ok(Vec::new()),
+        Err(refusal) => match intake::repeated(deps, asker, schedule).await? {
+            before if before.is_empty() => Err(refusal.into()),
+            before => Ok(before),
+        },
+    }
 }
 
 /// Whether a call was answered before.

@@ -262,18 +262,16 @@ fn a_file_without_a_login_is_told_before_anything_is_sent() {
     }
 }
 
-/// A service that loses its first answer; gives the keys of the calls.
-fn forgetful(first: &'static str) -> (String, JoinHandle<Vec<String>>) {
+/// A service that gives these answers, one after the other; gives the methods and keys of the calls.
+fn answering(answers: Vec<String>) -> (String, JoinHandle<Vec<(String, String)>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let taken = std::thread::spawn(move || {
-        let body = "{\"id\":7}";
-        let good = "HTTP/1.1 201 Created\r\nconnection: close\r\ncontent-length: 8\r\n\r\n";
-        let answers = [first.to_owned(), format!("{good}{body}")];
-        let keys = answers.into_iter().map(|answer| {
+        let calls = answers.into_iter().map(|answer| {
             let (mut call, _) = listener.accept().unwrap();
             let mut reader = BufReader::new(call.try_clone().unwrap());
-            let (mut key, mut size) = (String::new(), 0);
+            let (mut first, mut key, mut size) = (String::new(), String::new(), 0);
+            reader.read_line(&mut first).unwrap();
             loop {
                 let mut line = String::new();
                 reader.read_line(&mut line).unwrap();
@@ -288,32 +286,57 @@ fn forgetful(first: &'static str) -> (String, JoinHandle<Vec<String>>) {
             }
             reader.read_exact(&mut vec![0; size]).unwrap();
             call.write_all(answer.as_bytes()).unwrap();
-            key
+            (first.split(' ').next().unwrap().to_owned(), key)
         });
-        keys.collect()
+        calls.collect()
     });
     (url, taken)
 }
 
+fn answer(status: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
+    )
+}
+
+fn remove(url: &str) -> std::process::Output {
+    run(&[
+        "rm",
+        "--url",
+        url,
+        "--operator",
+        "a",
+        "--from-index",
+        "r/i:1",
+    ])
+}
+
 #[test]
 fn a_call_whose_answer_is_lost_is_repeated_under_its_key() {
-    let gateway = "HTTP/1.1 504 Gateway Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-    for first in ["", gateway] {
-        let (url, taken) = forgetful(first);
-        let words = [
-            "rm",
-            "--url",
-            &url,
-            "--operator",
-            "a",
-            "--from-index",
-            "r/i:1",
-        ];
-        let output = run(&words);
+    let broken = answer("201 Created", "", "{\"id\":7}").replace("length: 8", "length: 9");
+    for first in [String::new(), answer("504 Gateway Timeout", "", ""), broken] {
+        let health = answer("200 OK", "idempotency-key: known\r\n", "{}");
+        let made = answer("201 Created", "", "{\"id\":7}");
+        let (url, taken) = answering(vec![first, health, made]);
+        let output = remove(&url);
         assert!(output.status.success(), "{output:?}");
         assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "7");
-        let keys = taken.join().unwrap();
-        assert_eq!(keys[0], keys[1]);
-        assert_eq!(keys[0].len(), 32, "{keys:?}");
+        let calls = taken.join().unwrap();
+        let [(_, first), (method, _), (_, again)] = calls.as_slice() else {
+            panic!("{calls:?}");
+        };
+        assert_eq!((first, method.as_str()), (again, "GET"));
+        assert_eq!(first.len(), 32, "{calls:?}");
     }
+}
+
+#[test]
+fn a_service_that_knows_no_keys_is_not_asked_twice() {
+    let (url, taken) = answering(vec![String::new(), answer("200 OK", "", "{}")]);
+    let output = remove(&url);
+    assert!(!output.status.success(), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("it may have taken the request"), "{told}");
+    assert_eq!(taken.join().unwrap().len(), 2);
 }

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::Asker;
 
 impl Asker {
-    /// The same under a key of theirs, with a call that says this. Users have keys of their own.
+    /// The same under a key of theirs, with a call that says this: a list of what is called and the body. Users have
+    /// keys of their own.
     #[must_use]
     pub fn with_key(self, key: &Key, call: &Value) -> Self {
         let whose = json!(["key", self.user, key.as_str()]);
@@ -79,23 +80,33 @@ pub enum KeyError {
     Several,
 }
 
-/// A document without members that hold secrets of requests: those of a call that is repeated may be new.
-fn without_secrets(document: &Value) -> Value {
-    match document {
-        Value::Object(members) => {
-            let others = members.iter().filter(|(name, _)| !is_secret(name));
-            let others = others.map(|(name, value)| (name.clone(), without_secrets(value)));
-            Value::Object(others.collect())
+/// A call without the secrets of its requests: when it is repeated they may be new. Only where requests have them are they
+/// left out: in its body, and in those that a batch lists.
+fn without_secrets(call: &Value) -> Value {
+    let mut call = call.clone();
+    for part in call.as_array_mut().into_iter().flatten() {
+        let Value::Object(body) = part else { continue };
+        body.retain(|name, _| !is_secret(name));
+        let listed = body.get_mut("build_requests").and_then(Value::as_array_mut);
+        for request in listed
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_object_mut)
+        {
+            request.retain(|name, _| !is_secret(name));
         }
-        Value::Array(items) => items.iter().map(without_secrets).collect(),
-        other => other.clone(),
     }
+    call
 }
 
 fn is_secret(name: &str) -> bool {
     let kinds = KINDS.iter().flat_map(|kind| kind.secrets);
-    kinds.chain(Rollback::SECRETS).any(|secret| *secret == name)
+    let mut secrets = kinds.chain(Rollback::SECRETS).chain(&DROPPED);
+    secrets.any(|secret| *secret == name)
 }
+
+/// A login that is taken with an `add` and dropped.
+const DROPPED: [&str; 1] = ["cnr_token"];
 
 #[cfg(test)]
 mod tests {
@@ -129,7 +140,11 @@ mod tests {
         let asker = |user: &str, key: &str, call: Value| {
             Asker::from(Some(user.to_owned())).with_key(&key.parse().unwrap(), &call)
         };
-        let call = |token: &str, tag: &str| json!({"build_requests": [{"overwrite_from_index_token": token, "tag": tag}]});
+        let call = |token: &str, tag: &str| {
+            json!(["batch", {"build_requests": [
+                {"overwrite_from_index_token": token, "cnr_token": token, "labels": {"cnr_token": tag}},
+            ]}])
+        };
         let one = asker("ann", "k", call("a:b", "1"));
         assert_eq!(one, asker("ann", "k", call("c:d", "1")));
         let other = asker("ann", "k", call("a:b", "2"));
