@@ -2,21 +2,26 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
 
 use crate::process::run;
 
-/// A service that takes in one request; gives its path and body.
-fn service() -> (String, JoinHandle<(String, Value)>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let taken = std::thread::spawn(move || {
-        let (mut call, _) = listener.accept().unwrap();
-        let mut reader = BufReader::new(call.try_clone().unwrap());
-        let (mut first, mut size) = (String::new(), 0);
+/// What a client sent.
+struct Call {
+    /// The line with method and path.
+    first: String,
+    /// The `Idempotency-Key`, or nothing.
+    key: String,
+    body: Vec<u8>,
+}
+
+impl Call {
+    fn read(call: &TcpStream) -> Self {
+        let mut reader = BufReader::new(call);
+        let (mut first, mut key, mut size) = (String::new(), String::new(), 0);
         reader.read_line(&mut first).unwrap();
         loop {
             let mut line = String::new();
@@ -24,12 +29,25 @@ fn service() -> (String, JoinHandle<(String, Value)>) {
             let line = line.trim_end().to_ascii_lowercase();
             if let Some(length) = line.strip_prefix("content-length:") {
                 size = length.trim().parse().unwrap();
+            } else if let Some(sent) = line.strip_prefix("idempotency-key:") {
+                key = sent.trim().to_owned();
             } else if line.is_empty() {
                 break;
             }
         }
         let mut body = vec![0; size];
         reader.read_exact(&mut body).unwrap();
+        Self { first, key, body }
+    }
+}
+
+/// A service that takes in one request; gives its path and body.
+fn service() -> (String, JoinHandle<(String, Value)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let taken = std::thread::spawn(move || {
+        let (mut call, _) = listener.accept().unwrap();
+        let Call { first, body, .. } = Call::read(&call);
         let head = "HTTP/1.1 201 Created\r\nconnection: close\r\ncontent-length: 8\r\n\r\n";
         call.write_all(format!("{head}{{\"id\":7}}").as_bytes())
             .unwrap();
@@ -269,22 +287,7 @@ fn answering(answers: Vec<String>) -> (String, JoinHandle<Vec<(String, String)>>
     let taken = std::thread::spawn(move || {
         let calls = answers.into_iter().map(|answer| {
             let (mut call, _) = listener.accept().unwrap();
-            let mut reader = BufReader::new(call.try_clone().unwrap());
-            let (mut first, mut key, mut size) = (String::new(), String::new(), 0);
-            reader.read_line(&mut first).unwrap();
-            loop {
-                let mut line = String::new();
-                reader.read_line(&mut line).unwrap();
-                let line = line.trim_end().to_ascii_lowercase();
-                if let Some(length) = line.strip_prefix("content-length:") {
-                    size = length.trim().parse().unwrap();
-                } else if let Some(sent) = line.strip_prefix("idempotency-key:") {
-                    key = sent.trim().to_owned();
-                } else if line.is_empty() {
-                    break;
-                }
-            }
-            reader.read_exact(&mut vec![0; size]).unwrap();
+            let Call { first, key, .. } = Call::read(&call);
             call.write_all(answer.as_bytes()).unwrap();
             (first.split(' ').next().unwrap().to_owned(), key)
         });

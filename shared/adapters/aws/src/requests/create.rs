@@ -113,12 +113,13 @@ impl DynamoRequests {
         }
     }
 
-    /// The requests that were made when the same was asked for.
+    /// As [`iib_ports::Requests::made_by`].
     pub(super) async fn made_once(&self, once: &str) -> Result<Vec<Record>, StoreError> {
         let made = self.made_before(Some(&asked_by(once))).await?;
         Ok(made.unwrap_or_default())
     }
 
+    /// The requests that were made when the same was asked for.
     async fn made_before(&self, asked: Option<&Item>) -> Result<Option<Vec<Record>>, StoreError> {
         let Some(mark) = asked else { return Ok(None) };
         let place = mark
