@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
+use futures::{StreamExt as _, stream};
 use iib_bundle::BundleFiles;
 use iib_oci::layer::{BundleContent, BundleLimits, BundleTree, Depth, LayerError, LayerReader};
 use iib_oci::{Descriptor, PullSpec, Repository};
 use iib_ports::Registry;
 
 use crate::linked_file::Layers;
-use crate::transfer::{check_size, read_blob};
+use crate::transfer::{check_size, read_opened};
 use crate::{BundleError, ImageError, StageError, image};
 
 /// Reads the files of a bundle image: `/manifests` and `/metadata`, layers applied in order. A
@@ -96,11 +97,19 @@ async fn read(
 ) -> Result<BundleContent, StageError> {
     let mut tree = BundleTree::new(BundleLimits::default()).with_depth(depth);
     let mut left = limit;
-    for layer in layers {
+    // While one is read the next is on its way.
+    let downloads: Vec<_> = layers
+        .iter()
+        .map(|layer| registry.blob(repository, layer))
+        .collect();
+    let mut opened = stream::iter(downloads)
+        .buffered(2)
+        .zip(stream::iter(layers));
+    while let Some((blob, layer)) = opened.next().await {
         check_size(name, layer, left)?;
         let doing = format!("Failed to read a layer of the bundle {name}");
         let image = name.to_owned();
-        (tree, left) = read_blob(registry, repository, layer, &doing, move |reader| {
+        (tree, left) = read_opened(blob, &doing, move |reader| {
             let unpacked = apply(&mut tree, reader, left);
             unpacked
                 .map(|unpacked| (tree, left.saturating_sub(unpacked)))

@@ -6,7 +6,9 @@ use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt, stream};
 use iib_oci::layer::LayerError;
 use iib_oci::{Descriptor, Repository};
-use iib_ports::{ArtifactError, ArtifactKey, Artifacts, Bytestream, Registry, Stored};
+use iib_ports::{
+    ArtifactError, ArtifactKey, Artifacts, BlobStream, Bytestream, Registry, RegistryError, Stored,
+};
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
@@ -64,15 +66,27 @@ pub(crate) async fn read_blob<T: Send + 'static, E>(
 where
     E: Into<StageError> + Send + 'static,
 {
+    let blob = registry.blob(repository, descriptor).await;
+    read_opened(blob, doing, work).await
+}
+
+/// The same with a download that was begun before.
+///
+/// # Errors
+/// As [`read_blob`].
+pub(crate) async fn read_opened<T: Send + 'static, E>(
+    blob: Result<BlobStream, RegistryError>,
+    doing: &str,
+    work: impl FnOnce(ChunkReader) -> Result<T, E> + Send + 'static,
+) -> Result<T, StageError>
+where
+    E: Into<StageError> + Send + 'static,
+{
     let failed = |source| ImageError::Registry {
         doing: doing.to_owned(),
         source,
     };
-    let blob = registry
-        .blob(repository, descriptor)
-        .await
-        .map_err(failed)?;
-    feed(blob, work)
+    feed(blob.map_err(failed)?, work)
         .await
         .map_err(failed)?
         .map_err(WorkError::BrokenOff)?

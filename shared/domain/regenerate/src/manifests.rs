@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use iib_bundle::{ImageName, YamlDocument, yaml_text};
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::csv::{Csv, NamedImage};
 use crate::{Answer, Answers, Lookup, Next, RegenerateError, is_true};
@@ -26,20 +27,30 @@ impl Manifests {
     /// # Errors
     /// [`RegenerateError::Yaml`], the first.
     pub fn read(files: &BTreeMap<String, Vec<u8>>) -> Result<Self, RegenerateError> {
-        let mut csvs = Vec::new();
-        for (file, bytes) in files {
-            let is_yaml = file.ends_with(".yaml") || file.ends_with(".yml");
-            if !is_yaml || !file.starts_with(MANIFESTS) {
-                continue;
-            }
-            let document = yaml_text(bytes).and_then(YamlDocument::parse);
-            let document = document.map_err(|fault| RegenerateError::Yaml {
-                file: file.clone(),
-                fault,
-            })?;
-            csvs.extend(Csv::of(file, document));
-        }
-        Ok(Self { csvs })
+        let is_yaml = |file: &str| file.ends_with(".yaml") || file.ends_with(".yml");
+        let manifests: Vec<_> = files
+            .iter()
+            .filter(|(file, _)| file.starts_with(MANIFESTS) && is_yaml(file))
+            .collect();
+        // Large CRDs stand beside a CSV, and take as long to look at.
+        let csvs: Vec<Result<Option<Csv>, RegenerateError>> = manifests
+            .into_par_iter()
+            .map(|(file, bytes)| {
+                let document = yaml_text(bytes).and_then(YamlDocument::parse);
+                match document {
+                    Ok(document) => Ok(Csv::of(file, document)),
+                    Err(fault) => Err(RegenerateError::Yaml {
+                        file: file.clone(),
+                        fault,
+                    }),
+                }
+            })
+            .collect();
+        // The first fault by the names of the files.
+        let csvs: Result<Vec<_>, _> = csvs.into_iter().collect();
+        Ok(Self {
+            csvs: csvs?.into_iter().flatten().collect(),
+        })
     }
 
     /// The images that they name, each once.
