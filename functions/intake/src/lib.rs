@@ -2,6 +2,7 @@
 
 mod answer;
 mod api;
+mod call;
 mod caller;
 mod changes;
 mod documents;
@@ -49,15 +50,15 @@ pub fn router(
 ) -> Router {
     let kinds = KINDS.iter().fold(Router::new(), |router, kind| {
         let path = format!("/api/v1/builds/{}", kind.name);
-        let submit = move |deps: _, listing: _, caller: _, key: _, builds: _, payload: _| {
-            submit::submit(kind, deps, listing, caller, key, builds, payload)
+        let submit = move |deps: _, listing: _, call: _, payload: _| {
+            submit::submit(kind, deps, listing, call, payload)
         };
         router.route(&path, post(submit))
     });
     let kinds = BATCHES.iter().fold(kinds, |router, batch| {
         let path = format!("/api/v1/builds/{}", batch.name);
-        let submit = move |deps: _, listing: _, caller: _, key: _, builds: _, body: _| {
-            submit::submit_batch(batch, deps, listing, caller, key, builds, body)
+        let submit = move |deps: _, listing: _, call: _, body: _| {
+            submit::submit_batch(batch, deps, listing, call, body)
         };
         router.route(&path, post(submit))
     });

@@ -6,14 +6,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode};
-use iib_pipeline::intake::{self, Asker, IntakeDeps, IntakeError, Schedule};
+use iib_pipeline::intake::{self, Asker, IntakeDeps, IntakeError, Schedule, Submission};
 use iib_ports::Listing;
-use iib_request::{BatchRow, Form, KindRow, Record};
-use serde_json::{Value, json};
+use iib_request::{Annotations, BatchRow, Form, KindRow, Record};
+use serde_json::json;
 
 use crate::answer;
-use crate::caller::Caller;
-use crate::key::{IdempotencyKey, REPLAYED};
+use crate::call::Call;
+use crate::key::REPLAYED;
 use crate::payload::{Body, Payload};
 use crate::problem::Problem;
 use crate::public_url::BuildsUrl;
@@ -24,23 +24,16 @@ pub(crate) async fn submit(
     kind: &'static KindRow,
     State(deps): State<Arc<IntakeDeps>>,
     State(listing): State<Arc<dyn Listing>>,
-    Caller(user): Caller,
-    key: IdempotencyKey,
-    builds: BuildsUrl,
+    call: Call,
     Payload(payload): Payload,
 ) -> Result<Response, Problem> {
-    let asker = asker(&user, &builds, key, || json!([kind.name, payload]));
-    let before = intake::repeated(&deps, &asker, Schedule::One).await?;
-    if !before.is_empty() {
-        return one(&deps, builds, &before, Answered::Before).await;
-    }
-    let submission = intake::read(&deps, kind, &payload, user.as_deref())?;
-    let before = check_live(&deps, &*listing, &asker, 1, Schedule::One).await?;
-    if !before.is_empty() {
-        return one(&deps, builds, &before, Answered::Before).await;
-    }
-    let record = intake::submit(&deps, asker, submission).await?;
-    one(&deps, builds, &[record], Answered::Now).await
+    let asker = call.asker(|| vec![json!(kind.name), json!(payload)]);
+    let taking = Taking::new(&deps, &*listing, asker, Schedule::One);
+    let taken = taking.take(async || {
+        let submission = intake::read(&deps, kind, &payload, call.user.as_deref())?;
+        Ok((None, vec![submission]))
+    });
+    one(&deps, call.builds, taken.await?).await
 }
 
 /// `POST /builds/<id>/rollback`: a request that undoes what another one did to its index. Without a body
@@ -49,23 +42,17 @@ pub(crate) async fn rollback(
     State(deps): State<Arc<IntakeDeps>>,
     State(listing): State<Arc<dyn Listing>>,
     Id(id): Id,
-    Caller(user): Caller,
-    key: IdempotencyKey,
-    builds: BuildsUrl,
+    call: Call,
     Payload(payload): Payload,
 ) -> Result<Response, Problem> {
-    let asker = asker(&user, &builds, key, || json!(["rollback", id, payload]));
-    let before = intake::repeated(&deps, &asker, Schedule::One).await?;
-    if !before.is_empty() {
-        return one(&deps, builds, &before, Answered::Before).await;
-    }
-    let submission = intake::read_rollback(&deps, id, &payload, user.as_deref()).await?;
-    let before = check_live(&deps, &*listing, &asker, 1, Schedule::One).await?;
-    if !before.is_empty() {
-        return one(&deps, builds, &before, Answered::Before).await;
-    }
-    let record = intake::submit(&deps, asker, submission).await?;
-    one(&deps, builds, &[record], Answered::Now).await
+    let asker = call.asker(|| vec![json!("rollback"), json!(id), json!(payload)]);
+    let taking = Taking::new(&deps, &*listing, asker, Schedule::One);
+    let taken = taking.take(async || {
+        let user = call.user.as_deref();
+        let submission = intake::read_rollback(&deps, id, &payload, user).await?;
+        Ok((None, vec![submission]))
+    });
+    one(&deps, call.builds, taken.await?).await
 }
 
 /// `POST /builds/<batch>` (spec rest-api §4.8).
@@ -73,42 +60,80 @@ pub(crate) async fn submit_batch(
     batch: &'static BatchRow,
     State(deps): State<Arc<IntakeDeps>>,
     State(listing): State<Arc<dyn Listing>>,
-    Caller(user): Caller,
-    key: IdempotencyKey,
-    builds: BuildsUrl,
+    call: Call,
     Body(body): Body,
 ) -> Result<Response, Problem> {
-    let asker = asker(&user, &builds, key, || json!([batch.name, body]));
-    let before = intake::repeated(&deps, &asker, Schedule::Several).await?;
-    if !before.is_empty() {
-        return several(&deps, builds, &before, Answered::Before).await;
-    }
-    let read =
-        |kind: &'static KindRow, payload: &_| intake::read(&deps, kind, payload, user.as_deref());
-    let (annotations, submissions) = batch.read(&body, &deps.api, read)?;
-    let count = submissions.len() as u64;
-    let before = check_live(&deps, &*listing, &asker, count, Schedule::Several).await?;
-    if !before.is_empty() {
-        return several(&deps, builds, &before, Answered::Before).await;
-    }
-    let records = intake::submit_batch(&deps, asker, annotations, submissions).await?;
-    several(&deps, builds, &records, Answered::Now).await
+    let asker = call.asker(|| vec![json!(batch.name), body.clone()]);
+    let taking = Taking::new(&deps, &*listing, asker, Schedule::Several);
+    let taken = taking.take(async || {
+        let user = call.user.as_deref();
+        let read = |kind: &'static KindRow, payload: &_| intake::read(&deps, kind, payload, user);
+        Ok(batch.read(&body, &deps.api, read)?)
+    });
+    several(&deps, call.builds, taken.await?).await
 }
 
-/// Whether the user may ask for so many more; if not, because the very call was taken meanwhile, what that made.
-async fn check_live(
-    deps: &IntakeDeps,
-    listing: &dyn Listing,
-    asker: &Asker,
-    count: u64,
+/// A call that is taken, once.
+struct Taking<'a> {
+    deps: &'a IntakeDeps,
+    listing: &'a dyn Listing,
+    asker: Asker,
     schedule: Schedule,
-) -> Result<Vec<Record>, Problem> {
-    match intake::check_live(deps, listing, asker.user.as_deref(), count).await {
-        Ok(()) => Ok(Vec::new()),
-        Err(refusal) => match intake::repeated(deps, asker, schedule).await? {
-            before if before.is_empty() => Err(refusal.into()),
-            before => Ok(before),
-        },
+}
+
+/// What a call asks for, with what is noted on its batch.
+type Asked = (Option<Annotations>, Vec<Submission>);
+
+/// The requests of a call, and whether it was answered before.
+type Taken = (Vec<Record>, Answered);
+
+impl<'a> Taking<'a> {
+    fn new(
+        deps: &'a IntakeDeps,
+        listing: &'a dyn Listing,
+        asker: Asker,
+        schedule: Schedule,
+    ) -> Self {
+        Self {
+            deps,
+            listing,
+            asker,
+            schedule,
+        }
+    }
+
+    /// Stores what is asked for; of a call that was taken before, gives what that made. Nothing that was taken is
+    /// refused for what has changed since.
+    async fn take(
+        self,
+        read: impl AsyncFnOnce() -> Result<Asked, Problem>,
+    ) -> Result<Taken, Problem> {
+        let before = self.before().await?;
+        if !before.is_empty() {
+            return Ok((before, Answered::Before));
+        }
+        let (annotations, submissions) = read().await?;
+        let (user, count) = (self.asker.user.as_deref(), submissions.len() as u64);
+        if let Err(refusal) = intake::check_live(self.deps, self.listing, user, count).await {
+            // The very call may have been taken meanwhile.
+            let before = self.before().await?;
+            return match before.is_empty() {
+                true => Err(refusal.into()),
+                false => Ok((before, Answered::Before)),
+            };
+        }
+        let Self {
+            deps,
+            asker,
+            schedule,
+            ..
+        } = self;
+        let records = intake::submit_all(deps, asker, annotations, submissions, schedule).await?;
+        Ok((records, Answered::Now))
+    }
+
+    async fn before(&self) -> Result<Vec<Record>, IntakeError> {
+        intake::repeated(self.deps, &self.asker, self.schedule).await
     }
 }
 
@@ -135,8 +160,7 @@ impl Answered {
 async fn one(
     deps: &IntakeDeps,
     builds: BuildsUrl,
-    records: &[Record],
-    answered: Answered,
+    (records, answered): Taken,
 ) -> Result<Response, Problem> {
     let record = records.first().ok_or(IntakeError::Nothing)?;
     let shower = Shower::new(deps, [record], builds).await?;
@@ -147,10 +171,9 @@ async fn one(
 async fn several(
     deps: &IntakeDeps,
     builds: BuildsUrl,
-    records: &[Record],
-    answered: Answered,
+    (records, answered): Taken,
 ) -> Result<Response, Problem> {
-    let shower = Shower::new(deps, records, builds).await?;
+    let shower = Shower::new(deps, &records, builds).await?;
     let shown = |form| {
         let views = records.iter().map(|record| shower.show(record, form));
         let views: Vec<_> = views.collect();
@@ -162,22 +185,4 @@ async fn several(
     // They are stored, so whoever asked has to learn of them.
     let answer = shown(Form::Verbose).or_else(|_| shown(Form::Short))?;
     Ok(answered.with(answer))
-}
-
-/// Who asks; with the call's key if it has one, by which it is known together with what it says.
-fn asker(
-    user: &Option<String>,
-    builds: &BuildsUrl,
-    key: IdempotencyKey,
-    call: impl FnOnce() -> Value,
-) -> Asker {
-    let asker = Asker {
-        user: user.clone(),
-        asked_at: builds.base(),
-        ..Asker::default()
-    };
-    match key {
-        IdempotencyKey(Some(key)) => asker.with_key(&key, &call()),
-        IdempotencyKey(None) => asker,
-    }
 }

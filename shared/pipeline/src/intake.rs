@@ -27,9 +27,7 @@ pub use key::{Key, KeyError};
 pub use listing::{check_live, list, operators_of};
 pub use log::{LogContent, LogPart, logs};
 pub use patch::patch;
-pub use submit::{
-    Asker, Schedule, Submission, read, read_rollback, repeated, submit, submit_batch,
-};
+pub use submit::{Asker, Schedule, Submission, read, read_rollback, repeated, submit, submit_all};
 pub use uploads::{Upload, UploadContent, upload, uploads};
 
 /// What intake works with: fewer ports than [`Deps`] has. Taking a request in needs neither a

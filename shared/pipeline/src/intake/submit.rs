@@ -167,24 +167,25 @@ pub async fn submit(
     asker: impl Into<Asker>,
     submission: impl Into<Submission>,
 ) -> Result<Record, IntakeError> {
-    let batch = keep(deps, asker.into(), None, vec![submission.into()]).await?;
-    let records = store(deps, batch, Schedule::One).await?;
+    let one = vec![submission.into()];
+    let records = submit_all(deps, asker, None, one, Schedule::One).await?;
     // As many come back as were given.
     records.into_iter().next().ok_or(IntakeError::Nothing)
 }
 
-/// The same for several requests that share a batch. All are stored, or none.
+/// The same for the requests of a call, which share a batch. All are stored, or none.
 ///
 /// # Errors
 /// As [`submit`]; those that were handed over before one could not be go on.
-pub async fn submit_batch(
+pub async fn submit_all(
     deps: &IntakeDeps,
     asker: impl Into<Asker>,
     annotations: Option<Annotations>,
     submissions: Vec<Submission>,
+    schedule: Schedule,
 ) -> Result<Vec<Record>, IntakeError> {
     let batch = keep(deps, asker.into(), annotations, submissions).await?;
-    store(deps, batch, Schedule::Several).await
+    store(deps, batch, schedule).await
 }
 
 /// Whether a call was for one request or for several, which its failures say.

@@ -388,7 +388,7 @@ fn three() -> Vec<Submission> {
 #[tokio::test]
 async fn a_batch_is_stored_as_a_whole_and_handed_over_in_order() {
     let service = Service::new();
-    let records = submit_batch(&service.deps, None, None, three())
+    let records = submit_all(&service.deps, None, None, three(), Schedule::Several)
         .await
         .unwrap();
     let ids: Vec<u64> = records.iter().map(|record| record.id.0).collect();
@@ -407,7 +407,7 @@ async fn a_batch_is_stored_as_a_whole_and_handed_over_in_order() {
 async fn of_a_batch_those_fail_that_are_not_handed_over() {
     let service = Service::new();
     service.queue.refuse_after(1);
-    let error = submit_batch(&service.deps, None, None, three())
+    let error = submit_all(&service.deps, None, None, three(), Schedule::Several)
         .await
         .unwrap_err();
     let told = "The scheduling of the build requests with IDs 2, 3 failed";
@@ -426,7 +426,7 @@ async fn a_secret_that_cannot_be_kept_keeps_the_whole_batch_out() {
     let service = Service::new();
     let mut batch = three();
     batch[1] = with_token(&"x".repeat(SECRET_LIMIT + 1));
-    let error = submit_batch(&service.deps, None, None, batch)
+    let error = submit_all(&service.deps, None, None, batch, Schedule::Several)
         .await
         .unwrap_err();
     assert!(
