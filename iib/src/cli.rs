@@ -792,16 +792,27 @@ pub struct WaitOptions {
 
 /// Whether and how a request is followed that was just made.
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("waiting").args(["wait", "dry_run"]).multiple(true))]
 pub struct Following {
     /// Wait for the end of the request and show how it goes
     #[arg(long)]
     pub wait: bool,
-    /// With --wait: how long at most, such as 90s or 10m
-    #[arg(long, requires = "wait", value_name = "DURATION", default_value = "30m", value_parser = duration)]
+    /// Push nothing: wait for what the request would change, and print it as Markdown, ready for a pull request
+    #[arg(long)]
+    pub dry_run: bool,
+    /// With --wait or --dry-run: how long at most, such as 90s or 10m
+    #[arg(long, requires = "waiting", value_name = "DURATION", default_value = "30m", value_parser = duration)]
     pub timeout: Duration,
     /// Print JSON: every change on a line of its own, the finished request last
     #[arg(long)]
     pub json: bool,
+}
+
+impl Following {
+    /// Whether it is waited for.
+    pub fn waits(&self) -> bool {
+        self.wait || self.dry_run
+    }
 }
 
 /// Reads `90s`, `10m`, `2h` or plain seconds.

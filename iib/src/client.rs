@@ -87,11 +87,19 @@ impl Client {
         self.base.scheme() == "https" || is_here
     }
 
-    /// Submits a request; gives the document of the new request. Where the answer is lost the call is repeated, under a
+    /// Submits a request, or asks only what it would do; gives the document of the new request. Where the answer is lost the call is repeated, under a
     /// key by which the service knows it again, so that it makes one request; a service that knows no keys is not
     /// asked twice.
-    pub(crate) async fn submit(&self, kind: &str, body: &Value) -> anyhow::Result<Value> {
-        let url = self.base.join(&format!("builds/{kind}"))?;
+    pub(crate) async fn submit(
+        &self,
+        kind: &str,
+        body: &Value,
+        is_dry_run: bool,
+    ) -> anyhow::Result<Value> {
+        let mut url = self.base.join(&format!("builds/{kind}"))?;
+        if is_dry_run {
+            url.set_query(Some("dry_run=true"));
+        }
         let key = format!("{:032x}", fastrand::u128(..));
         let call = self.http.post(url).header(IDEMPOTENCY_KEY, key).json(body);
         let mut lost = match self.try_once(&call).await {
@@ -168,9 +176,10 @@ impl Client {
         Ok(answer.error_for_status()?.text().await?)
     }
 
-    /// What a completed request changed in the catalog, as lines for people.
-    pub(crate) async fn diff(&self, id: u64) -> anyhow::Result<String> {
-        let url = self.base.join(&format!("builds/{id}/diff?format=text"))?;
+    /// What a completed request changed in the catalog: `text` as lines for people, `markdown` to be pasted.
+    pub(crate) async fn diff(&self, id: u64, format: &str) -> anyhow::Result<String> {
+        let url = format!("builds/{id}/diff?format={format}");
+        let url = self.base.join(&url)?;
         let answer = self.answer(self.http.get(url)).await?;
         Ok(answer.error_for_status()?.text().await?)
     }

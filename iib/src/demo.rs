@@ -173,7 +173,7 @@ impl Demo {
     /// request failed.
     async fn add(&self, request: &Value) -> anyhow::Result<Option<PullSpec>> {
         let started = Instant::now();
-        let document = self.client.submit("add", request).await?;
+        let document = self.client.submit("add", request, false).await?;
         let id = document
             .get("id")
             .and_then(Value::as_u64)
@@ -202,7 +202,7 @@ impl Demo {
         ))?;
         say::line(format_args!("  result    {}", text("index_image_resolved")))?;
         say::line("  catalog:")?;
-        for line in self.client.diff(id).await?.lines() {
+        for line in self.client.diff(id, "text").await?.lines() {
             say::line(format_args!("    {line}"))?;
         }
         Ok(Some(index))

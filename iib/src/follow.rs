@@ -48,16 +48,16 @@ pub(crate) async fn follow(
     };
     match waited {
         Waited::Final(document) => {
-            let nested = match show {
-                Show::Progress if looks_behind(&document) => {
-                    let nested = client.nested_bundles(id).await;
-                    nested.with_context(|| {
-                        format!("request {id} is complete, and its list cannot be had")
+            let made = match show {
+                Show::Progress if is_complete(&document) => {
+                    let made = made(client, id, &document).await;
+                    made.with_context(|| {
+                        format!("request {id} is complete, and what it made cannot be had")
                     })?
                 }
-                Show::Progress | Show::Json => Vec::new(),
+                Show::Progress | Show::Json => String::new(),
             };
-            report(&document, &nested, show)
+            report(&document, &made, show)
         }
         Waited::TimedOut => {
             say::aside(format_args!(
@@ -79,34 +79,41 @@ fn how_to_go_on(id: u64, service: &ServiceAddress) -> String {
     format!("`iib wait {id}{told}` follows it")
 }
 
-/// Whether the request was for the bundles behind a bundle, and they are there.
-fn looks_behind(document: &Value) -> bool {
-    let is =
-        |member: &str, value: &str| document.get(member).and_then(Value::as_str) == Some(value);
-    is("request_type", "recursive-related-bundles") && is("state", "complete")
+fn is_complete(document: &Value) -> bool {
+    document.get("state").and_then(Value::as_str) == Some("complete")
 }
 
-/// Shows how the request ended: on success the pull spec by digest, or the bundles that were found, and nothing else.
-fn report(document: &Value, nested: &[String], show: Show) -> anyhow::Result<Exit> {
+/// What a request has made, for whoever asked: the pull spec by digest, the bundles that were found, or what would be
+/// changed, and nothing else.
+async fn made(client: &Client, id: u64, document: &Value) -> anyhow::Result<String> {
     let text = |field| document.get(field).and_then(Value::as_str);
-    let complete = text("state") == Some("complete");
+    if text("request_type") == Some("recursive-related-bundles") {
+        return Ok(client.nested_bundles(id).await?.join("\n"));
+    }
+    if document.get("dry_run") == Some(&Value::Bool(true)) {
+        return client.diff(id, "markdown").await;
+    }
+    // Not every kind tells the digest.
+    let image = text("index_image_resolved").or_else(|| text("index_image"));
+    let image = image.or_else(|| text("bundle_image"));
+    Ok(image.unwrap_or_default().to_owned())
+}
+
+/// Shows how the request ended.
+fn report(document: &Value, made: &str, show: Show) -> anyhow::Result<Exit> {
+    let is_complete = is_complete(document);
     match show {
         Show::Json => say::line(document)?,
-        Show::Progress if complete && looks_behind(document) => {
-            nested.iter().try_for_each(say::line)?;
-        }
-        Show::Progress if complete => {
-            // Not every kind tells the digest.
-            let image = text("index_image_resolved").or_else(|| text("index_image"));
-            let image = image.or_else(|| text("bundle_image"));
-            say::line(image.unwrap_or_default())?;
-        }
+        Show::Progress if is_complete => made.lines().try_for_each(say::line)?,
         Show::Progress => {
-            let reason = text("state_reason").unwrap_or_default();
-            say::aside(format_args!("failed: {}", with_flags(reason)));
+            let reason = document.get("state_reason").and_then(Value::as_str);
+            say::aside(format_args!(
+                "failed: {}",
+                with_flags(reason.unwrap_or_default())
+            ));
         }
     }
-    Ok(match complete {
+    Ok(match is_complete {
         true => Exit::Done,
         false => Exit::RequestFailed,
     })

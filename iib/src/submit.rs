@@ -147,14 +147,14 @@ pub(crate) async fn batch(options: &BatchOptions) -> anyhow::Result<Exit> {
     let Sending { service, following } = &options.sending;
     let client = Client::new(&service.url, service.token.as_ref())?;
     let path = format!("{}-batch", options.kind);
-    let documents = client.submit(&path, &body).await?;
+    let documents = client.submit(&path, &body, following.dry_run).await?;
     let requests = documents.as_array().map(Vec::as_slice).unwrap_or_default();
     let ids = requests
         .iter()
         .filter_map(|request| request.get("id")?.as_u64());
     let ids: Vec<u64> = ids.collect();
     ensure!(!ids.is_empty(), "the answer has no request ids");
-    if !following.wait {
+    if !following.waits() {
         match following.json {
             true => say::line(documents)?,
             false => ids.iter().try_for_each(say::line)?,
@@ -283,13 +283,14 @@ impl Body {
     async fn send(self, kind: &str, sending: &Sending) -> anyhow::Result<Exit> {
         let Sending { service, following } = sending;
         let client = Client::new(&service.url, service.token.as_ref())?;
-        let submitted = client.submit(kind, &Value::Object(self.0)).await;
+        let body = Value::Object(self.0);
+        let submitted = client.submit(kind, &body, following.dry_run).await;
         let document = submitted.map_err(in_flags)?;
         let id = document
             .get("id")
             .and_then(Value::as_u64)
             .context("the answer has no request id")?;
-        if !following.wait {
+        if !following.waits() {
             if following.json {
                 say::line(document)?;
             } else {

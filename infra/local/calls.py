@@ -83,6 +83,7 @@ def endpoints(stack: Stack, counter: Counter) -> list[str]:
     one("builds/<id>`, a new state `", "PATCH", at, {"state": "complete", "state_reason": "it was"})
     one("builds/<id>", "GET", at)
     one("builds/<id>/logs", "GET", f"{at}/logs")
+    one("builds/<id>/plan", "GET", f"{at}/plan")
     one("builds/<id>/diff", "GET", f"{at}/diff")
     one("builds/<id>/graph", "GET", f"{at}/graph")
     one("builds/<id>/uploads", "GET", f"{at}/uploads")

@@ -671,6 +671,22 @@ def test_data_expires_and_the_index_stays(stack: Stack):
     assert not stack.s3.list_objects_v2(Bucket=stack.bucket, Prefix=f"kept/{number}/").get("Contents")
 
 
+def test_a_dry_run_pushes_nothing(stack: Stack):
+    body = {"bundles": [stack.example("kettle:v1.0.0")], "binary_image": stack.example("binary:v1"), "add_arches": ["amd64"]}
+    status, _, made = stack.call("POST", "/api/v1/builds/add?dry_run=true", body)
+    assert status == 201 and made["dry_run"] is True, made
+    number = made["id"]
+    shown = stack.complete(number)
+    assert shown["index_image"] is None and str(number) not in stack.tags(), shown
+    status, _, text = stack.call("GET", f"/api/v1/builds/{number}/diff?format=markdown")
+    assert status == 200 and "bundle kettle/kettle.v1.0.0" in text, text
+    status, _, plan = stack.call("GET", f"/api/v1/builds/{number}/plan")
+    assert status == 200 and plan["bundles"][0]["package"] == "kettle", plan
+    for query, expected in ((f"batch={made['batch']}", []), (f"batch={made['batch']}&dry_run=true", [number])):
+        status, _, page = stack.call("GET", f"/api/v1/builds?{query}")
+        assert [item["id"] for item in page["items"]] == expected, (query, page)
+
+
 # Functions, one by one, with the documents of events/
 
 

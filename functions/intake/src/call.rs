@@ -1,9 +1,10 @@
 //! How a call came that asks for something.
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Query};
 use http::request::Parts;
 use iib_pipeline::intake::Asker;
-use serde_json::Value;
+use iib_request::dry_run;
+use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::caller::Caller;
@@ -18,6 +19,8 @@ pub(crate) struct Call {
     /// The address that was called.
     pub(crate) builds: BuildsUrl,
     key: IdempotencyKey,
+    /// Whether it is only to be seen what would be done.
+    is_dry_run: bool,
 }
 
 impl FromRequestParts<Api> for Call {
@@ -27,7 +30,14 @@ impl FromRequestParts<Api> for Call {
         let Caller(user) = Caller::from_request_parts(parts, api).await?;
         let key = IdempotencyKey::from_request_parts(parts, api).await?;
         let Ok(builds) = BuildsUrl::from_request_parts(parts, api).await;
-        Ok(Self { user, builds, key })
+        let query = Query::<Vec<(String, String)>>::from_request_parts(parts, api).await;
+        let is_dry_run = dry_run(&query.map(|Query(query)| query).unwrap_or_default())?;
+        Ok(Self {
+            user,
+            builds,
+            key,
+            is_dry_run,
+        })
     }
 }
 
@@ -38,11 +48,14 @@ impl Call {
         let asker = Asker {
             user: self.user.clone(),
             asked_at: self.builds.base(),
+            is_dry_run: self.is_dry_run,
             ..Asker::default()
         };
-        match &self.key {
-            IdempotencyKey(Some(key)) => asker.with_key(key, &Value::Array(says())),
-            IdempotencyKey(None) => asker,
-        }
+        let IdempotencyKey(Some(key)) = &self.key else {
+            return asker;
+        };
+        let mut says = says();
+        says.extend(self.is_dry_run.then(|| json!("dry run")));
+        asker.with_key(key, &Value::Array(says))
     }
 }

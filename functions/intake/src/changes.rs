@@ -1,4 +1,4 @@
-//! What a request changed in the catalog of its index. Ours: the reference has neither.
+//! What was settled for a request, and what it changed in the catalog of its index. Ours: the reference has nothing of it.
 
 use std::sync::Arc;
 
@@ -15,23 +15,42 @@ use crate::show::Id;
 type Parameters = Query<Vec<(String, String)>>;
 
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
+const MARKDOWN: &str = "text/markdown; charset=utf-8";
+
+/// `GET /builds/<id>/plan`: what was settled, every image by its digest.
+pub(crate) async fn plan(
+    State(deps): State<Arc<IntakeDeps>>,
+    Id(id): Id,
+) -> Result<Response, Problem> {
+    let plan = intake::plan(&deps, id).await?;
+    answer::within_limit(&plan, "ask for the request itself")
+}
 
 #[derive(Clone, Copy)]
 enum DiffFormat {
     Json,
     Text,
+    Markdown,
 }
 
-const DIFF_FORMATS: [(&str, DiffFormat); 2] =
-    [("json", DiffFormat::Json), ("text", DiffFormat::Text)];
+const DIFF_FORMATS: [(&str, DiffFormat); 3] = [
+    ("json", DiffFormat::Json),
+    ("text", DiffFormat::Text),
+    ("markdown", DiffFormat::Markdown),
+];
 
-/// `GET /builds/<id>/diff`: what changed, with `format=text` as lines for people.
+/// `GET /builds/<id>/diff`: what changed, with `format=text` as lines for people, with `format=markdown` to paste into a
+/// pull request.
 pub(crate) async fn diff(
     State(deps): State<Arc<IntakeDeps>>,
     Id(id): Id,
     Query(query): Parameters,
 ) -> Result<Response, Problem> {
     let format = format(&query, &DIFF_FORMATS)?.unwrap_or(DiffFormat::Json);
+    if matches!(format, DiffFormat::Markdown) {
+        let report = intake::report(&deps, id).await?;
+        return answer::text_within_limit(report, MARKDOWN, "ask for \"format=text\"");
+    }
     let diff = intake::diff(&deps, id).await?;
     let instead = match &diff {
         RequestDiff::Catalog(_) => "compare the two index images with `iib catalog diff`",
@@ -39,7 +58,9 @@ pub(crate) async fn diff(
     };
     match format {
         DiffFormat::Json => answer::within_limit(&diff, instead),
-        DiffFormat::Text => answer::text_within_limit(diff.to_string(), PLAIN_TEXT, instead),
+        DiffFormat::Text | DiffFormat::Markdown => {
+            answer::text_within_limit(diff.to_string(), PLAIN_TEXT, instead)
+        }
     }
 }
 

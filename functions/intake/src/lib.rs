@@ -85,6 +85,7 @@ pub fn router(
             "/api/v1/builds/{id}/deprecation-schema",
             get(documents::deprecation_schema),
         )
+        .route("/api/v1/builds/{id}/plan", get(changes::plan))
         .route("/api/v1/builds/{id}/diff", get(changes::diff))
         .route("/api/v1/builds/{id}/graph", get(changes::graph))
         .route("/api/v1/builds/{id}/uploads", get(uploads::list))

@@ -13,6 +13,7 @@ mod changes;
 mod command;
 mod directions;
 mod disk;
+mod dry_runs;
 mod engine;
 mod files;
 mod following;

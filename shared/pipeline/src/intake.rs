@@ -18,10 +18,11 @@ mod key;
 mod listing;
 mod log;
 mod patch;
+mod report;
 mod submit;
 mod uploads;
 
-pub use changes::{RequestDiff, diff, graph};
+pub use changes::{RequestDiff, diff, graph, plan, report};
 pub use documents::{Document, deprecation_schema, document};
 pub use key::{Key, KeyError};
 pub use listing::{check_live, list, operators_of};
@@ -92,6 +93,8 @@ pub enum Offer {
     RelatedBundles,
     /// The bundles behind its bundle.
     NestedBundles,
+    /// What was settled for it.
+    Plan,
     /// What it changed.
     Diff,
     /// The graph of a package.
@@ -104,6 +107,7 @@ impl fmt::Display for Offer {
             Self::Logs => "logs",
             Self::RelatedBundles => "related_bundles",
             Self::NestedBundles => "nested_bundles",
+            Self::Plan => "plan",
             Self::Diff => "diff",
             Self::Graph => "graph",
         })

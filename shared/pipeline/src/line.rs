@@ -7,7 +7,7 @@
 
 use iib_oci::{PullSpec, Reference};
 use iib_ports::{Lines, StoreError};
-use iib_request::{Record, Request, RequestId, Stage};
+use iib_request::{Record, RequestId, Stage};
 
 use crate::{Deps, StageError};
 
@@ -15,8 +15,8 @@ use crate::{Deps, StageError};
 const ENDED: usize = 8;
 
 /// The index whose tag a request moves: the name of its line. What is no tag is told by pin.
-pub(crate) fn index_of(request: &Request) -> Option<String> {
-    let named: PullSpec = request.overwritten()?.parse().ok()?;
+pub(crate) fn index_of(record: &Record) -> Option<String> {
+    let named: PullSpec = record.overwritten_index()?.parse().ok()?;
     match named.reference() {
         Reference::Tag(tag) => Some(format!("{}:{tag}", named.repository())),
         Reference::Digest(_) => None,
@@ -27,7 +27,7 @@ pub(crate) fn index_of(request: &Request) -> Option<String> {
 /// wait for.
 pub(crate) async fn take(deps: &Deps, record: &Record) -> Result<Option<RequestId>, StoreError> {
     let is_before_pin = matches!(record.work.stage, Stage::Queued | Stage::Pin);
-    let Some(index) = index_of(&record.request).filter(|_| is_before_pin) else {
+    let Some(index) = index_of(record).filter(|_| is_before_pin) else {
         return Ok(None);
     };
     deps.lines.join(&index, record.id).await?;
@@ -48,7 +48,7 @@ pub(crate) async fn take(deps: &Deps, record: &Record) -> Result<Option<RequestI
 
 /// Ends the turn of a request that has ended, or its waiting, and wakes who is next.
 pub(crate) async fn leave(deps: &Deps, record: &Record) -> Result<(), StageError> {
-    let Some(index) = index_of(&record.request) else {
+    let Some(index) = index_of(record) else {
         return Ok(());
     };
     let mut next = deps.lines.leave(&index, record.id).await?;
@@ -70,8 +70,7 @@ pub(crate) async fn leave(deps: &Deps, record: &Record) -> Result<(), StageError
 /// # Errors
 /// [`StoreError`].
 pub(crate) async fn ahead(lines: &dyn Lines, record: &Record) -> Result<Option<u64>, StoreError> {
-    let Some(index) = index_of(&record.request).filter(|_| record.work.stage == Stage::Queued)
-    else {
+    let Some(index) = index_of(record).filter(|_| record.work.stage == Stage::Queued) else {
         return Ok(None);
     };
     let line = lines.of(&index).await?;
@@ -84,21 +83,26 @@ pub(crate) async fn ahead(lines: &dyn Lines, record: &Record) -> Result<Option<u
 
 #[cfg(test)]
 mod tests {
-    use iib_request::{AddRequest, Request};
+    use iib_request::{AddRequest, BatchId, Request};
+    use jiff::Timestamp;
 
     use super::*;
 
     #[test]
     fn a_line_is_that_of_a_tag() {
-        let name = |from_index: &str, overwrites| {
-            index_of(&Request::Add(AddRequest {
+        let record = |from_index: &str, overwrites| {
+            let request = Request::Add(AddRequest {
                 from_index: Some(from_index.to_owned()),
                 overwrite_from_index: overwrites,
                 ..AddRequest::default()
-            }))
+            });
+            let now = Timestamp::UNIX_EPOCH;
+            Record::new(RequestId(1), BatchId(1), None, request, now)
         };
+        let name = |from_index: &str, overwrites| index_of(&record(from_index, overwrites));
         let tag = "r.example/team/index:v4.16";
         assert_eq!(name(tag, true).as_deref(), Some(tag));
+        assert_eq!(index_of(&record(tag, true).as_dry_run()), None);
         assert_eq!(name(tag, false), None);
         let digest = format!("r.example/team/index@sha256:{}", "a".repeat(64));
         assert_eq!(name(&digest, true), None);

@@ -48,6 +48,9 @@ pub(crate) const LEASE: SignedDuration = SignedDuration::from_secs(60);
 const RENEWAL: Duration = Duration::from_secs(20);
 /// Wait before a renewal that failed is tried again.
 const RENEWAL_WAIT: Duration = Duration::from_secs(5);
+/// Reason of a dry run that has come to its end.
+const SHOWN: &str = "The dry run completed successfully: nothing was pushed, and its diff says what the request would change";
+
 /// What the work of a stage ends with. It is saved together with the move to the next stage.
 #[derive(Default)]
 struct Finished {
@@ -394,7 +397,11 @@ async fn finish(mut job: Job<'_>, finished: Finished) -> Result<Verdict, StageEr
     } = finished;
     let outcome = match rebase {
         true => Outcome::Rebase,
-        false => Outcome::Completed,
+        false => job.record.after_work(),
+    };
+    let update = match outcome {
+        Outcome::Shown => Update::state(State::Complete, SHOWN).with(update.facts),
+        _ => update,
     };
     let stage = job.record.work.stage;
     let transition = stage.next(outcome);

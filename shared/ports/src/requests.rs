@@ -33,6 +33,8 @@ pub struct NewBatch {
     pub once: Option<String>,
     /// What it said ([`Record::asked_for`]), if that has to be the same each time.
     pub asked_for: Option<Digest>,
+    /// Whether it is only to be seen what they would do ([`Record::is_dry_run`]).
+    pub is_dry_run: bool,
 }
 
 /// A request to be stored.
@@ -63,6 +65,7 @@ impl NewBatch {
             }],
             once: None,
             asked_for: None,
+            is_dry_run: false,
         }
     }
 
@@ -80,7 +83,11 @@ impl NewBatch {
             siblings,
             ..Record::new(id, batch, self.user.clone(), new.request, self.now)
         };
-        numbered.map(record).collect()
+        let records = numbered.map(record);
+        match self.is_dry_run {
+            true => records.map(Record::as_dry_run).collect(),
+            false => records.collect(),
+        }
     }
 }
 

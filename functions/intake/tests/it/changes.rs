@@ -51,7 +51,7 @@ async fn a_diff_is_for_machines_and_for_people() {
     let answer = service.get("/api/v1/builds/1/diff?format=yaml").await;
     answer.assert_error(
         400,
-        "\"format\" is \"yaml\", but has to be one of: json, text",
+        "\"format\" is \"yaml\", but has to be one of: json, text, markdown",
     );
 }
 

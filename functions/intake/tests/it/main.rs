@@ -10,6 +10,8 @@ mod broken;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
+mod dry_runs;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod handler;

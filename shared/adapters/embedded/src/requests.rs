@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use self::facets::{FacetIndex, Row};
+use self::facets::{FacetIndexes, Row};
 pub(crate) use self::outbox::Woken;
 use crate::database::{Database, DatabaseError};
 use crate::folder::FolderLock;
@@ -36,15 +36,16 @@ pub struct SqliteRequests {
 /// The sets that listings are answered from. It is held while a write is confirmed, so that whoever
 /// holds it while he begins to read sees the same state in both.
 #[derive(Debug, Default)]
-pub(crate) struct Facets(RwLock<FacetIndex>);
+pub(crate) struct Facets(RwLock<FacetIndexes>);
 
 impl Facets {
     /// Those of the requests that are stored.
     pub(crate) fn read_all(database: &Database) -> Result<Self, DatabaseError> {
         let index = database.run_here(|db| {
-            let mut index = FacetIndex::default();
+            let mut index = FacetIndexes::default();
             let mut statement = db.prepare(
-                "SELECT id, batch, state, kind, user, from_index, index_image FROM requests",
+                "SELECT id, batch, state, kind, user, from_index, index_image, is_dry_run
+                 FROM requests",
             )?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
@@ -56,11 +57,11 @@ impl Facets {
     }
 
     // It is changed by nothing that can panic halfway.
-    fn look(&self) -> RwLockReadGuard<'_, FacetIndex> {
+    fn look(&self) -> RwLockReadGuard<'_, FacetIndexes> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self) -> RwLockWriteGuard<'_, FacetIndex> {
+    fn change(&self) -> RwLockWriteGuard<'_, FacetIndexes> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -74,6 +75,7 @@ fn facets_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         user: row.get(4)?,
         from_index: row.get(5)?,
         index_image: row.get(6)?,
+        is_dry_run: row.get(7)?,
     })
 }
 
@@ -87,6 +89,7 @@ impl Row {
             user: facets.user.map(str::to_owned),
             from_index: facets.from_index.map(str::to_owned),
             index_image: facets.index_image.map(str::to_owned),
+            is_dry_run: facets.is_dry_run,
         }
     }
 }
@@ -164,7 +167,8 @@ impl Requests for SqliteRequests {
     async fn create(&self, new: NewBatch) -> Result<Created, StoreError> {
         match self.create_once(new).await? {
             Made::New(records) => {
-                if let Some(first) = records.first().filter(|_| self.announces) {
+                let is_told = |first: &&Record| self.announces && !first.is_dry_run;
+                if let Some(first) = records.first().filter(is_told) {
                     self.woken.wake(first.batch);
                 }
                 Ok(Created::New(records))
@@ -218,7 +222,7 @@ impl Requests for SqliteRequests {
                 let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 let former = transaction
                     .prepare_cached(
-                        "SELECT id, batch, state, kind, user, from_index, index_image
+                        "SELECT id, batch, state, kind, user, from_index, index_image, is_dry_run
                          FROM requests WHERE id = ?1 AND version = ?2",
                     )?
                     .query_row(params![id.0, before], facets_of)
@@ -439,6 +443,7 @@ impl SqliteRequests {
                     .prepare_cached("INSERT INTO once (key, request, used_at) VALUES (?1, ?2, ?3)")?
                     .execute(params![key, first.0, now])?;
             }
+            let announces = announces && !new.is_dry_run;
             let records = new.into_records(first, batch);
             let rows: Vec<Row> = records.iter().map(Row::of).collect();
             for (record, row) in records.iter().zip(&rows) {
@@ -479,8 +484,9 @@ fn insert(transaction: &Transaction<'_>, record: &Record, row: &Row) -> rusqlite
     transaction
         .prepare_cached(
             "INSERT INTO requests
-             (id, version, done, record, batch, state, kind, user, from_index, index_image)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             (id, version, done, record, batch, state, kind, user, from_index, index_image,
+              is_dry_run)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             record.id.0,
@@ -492,7 +498,8 @@ fn insert(transaction: &Transaction<'_>, record: &Record, row: &Row) -> rusqlite
             row.kind,
             row.user,
             row.from_index,
-            row.index_image
+            row.index_image,
+            row.is_dry_run
         ])?;
     Ok(())
 }

@@ -52,14 +52,14 @@ pub use kinds::{
     KINDS, KindRow, MergeIndexImage, RecursiveRelatedBundles, RegenerateBundle, Request, RmRequest,
     Rollback, kind_names,
 };
-pub use listing::{Facets, Filters, Meta, Sought, Window};
+pub use listing::{Facets, Filters, Meta, Sought, Window, dry_run};
 pub use news::{About, Destination, Message, News, Telling, messages};
 pub use output::arch_tag;
 pub use patch::{Members, Patch};
 pub use payload::{LONGEST_IMAGE, Payload, ReadContext};
 pub use plan::{
     Built, BuiltLayer, BundlePlan, BundleToDeprecate, IndexForm, IndexPlan, IndexToOverwrite,
-    IndexToRead, PinnedBundle, Plan, RelatedPlan, Serves,
+    IndexToRead, IndexView, PinnedBundle, Plan, PlanView, RelatedPlan, Serves,
 };
 pub use platform_version::{NoPlatformVersion, PlatformVersion};
 pub use proxies::{NoNetwork, TrustedProxies};

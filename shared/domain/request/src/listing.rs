@@ -25,6 +25,8 @@ pub struct Facets<'a> {
     pub from_index: Option<&'a str>,
     /// Its result, if its kind is found by that.
     pub index_image: Option<&'a str>,
+    /// Whether it is only to be seen what it would do: no listing has such requests among others.
+    pub is_dry_run: bool,
 }
 
 impl Record {
@@ -40,6 +42,7 @@ impl Record {
             user: self.user.as_deref(),
             from_index: self.request.listed_index(),
             index_image: result.filter(|_| self.request.is_found_by_result()),
+            is_dry_run: self.is_dry_run,
         }
     }
 }
@@ -61,6 +64,8 @@ pub struct Filters {
     pub from_index_prefix: Option<String>,
     /// With this result.
     pub index_image: Option<String>,
+    /// Dry runs, and nothing else; else none of them. Ours.
+    pub dry_runs: bool,
 }
 
 /// An image that a filter names. That nobody has used it is a fault of the call; otherwise a call
@@ -90,6 +95,7 @@ impl Filters {
             from_index: owned("from_index"),
             from_index_prefix: owned("from_index_startswith"),
             index_image: owned("index_image"),
+            dry_runs: dry_run(query)?,
         })
     }
 
@@ -132,6 +138,7 @@ impl Filters {
             && same(self.from_index.as_deref(), facets.from_index)
             && self.from_index_prefix.as_ref().is_none_or(begins)
             && same(self.index_image.as_deref(), facets.index_image)
+            && self.dry_runs == facets.is_dry_run
     }
 
     /// The filters as a query has them, in the order of the reference.
@@ -144,6 +151,7 @@ impl Filters {
             ("from_index", self.from_index.clone()),
             ("from_index_startswith", self.from_index_prefix.clone()),
             ("index_image", self.index_image.clone()),
+            (DRY_RUN, self.dry_runs.then(|| "true".to_owned())),
         ];
         let given = pairs.into_iter();
         given
@@ -156,6 +164,34 @@ impl Filters {
 fn value<'a>(query: &'a [(String, String)], wanted: &str) -> Option<&'a str> {
     let mut pairs = query.iter();
     pairs.find_map(|(name, value)| (name == wanted).then_some(value.as_str()))
+}
+
+/// The parameter of calls that are about dry runs.
+const DRY_RUN: &str = "dry_run";
+
+/// Whether a query is about dry runs. Ours, and strict: whoever misspells it would change an index.
+///
+/// # Errors
+/// [`Rule::Choice`] for anything but `true` and `false`, or for both.
+pub fn dry_run(query: &[(String, String)]) -> Result<bool, Refusal> {
+    let mut asked = None;
+    for (name, value) in query {
+        let plain = name.replace(['-', '_'], "");
+        if !plain.eq_ignore_ascii_case("dryrun") {
+            continue;
+        }
+        let said = match (&**name, &**value) {
+            (DRY_RUN, "true") => Some(true),
+            (DRY_RUN, "false") => Some(false),
+            _ => None,
+        };
+        let said = said.filter(|said| asked.is_none_or(|before| before == *said));
+        asked = Some(said.ok_or_else(|| {
+            let text = "\"dry_run\" is \"true\" for a request that is only to show what it would do, or \"false\": it has to be given so, and once";
+            Refusal::new(Rule::Choice, DRY_RUN, text)
+        })?);
+    }
+    Ok(asked.unwrap_or_default())
 }
 
 fn batch(text: &str) -> Result<BatchId, Refusal> {

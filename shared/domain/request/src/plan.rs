@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::record::format;
 use crate::{Scope, Unknown};
 
+mod view;
+
+pub use view::{IndexView, PlanView};
+
 /// Everything that pin settled, by family of work; the later stages look nothing up by tag again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

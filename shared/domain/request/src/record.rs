@@ -45,6 +45,10 @@ pub struct Record {
     pub siblings: Option<Siblings>,
     /// What is asked for.
     pub request: Request,
+    /// Whether it is only to be seen what it would do: it ends before anything is pushed, waits for no turn, and nobody
+    /// is told of it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_dry_run: bool,
     /// Where the work stands.
     pub work: Work,
     /// Counts the writes; 1 for a new record.
@@ -167,6 +171,16 @@ impl Record {
         self.plan = Some(plan);
     }
 
+    /// The same request, of which it is only to be seen what it would do.
+    #[must_use]
+    pub fn as_dry_run(self) -> Self {
+        Self {
+            format: self.format.max(format::WITH_DRY_RUNS),
+            is_dry_run: true,
+            ..self
+        }
+    }
+
     /// A new request (spec rest-api §3).
     pub fn new(
         id: RequestId,
@@ -186,6 +200,7 @@ impl Record {
             annotations: None,
             siblings: None,
             request,
+            is_dry_run: false,
             work: Work::queued(),
             version: 1,
             history: vec![StateEntry {
@@ -266,9 +281,23 @@ impl Record {
         })
     }
 
-    /// Whether the write that made this version gave it a state.
+    /// Whether the write that made this version gave it a state that others are told of.
     pub fn has_news(&self) -> bool {
-        self.history.last().and_then(|entry| entry.version) == Some(self.version)
+        let latest = self.history.last().and_then(|entry| entry.version);
+        !self.is_dry_run && latest == Some(self.version)
+    }
+
+    /// The index whose place the result takes: the tag that is moved.
+    pub fn overwritten_index(&self) -> Option<&str> {
+        self.request.overwritten().filter(|_| !self.is_dry_run)
+    }
+
+    /// How the present stage has ended once its work is done.
+    pub fn after_work(&self) -> Outcome {
+        match (self.is_dry_run, self.work.stage) {
+            (true, Stage::Mutate) => Outcome::Shown,
+            _ => Outcome::Completed,
+        }
     }
 
     /// The images that it uses in any role, which is what a listing calls seen (spec rest-api §7).

@@ -27,6 +27,8 @@ pub enum Stage {
 pub enum Outcome {
     /// Its results are saved.
     Completed,
+    /// They are saved, and say what the request would do; more is not wanted.
+    Shown,
     /// The request cannot be fulfilled, or its attempts are used up.
     Rejected,
     /// What the work was based on has changed meanwhile, so it begins anew.
@@ -52,6 +54,9 @@ impl Stage {
             (Self::Pin, Outcome::Completed) => Transition::To(Self::Mutate),
             (Self::Mutate, Outcome::Completed) => Transition::To(Self::Push),
             (Self::Push, Outcome::Completed) => Transition::Finish(State::Complete),
+            (Self::Queued | Self::Pin | Self::Mutate | Self::Push, Outcome::Shown) => {
+                Transition::Finish(State::Complete)
+            }
             (Self::Queued | Self::Pin | Self::Mutate | Self::Push, Outcome::Rejected) => {
                 Transition::Finish(State::Failed)
             }
@@ -90,7 +95,12 @@ mod tests {
         #[test]
         fn a_finished_request_never_leaves_its_state(
             outcomes in proptest::collection::vec(
-                prop_oneof![Just(Outcome::Completed), Just(Outcome::Rejected), Just(Outcome::Rebase)],
+                prop_oneof![
+                    Just(Outcome::Completed),
+                    Just(Outcome::Shown),
+                    Just(Outcome::Rejected),
+                    Just(Outcome::Rebase)
+                ],
                 0..12,
             )
         ) {

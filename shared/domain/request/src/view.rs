@@ -101,6 +101,9 @@ pub struct View<'a> {
     /// Ours, and there only while it waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     ahead: Option<u64>,
+    /// Ours, and there only of a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dry_run: Option<bool>,
     #[serde(flatten)]
     verbose: Option<Verbose<'a>>,
 }
@@ -175,6 +178,15 @@ struct Verbose<'a> {
     state_history: Vec<Entry<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     logs: Option<Document>,
+    #[serde(flatten)]
+    shows: Option<Shows>,
+}
+
+/// What a dry run is for.
+#[derive(Debug, Serialize)]
+struct Shows {
+    plan: Document,
+    diff: Document,
 }
 
 /// A document and how long it is kept.
@@ -194,6 +206,10 @@ impl<'a> View<'a> {
                 batch_annotations: record.annotations.as_ref(),
                 state_history: record.history.iter().rev().map(entry).collect(),
                 logs: shown.settings.offer_logs.then(|| shown.document("logs")),
+                shows: record.is_dry_run.then(|| Shows {
+                    plan: shown.document("plan"),
+                    diff: shown.document("diff"),
+                }),
             }),
         };
         Self {
@@ -209,6 +225,7 @@ impl<'a> View<'a> {
             },
             of_kind: OfKind(shown),
             ahead: shown.ahead,
+            dry_run: record.is_dry_run.then_some(true),
             verbose,
         }
     }

@@ -1,15 +1,17 @@
-//! Showing what a request changed in the catalog of its index, or in the files of its bundle. Ours: the reference has
-//! neither.
+//! Showing what was settled for a request, and what it changed in the catalog of its index, or in the files of its
+//! bundle. Ours: the reference has nothing of it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use iib_fbc::{CatalogDiff, Picture};
 use iib_ports::ArtifactKey;
 use iib_regenerate::FilesDiff;
-use iib_request::{Record, Request, RequestId, State, log_expiration};
+use iib_request::{PlanView, Record, Request, RequestId, State, log_expiration};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::report::Report;
 use super::{IntakeDeps, IntakeError, Offer, get};
 use crate::changes::Changes;
 use crate::ending::read_text;
@@ -58,6 +60,51 @@ pub async fn diff(deps: &IntakeDeps, id: RequestId) -> Result<RequestDiff, Intak
     })
 }
 
+/// What a completed request changed, or a dry run would change, as Markdown to paste into a pull request: images, diff
+/// and graphs.
+///
+/// # Errors
+/// [`IntakeError`].
+pub async fn report(deps: &IntakeDeps, id: RequestId) -> Result<String, IntakeError> {
+    let record = get(deps, id).await?;
+    let mut graphs = BTreeMap::new();
+    let diff = match record.request {
+        Request::Rollback(_) | Request::RecursiveRelatedBundles(_) => {
+            check_complete(&record, Offer::Diff)?;
+            None
+        }
+        Request::RegenerateBundle(_) => {
+            Some(RequestDiff::Files(kept(deps, &record, Offer::Diff).await?))
+        }
+        _ => {
+            let changes: Changes = kept(deps, &record, Offer::Diff).await?;
+            graphs = changes.graphs;
+            Some(RequestDiff::Catalog(changes.diff.into()))
+        }
+    };
+    let report = Report {
+        record: &record,
+        diff: diff.as_ref(),
+        graphs: &graphs,
+    };
+    Ok(report.to_string())
+}
+
+/// What was settled for a request, from when its images are resolved.
+///
+/// # Errors
+/// [`IntakeError`].
+pub async fn plan(deps: &IntakeDeps, id: RequestId) -> Result<PlanView, IntakeError> {
+    let record = get(deps, id).await?;
+    let plan = record.plan.as_ref();
+    let shown = plan.and_then(|plan| PlanView::of(&record.request, plan));
+    shown.ok_or(match record.state() {
+        State::InProgress => IntakeError::NotFinished(id, Offer::Plan),
+        State::Failed => IntakeError::Failed(id, Offer::Plan),
+        State::Complete => IntakeError::NeverKept(id, Offer::Plan),
+    })
+}
+
 /// The upgrade graph of a package in the index of a completed request. The package may be left
 /// out where the bundles of the request are all in one.
 ///
@@ -99,17 +146,12 @@ async fn kept<T: DeserializeOwned>(
     offer: Offer,
 ) -> Result<T, IntakeError> {
     let id = record.id;
-    match record.state() {
-        State::InProgress => return Err(IntakeError::NotFinished(id, offer)),
-        // A stage may have written it before another one failed; it is of an index nobody has.
-        State::Failed => return Err(IntakeError::Failed(id, offer)),
-        State::Complete if matches!(record.request, Request::Rollback(_)) => {
-            return Err(IntakeError::PutBack(id, offer));
-        }
-        State::Complete if !has(&record.request, offer) => {
-            return Err(IntakeError::NoCatalog(id, offer));
-        }
-        State::Complete => {}
+    check_complete(record, offer)?;
+    if matches!(record.request, Request::Rollback(_)) {
+        return Err(IntakeError::PutBack(id, offer));
+    }
+    if !has(&record.request, offer) {
+        return Err(IntakeError::NoCatalog(id, offer));
     }
     let key = ArtifactKey::changes(id);
     match read_text(&*deps.artifacts, &key).await? {
@@ -120,6 +162,15 @@ async fn kept<T: DeserializeOwned>(
             Err(IntakeError::Expired(id))
         }
         None => Err(IntakeError::NeverKept(id, offer)),
+    }
+}
+
+fn check_complete(record: &Record, offer: Offer) -> Result<(), IntakeError> {
+    match record.state() {
+        State::InProgress => Err(IntakeError::NotFinished(record.id, offer)),
+        // A stage may have written it before another one failed; it is of an index nobody has.
+        State::Failed => Err(IntakeError::Failed(record.id, offer)),
+        State::Complete => Ok(()),
     }
 }
 

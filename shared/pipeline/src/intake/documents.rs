@@ -74,7 +74,7 @@ pub(super) fn missing(deps: &IntakeDeps, record: &Record, offer: Offer) -> Intak
         Offer::Logs => &deps.api.logs_folder,
         Offer::RelatedBundles => &deps.api.related_bundles_folder,
         Offer::NestedBundles => &deps.api.nested_bundles_folder,
-        Offer::Diff | Offer::Graph => &None,
+        Offer::Plan | Offer::Diff | Offer::Graph => &None,
     };
     let expired = record.data_removed || deps.clock.now() > log_expiration(record, &deps.api);
     match (folder, record.request.organization()) {

@@ -65,16 +65,19 @@ pub async fn check_live(
     let Some(user) = user.filter(|_| limit > 0) else {
         return Ok(());
     };
-    let query = PageQuery {
+    let query = |dry_runs| PageQuery {
         filters: Filters {
             state: Some(State::InProgress),
             user: Some(user.to_owned()),
+            dry_runs,
             ..Filters::default()
         },
         page: 1,
         per_page: 1,
     };
-    let live = listing.page(&query).await?.total;
+    let (live, dry_runs) = (query(false), query(true));
+    let (live, dry_runs) = futures::try_join!(listing.page(&live), listing.page(&dry_runs))?;
+    let live = live.total.saturating_add(dry_runs.total);
     match live.saturating_add(more) > u64::from(limit) {
         true => Err(IntakeError::TooManyLive {
             user: user.to_owned(),

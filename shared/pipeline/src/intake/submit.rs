@@ -50,6 +50,8 @@ pub struct Asker {
     pub once: Option<String>,
     /// What it says, if that has to be the same each time ([`Record::asked_for`]).
     pub asked_for: Option<Digest>,
+    /// Whether it is only to be seen what the requests would do.
+    pub is_dry_run: bool,
 }
 
 impl From<Option<String>> for Asker {
@@ -214,6 +216,7 @@ async fn keep(
         requests: Vec::with_capacity(submissions.len()),
         once: asker.once,
         asked_for: asker.asked_for,
+        is_dry_run: asker.is_dry_run,
     };
     let expires = now.saturating_add(SECRETS_LIVE).unwrap_or(now);
     for submission in submissions {

@@ -19,6 +19,7 @@ mod crashes;
 mod create_empty_index;
 mod created;
 mod denied;
+mod dry_runs;
 mod expiry;
 mod faults;
 mod fbc_operations;

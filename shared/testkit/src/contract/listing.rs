@@ -80,6 +80,13 @@ async fn create(store: &dyn Requests, new: NewBatch) -> Vec<Record> {
     }
 }
 
+fn dry(new: NewBatch) -> NewBatch {
+    NewBatch {
+        is_dry_run: true,
+        ..new
+    }
+}
+
 async fn one(store: &dyn Requests, user: Option<&str>, request: impl Into<Request>) -> Record {
     let user = user.map(str::to_owned);
     create(store, NewBatch::of(user, request.into(), now()))
@@ -87,17 +94,22 @@ async fn one(store: &dyn Requests, user: Option<&str>, request: impl Into<Reques
         .remove(0)
 }
 
-/// Some requests of all kinds, states, users and results, two of them in one batch.
+/// Some requests of all kinds, states, users and results, some of them dry runs, the last in batches of two.
 async fn many(store: &dyn Requests) -> Vec<Record> {
     let mut records = Vec::new();
     for (place, index) in INDEXES.iter().cycle().take(6).enumerate() {
         let user = USERS.get(place % 3).copied();
         for request in requests_from(index) {
-            records.push(one(store, user, request).await);
+            records.push(one(store, user, request.clone()).await);
+            if records.len() % 3 == 0 {
+                let new = NewBatch::of(user.map(str::to_owned), request, now());
+                records.extend(create(store, dry(new)).await);
+            }
         }
     }
     let mut batch = NewBatch::of(None, AddRequest::default().into(), now());
     batch.requests.push(batch.requests[0].clone());
+    records.extend(create(store, dry(batch.clone())).await);
     records.extend(create(store, batch).await);
     for (place, record) in records.iter_mut().enumerate() {
         let state = match place % 5 {
@@ -193,6 +205,7 @@ fn combinations(records: &[Record]) -> Vec<Filters> {
             from_index: indexes[next(indexes.len())].clone(),
             from_index_prefix: prefixes[next(prefixes.len())].clone(),
             index_image: results[next(results.len())].clone(),
+            dry_runs: next(4) == 0,
         });
     }
     found
@@ -201,11 +214,23 @@ fn combinations(records: &[Record]) -> Vec<Filters> {
 async fn filters_and_their_combinations_find_what_they_hold_for(store: &(impl Requests + Listing)) {
     let records = many(store).await;
     let mut found_any = 0;
-    let mut alone = vec![Filters::default()];
-    for state in State::ALL {
+    let of = |dry_runs| Filters {
+        dry_runs,
+        ..Filters::default()
+    };
+    let mut alone = vec![of(false), of(true)];
+    for record in records.iter().rev().skip(1).step_by(2).take(2) {
+        for dry_runs in [false, true] {
+            alone.push(Filters {
+                batch: Some(record.batch),
+                ..of(dry_runs)
+            });
+        }
+    }
+    for (state, dry_runs) in State::ALL.into_iter().flat_map(|s| [(s, false), (s, true)]) {
         alone.push(Filters {
             state: Some(state),
-            ..Filters::default()
+            ..of(dry_runs)
         });
     }
     for kind in [

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 pub async fn outbox<S: Requests + Outbox + 'static>(make: impl AsyncFn() -> Arc<S>) {
     what_is_written_waits_in_order(&*make().await).await;
     what_is_not_written_is_no_news(&*make().await).await;
+    of_a_dry_run_nobody_is_told(&*make().await).await;
     a_batch_waits_as_one(&*make().await).await;
     what_was_told_goes_and_whom_it_was_told_to_stays(&*make().await).await;
     batches_wait_in_the_order_in_which_they_began(&*make().await).await;
@@ -105,6 +106,18 @@ async fn what_is_not_written_is_no_news<S: Requests + Outbox>(store: &S) {
     let waiting = news(store, new.batch).await;
     assert_eq!(waiting.len(), 2, "{waiting:?}");
     assert_eq!(waiting[1], changed(&busy));
+}
+
+async fn of_a_dry_run_nobody_is_told<S: Requests + Outbox>(store: &S) {
+    let dry = NewBatch {
+        is_dry_run: true,
+        ..request("a")
+    };
+    let new = create(store, dry).await.remove(0);
+    change(store, &new, State::Complete, "shown").await;
+    let waiting = news(store, new.batch).await;
+    assert!(waiting.is_empty(), "{waiting:?}");
+    assert_eq!(behind(store, 10).await, []);
 }
 
 async fn a_batch_waits_as_one<S: Requests + Outbox>(store: &S) {

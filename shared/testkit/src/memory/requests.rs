@@ -47,7 +47,9 @@ impl Requests for MemoryRequests {
         records.extend(made.iter().cloned());
         let count = made.len() as u64;
         let since = made.first().map(Record::updated).unwrap_or_default();
-        self.note_news(batch, since, News::Created(Siblings { first, count }));
+        if !made.iter().any(|record| record.is_dry_run) {
+            self.note_news(batch, since, News::Created(Siblings { first, count }));
+        }
         Ok(Created::New(made))
     }
 

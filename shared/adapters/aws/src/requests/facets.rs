@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use iib_request::{Facets, Filters, LONGEST_IMAGE, Record, State, kind_names};
+use aws_sdk_dynamodb::types::AttributeValue;
+use iib_request::{BatchId, Facets, Filters, LONGEST_IMAGE, Record, State, kind_names};
 
 use crate::table::{Item, as_text, number, text};
 
@@ -23,22 +24,24 @@ const ASKED: &str = "asked";
 /// The attributes by which a request is found.
 pub(super) fn attributes(record: &Record) -> Item {
     let facets = record.facets();
+    let place = Place::of(facets.is_dry_run);
     let mut item = Item::from([
         (NUMBER.to_owned(), number(record.id)),
-        ("state".to_owned(), text(facets.state.as_str())),
+        ("state".to_owned(), text(place.name(facets.state.as_str()))),
         ("kind".to_owned(), text(facets.kind)),
-        ("batch".to_owned(), number(facets.batch)),
+        ("batch".to_owned(), place.batch(facets.batch)),
         // Nobody looks for it; those who read the table's stream filter by it.
         ("updated".to_owned(), text(record.updated().to_string())),
     ]);
+    // A key of an index cannot be empty.
+    let named = |text: Option<&str>| Some(place.name(text.filter(|text| !text.is_empty())?));
     let optional = [
-        ("user", facets.user.map(str::to_owned)),
-        ("from_index", facets.from_index.map(str::to_owned)),
+        ("user", named(facets.user)),
+        ("from_index", named(facets.from_index)),
         ("index_image", facets.index_image.map(str::to_owned)),
         (ASKED, asked_by(&facets)),
     ];
     for (name, value) in optional {
-        // A key of an index cannot be empty.
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             item.insert(name.to_owned(), text(value));
         }
@@ -46,8 +49,43 @@ pub(super) fn attributes(record: &Record) -> Item {
     item
 }
 
+/// Where requests stand in the indexes: dry runs apart, so that nobody who looks for others passes over them, or counts
+/// them. Their keys begin with something that no name has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Others,
+    DryRuns,
+}
+
+impl Place {
+    pub(super) fn of(dry_runs: bool) -> Self {
+        match dry_runs {
+            true => Self::DryRuns,
+            false => Self::Others,
+        }
+    }
+
+    /// A state, a user or a pull spec; the beginning of one, too.
+    pub(super) fn name(self, text: &str) -> String {
+        match self {
+            Self::Others => text.to_owned(),
+            // As in `asked`.
+            Self::DryRuns => format!("dry run\n{text}"),
+        }
+    }
+
+    /// Batches have numbers from 1; dry runs stand under those below.
+    pub(super) fn batch(self, BatchId(batch): BatchId) -> AttributeValue {
+        match self {
+            Self::Others => number(batch),
+            Self::DryRuns => number(-i128::from(batch)),
+        }
+    }
+}
+
 fn asked_by(facets: &Facets<'_>) -> Option<String> {
-    Some(asked(facets.state, facets.user?, facets.from_index?))
+    let asked = asked(facets.state, facets.user?, facets.from_index?);
+    Some(Place::of(facets.is_dry_run).name(&asked))
 }
 
 /// No part of it has a line break in it: such names and pull specs are refused.
@@ -64,10 +102,11 @@ pub(super) fn count(counts: &mut Counts, record: &Record, state: State, by: i64)
         state,
         ..record.facets()
     };
+    let place = Place::of(facets.is_dry_run);
     let counted = [
-        Some(of_state(state)),
-        facets.user.map(of_user),
-        facets.from_index.map(of_index),
+        Some(of_state(&place.name(state.as_str()))),
+        facets.user.map(|user| of_user(&place.name(user))),
+        facets.from_index.map(|index| of_index(&place.name(index))),
         asked_by(&facets).map(|asked| of_asked(&asked)),
     ];
     for counter in counted.into_iter().flatten() {
@@ -76,7 +115,7 @@ pub(super) fn count(counts: &mut Counts, record: &Record, state: State, by: i64)
     counts.retain(|_, by| *by != 0);
 }
 
-fn of_state(state: State) -> String {
+fn of_state(state: &str) -> String {
     format!("COUNT#state#{state}")
 }
 
@@ -105,7 +144,7 @@ pub(super) struct Search {
     /// Its partition key.
     pub(super) attribute: &'static str,
     /// The partitions that are looked into.
-    pub(super) keys: Vec<aws_sdk_dynamodb::types::AttributeValue>,
+    pub(super) keys: Vec<AttributeValue>,
     /// What is looked at in what is found there.
     pub(super) rest: Filters,
     /// The counters that tell how many there are; without any they have to be counted.
@@ -138,27 +177,31 @@ impl Search {
         {
             return None;
         }
+        let place = Place::of(filters.dry_runs);
         let (index, attribute, keys, counters) = if let Some(batch) = rest.batch.take() {
-            ("by_batch", "batch", vec![number(batch)], Vec::new())
+            ("by_batch", "batch", vec![place.batch(batch)], Vec::new())
         } else if let (Some(state), Some(user), Some(from)) =
             (&filters.state, &filters.user, &filters.from_index)
         {
             rest.state = None;
             rest.user = None;
             rest.from_index = None;
-            let asked = asked(*state, user, from);
+            let asked = place.name(&asked(*state, user, from));
             let counters = vec![of_asked(&asked)];
             ("by_asked", ASKED, vec![text(asked)], counters)
         } else if filters.state == Some(State::InProgress) {
             // Those that go on are few, whoever asked.
             rest.state = None;
-            let counters = vec![of_state(State::InProgress)];
-            let keys = vec![text(State::InProgress.as_str())];
+            let state = place.name(State::InProgress.as_str());
+            let counters = vec![of_state(&state)];
+            let keys = vec![text(state)];
             ("by_state", "state", keys, counters)
         } else if let Some(from) = rest.from_index.take() {
+            let from = place.name(&from);
             let counters = vec![of_index(&from)];
             ("by_from_index", "from_index", vec![text(from)], counters)
         } else if let Some(user) = rest.user.take() {
+            let user = place.name(&user);
             let counters = vec![of_user(&user)];
             ("by_user", "user", vec![text(user)], counters)
         } else {
@@ -166,11 +209,17 @@ impl Search {
                 .state
                 .take()
                 .map_or(State::ALL.to_vec(), |state| vec![state]);
-            let keys = states.iter().map(|state| text(state.as_str())).collect();
-            let counters = states.into_iter().map(of_state).collect();
+            let states = states.iter().map(|state| place.name(state.as_str()));
+            let states: Vec<String> = states.collect();
+            let keys = states.iter().map(text).collect();
+            let counters = states.iter().map(|state| of_state(state)).collect();
             ("by_state", "state", keys, counters)
         };
-        let is_exact = rest == Filters::default();
+        let all = Filters {
+            dry_runs: rest.dry_runs,
+            ..Filters::default()
+        };
+        let is_exact = rest == all;
         Some(Self {
             index,
             attribute,
@@ -183,8 +232,6 @@ impl Search {
 
 #[cfg(test)]
 mod tests {
-    use iib_request::BatchId;
-
     use super::*;
 
     fn found(filters: &Filters) -> (&'static str, usize, usize) {
@@ -269,6 +316,14 @@ mod tests {
                     ..none()
                 },
                 ("by_state", 3, 0),
+            ),
+            (
+                Filters {
+                    user: user(),
+                    dry_runs: true,
+                    ..none()
+                },
+                ("by_user", 1, 1),
             ),
         ] {
             assert_eq!(found(&filters), expected, "{filters:?}");

@@ -7,10 +7,10 @@ use futures::future::try_join_all;
 use iib_ports::{Listed, Page, PageQuery, StoreError};
 use iib_request::{BatchId, Filters, RequestId};
 
-use super::facets::{NUMBER, SHARDS, Search};
+use super::facets::{NUMBER, Place, SHARDS, Search};
 use super::item::HIDDEN;
 use super::{DynamoRequests, unavailable};
-use crate::table::{Item, as_number, key, number, text};
+use crate::table::{Item, as_number, key, text};
 
 const ACTION: &str = "list the requests";
 
@@ -203,12 +203,17 @@ type Expression = (
 );
 
 fn expression(filters: &Filters) -> Expression {
+    let place = Place::of(filters.dry_runs);
+    let named = |value: &String| text(place.name(value));
     let equal = [
-        ("state", filters.state.map(|state| text(state.as_str()))),
-        ("batch", filters.batch.map(number)),
+        (
+            "state",
+            filters.state.map(|state| text(place.name(state.as_str()))),
+        ),
+        ("batch", filters.batch.map(|batch| place.batch(batch))),
         ("kind", filters.kind.map(text)),
-        ("user", filters.user.as_ref().map(text)),
-        ("from_index", filters.from_index.as_ref().map(text)),
+        ("user", filters.user.as_ref().map(named)),
+        ("from_index", filters.from_index.as_ref().map(named)),
         ("index_image", filters.index_image.as_ref().map(text)),
     ];
     let (mut parts, mut names, mut values) = (Vec::new(), Vec::new(), Vec::new());
@@ -221,7 +226,7 @@ fn expression(filters: &Filters) -> Expression {
     if let Some(prefix) = &filters.from_index_prefix {
         parts.push("begins_with(#prefixed, :prefix)".to_owned());
         names.push(("#prefixed".to_owned(), "from_index"));
-        values.push((":prefix".to_owned(), text(prefix)));
+        values.push((":prefix".to_owned(), named(prefix)));
     }
     let filter = (!parts.is_empty()).then(|| parts.join(" AND "));
     (filter, names, values)

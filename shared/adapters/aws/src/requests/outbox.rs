@@ -84,7 +84,8 @@ impl DynamoRequests {
         &self,
         records: &[Record],
     ) -> Result<Option<TransactWriteItem>, StoreError> {
-        let Some(first) = records.first().filter(|_| self.announces) else {
+        let is_told = |first: &&Record| self.announces && !first.is_dry_run;
+        let Some(first) = records.first().filter(is_told) else {
             return Ok(None);
         };
         let mut item = item(first, 0);

@@ -23,11 +23,48 @@ pub(super) struct Row {
     pub(super) user: Option<String>,
     pub(super) from_index: Option<String>,
     pub(super) index_image: Option<String>,
+    pub(super) is_dry_run: bool,
+}
+
+/// Dry runs apart from the others: no listing has both.
+#[derive(Debug, Default)]
+pub(super) struct FacetIndexes {
+    others: FacetIndex,
+    dry_runs: FacetIndex,
+}
+
+impl FacetIndexes {
+    fn of(&mut self, row: &Row) -> &mut FacetIndex {
+        match row.is_dry_run {
+            true => &mut self.dry_runs,
+            false => &mut self.others,
+        }
+    }
+
+    /// Takes a request in.
+    pub(super) fn insert(&mut self, id: RequestId, row: &Row) {
+        self.of(row).insert(id, row);
+    }
+
+    /// Notes that a request is as `row` says, and no longer as `before` says: state and result are what
+    /// changes.
+    pub(super) fn change(&mut self, id: RequestId, before: &Row, row: &Row) {
+        self.of(row).change(id, before, row);
+    }
+
+    /// The numbers on a page, newest first, and how many requests the filters hold for.
+    pub(super) fn page(&self, filters: &Filters, page: u64, per_page: u32) -> (Vec<u64>, u64) {
+        let index = match filters.dry_runs {
+            true => &self.dry_runs,
+            false => &self.others,
+        };
+        index.page(filters, page, per_page)
+    }
 }
 
 /// The numbers of requests by what a listing may look for.
 #[derive(Debug, Default)]
-pub(super) struct FacetIndex {
+struct FacetIndex {
     all: RoaringTreemap,
     by_state: HashMap<String, RoaringTreemap>,
     by_kind: HashMap<String, RoaringTreemap>,
@@ -77,8 +114,7 @@ impl Few {
 }
 
 impl FacetIndex {
-    /// Takes a request in.
-    pub(super) fn insert(&mut self, id: RequestId, row: &Row) {
+    fn insert(&mut self, id: RequestId, row: &Row) {
         let id = id.0;
         self.all.insert(id);
         put(&mut self.by_state, row.state.as_ref(), id);
@@ -98,9 +134,7 @@ impl FacetIndex {
         }
     }
 
-    /// Notes that a request is as `row` says, and no longer as `before` says: state and result are what
-    /// changes.
-    pub(super) fn change(&mut self, id: RequestId, before: &Row, row: &Row) {
+    fn change(&mut self, id: RequestId, before: &Row, row: &Row) {
         let id = id.0;
         if before.state != row.state {
             if let Some(ids) = before
@@ -123,8 +157,7 @@ impl FacetIndex {
         }
     }
 
-    /// The numbers on a page, newest first, and how many requests the filters hold for.
-    pub(super) fn page(&self, filters: &Filters, page: u64, per_page: u32) -> (Vec<u64>, u64) {
+    fn page(&self, filters: &Filters, page: u64, per_page: u32) -> (Vec<u64>, u64) {
         let found = self.find(filters);
         let total = found.len();
         let skipped = page.saturating_sub(1).saturating_mul(per_page.into());

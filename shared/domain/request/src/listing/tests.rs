@@ -88,6 +88,7 @@ fn filters_are_read_and_empty_ones_passed_over() {
         ("from_index", "r.example/a:1"),
         ("from_index_startswith", "r.example/"),
         ("index_image", "r.example/b:1"),
+        ("dry_run", "true"),
         ("else", "x"),
     ];
     let text = |text: &str| Some(text.to_owned());
@@ -99,12 +100,13 @@ fn filters_are_read_and_empty_ones_passed_over() {
         from_index: text("r.example/a:1"),
         from_index_prefix: text("r.example/"),
         index_image: text("r.example/b:1"),
+        dry_runs: true,
     };
     assert_eq!(filters(&all), Ok(expected));
     let empty = all.map(|(name, _)| (name, ""));
     let empty: Vec<_> = empty
         .into_iter()
-        .filter(|(name, _)| *name != "batch")
+        .filter(|(name, _)| !["batch", "dry_run"].contains(name))
         .collect();
     assert_eq!(filters(&empty), Ok(Filters::default()));
     assert_eq!(
@@ -216,4 +218,30 @@ fn a_page_knows_its_neighbours() {
             "{page} of {total}"
         );
     }
+}
+
+#[test]
+fn a_dry_run_is_asked_for_in_one_way() {
+    let asked = |query: &[(&str, &str)]| {
+        let query = query.iter();
+        let query: Vec<_> = query
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        dry_run(&query)
+    };
+    assert_eq!(asked(&[("user", "true")]), Ok(false));
+    assert_eq!(asked(&[("dry_run", "false")]), Ok(false));
+    assert_eq!(asked(&[("dry_run", "true"), ("dry_run", "true")]), Ok(true));
+    for (name, value) in [
+        ("dry_run", ""),
+        ("dry_run", "yes"),
+        ("dry_run", "True"),
+        ("Dry_Run", "true"),
+        ("dry-run", "true"),
+        ("dryrun", "true"),
+    ] {
+        let refusal = asked(&[(name, value)]).unwrap_err();
+        assert!(refusal.to_string().contains("\"dry_run\""), "{refusal}");
+    }
+    assert!(asked(&[("dry_run", "true"), ("dry_run", "false")]).is_err());
 }

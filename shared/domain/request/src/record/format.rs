@@ -12,8 +12,9 @@ use super::Record;
 /// is written in the oldest format that can say what it says, so that older versions go on with the
 /// requests they know, beside newer ones and after them: formats 3 and 4 are those of kinds that came
 /// after the first, format 5 is that of indexes with a file-based catalog, format 6 that of rollbacks, format 7
-/// that of results whose documents are not those of Docker, format 8 that of bundles that are made anew or looked behind.
-const FORMAT: u32 = 8;
+/// that of results whose documents are not those of Docker, format 8 that of bundles that are made anew or looked behind,
+/// format 9 that of dry runs, which an older version would push.
+const FORMAT: u32 = 9;
 
 /// The format of the first kind of request.
 pub(crate) const FIRST: u32 = 2;
@@ -35,6 +36,9 @@ pub(crate) const WITH_OUTPUT_FORMATS: u32 = 7;
 
 /// The format of requests whose plan is about a bundle.
 pub(crate) const WITH_BUNDLES: u32 = 8;
+
+/// The format of requests of which it is only to be seen what they would do.
+pub(crate) const WITH_DRY_RUNS: u32 = 9;
 
 /// A stored text is no record that this version can read. It is left as it is.
 #[derive(Debug, thiserror::Error)]

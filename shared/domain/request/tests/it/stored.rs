@@ -123,10 +123,10 @@ fn members_that_a_newer_version_has_noted_stay_where_they_are() {
 fn a_record_of_a_newer_format_and_a_damaged_one_are_told_apart() {
     let text = &fixtures("records")["2/add-queued.json"];
     let value: Value = serde_json::from_str(text).unwrap();
-    let newer = json!({"format": 9, "anything": "else"}).to_string();
+    let newer = json!({"format": 10, "anything": "else"}).to_string();
     assert!(matches!(
         Record::from_stored(&newer),
-        Err(RecordError::Newer { found: 9 })
+        Err(RecordError::Newer { found: 10 })
     ));
     let (cut, _) = text.split_at(text.len() / 2);
     let planned = &fixtures("records")["2/add-mutate-waiting.json"];
