@@ -14,6 +14,7 @@ use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use axum::Router;
 use iib_edge::{Config, Messaging};
+use iib_intake::Api;
 use iib_local::{Local, Notify};
 use iib_pipeline::intake::IntakeDeps;
 use iib_ports::{
@@ -133,7 +134,12 @@ impl Scenario {
         if let Some(tasks) = self.scheduler_fails_after {
             intake.queue = Arc::new(FailsAfter(AtomicU64::new(tasks)));
         }
-        let router = iib_intake::router(intake, local.listing.clone(), None);
+        let router = iib_intake::router(Api {
+            intake: Arc::new(intake),
+            listing: local.listing.clone(),
+            watch: local.watch.clone(),
+            tokens: None,
+        });
         Ok((router, local.notify))
     }
 }

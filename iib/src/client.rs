@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use iib_ports::Secret;
 use iib_registry::Proxies;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::header::{AUTHORIZATION, ETAG, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
@@ -23,6 +23,9 @@ const REPEAT_AFTER: [Duration; 3] = [
     Duration::from_secs(3),
     Duration::from_secs(8),
 ];
+
+/// How long a call may wait for a change, seconds: as long as the service lets it.
+const WAIT: u64 = 20;
 
 /// The header by which the service knows a call again; in the answer of its health check it says that it does.
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
@@ -166,6 +169,22 @@ impl Client {
         document(self.answer(self.http.get(url)).await?).await
     }
 
+    /// The document of a request, once it is of a newer version than this; after some time as it is then. The
+    /// service may not let anybody wait, or not know that one can: then it is the document of now, at once.
+    pub(crate) async fn newer(&self, id: u64, known: Option<u64>) -> anyhow::Result<Seen> {
+        let path = match known {
+            None => format!("builds/{id}"),
+            Some(known) => format!("builds/{id}?after={known}&wait={WAIT}"),
+        };
+        let answer = self.answer(self.http.get(self.base.join(&path)?)).await?;
+        let tag = answer.headers().get(ETAG);
+        let version = tag.and_then(|tag| version(tag.to_str().ok()?));
+        Ok(Seen {
+            version,
+            document: document(answer).await?,
+        })
+    }
+
     /// The log of a request as far as it goes.
     pub(crate) async fn live_log(&self, id: u64) -> anyhow::Result<String> {
         let url = self.base.join(&format!("builds/{id}/logs?live=true"))?;
@@ -203,6 +222,20 @@ impl Client {
             )
         })
     }
+}
+
+/// A request as it was seen.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// Which version it is; none if the service does not say.
+    pub(crate) version: Option<u64>,
+    pub(crate) document: Value,
+}
+
+/// The version in the ETag of a request, behind which others may stand.
+fn version(tag: &str) -> Option<u64> {
+    let tag = tag.strip_prefix("W/")?.trim_matches('"');
+    tag.split('-').next()?.parse().ok()
 }
 
 /// What became of one try.

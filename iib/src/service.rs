@@ -18,6 +18,7 @@ use base64::engine::general_purpose::STANDARD;
 use iib_edge::Config;
 use iib_embedded::registry::{self, Auth};
 use iib_embedded::{BatchFailures, Freed, StageSettings, run_stage};
+use iib_intake::Api;
 use iib_local::Local;
 use iib_pipeline::artifact::ArtifactDeps;
 use iib_pipeline::{Deps, numbers};
@@ -152,14 +153,22 @@ impl Service {
         count_from_free_numbers(&mut local.deps, &*local.listing).await?;
         let bound = bind(listen).await?;
         let api = bound.local_addr()?;
-        let router = iib_intake::router(
-            local.deps.clone(),
-            local.listing.clone(),
-            local.tokens.clone(),
-        );
+        let ports = Api {
+            intake: Arc::new(local.deps.clone().into()),
+            listing: local.listing.clone(),
+            watch: local.watch.clone(),
+            tokens: local.tokens.clone(),
+        };
+        let router = iib_intake::router(ports.clone()).merge(iib_intake::events(ports));
         let router = under_its_names(router, api, &config.api);
         let stopped = servers.stop.clone();
         servers.tasks.spawn(serve_api(bound, router, stopped));
+        // Whoever waits for a request is let go first, or the calls would stay open.
+        let (watch, stopped) = (local.watch.clone(), servers.stop.clone());
+        servers.spawn(async move {
+            stopped.cancelled().await;
+            watch.stop();
+        });
         start_stages(&local, &mut work);
         // All that wait: a crash may have come between a write and its message.
         iib_pipeline::prune::sweep(&local.prune, SignedDuration::ZERO).await?;

@@ -9,14 +9,17 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::client::Client;
+use crate::client::{Client, Seen};
 use crate::say;
 
-/// Pauses before the service is asked again. Requests take seconds; a person does not notice less than
-/// the first. Who waits long does not notice seconds, and a service that bills and limits calls does:
+/// Pauses before a service is asked again that does not let the call wait. Requests take seconds; a person does not notice
+/// less than the first. Who waits long does not notice seconds, and a service that bills and limits calls does:
 /// after ten looks and some six seconds the pause is the longest.
 const PAUSES: Backoff =
     Backoff::new(Duration::from_millis(200), Duration::from_secs(2)).growing_by(4.0 / 3.0);
+
+/// Time after which an answer without news is one that was waited for.
+const WAITED: Duration = Duration::from_secs(5);
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,25 +48,36 @@ pub(crate) async fn wait(
 ) -> anyhow::Result<Waited> {
     let deadline = Instant::now() + limit;
     let mut view = View::new(show);
-    let mut looks: u32 = 0;
+    // Looks one after the other for which the service did not wait.
+    let (mut in_vain, mut known): (u32, Option<u64>) = (0, None);
     loop {
+        let asked = Instant::now();
         let seen = timeout_at(deadline, async {
-            if looks > 0 {
-                sleep(PAUSES.after(looks)).await;
+            if in_vain > 0 {
+                sleep(PAUSES.after(in_vain)).await;
             }
-            look(client, id).await
+            look(client, id, known).await
         });
         let seen = seen.await;
-        looks = looks.saturating_add(1);
-        let (document, log) = match seen {
+        let (seen, log) = match seen {
             Ok(Ok(seen)) => seen,
             // The service may be restarting; the request goes on, and so does the waiting.
-            Ok(Err(_)) => continue,
+            Ok(Err(_)) => {
+                in_vain = in_vain.saturating_add(1);
+                continue;
+            }
             Err(_) => {
                 view.clear();
                 return Ok(Waited::TimedOut);
             }
         };
+        let is_news = seen.version.is_some() && seen.version != known;
+        in_vain = match is_news || asked.elapsed() >= WAITED {
+            true => 0,
+            false => in_vain.saturating_add(1),
+        };
+        known = seen.version;
+        let document = seen.document;
         view.update(&document, &log)?;
         let state = document.get("state").and_then(Value::as_str);
         if matches!(state, Some("complete" | "failed")) {
@@ -74,10 +88,10 @@ pub(crate) async fn wait(
 }
 
 /// The document first: a log read after a final state is the whole log.
-async fn look(client: &Client, id: u64) -> anyhow::Result<(Value, String)> {
-    let document = client.get(id).await?;
+async fn look(client: &Client, id: u64, known: Option<u64>) -> anyhow::Result<(Seen, String)> {
+    let seen = client.newer(id, known).await?;
     let log = client.live_log(id).await?;
-    Ok((document, log))
+    Ok((seen, log))
 }
 
 /// What was shown already, and how.

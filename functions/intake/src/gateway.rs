@@ -23,11 +23,8 @@ const DEFAULT_STAGE: &str = "$default";
 /// Puts the router behind an API Gateway HTTP API, payload format 2.0:
 ///
 /// ```no_run
-/// # async fn wire(
-/// #     deps: iib_pipeline::intake::IntakeDeps,
-/// #     listing: std::sync::Arc<dyn iib_ports::Listing>,
-/// # ) -> Result<(), lambda_http::Error> {
-/// let router = iib_intake::router(deps, listing, None);
+/// # async fn wire(api: iib_intake::Api) -> Result<(), lambda_http::Error> {
+/// let router = iib_intake::router(api);
 /// lambda_http::lambda_runtime::run(iib_intake::gateway(router)).await
 /// # }
 /// ```

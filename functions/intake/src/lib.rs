@@ -6,6 +6,7 @@ mod call;
 mod caller;
 mod changes;
 mod documents;
+mod events;
 mod frame;
 mod gateway;
 mod health;
@@ -19,35 +20,28 @@ mod public_url;
 mod show;
 mod submit;
 mod uploads;
-
-use std::sync::Arc;
+mod wait;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, RawPathParams};
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
-use iib_pipeline::intake::IntakeDeps;
-use iib_ports::{Listing, Tokens};
 use iib_request::{BATCHES, KINDS, RequestId};
 
+pub use api::Api;
 pub use caller::User;
+pub use events::events;
 pub use gateway::{Gateway, gateway};
 pub use hosts::on_loopback;
 
-use api::Api;
 use problem::Problem;
 
 /// Largest body that is read, bytes. A call that adds thousands of bundles stays far below.
 const BODY_LIMIT: usize = 1024 * 1024;
 
 /// The REST API (spec rest-api), answering whatever is asked: errors, unknown paths and panics
-/// are JSON objects too. What lists requests is apart, because only the API may list them, and so is
-/// what verifies the tokens that callers show, if some are believed.
-pub fn router(
-    intake: impl Into<IntakeDeps>,
-    listing: Arc<dyn Listing>,
-    tokens: Option<Arc<dyn Tokens>>,
-) -> Router {
+/// are JSON objects too.
+pub fn router(api: Api) -> Router {
     let kinds = KINDS.iter().fold(Router::new(), |router, kind| {
         let path = format!("/api/v1/builds/{}", kind.name);
         let submit = move |deps: _, listing: _, call: _, payload: _| {
@@ -97,11 +91,7 @@ pub fn router(
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn(frame::frame))
-        .with_state(Api {
-            intake: Arc::new(intake.into()),
-            listing,
-            tokens,
-        })
+        .with_state(api)
 }
 
 /// A path that is known for other methods only. An id that is none makes the path unknown,

@@ -7,8 +7,9 @@ use axum::Json;
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
+use http::{HeaderMap, StatusCode, header};
 use iib_pipeline::intake::{self, IntakeDeps, IntakeError};
-use iib_ports::Listing;
+use iib_ports::{Listing, Watch};
 use iib_request::{Filters, Form, Meta, Operators, Record, RequestId, Shown, Stub, View, Window};
 use serde::Serialize;
 use tracing::error;
@@ -16,6 +17,7 @@ use tracing::error;
 use crate::answer;
 use crate::problem::Problem;
 use crate::public_url::BuildsUrl;
+use crate::wait::{Wait, is_known, tag};
 
 /// The id in a path. Anything but digits makes the path unknown (spec rest-api §1).
 #[derive(Debug)]
@@ -74,17 +76,27 @@ impl<'a> Shower<'a> {
     }
 }
 
-/// `GET /builds/<id>` (spec rest-api §5).
+/// `GET /builds/<id>` (spec rest-api §5). Ours: whoever names a version waits for a newer one, and whoever has the
+/// document is told so.
 pub(crate) async fn one(
     State(deps): State<Arc<IntakeDeps>>,
+    State(watch): State<Arc<dyn Watch>>,
     Id(id): Id,
+    wait: Wait,
     builds: BuildsUrl,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let record = intake::get(&deps, id).await?;
-    let shower = Shower::new(&deps, [&record], builds).await?;
+    let Wait { after, patience } = wait;
+    let record = intake::newer(&deps, &*watch, id, after, patience).await?;
     // The request is shown all the same.
     let ahead = intake::ahead(&deps, &record).await.unwrap_or_default();
-    Ok(Json(shower.show_behind(&record, Form::Verbose, ahead)).into_response())
+    let tag = tag(&record, ahead);
+    if is_known(&headers, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
+    let shower = Shower::new(&deps, [&record], builds).await?;
+    let document = Json(shower.show_behind(&record, Form::Verbose, ahead));
+    Ok(([(header::ETAG, tag)], document).into_response())
 }
 
 #[derive(Serialize)]

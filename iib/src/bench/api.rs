@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use futures::future::try_join_all;
 use iib_edge::Config;
+use iib_intake::Api;
 use iib_local::Local;
 use iib_pipeline::Deps;
 use iib_ports::{NewBatch, NewRequest};
@@ -26,6 +27,10 @@ use crate::say;
 
 /// Clients that ask at the same time.
 const CLIENTS: usize = 8;
+/// Clients that wait for a change at the same time.
+const WAITING: usize = 100;
+/// Time in which they have all come.
+const SETTLE: Duration = Duration::from_millis(500);
 /// Requests stored in one go while the stores are filled.
 const AT_ONCE: usize = 500;
 /// Users and indexes in full stores.
@@ -42,6 +47,8 @@ struct Row {
     p99_ms: f64,
     /// Calls a second, as a share of those with empty stores; for POST beside a listing client, of those alone.
     ratio: Option<f64>,
+    /// Processors that are taken while nothing happens, clients included.
+    cores: Option<f64>,
 }
 
 /// Runs the benchmark and prints its table.
@@ -57,7 +64,12 @@ pub(crate) async fn run(options: &BenchApiOptions) -> anyhow::Result<Exit> {
         fill(&local.deps, stored).await?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let base = format!("http://{}/api/v1/builds", listener.local_addr()?);
-        let router = iib_intake::router(local.deps.clone(), local.listing.clone(), None);
+        let router = iib_intake::router(Api {
+            intake: Arc::new(local.deps.clone().into()),
+            listing: local.listing.clone(),
+            watch: local.watch.clone(),
+            tokens: None,
+        });
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let serving = tokio::spawn(async move { axum::serve(listener, service).await });
         let asker = Asker::new(base, stored)?;
@@ -71,6 +83,11 @@ pub(crate) async fn run(options: &BenchApiOptions) -> anyhow::Result<Exit> {
         }
         let (beside, ratio) = beside_and_alone(&asker, seconds).await?;
         rows.push(beside.into_row(stored, "POST, and a client that lists", Some(ratio)));
+        let (changed, cores) = asker.wait_for_changes(&local.deps, seconds).await?;
+        rows.push(Row {
+            cores: Some(cores),
+            ..changed.into_row(stored, "a change, to 100 who wait", None)
+        });
         serving.abort();
     }
     match options.json {
@@ -96,14 +113,16 @@ async fn beside_and_alone(asker: &Asker, lasts: Duration) -> anyhow::Result<(Mea
 }
 
 fn table(rows: &[Row]) -> String {
-    let header =
-        "stored   call                                     a second   p50 ms   p99 ms   ratio\n";
+    let header = "stored   call                                     a second   p50 ms   p99 ms   ratio   cores\n";
     let line = |row: &Row| {
         let ratio = row
             .ratio
             .map_or(String::new(), |ratio| format!("{ratio:.2}"));
+        let cores = row
+            .cores
+            .map_or(String::new(), |cores| format!("{cores:.3}"));
         format!(
-            "{:>7}  {:<40} {:>8.0} {:>8.2} {:>8.2} {ratio:>7}\n",
+            "{:>7}  {:<40} {:>8.0} {:>8.2} {:>8.2} {ratio:>7} {cores:>7}\n",
             row.stored, row.call, row.per_second, row.p50_ms, row.p99_ms
         )
     };
@@ -236,6 +255,7 @@ impl Measured {
             p50_ms: at(50),
             p99_ms: at(99),
             ratio,
+            cores: None,
         }
     }
 }
@@ -306,6 +326,52 @@ impl Asker {
         Ok(Measured { per_second, took })
     }
 
+    /// Lets many clients wait for a request: what that takes while nothing happens, and how long a change is on its way
+    /// to each of them.
+    async fn wait_for_changes(
+        &self,
+        deps: &Deps,
+        lasts: Duration,
+    ) -> anyhow::Result<(Measured, f64)> {
+        let new = NewBatch::of(None, AddRequest::default().into(), deps.clock.now());
+        let created = deps.requests.create(new).await?.into_records();
+        let mut record = created.into_iter().next().context("it was stored")?;
+        let (begun, mut took, mut idle) = (Instant::now(), Vec::new(), Vec::new());
+        while begun.elapsed() < lasts {
+            let url = format!(
+                "{}/{}?after={}&wait=20",
+                self.base, record.id, record.version
+            );
+            let wait = async || -> anyhow::Result<Instant> {
+                let answer = self.client.get(&url).send().await?.error_for_status()?;
+                answer.bytes().await?;
+                Ok(Instant::now())
+            };
+            let waiting = try_join_all((0..WAITING).map(|_| wait()));
+            let change = async {
+                // Until all have come, and then while nothing happens.
+                tokio::time::sleep(SETTLE).await;
+                let (before, since) = (processor_seconds()?, Instant::now());
+                tokio::time::sleep(lasts).await;
+                idle.push((processor_seconds()? - before) / since.elapsed().as_secs_f64());
+                record.apply(
+                    &Update::doing(format!("{}", record.version)),
+                    deps.clock.now(),
+                );
+                let written = Instant::now();
+                record = deps.requests.replace(record.clone()).await?;
+                anyhow::Ok(written)
+            };
+            let (answered, written) = tokio::try_join!(waiting, change)?;
+            let late = answered.into_iter().map(|at| (at - written).as_secs_f64());
+            took.extend(late);
+        }
+        took.sort_by(f64::total_cmp);
+        let per_second = took.len() as f64 / begun.elapsed().as_secs_f64();
+        let least = idle.into_iter().min_by(f64::total_cmp);
+        Ok((Measured { per_second, took }, least.unwrap_or_default()))
+    }
+
     /// POSTs while one more client lists, page after page.
     async fn beside_a_listing(&self, lasts: Duration) -> anyhow::Result<Measured> {
         let page = CALLS
@@ -319,3 +385,19 @@ impl Asker {
         Ok(posts)
     }
 }
+
+/// Seconds of processors that this process has taken.
+fn processor_seconds() -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // Behind the name, which may have anything in it.
+    let (_, rest) = stat.rsplit_once(')').context("a name")?;
+    let field = |place: usize| -> anyhow::Result<f64> {
+        let ticks = rest.split_whitespace().nth(place).context("a field")?;
+        Ok(ticks.parse::<f64>()? / TICKS)
+    };
+    // `utime` and `stime` (proc_pid_stat(5)).
+    Ok(field(11)? + field(12)?)
+}
+
+/// Ticks of a second, as the kernel tells them to programs.
+const TICKS: f64 = 100.0;

@@ -15,6 +15,7 @@ mod directions;
 mod disk;
 mod dry_runs;
 mod engine;
+mod events;
 mod files;
 mod following;
 mod git;

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use iib_oci::hosts::HostRules;
 use iib_ports::{
     ArtifactError, ArtifactKey, Artifacts, Class, Classify, Clock, Lines, Logs, Notifier,
-    OperatorStore, Queue, QueueError, Requests, SecretError, Secrets, StoreError,
+    OperatorStore, Queue, QueueError, Requests, SecretError, Secrets, StoreError, Waited, Watch,
 };
 use iib_request::{ApiSettings, BinaryImages, Record, Refusal, RequestId, RequestSettings};
 
@@ -310,6 +311,29 @@ impl Classify for IntakeError {
 pub async fn get(deps: &IntakeDeps, id: RequestId) -> Result<Record, IntakeError> {
     let record = deps.requests.get(id).await?;
     record.ok_or(IntakeError::NotFound(id))
+}
+
+/// Reads a request once it is of a newer version than `known`, or than it is now; after `patience` as it is then. One
+/// that has ended is not waited for, nor is one by somebody who may not wait.
+///
+/// # Errors
+/// As [`get`].
+pub async fn newer(
+    deps: &IntakeDeps,
+    watch: &dyn Watch,
+    id: RequestId,
+    known: Option<u64>,
+    patience: Duration,
+) -> Result<Record, IntakeError> {
+    let record = get(deps, id).await?;
+    let known = known.unwrap_or(record.version);
+    if record.version > known || record.state().is_final() || patience.is_zero() {
+        return Ok(record);
+    }
+    match watch.changed(id, known, patience).await? {
+        Waited::Refused => Ok(record),
+        Waited::Changed | Waited::Unchanged => get(deps, id).await,
+    }
 }
 
 /// How many requests come before one that waits to overwrite an index; `None` if it does not wait.

@@ -20,6 +20,7 @@ mod requests;
 mod secrets;
 mod system_clock;
 mod tokens;
+mod watch;
 
 pub use artifacts::{
     Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, Bytestream, Stored,
@@ -54,3 +55,4 @@ pub use requests::{
 pub use secrets::{SECRET_LIMIT, Secret, SecretError, Secrets};
 pub use system_clock::SystemClock;
 pub use tokens::{TokenError, Tokens};
+pub use watch::{Waited, Watch};

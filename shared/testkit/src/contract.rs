@@ -21,6 +21,7 @@ mod registry;
 mod requests;
 mod secrets;
 mod tags;
+mod watch;
 
 pub use artifacts::artifacts;
 pub use catalog_repositories::{Elsewhere, catalog_repositories};
@@ -34,3 +35,4 @@ pub use registry::{lenient_registry, registry};
 pub use requests::requests;
 pub use secrets::secrets;
 pub use tags::tags;
+pub use watch::watch;

@@ -1,5 +1,7 @@
 //! The handler over embedded stores, given the event documents of `events/`.
 
+use std::sync::Arc;
+
 use iib_edge::Config;
 use iib_intake::Gateway;
 use iib_local::Local;
@@ -40,11 +42,12 @@ async fn the_function_takes_a_request_in_and_shows_it() {
         .map(|(name, value)| (name.to_owned(), value))
         .into();
     let local = Local::open(&Config::load(None, &environment).unwrap()).unwrap();
-    let mut function = iib_intake::gateway(iib_intake::router(
-        local.deps.clone(),
-        local.listing.clone(),
-        None,
-    ));
+    let mut function = iib_intake::gateway(iib_intake::router(iib_intake::Api {
+        intake: Arc::new(local.deps.clone().into()),
+        listing: local.listing.clone(),
+        watch: local.watch.clone(),
+        tokens: None,
+    }));
     let add = event(include_str!("../../../../events/api-add.json"));
     let added = invoke(&mut function, &add).await;
     let get = event(include_str!("../../../../events/api-get.json"));

@@ -36,3 +36,5 @@ mod store;
 mod tokens;
 #[cfg(test)]
 mod uploads;
+#[cfg(test)]
+mod waiting;

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
-use iib_intake::{User, router};
+use iib_intake::{Api, User, router};
 use iib_oci::Digest;
 use iib_pipeline::intake::IntakeDeps;
 use iib_ports::{ArtifactKey, Clock, Listing, Requests, Tokens};
@@ -42,6 +42,7 @@ pub(crate) struct Answer {
     pub(crate) policy: Option<String>,
     pub(crate) retry_after: Option<String>,
     pub(crate) challenge: Option<String>,
+    pub(crate) tag: Option<String>,
     /// Whether it says that the call was answered before.
     pub(crate) replayed: Option<String>,
     pub(crate) text: String,
@@ -96,7 +97,16 @@ impl Service {
     }
 
     pub(crate) fn router(&self) -> Router {
-        router(self.deps.clone(), self.listing.clone(), self.tokens.clone())
+        router(self.api())
+    }
+
+    pub(crate) fn api(&self) -> Api {
+        Api {
+            intake: Arc::new(self.deps.clone()),
+            listing: self.listing.clone(),
+            watch: self.requests.clone(),
+            tokens: self.tokens.clone(),
+        }
     }
 
     pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {
@@ -112,6 +122,7 @@ impl Service {
         let policy = header(header::CONTENT_SECURITY_POLICY);
         let retry_after = header(header::RETRY_AFTER);
         let challenge = header(header::WWW_AUTHENTICATE);
+        let tag = header(header::ETAG);
         let replayed = header(http::HeaderName::from_static("idempotency-replayed"));
         let body = response.into_body().collect().await.unwrap().to_bytes();
         Answer {
@@ -122,6 +133,7 @@ impl Service {
             policy,
             retry_after,
             challenge,
+            tag,
             replayed,
             text: String::from_utf8(body.to_vec()).unwrap(),
         }

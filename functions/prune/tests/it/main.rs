@@ -82,7 +82,12 @@ async fn run(service: &Service) -> Value {
 
 async fn log(service: &Service) -> (u16, String) {
     let request = Request::get("/api/v1/builds/1/logs").body(Body::empty());
-    let router = iib_intake::router(service.intake.clone(), service.requests.clone(), None);
+    let router = iib_intake::router(iib_intake::Api {
+        intake: Arc::new(service.intake.clone()),
+        listing: service.requests.clone(),
+        watch: service.requests.clone(),
+        tokens: None,
+    });
     let answer = router.oneshot(request.unwrap()).await.unwrap();
     let status = answer.status().as_u16();
     let body = answer.into_body().collect().await.unwrap().to_bytes();

@@ -14,6 +14,7 @@ mod requests;
 mod secrets;
 mod table;
 mod topic;
+mod watch;
 
 pub use artifacts::S3Artifacts;
 pub use auth_secret::AuthSecret;
@@ -26,3 +27,4 @@ pub use queue::{QueueUrls, SqsQueue};
 pub use requests::DynamoRequests;
 pub use secrets::KmsSecrets;
 pub use topic::Topic;
+pub use watch::DynamoWatch;

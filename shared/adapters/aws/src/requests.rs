@@ -22,6 +22,7 @@ use iib_ports::{
 use iib_request::{Operators, Record, RequestId, Sought};
 use jiff::Timestamp;
 
+pub(crate) use self::item::place;
 use self::overflow::Overflow;
 use crate::failure::unavailable;
 

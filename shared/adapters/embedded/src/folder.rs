@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::database::Database;
 use crate::durable;
 use crate::registry::RegistryStore;
-use crate::requests::{Facets, Woken};
+use crate::requests::{Facets, SqliteWatch, Watched, Woken};
 use crate::{
     EmbeddedError, FileArtifacts, FileLogs, SqliteLines, SqliteQueue, SqliteRequests, SqliteSecrets,
 };
@@ -53,6 +53,7 @@ pub struct DataFolder {
     lock: Arc<FolderLock>,
     arrivals: Arc<Notify>,
     woken: Arc<Woken>,
+    watched: Arc<Watched>,
     freed: Freed,
 }
 
@@ -86,6 +87,7 @@ impl DataFolder {
             lock: Arc::new(lock),
             arrivals: Arc::new(Notify::new()),
             woken: Arc::default(),
+            watched: Arc::default(),
             freed,
         };
         for sub_folder in [folder.artifacts_path(), folder.logs_path()] {
@@ -114,8 +116,14 @@ impl DataFolder {
             self.database.clone(),
             self.facets.clone(),
             self.woken.clone(),
+            self.watched.clone(),
             self.lock.clone(),
         )
+    }
+
+    /// Waiting for changes of requests, of at most so many at once.
+    pub fn watch(&self, limit: u32) -> SqliteWatch {
+        SqliteWatch::new(self.database.clone(), self.watched.clone(), limit)
     }
 
     /// The queues. A message that was received `max_receive_count` times without being deleted

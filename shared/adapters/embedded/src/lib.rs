@@ -23,5 +23,5 @@ pub use queue::{
     BatchFailures, DeadLetter, QueueStoreError, Received, SqliteQueue, StageSettings, Stopped,
     dead_letter_event, run_stage,
 };
-pub use requests::SqliteRequests;
+pub use requests::{SqliteRequests, SqliteWatch};
 pub use secrets::SqliteSecrets;

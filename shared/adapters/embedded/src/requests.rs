@@ -2,6 +2,7 @@
 
 mod facets;
 mod outbox;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -18,6 +19,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use self::facets::{FacetIndexes, Row};
 pub(crate) use self::outbox::Woken;
+pub use self::watch::SqliteWatch;
+pub(crate) use self::watch::Watched;
 use crate::database::{Database, DatabaseError};
 use crate::folder::FolderLock;
 
@@ -29,6 +32,7 @@ pub struct SqliteRequests {
     /// Whether there is somebody who is told of requests.
     announces: bool,
     woken: Arc<Woken>,
+    watched: Arc<Watched>,
     /// Whoever can write must own the folder.
     _lock: Arc<FolderLock>,
 }
@@ -99,6 +103,7 @@ impl SqliteRequests {
         database: Database,
         facets: Arc<Facets>,
         woken: Arc<Woken>,
+        watched: Arc<Watched>,
         lock: Arc<FolderLock>,
     ) -> Self {
         Self {
@@ -106,6 +111,7 @@ impl SqliteRequests {
             facets,
             announces: false,
             woken,
+            watched,
             _lock: lock,
         }
     }
@@ -258,7 +264,10 @@ impl Requests for SqliteRequests {
             self.woken.wake(record.batch);
         }
         match changed {
-            true => Ok(record),
+            true => {
+                self.watched.tell(id, record.version);
+                Ok(record)
+            }
             false => Err(StoreError::Conflict(id)),
         }
     }

@@ -62,6 +62,9 @@ pub struct ApiSettings {
     pub greenwave_config: GatingByQueue,
     /// Most requests of one user that may go on at once; 0: any number.
     pub max_live_requests: u32,
+    /// Most calls that wait for a change of a request at once; others are answered at once. On AWS so many begin to
+    /// in half a minute.
+    pub max_waiting: u32,
     /// Values `graph_update_mode` may have.
     pub graph_mode_options: Vec<String>,
     /// Indexes that may be changed with a `graph_update_mode`.
@@ -87,6 +90,7 @@ impl Default for ApiSettings {
             user_to_queue: UserQueues::new(),
             greenwave_config: GatingByQueue::new(),
             max_live_requests: 0,
+            max_waiting: 200,
             worker_usernames: Vec::new(),
             offer_logs: true,
             offer_related_bundles: true,

@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use iib_ports::{
     Behind, Created, Listed, Listing, NewBatch, OperatorStore, Outbox, Page, PageQuery, Requests,
-    StoreError, Sweeps, Waiting,
+    StoreError, Sweeps, Waited, Waiting, Watch,
 };
 use iib_request::{
     BatchId, Destination, News, Operators, Record, RequestId, Siblings, Sought, Stage,
 };
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use super::lock;
 
@@ -23,6 +25,7 @@ pub struct MemoryRequests {
     operators: Mutex<Operators>,
     outbox: Mutex<Vec<Waiting>>,
     woken: Mutex<Vec<BatchId>>,
+    changed: Notify,
 }
 
 fn place(records: &[Record], id: RequestId) -> Option<usize> {
@@ -76,7 +79,32 @@ impl Requests for MemoryRequests {
         if let Some(news) = News::of(&record) {
             self.note_news(record.batch, record.updated(), news);
         }
+        self.changed.notify_waiters();
         Ok(record)
+    }
+}
+
+/// Of those who wait in memory as many are let in as come.
+#[async_trait]
+impl Watch for MemoryRequests {
+    async fn changed(
+        &self,
+        id: RequestId,
+        known: u64,
+        patience: Duration,
+    ) -> Result<Waited, StoreError> {
+        let newer = async {
+            loop {
+                let changed = self.changed.notified();
+                let record = self.get(id).await?;
+                if record.is_some_and(|record| record.version > known) {
+                    return Ok(Waited::Changed);
+                }
+                changed.await;
+            }
+        };
+        let waited = tokio::time::timeout(patience, newer).await;
+        waited.unwrap_or(Ok(Waited::Unchanged))
     }
 }
 

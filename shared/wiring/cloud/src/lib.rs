@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use iib_aws::{
-    AuthSecret, Clients, DynamoLines, DynamoLogs, DynamoRequests, Ecr, EcrRegistries, EcrSettings,
-    EcrTags, EventBus, KmsSecrets, QueueUrls, S3Artifacts, SqsQueue, Topic,
+    AuthSecret, Clients, DynamoLines, DynamoLogs, DynamoRequests, DynamoWatch, Ecr, EcrRegistries,
+    EcrSettings, EcrTags, EventBus, KmsSecrets, QueueUrls, S3Artifacts, SqsQueue, Topic,
 };
 use iib_catalog_folder::Folders;
 use iib_edge::{Config, EmfGauges, LogNotifier};
@@ -24,7 +24,7 @@ use iib_pipeline::prune::PruneDeps;
 use iib_pipeline::{Deps, Unpacked};
 use iib_ports::{
     Announcer, Artifacts, AuthDocument, Clock, Gates, Keyring, Lines, Listing, Logs, Queue,
-    Registries, Secrets, SystemClock, Tokens,
+    Registries, Secrets, SystemClock, Tokens, Watch,
 };
 use iib_registry::{Proxies, ProxyError, RegistryClient, RegistryConfig, RegistryInitError};
 
@@ -282,6 +282,12 @@ impl Cloud {
         let client = || self.clients.secrets_manager();
         (!id.is_empty())
             .then(|| Arc::new(AuthSecret::new(client(), id, self.clock.clone())) as Arc<_>)
+    }
+
+    /// Waiting for changes of requests.
+    pub fn watch(&self) -> Arc<dyn Watch> {
+        let (client, table) = (self.clients.dynamodb(), &self.config.aws.table);
+        Arc::new(DynamoWatch::new(client, table, self.config.api.max_waiting))
     }
 
     /// What the API lists.

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use iib_amqp::BrokerInitError;
 use iib_catalog_folder::Folders;
 use iib_edge::{Config, LogNotifier};
-use iib_embedded::{DataFolder, DocumentFolders, EmbeddedError, SqliteQueue, SqliteRequests};
+use iib_embedded::{
+    DataFolder, DocumentFolders, EmbeddedError, SqliteQueue, SqliteRequests, SqliteWatch,
+};
 use iib_git_repositories::GitRepositoriesError;
 use iib_greenwave::{Greenwave, GreenwaveError};
 use iib_indexdb::SqliteIndex;
@@ -40,6 +42,8 @@ pub struct Local {
     pub deps: Deps,
     /// What the API lists.
     pub listing: Arc<dyn Listing>,
+    /// Waiting for changes of requests.
+    pub watch: Arc<SqliteWatch>,
     /// What verifies tokens of callers, if the settings name an issuer.
     pub tokens: Option<Arc<dyn Tokens>>,
     /// What clearing up works with.
@@ -209,6 +213,7 @@ impl Local {
             },
         });
         Ok(Self {
+            watch: Arc::new(folder.watch(config.api.max_waiting)),
             folder,
             queue,
             deps,

@@ -32,7 +32,8 @@ pub(super) const KEPT: &str = "kept";
 /// The phase of requests whose batch may not be there, ranked by when they were made.
 pub(super) const HELD: &str = "held";
 
-pub(super) fn place(id: RequestId) -> Item {
+/// The key of a request's item.
+pub(crate) fn place(id: RequestId) -> Item {
     key(format!("REQUEST#{id}"), "RECORD")
 }
 

@@ -17,6 +17,7 @@ async fn requests_in_dynamodb_fulfil_the_contract() {
     contract::requests(async || stack.requests().await).await;
     contract::listing(async || stack.requests().await).await;
     contract::outbox(async || stack.announcing_requests().await).await;
+    contract::watch(async || stack.watched_requests().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,6 +83,7 @@ async fn second_opinion_on_requests() {
     contract::requests(async || stack.requests().await).await;
     contract::listing(async || stack.requests().await).await;
     contract::outbox(async || stack.announcing_requests().await).await;
+    contract::watch(async || stack.watched_requests().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,8 @@ use aws_sdk_dynamodb::types::{
     ProjectionType, ScalarAttributeType,
 };
 use iib_aws::{
-    Clients, DynamoLines, DynamoLogs, DynamoRequests, KmsSecrets, QueueUrls, S3Artifacts, SqsQueue,
+    Clients, DynamoLines, DynamoLogs, DynamoRequests, DynamoWatch, KmsSecrets, QueueUrls,
+    S3Artifacts, SqsQueue,
 };
 use iib_ports::{Delivery, SystemClock};
 use iib_request::{Stage, Task};
@@ -75,14 +76,25 @@ impl<Emulators> Stack<Emulators> {
     }
 
     pub(crate) async fn requests(&self) -> Arc<DynamoRequests> {
-        let (table, bucket) = (self.table().await, self.bucket().await);
-        let requests = DynamoRequests::new(self.dynamodb.dynamodb(), table, self.s3.s3(), bucket);
+        let table = self.table().await;
+        self.requests_in(&table).await
+    }
+
+    async fn requests_in(&self, table: &str) -> Arc<DynamoRequests> {
+        let (dynamodb, bucket) = (self.dynamodb.dynamodb(), self.bucket().await);
+        let requests = DynamoRequests::new(dynamodb, table, self.s3.s3(), bucket);
         Arc::new(requests)
     }
 
     pub(crate) async fn announcing_requests(&self) -> Arc<DynamoRequests> {
         let requests = self.requests().await;
         Arc::new(DynamoRequests::clone(&requests).announcing())
+    }
+
+    pub(crate) async fn watched_requests(&self) -> (Arc<DynamoRequests>, Arc<DynamoWatch>) {
+        let (dynamodb, table) = (self.dynamodb.dynamodb(), self.table().await);
+        let requests = self.requests_in(&table).await;
+        (requests, Arc::new(DynamoWatch::new(dynamodb, table, 2)))
     }
 
     pub(crate) async fn logs(&self) -> Arc<DynamoLogs> {

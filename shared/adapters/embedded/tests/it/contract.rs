@@ -57,6 +57,11 @@ async fn requests_in_sqlite_fulfil_the_contract() {
     contract::requests(async || Arc::new(folders.next().requests())).await;
     contract::listing(async || Arc::new(folders.next().requests())).await;
     contract::outbox(async || Arc::new(folders.next().requests().announcing())).await;
+    contract::watch(async || {
+        let folder = folders.next();
+        (Arc::new(folder.requests()), Arc::new(folder.watch(2)))
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,7 +39,7 @@ pub(super) const ALIASES: [(&str, &str); 2] = [
 
 /// Every setting has a variable, and a row here. Tests hold this against the defaults and the types.
 #[rustfmt::skip] // One line for each.
-pub(super) const VARIABLES: [Variable; 77] = [
+pub(super) const VARIABLES: [Variable; 78] = [
     row("IIB_DATA_FOLDER", "data_folder", Text),
     row("IIB_SCRATCH", "scratch", Text),
     row("IIB_LOGIN_DISABLED", "api.login_disabled", Flag),
@@ -50,6 +50,7 @@ pub(super) const VARIABLES: [Variable; 77] = [
     row("IIB_USER_TO_QUEUE", "api.user_to_queue", Json),
     row("IIB_GREENWAVE_CONFIG", "api.greenwave_config", Json),
     row("IIB_MAX_LIVE_REQUESTS", "api.max_live_requests", Number),
+    row("IIB_MAX_WAITING", "api.max_waiting", Number),
     row("IIB_WORKER_USERNAMES", "api.worker_usernames", List),
     row("IIB_TRUSTED_PROXIES", "api.trusted_proxies", List),
     row("IIB_TRUSTED_USER_HEADER", "api.trusted_user_header", Text),
