@@ -72,6 +72,8 @@ pub enum Command {
     Rollback(RollbackOptions),
     /// Follow a request of a running service to its end.
     Wait(WaitOptions),
+    /// Ask a running service to stop a request, before anything is pushed
+    Cancel(CancelOptions),
     /// Look at the logins for registries.
     #[command(subcommand)]
     Auth(AuthCommand),
@@ -771,6 +773,20 @@ pub enum AuthCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Options of `iib cancel`.
+#[derive(Debug, Args)]
+pub struct CancelOptions {
+    /// The number of the request
+    #[arg(value_name = "NUMBER")]
+    pub request: u64,
+    /// The service
+    #[command(flatten)]
+    pub service: ServiceAddress,
+    /// Print the request as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `iib wait`.

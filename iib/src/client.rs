@@ -163,6 +163,12 @@ impl Client {
         is_there.then(|| answer.headers().contains_key(IDEMPOTENCY_KEY))
     }
 
+    /// Stops a request; gives its document.
+    pub(crate) async fn cancel(&self, id: u64) -> anyhow::Result<Value> {
+        let url = self.base.join(&format!("builds/{id}/cancel"))?;
+        document(self.answer(self.http.post(url)).await?).await
+    }
+
     /// The document of a request.
     pub(crate) async fn get(&self, id: u64) -> anyhow::Result<Value> {
         let url = self.base.join(&format!("builds/{id}"))?;

@@ -54,6 +54,7 @@ pub async fn run(command: Command) -> Exit {
         Command::Batch(options) => submit::batch(&options).await,
         Command::Rollback(options) => submit::rollback(&options).await,
         Command::Wait(options) => follow::run(&options).await,
+        Command::Cancel(options) => submit::cancel(&options).await,
         Command::Auth(command) => auth::run(&command).await,
         Command::Index(command) => index::run(command).await,
         Command::Catalog(command) => catalog::run(command).await,

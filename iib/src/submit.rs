@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Exit;
 use crate::cli::{
-    AddOptions, Architectures, BatchOptions, BundleReading, CreateEmptyIndexOptions,
+    AddOptions, Architectures, BatchOptions, BundleReading, CancelOptions, CreateEmptyIndexOptions,
     DeprecationsOptions, Documents, FbcOptions, Making, MergeOptions, Overwriting,
     RegenerateOptions, RelatedOptions, RmOptions, RollbackOptions, Sending, Tagging,
 };
@@ -198,6 +198,19 @@ pub(crate) async fn rollback(options: &RollbackOptions) -> anyhow::Result<Exit> 
     body.given(FROM_INDEX[1], login.as_ref());
     let path = format!("{}/rollback", options.request);
     body.send(&path, &options.sending).await
+}
+
+/// Nothing is made that others see: what was pushed before is a refusal.
+pub(crate) async fn cancel(options: &CancelOptions) -> anyhow::Result<Exit> {
+    let service = &options.service;
+    let client = Client::new(&service.url, service.token.as_ref())?;
+    let document = client.cancel(options.request).await?;
+    let reason = document.get("state_reason").and_then(Value::as_str);
+    match options.json {
+        true => say::line(&document)?,
+        false => say::line(reason.unwrap_or_default())?,
+    }
+    Ok(Exit::Done)
 }
 
 /// What `podman login` or `docker login` has left on this machine for the index that a request overwrote.

@@ -687,6 +687,33 @@ def test_a_dry_run_pushes_nothing(stack: Stack):
         assert [item["id"] for item in page["items"]] == expected, (query, page)
 
 
+def test_a_chain_starts_when_the_first_is_complete(stack: Stack):
+    first = stack.add(stack.example("kettle:v1.0.0"))
+    follows = {"operators": ["kettle"], "from_index": f"request:{first}", "binary_image": stack.example("binary:v1")}
+    status, _, made = stack.call("POST", "/api/v1/builds/rm", follows)
+    assert status == 201, made
+    result = stack.complete(first)
+    status, _, conflict = stack.call("POST", f"/api/v1/builds/{first}/cancel")
+    assert status == 409, conflict
+    taken_out = stack.complete(made["id"])
+    assert taken_out["from_index_resolved"] == result["index_image_resolved"], taken_out
+
+
+def test_a_call_waits_for_a_change(stack: Stack):
+    number = stack.add(stack.example("kettle:v1.0.0"))
+    known, looks = 0, 0
+    while looks < 50:
+        status, headers, shown = stack.call("GET", f"/api/v1/builds/{number}?after={known}&wait=20")
+        assert status == 200, shown
+        tag = {name.lower(): value for name, value in headers.items()}["etag"]
+        version, looks = int(tag.removeprefix('W/"').split('"')[0].split("-")[0]), looks + 1
+        if shown["state"] != "in_progress":
+            break
+        assert version > known, (tag, known)
+        known = version
+    assert shown["state"] == "complete", shown
+
+
 # Functions, one by one, with the documents of events/
 
 
@@ -704,6 +731,9 @@ def test_every_function_answers_its_documents(stack: Stack):
         if document == "api-rollback":
             # The request that it names overwrote nothing.
             assert answer["statusCode"] == 400 and "nothing to put back" in answer["body"], answer
+        elif document == "api-cancel":
+            # The request that it names has ended.
+            assert answer["statusCode"] == 409 and "cannot be cancelled" in answer["body"], answer
         elif document.startswith("api-"):
             assert answer["statusCode"] in (200, 201), (document, answer)
     assert len(DOCUMENTS) >= 13, DOCUMENTS

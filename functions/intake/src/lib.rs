@@ -4,6 +4,7 @@ mod answer;
 mod api;
 mod call;
 mod caller;
+mod cancel;
 mod changes;
 mod documents;
 mod events;
@@ -62,6 +63,7 @@ pub fn router(api: Api) -> Router {
         .route("/api/v1/builds/{id}", get(show::one).patch(patch::patch))
         .route("/api/v1/builds/{id}/logs", get(logs::read))
         .route("/api/v1/builds/{id}/rollback", post(submit::rollback))
+        .route("/api/v1/builds/{id}/cancel", post(cancel::cancel))
         .route(
             "/api/v1/builds/{id}/related_bundles",
             get(documents::related_bundles),

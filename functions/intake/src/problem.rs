@@ -190,6 +190,8 @@ impl From<IntakeError> for Problem {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).caused_by(error)
             }
             IntakeError::Refused(refusal) => refusal.clone().into(),
+            IntakeError::SomebodyElses(_) => Self::new(StatusCode::FORBIDDEN, error.to_string()),
+            IntakeError::NotCancelled(..) => Self::new(StatusCode::CONFLICT, error.to_string()),
             IntakeError::OtherCall(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
             }

@@ -8,6 +8,7 @@
 )]
 
 mod bundles;
+mod cancels;
 mod catalog_images;
 mod changes;
 mod command;

@@ -201,6 +201,10 @@ fn reason(stage: Stage, deliveries: u32) -> String {
 
 async fn clean_up(deps: &DeadLetterDeps, record: &Record) -> Verdict {
     let RequestId(id) = record.id;
+    if let Err(error) = crate::chain::wake(&*deps.requests, &*deps.queue, record).await {
+        warn!(request.id = id, error = %chain(&error), "those who follow it are to be told again");
+        return Verdict::Again(SOON);
+    }
     match deps.ending().clean_up(record).await {
         Ok(()) => Verdict::Done,
         Err(error) => {

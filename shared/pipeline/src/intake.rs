@@ -9,10 +9,13 @@ use iib_ports::{
     ArtifactError, ArtifactKey, Artifacts, Class, Classify, Clock, Lines, Logs, Notifier,
     OperatorStore, Queue, QueueError, Requests, SecretError, Secrets, StoreError, Waited, Watch,
 };
-use iib_request::{ApiSettings, BinaryImages, Record, Refusal, RequestId, RequestSettings};
+use iib_request::{
+    ApiSettings, BinaryImages, NotCancelled, Record, Refusal, RequestId, RequestSettings,
+};
 
 use crate::{Deps, line};
 
+mod cancel;
 mod changes;
 mod documents;
 mod key;
@@ -23,6 +26,7 @@ mod report;
 mod submit;
 mod uploads;
 
+pub use cancel::cancel;
 pub use changes::{RequestDiff, diff, graph, plan, report};
 pub use documents::{Document, deprecation_schema, document};
 pub use key::{Key, KeyError};
@@ -239,6 +243,14 @@ pub enum IntakeError {
         /// The limit.
         limit: u32,
     },
+    /// The request is that of another user. Ours.
+    #[error(
+        "The request {0} is somebody else's: whoever made it may cancel it, and users who may change requests"
+    )]
+    SomebodyElses(RequestId),
+    /// The request cannot be cancelled any more. Ours.
+    #[error("The request {0} cannot be cancelled: {1}")]
+    NotCancelled(RequestId, NotCancelled),
     /// The key of a call is that of another one. Ours.
     #[error(
         "The Idempotency-Key was sent before, with another call that made the request {0}: send the same again, or another key"
@@ -294,6 +306,8 @@ impl Classify for IntakeError {
             | Self::Refused(_)
             | Self::TooManyLive { .. }
             | Self::OtherCall(_)
+            | Self::SomebodyElses(_)
+            | Self::NotCancelled(..)
             | Self::NoDocument(_) => Class::Reject,
             Self::Unreadable { .. } | Self::Nothing => Class::Bug,
             Self::Schedule { source, .. } => source.class(),

@@ -3,6 +3,7 @@
 pub mod artifact;
 mod bundle_anew;
 mod bundle_image;
+mod chain;
 mod changes;
 pub mod dead_letter;
 pub mod decisions;

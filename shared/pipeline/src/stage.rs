@@ -9,7 +9,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures::FutureExt;
-use iib_ports::{ArtifactKey, Backoff, Class, Classify, StoreError, chain};
+use iib_ports::{ArtifactKey, Backoff, Class, Classify, StoreError, chain as causes};
 use iib_request::{
     Built, Claim, LeaseToken, Outcome, Plan, Record, RequestId, Stage, State, Task, Transition,
     Update,
@@ -17,10 +17,11 @@ use iib_request::{
 use jiff::{SignedDuration, Timestamp};
 use tracing::{error, info, warn};
 
+use crate::chain::Before;
 use crate::flow::{self, Flow, Pushed};
 use crate::job::Job;
 use crate::transfer::blocking;
-use crate::{Deps, StageError, WorkError, ending, git, line};
+use crate::{Deps, StageError, WorkError, chain, ending, git, line};
 
 /// What becomes of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +72,7 @@ async fn work(
     other: Option<&dyn Flow>,
 ) -> Result<Finished, StageError> {
     let request = job.record.request.clone();
+    let request = chain::started(job.deps, &request).await?;
     let flow = other.unwrap_or_else(|| flow::of(&request));
     match stage {
         Stage::Pin => {
@@ -117,7 +119,7 @@ async fn run_as(deps: &Deps, stage: Stage, task: &Task, other: Option<&dyn Flow>
         }
         Err(error) => {
             // The store or the queue failed around the work: nothing is decided, so try again.
-            warn!(request.id = task.request_id.0, %stage, error = %chain(&error), "message goes back");
+            warn!(request.id = task.request_id.0, %stage, error = %causes(&error), "message goes back");
             Verdict::Again(match error {
                 StageError::Store(StoreError::Conflict(_)) => SOON,
                 _ => STORE_WAIT,
@@ -140,10 +142,23 @@ async fn attempt(
         );
         return Ok(Verdict::Done);
     };
-    if stage == Stage::Pin
-        && let Some(other) = line::take(deps, &record).await?
-    {
-        return wait_for(deps, record, other).await;
+    if stage == Stage::Pin {
+        match chain::look(deps, &record).await? {
+            Before::Ready => {}
+            Before::GoesOn(other) => {
+                let doing =
+                    format!("Waiting for the request {other}, from whose index this one starts");
+                return wait(deps, record, doing).await;
+            }
+            Before::Broken(reason) => {
+                let record = deps.ending().fail(record, reason).await?;
+                return Ok(clean_up(deps, stage, &record).await);
+            }
+        }
+        if let Some(other) = line::take(deps, &record).await? {
+            let doing = format!("Waiting for the request {other}, which overwrites the same index");
+            return wait(deps, record, doing).await;
+        }
     }
     let now = deps.clock.now();
     let limit = SignedDuration::from_secs(i64::from(deps.work.stage_timeout_seconds));
@@ -196,11 +211,9 @@ async fn attempt(
     concluded
 }
 
-/// Notes that a request waits. The message is done with: whoever ends the other's turn sends another.
-async fn wait_for(deps: &Deps, record: Record, other: RequestId) -> Result<Verdict, StageError> {
-    let update = Update::doing(format!(
-        "Waiting for the request {other}, which overwrites the same index"
-    ));
+/// Notes that a request waits for another one. The message is done with: whoever ends that sends another.
+async fn wait(deps: &Deps, record: Record, doing: String) -> Result<Verdict, StageError> {
+    let update = Update::doing(doing);
     let (mut waiting, now) = (record, deps.clock.now());
     let states = waiting.history.len();
     waiting.apply(&update, now);
@@ -229,7 +242,7 @@ async fn discard(deps: &Deps, id: RequestId, token: &LeaseToken) {
     }
     .await;
     if let Err(error) = removed {
-        warn!(request.id = id.0, error = %chain(&error), "an artifact is left behind");
+        warn!(request.id = id.0, error = %causes(&error), "an artifact is left behind");
     }
 }
 
@@ -253,7 +266,7 @@ async fn keep_lease(
             Ok(()) => RENEWAL,
             Err(StageError::Lost) => return StageError::Lost,
             Err(error) => {
-                warn!(request.id = id.0, error = %chain(&error), "lease not renewed");
+                warn!(request.id = id.0, error = %causes(&error), "lease not renewed");
                 RENEWAL_WAIT
             }
         };
@@ -313,14 +326,14 @@ async fn conclude(
     let class = error.class();
     match class {
         Class::Reject => {
-            info!(request.id = id.0, %stage, reason = %chain(&error), "request rejected");
+            info!(request.id = id.0, %stage, reason = %causes(&error), "request rejected");
             fail(job, error.reason()).await
         }
         Class::Retry | Class::Bug if job.record.work.attempts < job.deps.work.max_attempts => {
             if class == Class::Bug {
-                error!(request.id = id.0, %stage, error = %chain(&error), "attempt failed, our fault");
+                error!(request.id = id.0, %stage, error = %causes(&error), "attempt failed, our fault");
             } else {
-                warn!(request.id = id.0, %stage, error = %chain(&error), "attempt failed");
+                warn!(request.id = id.0, %stage, error = %causes(&error), "attempt failed");
             }
             job.log(format!(
                 "attempt {} of {} failed and will be repeated: {}",
@@ -334,7 +347,7 @@ async fn conclude(
             Ok(Verdict::Again(wait))
         }
         Class::Retry | Class::Bug => {
-            error!(request.id = id.0, %stage, error = %chain(&error), "attempts used up");
+            error!(request.id = id.0, %stage, error = %causes(&error), "attempts used up");
             let reason = format!(
                 "{}. It was tried {} times; send the request again later.",
                 error.reason(),
@@ -373,7 +386,7 @@ async fn fail(mut job: Job<'_>, reason: String) -> Result<Verdict, StageError> {
         Err(error) => {
             // It is tried again for as long as the message comes back.
             let id = job.record.id.0;
-            warn!(request.id = id, error = %chain(&error), "a commit in Git is to be taken back later");
+            warn!(request.id = id, error = %causes(&error), "a commit in Git is to be taken back later");
         }
         Ok(()) => {}
     }
@@ -435,24 +448,28 @@ async fn clean_up(deps: &Deps, stage: Stage, record: &Record) -> Verdict {
         return match deps.queue.send(&record.task(Stage::Push)).await {
             Ok(()) => Verdict::Done,
             Err(error) => {
-                warn!(request.id = record.id.0, error = %chain(&error), "push is to be told again");
+                warn!(request.id = record.id.0, error = %causes(&error), "push is to be told again");
                 Verdict::Again(SOON)
             }
         };
     }
     // First: it needs the secrets of the request, and the next one of the same index should find all as it was.
     if let Err(error) = git::settle(deps, record).await {
-        warn!(request.id = record.id.0, error = %chain(&error), "its commit in Git is to be taken back again");
+        warn!(request.id = record.id.0, error = %causes(&error), "its commit in Git is to be taken back again");
         return Verdict::Again(STORE_WAIT);
     }
     if let Err(error) = line::leave(deps, record).await {
-        warn!(request.id = record.id.0, error = %chain(&error), "its turn is to be ended again");
+        warn!(request.id = record.id.0, error = %causes(&error), "its turn is to be ended again");
+        return Verdict::Again(SOON);
+    }
+    if let Err(error) = chain::wake(&*deps.requests, &*deps.queue, record).await {
+        warn!(request.id = record.id.0, error = %causes(&error), "those who follow it are to be told again");
         return Verdict::Again(SOON);
     }
     match deps.ending().clean_up(record).await {
         Ok(()) => Verdict::Done,
         Err(error) => {
-            warn!(request.id = record.id.0, error = %chain(&error), "to be cleaned up again");
+            warn!(request.id = record.id.0, error = %causes(&error), "to be cleaned up again");
             Verdict::Again(SOON)
         }
     }

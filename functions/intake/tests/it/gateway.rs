@@ -76,6 +76,16 @@ async fn a_request_of_each_kind_comes_in() {
 }
 
 #[tokio::test]
+async fn a_request_is_stopped() {
+    let service = Service::new();
+    service.add_as("ann@example.com", good()).await;
+    let response = hand_over(&service, &document_of("cancel")).await;
+    assert_eq!(response["statusCode"], 200, "{response}");
+    let reason = "The request was cancelled by ann@example.com";
+    assert_eq!(body(&response)["state_reason"], reason);
+}
+
+#[tokio::test]
 async fn what_a_request_overwrote_is_asked_back() {
     let service = Service::new();
     service.add(good()).await;

@@ -8,6 +8,8 @@ mod binary;
 #[cfg(test)]
 mod broken;
 #[cfg(test)]
+mod cancels;
+#[cfg(test)]
 mod changes;
 #[cfg(test)]
 mod dry_runs;

@@ -2,7 +2,9 @@
 
 mod base_url;
 mod binary_image;
+mod cancel;
 mod catalog_repository;
+mod chain;
 mod claim;
 mod created;
 mod facts;
@@ -34,6 +36,7 @@ mod work;
 
 pub use base_url::{BaseUrl, NoBaseUrl};
 pub use binary_image::{BinaryImageError, SCRATCH, settle_binary_image};
+pub use cancel::NotCancelled;
 pub use catalog_repository::{
     CATALOG_IN_GIT, GitRepositories, GitTokenError, branch_of, commit_message,
     is_safe_package_name, repository_of, revert_message, token_of,

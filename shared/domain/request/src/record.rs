@@ -49,6 +49,12 @@ pub struct Record {
     /// is told of it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_dry_run: bool,
+    /// Whether it ended because somebody cancelled it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_cancelled: bool,
+    /// Requests that wait for its result, to be told when it has ended.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub followers: BTreeSet<RequestId>,
     /// Where the work stands.
     pub work: Work,
     /// Counts the writes; 1 for a new record.
@@ -201,6 +207,8 @@ impl Record {
             siblings: None,
             request,
             is_dry_run: false,
+            is_cancelled: false,
+            followers: BTreeSet::new(),
             work: Work::queued(),
             version: 1,
             history: vec![StateEntry {

@@ -15,6 +15,9 @@ pub enum InputError {
     /// A login of `registry_auths` that is none.
     #[error("the login for {0} in \"registry_auths\" is not `user:password` in base64")]
     RegistryAuth(String),
+    /// The request starts from the index of another one, which is not there.
+    #[error("The request {0} has made no index to start from")]
+    NotMade(RequestId),
     /// A bundle without a label that the settings ask for.
     #[error("The bundle {bundle} does not have the label {label}={value}")]
     RequiredLabel {
@@ -156,6 +159,7 @@ impl InputError {
             | Self::Token(_)
             | Self::NoRegistry { .. }
             | Self::NoTag(_)
+            | Self::NotMade(_)
             | Self::NotTheResult { .. }
             | Self::NothingToPutBack { .. }
             | Self::OutputTaken { .. }

@@ -51,7 +51,7 @@ pub async fn patch(
 
 /// Has a stage put away what the request leaves behind: it finds that the request has ended, whichever
 /// message tells it to look. Without one, what stays expires like what a crash leaves.
-async fn put_away(deps: &IntakeDeps, record: &Record) {
+pub(super) async fn put_away(deps: &IntakeDeps, record: &Record) {
     // What stands in a Git repository only push can take back.
     let stage = match record.left_in_git() {
         Some(_) => Stage::Push,

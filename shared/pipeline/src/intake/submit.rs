@@ -161,7 +161,7 @@ async fn before(
 /// submitted before under the same [`Asker::once`] is given back as it stands.
 ///
 /// # Errors
-/// [`IntakeError::Secret`] if nothing was stored; [`IntakeError::Store`], after which the request may
+/// [`IntakeError::Refused`] if it starts from the result of a request that has none, [`IntakeError::Secret`] if nothing was stored; [`IntakeError::Store`], after which the request may
 /// be there if the store could not be reached;
 /// [`IntakeError::Schedule`] if the request was stored and could not be handed over.
 pub async fn submit(
@@ -186,6 +186,12 @@ pub async fn submit_all(
     submissions: Vec<Submission>,
     schedule: Schedule,
 ) -> Result<Vec<Record>, IntakeError> {
+    for submission in &submissions {
+        if let Some(id) = submission.request.starts_after() {
+            let before = deps.requests.get(id).await?;
+            submission.request.check_start(before.as_ref())?;
+        }
+    }
     let batch = keep(deps, asker.into(), annotations, submissions).await?;
     store(deps, batch, schedule).await
 }

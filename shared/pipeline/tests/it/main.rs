@@ -11,6 +11,7 @@ mod add_deprecations;
 mod binary_images;
 mod bundles;
 mod calls;
+mod cancels;
 mod catalog_drafts;
 mod catalogs;
 mod changes;

@@ -121,6 +121,14 @@ impl Kind for AddRequest {
         self.output_format
     }
 
+    fn start(&self) -> Option<&str> {
+        self.from_index.as_deref()
+    }
+
+    fn start_from(&mut self, index: String) {
+        self.from_index = Some(index);
+    }
+
     fn view<'a>(&'a self, shown: &Shown<'a>) -> AddView<'a> {
         let facts = shown.facts();
         AddView {

@@ -94,6 +94,14 @@ impl Kind for FbcOperations {
         self.output_format
     }
 
+    fn start(&self) -> Option<&str> {
+        Some(&self.from_index)
+    }
+
+    fn start_from(&mut self, index: String) {
+        self.from_index = index;
+    }
+
     fn view<'a>(&'a self, shown: &Shown<'a>) -> FbcOperationsView<'a> {
         let facts = shown.facts();
         let asked = self.single.then(|| self.fbc_fragments.first()).flatten();

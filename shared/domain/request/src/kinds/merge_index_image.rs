@@ -117,6 +117,14 @@ impl Kind for MergeIndexImage {
         self.output_format
     }
 
+    fn start(&self) -> Option<&str> {
+        Some(&self.source_from_index)
+    }
+
+    fn start_from(&mut self, index: String) {
+        self.source_from_index = index;
+    }
+
     fn view<'a>(&'a self, shown: &Shown<'a>) -> MergeIndexImageView<'a> {
         let facts = shown.facts();
         MergeIndexImageView {

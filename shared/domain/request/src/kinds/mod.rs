@@ -17,8 +17,10 @@ use std::borrow::Cow;
 use iib_oci::ImageFormat;
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::chain::request_named;
 use crate::payload::{OVERWRITE_TOKEN, Payload, ReadContext, check_form, check_hosts};
 use crate::record::format;
+use crate::refusal::Rule;
 use crate::view::Shown;
 use crate::{Facts, Refusal};
 
@@ -95,9 +97,26 @@ impl KindRow {
                     check_form(field, image)?;
                 }
                 check_hosts(read.images(), context.hosts)?;
+                check_overwriting(&read)?;
                 Ok(read.into())
             },
             secrets: K::SECRETS,
+        }
+    }
+}
+
+/// What a tag is to name in the place of the result of a request has to be a tag. Ours.
+fn check_overwriting<K: Kind>(read: &K) -> Result<(), Refusal> {
+    match read
+        .overwritten()
+        .filter(|index| request_named(index).is_some())
+    {
+        None => Ok(()),
+        Some(index) => {
+            let text = format!(
+                "\"{index}\" is the result of a request and has no tag to overwrite: name the index itself, or add \"build_tags\""
+            );
+            Err(Refusal::new(Rule::Choice, "from_index", text))
         }
     }
 }
@@ -143,6 +162,14 @@ trait Kind: Into<Request> {
     fn queued_by(&self) -> Option<&str> {
         None
     }
+
+    /// The index that it starts from, if requests of its kind start from one.
+    fn start(&self) -> Option<&str> {
+        None
+    }
+
+    /// Lets it start from this one.
+    fn start_from(&mut self, _index: String) {}
 
     /// The index whose place its result takes.
     fn overwritten(&self) -> Option<&str> {
@@ -252,9 +279,13 @@ impl Request {
     /// The format of records of such requests.
     pub(crate) fn format(&self) -> u32 {
         let format = of_each!(self, of => of.format());
-        match self.output_format() {
+        let format = match self.output_format() {
             Some(ImageFormat::Oci) => format.max(format::WITH_OUTPUT_FORMATS),
             Some(ImageFormat::Docker) | None => format,
+        };
+        match self.starts_after() {
+            Some(_) => format.max(format::WITH_CHAINS),
+            None => format,
         }
     }
 
@@ -281,6 +312,26 @@ impl Request {
     /// The index by which a queue may be chosen for it.
     pub(crate) fn queued_by(&self) -> Option<&str> {
         of_each!(self, of => of.queued_by())
+    }
+
+    /// The index that it starts from, as it was named.
+    pub(crate) fn start(&self) -> Option<&str> {
+        of_each!(self, of => of.start())
+    }
+
+    /// The same that starts from this index.
+    #[must_use]
+    pub fn started_from(mut self, index: &str) -> Self {
+        of_each!(&mut self, of => of.start_from(index.to_owned()));
+        self
+    }
+
+    /// Whether its result is an index.
+    pub(crate) fn makes_index(&self) -> bool {
+        !matches!(
+            self,
+            Self::RegenerateBundle(_) | Self::RecursiveRelatedBundles(_)
+        )
     }
 
     /// Whether its result takes the place of an index.

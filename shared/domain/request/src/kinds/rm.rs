@@ -79,6 +79,14 @@ impl Kind for RmRequest {
         self.output_format
     }
 
+    fn start(&self) -> Option<&str> {
+        Some(&self.from_index)
+    }
+
+    fn start_from(&mut self, index: String) {
+        self.from_index = index;
+    }
+
     fn view<'a>(&'a self, shown: &Shown<'a>) -> RmView<'a> {
         let facts = shown.facts();
         RmView {

@@ -13,7 +13,7 @@ use super::Record;
 /// requests they know, beside newer ones and after them: formats 3 and 4 are those of kinds that came
 /// after the first, format 5 is that of indexes with a file-based catalog, format 6 that of rollbacks, format 7
 /// that of results whose documents are not those of Docker, format 8 that of bundles that are made anew or looked behind,
-/// format 9 that of dry runs, which an older version would push.
+/// format 9 that of dry runs, which an older version would push, and of requests that start from the result of another one.
 const FORMAT: u32 = 9;
 
 /// The format of the first kind of request.
@@ -39,6 +39,9 @@ pub(crate) const WITH_BUNDLES: u32 = 8;
 
 /// The format of requests of which it is only to be seen what they would do.
 pub(crate) const WITH_DRY_RUNS: u32 = 9;
+
+/// The format of requests that start from the result of another one.
+pub(crate) const WITH_CHAINS: u32 = 9;
 
 /// A stored text is no record that this version can read. It is left as it is.
 #[derive(Debug, thiserror::Error)]

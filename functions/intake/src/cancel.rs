@@ -1,0 +1,26 @@
+//! Stopping requests.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use iib_pipeline::intake::{self, IntakeDeps};
+use iib_request::Form;
+
+use crate::caller::Caller;
+use crate::problem::Problem;
+use crate::public_url::BuildsUrl;
+use crate::show::{Id, Shower};
+
+/// `POST /builds/<id>/cancel`: ends it, before anything is pushed. Ours; there is nothing to say in its body.
+pub(crate) async fn cancel(
+    State(deps): State<Arc<IntakeDeps>>,
+    Id(id): Id,
+    Caller(user): Caller,
+    builds: BuildsUrl,
+) -> Result<Response, Problem> {
+    let record = intake::cancel(&deps, id, user.as_deref()).await?;
+    let shower = Shower::new(&deps, [&record], builds).await?;
+    Ok(Json(shower.show(&record, Form::Verbose)).into_response())
+}
