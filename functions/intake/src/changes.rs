@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{Query, State};
 use axum::response::Response;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
 use iib_pipeline::intake::{self, IntakeDeps, RequestDiff};
 
 use crate::answer;
-use crate::problem::Problem;
+use crate::problem::{Problem, types};
 use crate::show::Id;
 
 /// The parameters of a call in their order.
@@ -124,7 +124,7 @@ fn format<T: Copy>(
             let names: Vec<&str> = formats.iter().map(|(name, _)| *name).collect();
             let names = names.join(", ");
             Err(Problem::new(
-                StatusCode::BAD_REQUEST,
+                &types::PARAMETER,
                 format!("\"format\" is \"{asked}\", but has to be one of: {names}"),
             ))
         }

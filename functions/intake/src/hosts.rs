@@ -12,11 +12,11 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse;
-use http::{StatusCode, header};
+use http::header;
 use iib_request::ApiSettings;
 use tracing::warn;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, into_document, is_accepted, types};
 
 /// Puts the rule in front of a router that listens on loopback: it answers under the names of
 /// loopback, the host of `api.public_url`, and those in `api.hosts`, to programs and to pages of these
@@ -33,7 +33,11 @@ pub fn on_loopback(router: Router, api: &ApiSettings) -> Router {
             };
             // Some clients show the status alone.
             warn!(event = "call_misdirected", "{foreign}");
-            Problem::new(StatusCode::MISDIRECTED_REQUEST, foreign.to_string()).into_response()
+            let answer = Problem::new(&types::FOREIGN_NAME, foreign.to_string()).into_response();
+            match is_accepted(request.headers()) {
+                true => into_document(answer, request.uri().path()),
+                false => answer,
+            }
         }
     }))
 }

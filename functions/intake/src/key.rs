@@ -1,12 +1,12 @@
 //! The key under which a call may be repeated.
 
 use axum::extract::FromRequestParts;
+use http::HeaderName;
 use http::request::Parts;
-use http::{HeaderName, StatusCode};
 use iib_pipeline::intake::{Key, KeyError};
 
 use crate::api::Api;
-use crate::problem::Problem;
+use crate::problem::{Problem, types};
 
 /// The header that has it.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -30,7 +30,7 @@ impl FromRequestParts<Api> for IdempotencyKey {
             },
             (Some(_), Some(_)) => Err(KeyError::Several),
         };
-        let key = key.map_err(|fault| Problem::new(StatusCode::BAD_REQUEST, fault.to_string()))?;
+        let key = key.map_err(|fault| Problem::new(&types::PARAMETER, fault.to_string()))?;
         Ok(Self(Some(key)))
     }
 }

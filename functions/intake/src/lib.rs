@@ -35,7 +35,7 @@ pub use events::events;
 pub use gateway::{Gateway, gateway};
 pub use hosts::on_loopback;
 
-use problem::Problem;
+use problem::{PAGES, Problem, pages};
 
 /// Largest body that is read, bytes. A call that adds thousands of bundles stays far below.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -89,6 +89,8 @@ pub fn router(api: Api) -> Router {
             "/api/v1/builds/{id}/uploads/{kind}/{digest}/{name}",
             get(uploads::download),
         )
+        .route(PAGES, get(pages::list))
+        .route(&format!("{PAGES}/{{name}}"), get(pages::one))
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))

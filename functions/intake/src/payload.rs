@@ -7,7 +7,7 @@ use iib_request::Members;
 use serde_json::{Map, Value};
 
 use crate::BODY_LIMIT;
-use crate::problem::Problem;
+use crate::problem::{Problem, types};
 
 /// A body that is JSON. Checked in the order of spec rest-api §1: media type, JSON. Not `Debug`,
 /// because tokens are in it.
@@ -59,7 +59,7 @@ impl<S: Send + Sync> FromRequest<S> for Ordered {
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     if !is_json(request.headers()) {
         return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            &types::MEDIA_TYPE,
             "Did not attempt to load JSON data because the request Content-Type was not 'application/json'.",
         ));
     }
@@ -67,7 +67,7 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
         .await
         .map_err(|rejection| match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
+                &types::BODY_TOO_LARGE,
                 format!(
                     "The body is larger than {BODY_LIMIT} bytes, which is the most that is read: split it into several requests."
                 ),

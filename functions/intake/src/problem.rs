@@ -1,16 +1,24 @@
 //! From errors to answers.
 
+mod document;
+pub(crate) mod pages;
+pub(crate) mod types;
+
 use std::borrow::Cow;
 use std::error::Error;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
 use iib_pipeline::intake::IntakeError;
 use iib_ports::{SecretError, StoreError, TokenError, chain};
 use iib_request::Refusal;
 use serde_json::json;
 use tracing::{error, info};
+
+use document::Told;
+pub(crate) use document::{PAGES, into_document, is_accepted};
+use types::ProblemType;
 
 use crate::answer::ANSWER_LIMIT;
 
@@ -21,8 +29,10 @@ const RETRY_AFTER: u32 = 30;
 /// so there is nothing else in them (spec rest-api §1).
 #[derive(Debug)]
 pub(crate) struct Problem {
-    status: StatusCode,
+    kind: &'static ProblemType,
     text: Cow<'static, str>,
+    /// The parameter that it is about.
+    field: Option<&'static str>,
     /// Seconds after which the same call may be taken.
     retry_after: Option<u32>,
     /// What it takes to be let in, for `WWW-Authenticate`.
@@ -32,10 +42,11 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(kind: &'static ProblemType, text: impl Into<Cow<'static, str>>) -> Self {
         Self {
-            status,
+            kind,
             text: text.into(),
+            field: None,
             retry_after: None,
             challenge: None,
             cause: None,
@@ -51,28 +62,28 @@ impl Problem {
 
     pub(crate) fn malformed() -> Self {
         Self::new(
-            StatusCode::BAD_REQUEST,
+            &types::MALFORMED,
             "The browser (or proxy) sent a request that this server could not understand.",
         )
     }
 
     pub(crate) fn not_an_object() -> Self {
         Self::new(
-            StatusCode::BAD_REQUEST,
+            &types::NOT_AN_OBJECT,
             "The input data must be a JSON object",
         )
     }
 
     pub(crate) fn not_a_worker() -> Self {
         Self::new(
-            StatusCode::FORBIDDEN,
+            &types::NOT_A_WORKER,
             "This API endpoint is restricted to IIB workers",
         )
     }
 
     pub(crate) fn unauthorized() -> Self {
         Self::new(
-            StatusCode::UNAUTHORIZED,
+            &types::UNAUTHORIZED,
             "The server could not verify that you are authorized to access the URL requested. You either supplied the wrong credentials (e.g. a bad password), or your browser doesn't understand how to supply the credentials required.",
         )
     }
@@ -102,38 +113,31 @@ impl Problem {
 
     pub(crate) fn answer_too_large(instead: &str) -> Self {
         Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
+            &types::ANSWER_TOO_LARGE,
             format!("The answer would be larger than {ANSWER_LIMIT} bytes: {instead}."),
         )
     }
 
     pub(crate) fn not_found() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "The requested resource was not found",
-        )
+        Self::new(&types::NOT_FOUND, "The requested resource was not found")
     }
 
     pub(crate) fn method_not_allowed() -> Self {
         Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
+            &types::METHOD,
             "The method is not allowed for the requested URL.",
         )
     }
 
     pub(crate) fn internal() -> Self {
         Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
+            &types::INTERNAL,
             "The server encountered an internal error and was unable to complete your request. Either the server is overloaded or there is an error in the application.",
         )
     }
 
     pub(crate) fn unhealthy(cause: StoreError) -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "Database health check failed.",
-        )
-        .caused_by(cause)
+        Self::new(&types::UNHEALTHY, "Database health check failed.").caused_by(cause)
     }
 }
 
@@ -147,7 +151,7 @@ impl From<TokenError> for Problem {
             _ => Self {
                 retry_after: Some(RETRY_AFTER),
                 ..Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
+                    &types::NO_ISSUER,
                     "Nobody can be let in with a token now: the issuer's keys cannot be read. Try again later.",
                 )
             }
@@ -158,8 +162,10 @@ impl From<TokenError> for Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
-        Self::new(status, refusal.to_string())
+        Self {
+            field: refusal.field(),
+            ..Self::new(types::of(&refusal), refusal.to_string())
+        }
     }
 }
 
@@ -170,39 +176,36 @@ impl From<IntakeError> for Problem {
             IntakeError::Failed(..)
             | IntakeError::NeverKept(..)
             | IntakeError::PutBack(..)
-            | IntakeError::NoCatalog(..) => Self::new(StatusCode::NOT_FOUND, error.to_string()),
-            IntakeError::NotFinished(..)
-            | IntakeError::OtherKind { .. }
-            | IntakeError::NoPackages(_)
+            | IntakeError::NoCatalog(..) => Self::new(&types::NO_DOCUMENT, error.to_string()),
+            IntakeError::NotFinished(..) => Self::new(&types::NOT_FINISHED, error.to_string()),
+            IntakeError::OtherKind { .. } => Self::new(&types::OTHER_KIND, error.to_string()),
+            IntakeError::NoPackages(_)
             | IntakeError::SeveralPackages { .. }
-            | IntakeError::OtherPackages { .. } => {
-                Self::new(StatusCode::BAD_REQUEST, error.to_string())
-            }
+            | IntakeError::OtherPackages { .. } => Self::new(&types::PACKAGE, error.to_string()),
             IntakeError::GraphTooLarge { .. } => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
+                Self::new(&types::ANSWER_TOO_LARGE, error.to_string())
             }
             IntakeError::Expired(_) | IntakeError::ExpiredInFolder(..) => {
-                Self::new(StatusCode::GONE, error.to_string())
+                Self::new(&types::EXPIRED, error.to_string())
             }
-            IntakeError::NotInFolder(..)
-            | IntakeError::NotCustomized(..)
-            | IntakeError::Schedule { .. } => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).caused_by(error)
+            IntakeError::NotInFolder(..) | IntakeError::NotCustomized(..) => {
+                Self::new(&types::DOCUMENT_MISSING, error.to_string()).caused_by(error)
+            }
+            IntakeError::Schedule { .. } => {
+                Self::new(&types::NOT_SCHEDULED, error.to_string()).caused_by(error)
             }
             IntakeError::Refused(refusal) => refusal.clone().into(),
-            IntakeError::SomebodyElses(_) => Self::new(StatusCode::FORBIDDEN, error.to_string()),
-            IntakeError::NotCancelled(..) => Self::new(StatusCode::CONFLICT, error.to_string()),
-            IntakeError::OtherCall(_) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
-            }
+            IntakeError::SomebodyElses(_) => Self::new(&types::SOMEBODY_ELSES, error.to_string()),
+            IntakeError::NotCancelled(..) => Self::new(&types::NOT_CANCELLED, error.to_string()),
+            IntakeError::OtherCall(_) => Self::new(&types::OTHER_CALL, error.to_string()),
             IntakeError::TooManyLive { .. } => Self {
                 retry_after: Some(RETRY_AFTER),
-                ..Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
+                ..Self::new(&types::TOO_MANY_LIVE, error.to_string())
             },
             IntakeError::Secret {
                 source: SecretError::TooLarge { .. },
                 ..
-            } => Self::new(StatusCode::BAD_REQUEST, error.to_string()),
+            } => Self::new(&types::SECRET_TOO_LARGE, error.to_string()),
             IntakeError::Store(_)
             | IntakeError::Secret { .. }
             | IntakeError::Nothing
@@ -215,14 +218,22 @@ impl From<IntakeError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         if let Some(cause) = &self.cause {
-            let status = self.status.as_u16();
+            let status = self.kind.status.as_u16();
             error!(
                 http.status = status,
                 error = chain(cause.as_ref()),
                 "call failed"
             );
         }
-        let mut answer = (self.status, Json(json!({ "error": self.text }))).into_response();
+        let document = Json(json!({ "error": self.text }));
+        let mut answer = (self.kind.status, document).into_response();
+        let vary = HeaderValue::from_static("accept");
+        answer.headers_mut().insert(header::VARY, vary);
+        answer.extensions_mut().insert(Told {
+            kind: self.kind,
+            text: self.text.into_owned(),
+            field: self.field,
+        });
         if let Some(seconds) = self.retry_after {
             answer
                 .headers_mut()

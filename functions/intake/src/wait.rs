@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Query};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 use iib_request::Record;
 
 use crate::api::Api;
-use crate::problem::Problem;
+use crate::problem::{Problem, types};
 
 /// Longest time that a call waits, seconds. The API Gateway gives up after 30.
 const LONGEST: u64 = 20;
@@ -60,7 +60,7 @@ fn number(text: &str) -> Option<u64> {
 }
 
 fn refused(text: String) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, text)
+    Problem::new(&types::PARAMETER, text)
 }
 
 /// What a request's document is known by: its version, and how many are ahead of it, which changes without it. Weak,

@@ -24,6 +24,8 @@ mod identity;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod problems;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod requests;
