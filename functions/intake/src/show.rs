@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use iib_pipeline::intake::{self, IntakeDeps, IntakeError};
-use iib_ports::{Listing, Watch};
-use iib_request::{Filters, Form, Meta, Operators, Record, RequestId, Shown, Stub, View, Window};
+use iib_ports::{Listed, Listing, Watch};
+use iib_request::{Cursor, Filters, Form, Operators, Record, RequestId, Shown, Stub, View, Window};
 use serde::Serialize;
 use tracing::error;
 
@@ -100,9 +100,9 @@ pub(crate) async fn one(
 }
 
 #[derive(Serialize)]
-struct Requests<'a> {
+struct Requests<'a, M> {
     items: Vec<Item<'a>>,
-    meta: Meta,
+    meta: M,
 }
 
 #[derive(Serialize)]
@@ -121,13 +121,30 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let filters = Filters::read(&query)?;
     let window = Window::read(&query, &deps.api);
+    if let Some(cursor) = Cursor::read(&query)? {
+        let window = window?;
+        let older = intake::older(&*listing, filters.clone(), &window, cursor).await?;
+        let meta = Cursor::meta(older.next, &window, &builds.0, &filters);
+        return show_all(&deps, builds, &older.items, window.form, meta).await;
+    }
     let (window, page) = intake::list(&*listing, filters.clone(), window).await?;
     let meta = window.meta(page.total, &builds.0, &filters)?;
-    let shower = Shower::new(&deps, page.items.iter().flatten(), builds).await?;
-    let mut items = Vec::with_capacity(page.items.len());
-    for listed in &page.items {
+    show_all(&deps, builds, &page.items, window.form, meta).await
+}
+
+/// Shows requests of a listing, and where they stand in it.
+async fn show_all(
+    deps: &IntakeDeps,
+    builds: BuildsUrl,
+    listed: &[Listed],
+    form: Form,
+    meta: impl Serialize,
+) -> Result<Response, Problem> {
+    let shower = Shower::new(deps, listed.iter().flatten(), builds).await?;
+    let mut items = Vec::with_capacity(listed.len());
+    for listed in listed {
         items.push(match listed {
-            Ok(record) => Item::Request(Box::new(shower.show(record, window.form))),
+            Ok(record) => Item::Request(Box::new(shower.show(record, form))),
             Err(unreadable) => {
                 let id = unreadable.id.0;
                 error!(event = "record_unreadable", request.id = id, error = %unreadable);

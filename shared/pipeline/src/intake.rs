@@ -30,7 +30,7 @@ pub use cancel::cancel;
 pub use changes::{RequestDiff, diff, graph, plan, report};
 pub use documents::{Document, deprecation_schema, document};
 pub use key::{Key, KeyError};
-pub use listing::{check_live, list, operators_of};
+pub use listing::{check_live, list, older, operators_of};
 pub use log::{LogContent, LogPart, logs};
 pub use patch::patch;
 pub use submit::{Asker, Schedule, Submission, read, read_rollback, repeated, submit, submit_all};

@@ -49,8 +49,8 @@ pub use registry::{
     Tags,
 };
 pub use requests::{
-    Created, Listed, Listing, NewBatch, NewRequest, ONCE_LIMIT, OperatorStore, Page, PageQuery,
-    Requests, StoreError, Sweeps, Unreadable,
+    Created, Listed, Listing, NewBatch, NewRequest, ONCE_LIMIT, Older, OlderQuery, OperatorStore,
+    Page, PageQuery, Requests, StoreError, Sweeps, Unreadable,
 };
 pub use secrets::{SECRET_LIMIT, Secret, SecretError, Secrets};
 pub use system_clock::SystemClock;

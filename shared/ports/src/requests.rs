@@ -123,6 +123,26 @@ pub struct PageQuery {
     pub per_page: u32,
 }
 
+/// A piece of the listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OlderQuery {
+    /// Which requests.
+    pub filters: Filters,
+    /// Those with lower numbers than this; none: the newest.
+    pub before: Option<RequestId>,
+    /// How many at most; not none.
+    pub limit: u32,
+}
+
+/// Requests of a piece of the listing, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Older {
+    /// The requests.
+    pub items: Vec<Listed>,
+    /// Where the next piece begins, if there are more: what is [`OlderQuery::before`] then.
+    pub next: Option<RequestId>,
+}
+
 /// A request among others: one that cannot be read must not hide the rest.
 pub type Listed = Result<Record, Unreadable>;
 
@@ -201,6 +221,13 @@ pub trait Listing: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn page(&self, query: &PageQuery) -> Result<Page, StoreError>;
+
+    /// The requests that the filters hold for with lower numbers than `before`, or the newest ones, newest first, at most
+    /// `limit`; new requests do not move them. How many there are is not looked up, so that it takes no longer far behind.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn older(&self, query: &OlderQuery) -> Result<Older, StoreError>;
 
     /// Whether any request uses an image like this, in any role ([`Record::images`]).
     ///

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use iib_ports::{Created, Listing, NewBatch, Page, PageQuery, Requests, StoreError, Unreadable};
+use iib_ports::{
+    Created, Listing, NewBatch, Older, OlderQuery, Page, PageQuery, Requests, StoreError,
+    Unreadable,
+};
 use iib_request::{Record, RequestId, Sought};
 use serde_json::json;
 
@@ -56,6 +59,10 @@ impl Requests for Broken {
 
 #[async_trait]
 impl Listing for Broken {
+    async fn older(&self, _: &OlderQuery) -> Result<Older, StoreError> {
+        self.fail()
+    }
+
     async fn page(&self, _: &PageQuery) -> Result<Page, StoreError> {
         let Self::Newer = self else {
             return self.fail();

@@ -12,6 +12,8 @@ mod cancels;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
+mod cursors;
+#[cfg(test)]
 mod dry_runs;
 #[cfg(test)]
 mod gateway;

@@ -16,8 +16,8 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use iib_ports::{
-    Created, Listed, Listing, NewBatch, OperatorStore, Page, PageQuery, Requests, StoreError,
-    Sweeps,
+    Created, Listed, Listing, NewBatch, Older, OlderQuery, OperatorStore, Page, PageQuery,
+    Requests, StoreError, Sweeps,
 };
 use iib_request::{Operators, Record, RequestId, Sought};
 use jiff::Timestamp;
@@ -95,6 +95,11 @@ impl Listing for DynamoRequests {
     /// that is a second old.
     async fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
         self.read_page(query).await
+    }
+
+    /// Needs the same as `page`.
+    async fn older(&self, query: &OlderQuery) -> Result<Older, StoreError> {
+        self.read_older(query).await
     }
 
     /// Needs `dynamodb:GetItem` and `dynamodb:Query`.

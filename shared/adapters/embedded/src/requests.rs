@@ -9,8 +9,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use async_trait::async_trait;
 use iib_ports::{
-    Created, Listed, Listing, NewBatch, OperatorStore, Page, PageQuery, Requests, StoreError,
-    Sweeps, Unreadable,
+    Created, Listed, Listing, NewBatch, Older, OlderQuery, OperatorStore, Page, PageQuery,
+    Requests, StoreError, Sweeps, Unreadable,
 };
 use iib_request::{BatchId, News, Operators, Record, RequestId, Sought, Stage};
 use jiff::Timestamp;
@@ -147,6 +147,16 @@ impl SqliteRequests {
         self.database.read(work).await.map_err(failed(action))
     }
 
+    /// The same for what may wait a moment for those who write.
+    async fn look<T, W>(&self, action: &'static str, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.database.give_way().await;
+        self.read(action, work).await
+    }
+
     /// The requests with these numbers, as they are now.
     async fn get_all(&self, ids: Vec<u64>) -> Result<Vec<Record>, StoreError> {
         let mut records = Vec::with_capacity(ids.len());
@@ -276,32 +286,34 @@ impl Requests for SqliteRequests {
 #[async_trait]
 impl Listing for SqliteRequests {
     async fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
-        self.database.give_way().await;
         let (query, facets) = (query.clone(), self.facets.clone());
         let (rows, total) = self
-            .read("list the requests", move |db| {
+            .look("list the requests", move |db| {
                 let index = facets.look();
-                let transaction = db.transaction()?;
-                // A transaction sees what is there at its first look.
-                let _: Option<i64> = transaction
-                    .prepare_cached("SELECT 1 FROM counters LIMIT 1")?
-                    .query_row([], |row| row.get(0))
-                    .optional()?;
+                let transaction = first_look(db)?;
                 let (ids, total) = index.page(&query.filters, query.page, query.per_page);
                 drop(index);
-                let mut statement =
-                    transaction.prepare_cached("SELECT record FROM requests WHERE id = ?1")?;
-                let mut rows = Vec::with_capacity(ids.len());
-                for id in ids {
-                    let text =
-                        |row: &rusqlite::Row<'_>| Ok(stored_text(row.get_ref(0)?).to_owned());
-                    rows.push((id, statement.query_row([id], text)?));
-                }
-                Ok((rows, total))
+                Ok((records(&transaction, ids)?, total))
             })
             .await?;
         let items = rows.into_iter().map(listed).collect();
         Ok(Page { items, total })
+    }
+
+    async fn older(&self, query: &OlderQuery) -> Result<Older, StoreError> {
+        let (query, facets) = (query.clone(), self.facets.clone());
+        let (rows, next) = self
+            .look("list the requests", move |db| {
+                let index = facets.look();
+                let transaction = first_look(db)?;
+                let (ids, has_more) = index.older(&query.filters, query.before, query.limit);
+                drop(index);
+                let next = ids.last().copied().filter(|_| has_more).map(RequestId);
+                Ok((records(&transaction, ids)?, next))
+            })
+            .await?;
+        let items = rows.into_iter().map(listed).collect();
+        Ok(Older { items, next })
     }
 
     async fn is_seen(&self, sought: Sought<'_>) -> Result<bool, StoreError> {
@@ -362,6 +374,24 @@ impl OperatorStore for SqliteRequests {
         })
         .await
     }
+}
+
+/// A transaction that sees what is there now: it does so at its first look.
+fn first_look(db: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    let transaction = db.transaction()?;
+    let _: Option<i64> = transaction
+        .prepare_cached("SELECT 1 FROM counters LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    Ok(transaction)
+}
+
+/// The records of these requests, as they are stored.
+fn records(transaction: &Transaction<'_>, ids: Vec<u64>) -> rusqlite::Result<Vec<Stored>> {
+    let mut statement = transaction.prepare_cached("SELECT record FROM requests WHERE id = ?1")?;
+    let text = |row: &rusqlite::Row<'_>| Ok(stored_text(row.get_ref(0)?).to_owned());
+    let read = |id: u64| Ok((id, statement.query_row([id], text)?));
+    ids.into_iter().map(read).collect()
 }
 
 /// Notes that images are used.

@@ -55,7 +55,7 @@ pub use kinds::{
     KINDS, KindRow, MergeIndexImage, RecursiveRelatedBundles, RegenerateBundle, Request, RmRequest,
     Rollback, kind_names,
 };
-pub use listing::{Facets, Filters, Meta, Sought, Window, dry_run};
+pub use listing::{Cursor, CursorMeta, Facets, Filters, Meta, Sought, Window, dry_run};
 pub use news::{About, Destination, Message, News, Telling, messages};
 pub use output::arch_tag;
 pub use patch::{Members, Patch};

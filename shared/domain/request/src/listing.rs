@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use crate::{ApiSettings, BatchId, Form, KINDS, Record, Refusal, Rule, State, kind_names};
+use crate::{
+    ApiSettings, BatchId, Form, KINDS, Record, Refusal, RequestId, Rule, State, kind_names,
+};
 
 /// Requests on a page if nobody says how many.
 const DEFAULT_PER_PAGE: u32 = 20;
@@ -226,6 +228,78 @@ pub struct Window {
     pub per_page: u32,
     /// How much of each request is shown.
     pub form: Form,
+}
+
+/// Where a piece of the listing begins that is asked for by its cursor. Ours: pages move when requests are made, and take
+/// longer the farther behind they are; what a cursor names stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// It begins behind this request; none: with the newest.
+    pub before: Option<RequestId>,
+}
+
+/// Where a piece stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CursorMeta {
+    /// The next piece, if there is one.
+    next: Option<String>,
+    /// The cursor in it.
+    next_cursor: Option<String>,
+    per_page: u32,
+}
+
+impl Cursor {
+    /// Reads a query; none if it asks for a page.
+    ///
+    /// # Errors
+    /// [`Rule::Choice`] for one that no answer had, or beside a page.
+    pub fn read(query: &[(String, String)]) -> Result<Option<Self>, Refusal> {
+        let Some(text) = value(query, "cursor") else {
+            return Ok(None);
+        };
+        let refused = |text: String| Refusal::new(Rule::Choice, "cursor", text);
+        if value(query, "page").is_some() {
+            let text = "\"cursor\" and \"page\" cannot be given together: the one names a place, the other counts from the newest";
+            return Err(refused(text.to_owned()));
+        }
+        let digits = text.bytes().all(|b| b.is_ascii_digit());
+        let before = match text {
+            "" => None,
+            _ => Some(text.parse().ok().filter(|_| digits).ok_or_else(|| {
+                refused(format!(
+                    "\"cursor\" is \"{text}\", which is none: leave its value out for the newest requests, then take \"next_cursor\" of each answer"
+                ))
+            })?),
+        };
+        let before = before.map(RequestId);
+        Ok(Some(Self { before }))
+    }
+
+    /// Places a piece behind which this one is; `builds` as for [`Window::meta`].
+    pub fn meta(
+        next: Option<RequestId>,
+        window: &Window,
+        builds: &str,
+        filters: &Filters,
+    ) -> CursorMeta {
+        let url = |next: RequestId| {
+            let base = format!("{builds}?");
+            let at = base.len();
+            let mut query = form_urlencoded::Serializer::for_suffix(base, at);
+            query
+                .append_pair("cursor", &next.to_string())
+                .append_pair("per_page", &window.per_page.to_string());
+            if window.form == Form::Verbose {
+                query.append_pair("verbose", "true");
+            }
+            query.extend_pairs(&filters.query()).finish()
+        };
+        CursorMeta {
+            next: next.map(url),
+            next_cursor: next.map(|next| next.to_string()),
+            per_page: window.per_page,
+        }
+    }
 }
 
 /// Where a page stands among the others.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use iib_ports::{Listing, Page, PageQuery, StoreError};
-use iib_request::{Filters, Operators, Record, Refusal, State, Window};
+use iib_ports::{Listing, Older, OlderQuery, Page, PageQuery, StoreError};
+use iib_request::{Cursor, Filters, Operators, Record, Refusal, State, Window};
 
 use super::{IntakeDeps, IntakeError};
 
@@ -18,11 +18,7 @@ pub async fn list(
     filters: Filters,
     window: Result<Window, Refusal>,
 ) -> Result<(Window, Page), IntakeError> {
-    for (sought, unseen) in filters.sought() {
-        if !listing.is_seen(sought).await? {
-            return Err(unseen.into());
-        }
-    }
+    check_sought(listing, &filters).await?;
     let window = window?;
     let query = PageQuery {
         filters,
@@ -30,6 +26,35 @@ pub async fn list(
         per_page: window.per_page,
     };
     Ok((window, listing.page(&query).await?))
+}
+
+/// Reads the requests that the filters hold for from a cursor on, newest first.
+///
+/// # Errors
+/// As [`list`].
+pub async fn older(
+    listing: &dyn Listing,
+    filters: Filters,
+    window: &Window,
+    cursor: Cursor,
+) -> Result<Older, IntakeError> {
+    check_sought(listing, &filters).await?;
+    let query = OlderQuery {
+        filters,
+        before: cursor.before,
+        limit: window.per_page,
+    };
+    Ok(listing.older(&query).await?)
+}
+
+/// Refuses filters by images that nobody has used.
+async fn check_sought(listing: &dyn Listing, filters: &Filters) -> Result<(), IntakeError> {
+    for (sought, unseen) in filters.sought() {
+        if !listing.is_seen(sought).await? {
+            return Err(unseen.into());
+        }
+    }
+    Ok(())
 }
 
 /// The operators of the bundles that these requests show, as they are recorded for all requests.

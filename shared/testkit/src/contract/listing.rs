@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use iib_ports::{Created, Listing, NewBatch, OperatorStore, PageQuery, Requests};
+use iib_ports::{
+    Created, Listing, NewBatch, Older, OlderQuery, OperatorStore, PageQuery, Requests,
+};
 use iib_request::{
     AddDeprecations, AddRequest, BatchId, FbcOperations, Filters, MergeIndexImage, Operators,
-    Record, RegenerateBundle, Request, RmRequest, Sought, State, Update,
+    Record, RegenerateBundle, Request, RequestId, RmRequest, Sought, State, Update,
 };
 use iib_request::{CreateEmptyIndex, Facts};
 use jiff::Timestamp;
@@ -273,11 +275,47 @@ async fn filters_and_their_combinations_find_what_they_hold_for(store: &(impl Re
                 break;
             }
         }
+        for limit in [5, 100] {
+            assert_eq!(
+                all_older(store, &filters, limit).await,
+                wanted,
+                "{filters:?}"
+            );
+        }
     }
+    let beyond = OlderQuery {
+        filters: Filters::default(),
+        before: Some(RequestId(0)),
+        limit: 5,
+    };
+    let nothing = Older {
+        items: Vec::new(),
+        next: None,
+    };
+    assert_eq!(store.older(&beyond).await.unwrap(), nothing);
     assert!(
         found_any > 30,
         "{found_any} of the combinations find something"
     );
+}
+
+/// All that filters hold for, piece by piece.
+async fn all_older(store: &impl Listing, filters: &Filters, limit: u32) -> Vec<u64> {
+    let (mut found, mut before) = (Vec::new(), None);
+    loop {
+        let query = OlderQuery {
+            filters: filters.clone(),
+            before,
+            limit,
+        };
+        let piece = store.older(&query).await.unwrap();
+        assert!(piece.items.len() <= limit as usize, "{query:?}");
+        found.extend(piece.items.iter().flatten().map(|record| record.id.0));
+        before = piece.next;
+        if before.is_none() {
+            return found;
+        }
+    }
 }
 
 async fn a_request_is_found_by_what_it_has_become(store: &(impl Requests + Listing)) {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use iib_ports::{
-    Behind, Created, Listed, Listing, NewBatch, OperatorStore, Outbox, Page, PageQuery, Requests,
-    StoreError, Sweeps, Waited, Waiting, Watch,
+    Behind, Created, Listed, Listing, NewBatch, Older, OlderQuery, OperatorStore, Outbox, Page,
+    PageQuery, Requests, StoreError, Sweeps, Waited, Waiting, Watch,
 };
 use iib_request::{
     BatchId, Destination, News, Operators, Record, RequestId, Siblings, Sought, Stage,
@@ -185,6 +185,21 @@ impl Listing for MemoryRequests {
         Ok(Page {
             items: on_page.map(|record| Ok((*record).clone())).collect(),
             total: found.len() as u64,
+        })
+    }
+
+    async fn older(&self, query: &OlderQuery) -> Result<Older, StoreError> {
+        let records = lock(&self.records);
+        let is_older = |record: &&Record| query.before.is_none_or(|before| record.id < before);
+        let wanted = |record: &&Record| query.filters.hold_for(&record.facets());
+        let found = records.iter().rev().filter(is_older).filter(wanted);
+        let mut found: Vec<Record> = found.take(query.limit as usize + 1).cloned().collect();
+        let has_more = found.len() > query.limit as usize;
+        found.truncate(query.limit as usize);
+        let last = found.last().map(|record| record.id);
+        Ok(Older {
+            items: found.into_iter().map(Ok).collect(),
+            next: last.filter(|_| has_more),
         })
     }
 

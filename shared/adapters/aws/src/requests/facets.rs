@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use iib_request::{BatchId, Facets, Filters, LONGEST_IMAGE, Record, State, kind_names};
+use iib_request::{BatchId, Facets, Filters, LONGEST_IMAGE, Record, RequestId, State, kind_names};
 
 use crate::table::{Item, as_text, number, text};
 
@@ -149,6 +149,8 @@ pub(super) struct Search {
     pub(super) rest: Filters,
     /// The counters that tell how many there are; without any they have to be counted.
     pub(super) counters: Vec<String>,
+    /// Only those with lower numbers.
+    pub(super) before: Option<RequestId>,
 }
 
 impl Search {
@@ -226,6 +228,7 @@ impl Search {
             keys,
             rest,
             counters: if is_exact { counters } else { Vec::new() },
+            before: None,
         })
     }
 }

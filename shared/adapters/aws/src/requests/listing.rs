@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::try_join_all;
-use iib_ports::{Listed, Page, PageQuery, StoreError};
+use iib_ports::{Listed, Older, OlderQuery, Page, PageQuery, StoreError};
 use iib_request::{BatchId, Filters, RequestId};
 
 use super::facets::{NUMBER, Place, SHARDS, Search};
 use super::item::HIDDEN;
 use super::{DynamoRequests, unavailable};
-use crate::table::{Item, as_number, key, text};
+use crate::table::{Item, as_number, key, number, text};
 
 const ACTION: &str = "list the requests";
 
@@ -51,14 +51,37 @@ impl DynamoRequests {
             (walked.0, total)
         };
         let read = self.read_all(&found).await?;
-        // An index may be behind what is stored.
-        let holds = |listed: &Listed| match listed {
-            Ok(record) => query.filters.hold_for(&record.facets()),
-            Err(_) => true,
-        };
+        let items = read
+            .into_iter()
+            .filter(|listed| holds(&query.filters, listed));
         Ok(Page {
-            items: read.into_iter().filter(holds).collect(),
+            items: items.collect(),
             total,
+        })
+    }
+
+    pub(super) async fn read_older(&self, query: &OlderQuery) -> Result<Older, StoreError> {
+        let Some(mut search) = Search::of(&query.filters) else {
+            return Ok(Older {
+                items: Vec::new(),
+                next: None,
+            });
+        };
+        search.before = query.before;
+        let limit = u64::from(query.limit);
+        let wanted = limit.saturating_add(1);
+        let (mut found, _) = self.walk(&search, 0, wanted, false).await?;
+        let has_more = found.len() as u64 > limit;
+        found.truncate(query.limit as usize);
+        // Of those that are shown, also where the index was behind with the last of them.
+        let next = found.last().copied().filter(|_| has_more);
+        let read = self.read_all(&found).await?;
+        let items = read
+            .into_iter()
+            .filter(|listed| holds(&query.filters, listed));
+        Ok(Older {
+            items: items.collect(),
+            next,
         })
     }
 
@@ -150,13 +173,22 @@ impl DynamoRequests {
             .query()
             .table_name(&self.table)
             .index_name(search.index)
-            .key_condition_expression("#key = :key")
+            .key_condition_expression(match search.before {
+                None => "#key = :key",
+                Some(_) => "#key = :key AND #n < :before",
+            })
             .expression_attribute_names("#key", search.attribute)
             .expression_attribute_values(":key", partition.key.clone())
             .set_filter_expression(filter)
             .scan_index_forward(false)
             .set_limit(limit)
             .set_exclusive_start_key(partition.next.take());
+        let answer = match search.before {
+            None => answer,
+            Some(before) => answer
+                .expression_attribute_names("#n", NUMBER)
+                .expression_attribute_values(":before", number(before)),
+        };
         let answer = names.into_iter().fold(answer, |query, (name, attribute)| {
             query.expression_attribute_names(name, attribute)
         });
@@ -184,14 +216,23 @@ impl DynamoRequests {
     }
 }
 
+/// Whether a request is one of those that were looked for: an index may be behind what is stored.
+fn holds(filters: &Filters, listed: &Listed) -> bool {
+    match listed {
+        Ok(record) => filters.hold_for(&record.facets()),
+        Err(_) => true,
+    }
+}
+
 fn entry(item: &Item) -> Option<Entry> {
-    let hidden = item.contains_key(HIDDEN);
+    let batch = match item.contains_key(HIDDEN) {
+        true => as_number::<i64>(item, "batch"),
+        false => None,
+    };
     Some(Entry {
         id: as_number(item, NUMBER)?,
-        hidden_with: hidden
-            .then(|| as_number(item, "batch"))
-            .flatten()
-            .map(BatchId),
+        // Those of dry runs are below zero.
+        hidden_with: batch.map(|batch| BatchId(batch.unsigned_abs())),
     })
 }
 

@@ -60,6 +60,28 @@ impl FacetIndexes {
         };
         index.page(filters, page, per_page)
     }
+
+    /// The numbers below `before`, or the newest, newest first, at most `limit`, and whether there are more.
+    pub(super) fn older(
+        &self,
+        filters: &Filters,
+        before: Option<RequestId>,
+        limit: u32,
+    ) -> (Vec<u64>, bool) {
+        let index = match filters.dry_runs {
+            true => &self.dry_runs,
+            false => &self.others,
+        };
+        let found = index.find(filters);
+        let end = match before {
+            None => found.len(),
+            // How many are below it.
+            Some(RequestId(before)) => before.checked_sub(1).map_or(0, |last| found.rank(last)),
+        };
+        let begin = end.saturating_sub(limit.into());
+        let ids = (begin..end).rev().filter_map(|place| found.select(place));
+        (ids.collect(), begin > 0)
+    }
 }
 
 /// The numbers of requests by what a listing may look for.
