@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use iib_ports::Secret;
 use iib_registry::Proxies;
 use reqwest::header::{AUTHORIZATION, ETAG, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
@@ -29,6 +29,8 @@ const WAIT: u64 = 20;
 
 /// The header by which the service knows a call again; in the answer of its health check it says that it does.
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+/// There it says that it knows dry runs.
+const DRY_RUN: &str = "Dry-Run";
 
 /// A bearer token of the service's users.
 #[derive(Debug, Clone)]
@@ -101,6 +103,12 @@ impl Client {
     ) -> anyhow::Result<Value> {
         let mut url = self.base.join(&format!("builds/{kind}"))?;
         if is_dry_run {
+            // One that does not know them would do it.
+            ensure!(
+                self.knows(DRY_RUN).await == Some(true),
+                "the service at {} does not say that it knows dry runs, and nothing was asked of it: it may be an older version, or not be there",
+                self.base
+            );
             url.set_query(Some("dry_run=true"));
         }
         let key = format!("{:032x}", fastrand::u128(..));
@@ -115,7 +123,7 @@ impl Client {
                 wait.as_secs()
             ));
             tokio::time::sleep(wait).await;
-            match self.knows_keys().await {
+            match self.knows(IDEMPOTENCY_KEY).await {
                 // It is not there yet.
                 None => continue,
                 Some(false) => break,
@@ -155,12 +163,12 @@ impl Client {
         }
     }
 
-    /// Whether the service knows calls again by their keys; none if it does not answer.
-    async fn knows_keys(&self) -> Option<bool> {
+    /// Whether the health check of the service says that it knows something; none if it does not answer.
+    async fn knows(&self, header: &str) -> Option<bool> {
         let url = self.base.join("healthcheck").ok()?;
         let answer = self.http.get(url).send().await.ok()?;
         let is_there = answer.status().is_success();
-        is_there.then(|| answer.headers().contains_key(IDEMPOTENCY_KEY))
+        is_there.then(|| answer.headers().contains_key(header))
     }
 
     /// Stops a request; gives its document.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Exit;
 use crate::cli::{LOCAL_URL, ServiceAddress, WaitOptions};
@@ -48,6 +48,11 @@ pub(crate) async fn follow(
     };
     match waited {
         Waited::Final(document) => {
+            if show == Show::Json && is_complete(&document) && is_dry_run(&document) {
+                let diff = client.diff(id, "json").await.ok();
+                let diff = diff.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+                say::line(json!({ "diff": diff }))?;
+            }
             let made = match show {
                 Show::Progress if is_complete(&document) => {
                     let made = made(client, id, &document).await;
@@ -79,6 +84,10 @@ fn how_to_go_on(id: u64, service: &ServiceAddress) -> String {
     format!("`iib wait {id}{told}` follows it")
 }
 
+fn is_dry_run(document: &Value) -> bool {
+    document.get("dry_run") == Some(&Value::Bool(true))
+}
+
 fn is_complete(document: &Value) -> bool {
     document.get("state").and_then(Value::as_str) == Some("complete")
 }
@@ -90,7 +99,7 @@ async fn made(client: &Client, id: u64, document: &Value) -> anyhow::Result<Stri
     if text("request_type") == Some("recursive-related-bundles") {
         return Ok(client.nested_bundles(id).await?.join("\n"));
     }
-    if document.get("dry_run") == Some(&Value::Bool(true)) {
+    if is_dry_run(document) {
         return client.diff(id, "markdown").await;
     }
     // Not every kind tells the digest.

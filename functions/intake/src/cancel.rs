@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use iib_pipeline::intake::{self, IntakeDeps};
 use iib_request::Form;
 
+use crate::call::{ForReal, SameSite};
 use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::public_url::BuildsUrl;
@@ -18,6 +19,8 @@ pub(crate) async fn cancel(
     State(deps): State<Arc<IntakeDeps>>,
     Id(id): Id,
     Caller(user): Caller,
+    _: SameSite,
+    _: ForReal,
     builds: BuildsUrl,
 ) -> Result<Response, Problem> {
     let record = intake::cancel(&deps, id, user.as_deref()).await?;

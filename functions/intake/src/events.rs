@@ -121,6 +121,10 @@ impl Follower {
             // Whoever wants all of it follows the link.
             LogContent::At(_) => return None,
         };
+        // Of one that has become very large only the end is read, and what came since cannot be told.
+        if intake::is_cut(&text) {
+            return None;
+        }
         let new = text.get(self.log_bytes..).unwrap_or_default();
         let (lines, _) = new.rsplit_once('\n')?;
         self.log_bytes += lines.len() + 1;

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use iib_pipeline::intake::{self, IntakeDeps};
 use iib_request::Form;
 
+use crate::call::ForReal;
 use crate::caller::Worker;
 use crate::payload::Ordered;
 use crate::problem::Problem;
@@ -19,6 +20,7 @@ pub(crate) async fn patch(
     State(deps): State<Arc<IntakeDeps>>,
     Id(id): Id,
     _: Worker,
+    _: ForReal,
     builds: BuildsUrl,
     Ordered(members): Ordered,
 ) -> Result<Response, Problem> {

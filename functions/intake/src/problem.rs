@@ -177,7 +177,9 @@ impl From<IntakeError> for Problem {
             | IntakeError::NeverKept(..)
             | IntakeError::PutBack(..)
             | IntakeError::NoCatalog(..) => Self::new(&types::NO_DOCUMENT, error.to_string()),
-            IntakeError::NotFinished(..) => Self::new(&types::NOT_FINISHED, error.to_string()),
+            IntakeError::NotFinished(..) | IntakeError::NotPlanned(_) => {
+                Self::new(&types::NOT_FINISHED, error.to_string())
+            }
             IntakeError::OtherKind { .. } => Self::new(&types::OTHER_KIND, error.to_string()),
             IntakeError::NoPackages(_)
             | IntakeError::SeveralPackages { .. }

@@ -33,7 +33,9 @@ impl FromRequestParts<Api> for Wait {
             found.map(|(_, value)| value.as_str())
         };
         let after = value("after").map(|text| {
-            number(text).ok_or_else(|| {
+            // As the tag has it.
+            let version = text.split_once('-').map_or(text, |(version, _)| version);
+            number(version).ok_or_else(|| {
                 refused(format!(
                     "\"after\" is \"{text}\", but has to be the version of the request that you know, a whole number: it stands in the ETag of each answer"
                 ))

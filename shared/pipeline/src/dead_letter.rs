@@ -201,12 +201,15 @@ fn reason(stage: Stage, deliveries: u32) -> String {
 
 async fn clean_up(deps: &DeadLetterDeps, record: &Record) -> Verdict {
     let RequestId(id) = record.id;
-    if let Err(error) = crate::chain::wake(&*deps.requests, &*deps.queue, record).await {
-        warn!(request.id = id, error = %chain(&error), "those who follow it are to be told again");
-        return Verdict::Again(SOON);
-    }
+    let woken = crate::chain::wake(&*deps.requests, &*deps.queue, record).await;
     match deps.ending().clean_up(record).await {
-        Ok(()) => Verdict::Done,
+        Ok(()) => match woken {
+            Ok(()) => Verdict::Done,
+            Err(error) => {
+                warn!(request.id = id, error = %chain(&error), "those who follow it are to be told again");
+                Verdict::Again(SOON)
+            }
+        },
         Err(error) => {
             warn!(request.id = id, error = %chain(&error), "to be cleaned up again");
             Verdict::Again(SOON)

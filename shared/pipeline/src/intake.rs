@@ -31,7 +31,7 @@ pub use changes::{RequestDiff, diff, graph, plan, report};
 pub use documents::{Document, deprecation_schema, document};
 pub use key::{Key, KeyError};
 pub use listing::{check_live, list, older, operators_of};
-pub use log::{LogContent, LogPart, logs};
+pub use log::{LogContent, LogPart, is_cut, logs};
 pub use patch::patch;
 pub use submit::{Asker, Schedule, Submission, read, read_rollback, repeated, submit, submit_all};
 pub use uploads::{Upload, UploadContent, upload, uploads};
@@ -132,6 +132,9 @@ pub enum IntakeError {
         "The request {0} is not complete yet. {1} will be available once the request is complete."
     )]
     NotFinished(RequestId, Offer),
+    /// Its images are not resolved yet.
+    #[error("The request {0} has no plan yet: it has one once its images are resolved")]
+    NotPlanned(RequestId),
     /// A request that failed changed nothing.
     #[error("The request {0} failed and made nothing, so it has no {1}: its logs say why")]
     Failed(RequestId, Offer),
@@ -290,6 +293,7 @@ impl Classify for IntakeError {
         match self {
             Self::NotFound(_)
             | Self::NotFinished(..)
+            | Self::NotPlanned(_)
             | Self::Failed(..)
             | Self::NeverKept(..)
             | Self::PutBack(..)

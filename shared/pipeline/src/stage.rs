@@ -50,7 +50,7 @@ const RENEWAL: Duration = Duration::from_secs(20);
 /// Wait before a renewal that failed is tried again.
 const RENEWAL_WAIT: Duration = Duration::from_secs(5);
 /// Reason of a dry run that has come to its end.
-const SHOWN: &str = "The dry run completed successfully: nothing was pushed, and its diff says what the request would change";
+const SHOWN: &str = "The dry run completed successfully: nothing was pushed";
 
 /// What the work of a stage ends with. It is saved together with the move to the next stage.
 #[derive(Default)]

@@ -15,9 +15,9 @@ pub(crate) async fn list() -> Response {
     let mut items = String::new();
     for kind in TYPES {
         // Writing to a String cannot fail.
-        let _ = write!(
+        let _ = writeln!(
             items,
-            "<li><a href=\"{PAGES}/{0}\">{0}</a> ({1}): {2}</li>\n",
+            "<li><a href=\"{PAGES}/{0}\">{0}</a> ({1}): {2}</li>",
             kind.name,
             kind.status.as_u16(),
             kind.title

@@ -81,6 +81,8 @@ types! {
         "Ask again after the time in the header Retry-After.";
     FOREIGN_NAME: "foreign-name", MISDIRECTED_REQUEST, "The service does not go by the name it was called",
         "Call it as localhost, or name the host in IIB_HOSTS.";
+    FOREIGN_PAGE: "foreign-page", FORBIDDEN, "A page of another site made the call",
+        "Call from a page of the service itself, or by a program.";
     IMAGE: "image", BAD_REQUEST, "An image is not named by a pull spec",
         "Write it as registry/repository:tag or registry/repository@digest.";
     UNKNOWN_PARAMETER: "unknown-parameter", BAD_REQUEST, "A parameter is not known",

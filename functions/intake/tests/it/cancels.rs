@@ -40,6 +40,30 @@ async fn whoever_made_a_request_cancels_it_and_nobody_else_does() {
 }
 
 #[tokio::test]
+async fn pages_of_other_sites_and_dry_runs_stop_nothing() {
+    let mut service = Service::new();
+    service.deps.api.login_disabled = false;
+    service.add_as("ann", good()).await;
+    let ask = async |path: &str, origin: &str| {
+        let mut call: Request<Body> = at("POST", path).body(Body::empty()).unwrap();
+        call.headers_mut()
+            .insert(header::ORIGIN, origin.parse().unwrap());
+        call.extensions_mut().insert(User("ann".to_owned()));
+        service.ask(call).await
+    };
+    let cancel = "/api/v1/builds/1/cancel";
+    for origin in ["https://evil.example", "null", "iib.example", ""] {
+        let refused = ask(cancel, origin).await;
+        refused.assert_error(403, "A page of another site called: nothing was done");
+    }
+    let dry = ask(&format!("{cancel}?dry_run=true"), "http://iib.example:8080").await;
+    assert_eq!(dry.status, 400, "{}", dry.text);
+    let shown = service.get("/api/v1/builds/1").await.json();
+    assert_eq!(shown["state"], "in_progress");
+    assert_eq!(ask(cancel, "http://iib.example:8080").await.status, 200);
+}
+
+#[tokio::test]
 async fn what_has_ended_or_is_not_there_is_told() {
     let service = Service::new();
     service.add(good()).await;
@@ -78,7 +102,7 @@ async fn a_request_may_start_from_the_result_of_another_one() {
     overwrites["overwrite_from_index"] = json!(true);
     post(&service, "rm", &overwrites).await.assert_error(
         400,
-        "\"request:1\" is the result of a request and has no tag to overwrite: name the index itself, or add \"build_tags\"",
+        "\"request:1\" is the result of a request and has no tag to overwrite: name the index itself",
     );
     let batch = json!({"build_requests": [rm("request:1"), rm("request:77")]});
     assert_eq!(post(&service, "add-rm-batch", &batch).await.status, 400);

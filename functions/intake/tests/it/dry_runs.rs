@@ -113,7 +113,7 @@ async fn there_is_no_plan_before_there_is_one() {
     service.ask(call("add?dry_run=true", &good())).await;
     service.get("/api/v1/builds/1/plan").await.assert_error(
         400,
-        "The request 1 is not complete yet. plan will be available once the request is complete.",
+        "The request 1 has no plan yet: it has one once its images are resolved",
     );
     service.end(1).await;
     service.get("/api/v1/builds/1/plan").await.assert_error(

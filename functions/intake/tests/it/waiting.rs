@@ -48,6 +48,7 @@ async fn whoever_knows_a_version_is_answered_when_there_is_a_newer_one() {
         "?after=1&wait=20",
         "?after=0",
         "?after=7",
+        "?after=0-3&wait=20",
         "?wait=0",
         "?after=2&wait=0",
     ] {

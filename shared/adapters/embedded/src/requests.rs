@@ -232,7 +232,7 @@ impl Requests for SqliteRequests {
         let facets = self.facets.clone();
         let news = News::of(&record).filter(|_| self.announces);
         let news = news.map(|news| (record.batch, record.updated(), news));
-        let is_news = news.is_some();
+        let (is_news, watched) = (news.is_some(), self.watched.clone());
         let changed = self
             .run("save the request", move |db| {
                 let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -267,6 +267,7 @@ impl Requests for SqliteRequests {
                 let mut facets = facets.change();
                 transaction.commit()?;
                 facets.change(id, &former, &row);
+                watched.tell(id, version);
                 Ok(true)
             })
             .await?;
@@ -274,10 +275,7 @@ impl Requests for SqliteRequests {
             self.woken.wake(record.batch);
         }
         match changed {
-            true => {
-                self.watched.tell(id, record.version);
-                Ok(record)
-            }
+            true => Ok(record),
             false => Err(StoreError::Conflict(id)),
         }
     }

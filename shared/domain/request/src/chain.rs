@@ -27,7 +27,7 @@ impl Request {
             let text = format!(
                 "The index \"{start}\" is the result of the request {id}, and {why}: name a request that makes an index, or an index itself"
             );
-            Err(Refusal::new(Rule::Choice, "from_index", text))
+            Err(Refusal::new(Rule::Choice, None, text))
         };
         let Some(before) = before else {
             return refused("there is no such request");

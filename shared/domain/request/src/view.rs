@@ -186,7 +186,9 @@ struct Verbose<'a> {
 #[derive(Debug, Serialize)]
 struct Shows {
     plan: Document,
-    diff: Document,
+    /// Of requests that change a catalog or files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diff: Option<Document>,
 }
 
 /// A document and how long it is kept.
@@ -208,7 +210,7 @@ impl<'a> View<'a> {
                 logs: shown.settings.offer_logs.then(|| shown.document("logs")),
                 shows: record.is_dry_run.then(|| Shows {
                     plan: shown.document("plan"),
-                    diff: shown.document("diff"),
+                    diff: (record.request.has_diff()).then(|| shown.document("diff")),
                 }),
             }),
         };

@@ -21,6 +21,7 @@ pub async fn cancel(
     id: RequestId,
     by: Option<&str>,
 ) -> Result<Record, IntakeError> {
+    let mut is_logged = false;
     for _ in 0..RACES {
         let mut record = get(deps, id).await?;
         if !may_cancel(deps, &record, by) {
@@ -32,13 +33,21 @@ pub async fn cancel(
         let (now, stage) = (deps.clock.now(), record.work.stage);
         let cancelled = record.cancel(by, now);
         cancelled.map_err(|why| IntakeError::NotCancelled(id, why))?;
+        if !is_logged {
+            // Before the end of the request, by which its log is whole. A log that cannot be written is no reason to fail.
+            is_logged = true;
+            let who = by.unwrap_or("Somebody");
+            let line = line(
+                now,
+                stage,
+                &format!("{who} asks for the request to be cancelled"),
+            );
+            let _ = deps.logs.append(id, &[line]).await;
+        }
         match deps.requests.replace(record).await {
             Ok(record) => {
                 let update = Update::state(record.state(), record.state_reason());
                 deps.notifier.updated(&record, &update).await;
-                let line = line(now, stage, record.state_reason());
-                // A log that cannot be written is no reason to fail.
-                let _ = deps.logs.append(id, &[line]).await;
                 put_away(deps, &record).await;
                 return Ok(record);
             }
@@ -50,8 +59,9 @@ pub async fn cancel(
 }
 
 fn may_cancel(deps: &IntakeDeps, record: &Record, by: Option<&str>) -> bool {
-    let (Some(by), Some(owner)) = (by, record.user.as_deref()) else {
+    let Some(by) = by else {
         return true;
     };
-    by == owner || deps.api.worker_usernames.iter().any(|worker| worker == by)
+    record.user.as_deref() == Some(by)
+        || deps.api.worker_usernames.iter().any(|worker| worker == by)
 }

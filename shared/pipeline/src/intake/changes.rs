@@ -99,7 +99,7 @@ pub async fn plan(deps: &IntakeDeps, id: RequestId) -> Result<PlanView, IntakeEr
     let plan = record.plan.as_ref();
     let shown = plan.and_then(|plan| PlanView::of(&record.request, plan));
     shown.ok_or(match record.state() {
-        State::InProgress => IntakeError::NotFinished(id, Offer::Plan),
+        State::InProgress => IntakeError::NotPlanned(id),
         State::Failed => IntakeError::Failed(id, Offer::Plan),
         State::Complete => IntakeError::NeverKept(id, Offer::Plan),
     })

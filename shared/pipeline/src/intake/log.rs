@@ -96,6 +96,14 @@ async fn sealed(deps: &IntakeDeps, key: &ArtifactKey) -> Result<Option<LogConten
     Ok(Some(LogContent::Text(end_of(text, TAIL_LIMIT))))
 }
 
+/// Whether a log was cut, because it is too large.
+pub fn is_cut(text: &str) -> bool {
+    text.starts_with(CUT)
+}
+
+/// What stands in front of such a log.
+const CUT: &str = "[the beginning of this log is left out,";
+
 /// The last whole lines of a text, at most `limit` bytes, with a note if that is not all.
 fn end_of(text: String, limit: usize) -> String {
     if text.len() <= limit {
@@ -107,7 +115,7 @@ fn end_of(text: String, limit: usize) -> String {
     }
     let rest = text.get(start..).unwrap_or_default();
     let lines = rest.split_once('\n').map_or(rest, |(_, lines)| lines);
-    format!("[the beginning of this log is left out, here are its last {limit} bytes]\n{lines}")
+    format!("{CUT} here are its last {limit} bytes]\n{lines}")
 }
 
 #[cfg(test)]

@@ -8,14 +8,15 @@ use iib_request::{Record, Request};
 
 use super::RequestDiff;
 
-/// Graphs that are drawn; others are named.
-const GRAPHS: usize = 5;
-/// Characters of a graph that is drawn: those who draw Mermaid take 50,000 (its `maxTextSize`).
-const GRAPH: usize = 50_000;
-/// Edges of a graph that is drawn: they take 500 (its `maxEdges`).
-const EDGES: usize = 500;
-/// Bytes of a diff that is shown: a comment of a pull request may have 65,536 characters.
+/// Bytes of diff and graphs together: a comment of a pull request may have 65,536 characters.
+const ALL: usize = 60_000;
+/// Bytes of a diff that is shown.
 const DIFF: usize = 40_000;
+/// Characters and edges of a graph that is drawn: what those who draw Mermaid take (`maxTextSize`, `maxEdges`).
+const GRAPH: usize = 50_000;
+const EDGES: usize = 500;
+/// Graphs that are named where they are not drawn.
+const NAMED: usize = 20;
 
 /// What a request changed, or would change.
 pub(super) struct Report<'a> {
@@ -41,17 +42,25 @@ impl fmt::Display for Report<'_> {
             writeln!(out, "- {what}: {}", code(image))?;
         }
         writeln!(out)?;
-        match self.diff {
-            None => {}
-            Some(diff) if diff.is_empty() => writeln!(out, "Nothing is another.")?,
-            Some(diff) => self.write_diff(diff, out)?,
-        }
-        self.write_graphs(out)
+        let left = match self.diff {
+            None => ALL,
+            Some(diff) if diff.is_empty() => {
+                writeln!(out, "Nothing is another.")?;
+                ALL
+            }
+            Some(diff) => ALL - self.write_diff(diff, out)?,
+        };
+        self.write_graphs(left, out)
     }
 }
 
 impl Report<'_> {
-    fn write_diff(&self, diff: &RequestDiff, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Writes as much of the diff as is shown, and says how much that was.
+    fn write_diff(
+        &self,
+        diff: &RequestDiff,
+        out: &mut fmt::Formatter<'_>,
+    ) -> Result<usize, fmt::Error> {
         let text = match diff {
             RequestDiff::Catalog(diff) => with_signs_first(&diff.to_string()),
             RequestDiff::Files(diff) => diff.to_string(),
@@ -59,7 +68,10 @@ impl Report<'_> {
         let end = text.char_indices().map(|(at, _)| at);
         let end = end.take_while(|at| *at <= DIFF).last().unwrap_or_default();
         match text.split_at_checked(end).filter(|_| text.len() > DIFF) {
-            None => fenced("diff", &text, out),
+            None => {
+                fenced("diff", &text, out)?;
+                Ok(text.len().min(DIFF))
+            }
             Some((shown, _)) => {
                 let (lines, _) = shown.rsplit_once('\n').unwrap_or((shown, ""));
                 fenced("diff", lines, out)?;
@@ -68,31 +80,35 @@ impl Report<'_> {
                 writeln!(
                     out,
                     "\n{left_out} more lines: `GET /api/v1/builds/{id}/diff?format=text` has all of them."
-                )
+                )?;
+                Ok(DIFF)
             }
         }
     }
 
-    fn write_graphs(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut left_out = Vec::new();
-        let mut drawn = 0;
+    fn write_graphs(&self, left: usize, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut left, mut left_out) = (left, Vec::new());
         for (package, picture) in self.graphs {
             let small = picture
                 .as_ref()
                 .filter(|picture| picture.edges.len() <= EDGES);
             let text = small.map(Picture::to_mermaid);
-            match text.filter(|text| drawn < GRAPHS && text.len() <= GRAPH) {
+            match text.filter(|text| text.len() <= left.min(GRAPH)) {
                 Some(text) => {
-                    drawn += 1;
+                    left -= text.len();
                     writeln!(out, "\nUpgrade graph of {}:\n", code(package))?;
                     fenced("mermaid", &text, out)?;
                 }
                 None => left_out.push(code(package)),
             }
         }
-        match left_out.is_empty() {
-            true => Ok(()),
-            false => writeln!(out, "\nGraphs that are not drawn: {}", left_out.join(", ")),
+        let more = left_out.len().saturating_sub(NAMED);
+        left_out.truncate(NAMED);
+        let named = left_out.join(", ");
+        match (left_out.is_empty(), more) {
+            (true, _) => Ok(()),
+            (false, 0) => writeln!(out, "\nGraphs that are not drawn: {named}"),
+            (false, more) => writeln!(out, "\nGraphs that are not drawn: {named} and {more} more"),
         }
     }
 }

@@ -25,7 +25,12 @@ impl Watched {
     /// Tells that a request is of this version now.
     pub(super) fn tell(&self, id: RequestId, version: u64) {
         if let Some(sender) = self.lock().get(&id) {
-            sender.send_replace(version);
+            // Writers may come here in another order.
+            sender.send_if_modified(|told| {
+                let is_newer = version > *told;
+                *told = version.max(*told);
+                is_newer
+            });
         }
     }
 

@@ -114,9 +114,9 @@ fn check_overwriting<K: Kind>(read: &K) -> Result<(), Refusal> {
         None => Ok(()),
         Some(index) => {
             let text = format!(
-                "\"{index}\" is the result of a request and has no tag to overwrite: name the index itself, or add \"build_tags\""
+                "\"{index}\" is the result of a request and has no tag to overwrite: name the index itself"
             );
-            Err(Refusal::new(Rule::Choice, "from_index", text))
+            Err(Refusal::new(Rule::Choice, None, text))
         }
     }
 }
@@ -324,6 +324,11 @@ impl Request {
     pub fn started_from(mut self, index: &str) -> Self {
         of_each!(&mut self, of => of.start_from(index.to_owned()));
         self
+    }
+
+    /// Whether it changes a catalog, or files.
+    pub(crate) fn has_diff(&self) -> bool {
+        !matches!(self, Self::Rollback(_) | Self::RecursiveRelatedBundles(_))
     }
 
     /// Whether its result is an index.
