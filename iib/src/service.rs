@@ -163,9 +163,9 @@ impl Service {
         let router = under_its_names(router, api, &config.api);
         let stopped = servers.stop.clone();
         servers.tasks.spawn(serve_api(bound, router, stopped));
-        // Whoever waits for a request is let go first, or the calls would stay open.
-        let (watch, stopped) = (local.watch.clone(), servers.stop.clone());
-        servers.spawn(async move {
+        // Whoever waits for a request is let go first: the calls would stay open.
+        let (watch, stopped) = (local.watch.clone(), work.stop.clone());
+        work.spawn(async move {
             stopped.cancelled().await;
             watch.stop();
         });

@@ -81,14 +81,16 @@ impl Follower {
             return None;
         }
         loop {
-            // A browser comes again when the connection ends.
-            match self.watch.changed(self.id, self.known, LOOK).await.ok()? {
-                Waited::Changed => {}
-                Waited::Unchanged => continue,
-                Waited::Refused => return None,
+            let first = self.known == 0;
+            // How it stands now nobody has to wait for. A browser comes again when the connection ends.
+            if !first {
+                match self.watch.changed(self.id, self.known, LOOK).await.ok()? {
+                    Waited::Changed => {}
+                    Waited::Unchanged => continue,
+                    Waited::Refused => return None,
+                }
             }
             let record = intake::get(&self.deps, self.id).await.ok()?;
-            let first = self.known == 0;
             self.known = record.version;
             self.is_over = record.state().is_final();
             let mut events = Vec::new();

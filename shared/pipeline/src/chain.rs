@@ -12,7 +12,7 @@ use iib_request::{Record, Request, RequestId, Stage, State};
 use crate::{Deps, InputError, StageError};
 
 /// Requests that one may name in its record. More than these are woken by the sweep.
-const FOLLOWERS: usize = 100;
+const FOLLOWERS: usize = 1000;
 /// How often a request is noted anew because somebody else changed the other one in between.
 const RACES: u32 = 50;
 
@@ -43,13 +43,7 @@ pub(crate) async fn look(deps: &Deps, record: &Record) -> Result<Before, StoreEr
                 return Ok(Before::Broken(reason));
             }
             State::Failed => {
-                let how = match before.is_cancelled {
-                    true => "was cancelled".to_owned(),
-                    false => format!("failed: {}", before.state_reason()),
-                };
-                let reason =
-                    format!("The request {id}, from whose index this one was to start, {how}");
-                return Ok(Before::Broken(reason));
+                return Ok(Before::Broken(broken_by(&before)));
             }
             State::InProgress => {}
         }
@@ -65,6 +59,27 @@ pub(crate) async fn look(deps: &Deps, record: &Record) -> Result<Before, StoreEr
         }
     }
     Err(StoreError::Conflict(id))
+}
+
+/// What stands in front of how a request has ended that others were to start from.
+const FOLLOWED: &str = ", from whose index this one was to start, ";
+/// The same where that was itself to start from another one: the first of a chain is told, and the last.
+const FURTHER: &str = "failed, because one before it ";
+
+/// Why nothing comes of a request that follows this one.
+fn broken_by(before: &Record) -> String {
+    let id = before.id;
+    let how = match (
+        before.is_cancelled,
+        before.state_reason().split_once(FOLLOWED),
+    ) {
+        (true, _) => "was cancelled".to_owned(),
+        (false, Some((_, how))) => {
+            format!("{FURTHER}{}", how.strip_prefix(FURTHER).unwrap_or(how))
+        }
+        (false, None) => format!("failed: {}", before.state_reason()),
+    };
+    format!("The request {id}{FOLLOWED}{how}")
 }
 
 /// The request with the index in the place of the request that makes it.

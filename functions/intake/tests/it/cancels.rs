@@ -7,6 +7,19 @@ use serde_json::{Value, json};
 
 use crate::service::{Answer, Service, at, good};
 
+#[tokio::test]
+async fn a_cancel_takes_no_parameters() {
+    let service = Service::new();
+    service.add(good()).await;
+    for body in ["garbage", "[]", "null", "{\"state_reason\": \"bad\"}"] {
+        let call = at("POST", "/api/v1/builds/1/cancel").body(Body::from(body));
+        let refused = service.ask(call.unwrap()).await;
+        refused.assert_error(400, "A cancel takes no parameters: send it without a body");
+    }
+    let call = at("POST", "/api/v1/builds/1/cancel").body(Body::from(" {} "));
+    assert_eq!(service.ask(call.unwrap()).await.status, 200);
+}
+
 async fn cancel(service: &Service, id: u64, user: Option<&str>) -> Answer {
     let mut call: Request<Body> = at("POST", &format!("/api/v1/builds/{id}/cancel"))
         .body(Body::empty())
@@ -102,8 +115,23 @@ async fn a_request_may_start_from_the_result_of_another_one() {
     overwrites["overwrite_from_index"] = json!(true);
     post(&service, "rm", &overwrites).await.assert_error(
         400,
-        "\"request:1\" is the result of a request and has no tag to overwrite: name the index itself",
+        "\"request:1\" is the result of a request and has no tag to overwrite: name the index itself, or do not ask to overwrite it",
     );
+    for odd in [
+        "request:",
+        "request:v1",
+        "Request:1",
+        "request:01",
+        "request:1@sha256:aa",
+    ] {
+        let refused = post(&service, "rm", &rm(odd)).await;
+        assert_eq!(refused.status, 400, "{odd}");
+        assert!(
+            refused.text.contains("request:<number>"),
+            "{}",
+            refused.text
+        );
+    }
     let batch = json!({"build_requests": [rm("request:1"), rm("request:77")]});
     assert_eq!(post(&service, "add-rm-batch", &batch).await.status, 400);
     service.end(1).await;

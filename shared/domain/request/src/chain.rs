@@ -5,8 +5,10 @@ use crate::{Facts, Record, Refusal, Request, RequestId, State};
 
 /// The request that the text of an index stands for.
 pub(crate) fn request_named(index: &str) -> Option<RequestId> {
-    let id = index.strip_prefix("request:")?;
-    id.parse().ok()
+    let text = index.strip_prefix("request:")?;
+    let id: RequestId = text.parse().ok()?;
+    // One number has one text, by which it can be looked for.
+    (id.to_string() == text).then_some(id)
 }
 
 impl Request {
@@ -40,6 +42,7 @@ impl Request {
             return refused("it is a dry run, which makes none");
         }
         match before.state() {
+            State::Failed if before.is_cancelled => refused("that was cancelled"),
             State::Failed => refused("that has failed"),
             State::Complete if result(&before.facts).is_none() => refused("that has made none"),
             State::Complete | State::InProgress => Ok(()),
@@ -88,6 +91,8 @@ mod tests {
             ("request:", None),
             ("request:v4.6", None),
             ("request:+1", None),
+            ("request:012", None),
+            ("Request:12", None),
             ("r.example/request:12", None),
             ("request", None),
         ] {

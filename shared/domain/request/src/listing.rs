@@ -178,8 +178,9 @@ const DRY_RUN: &str = "dry_run";
 pub fn dry_run(query: &[(String, String)]) -> Result<bool, Refusal> {
     let mut asked = None;
     for (name, value) in query {
-        let plain = name.replace(['-', '_'], "");
-        if !plain.eq_ignore_ascii_case("dryrun") {
+        let letters = name.chars().filter(char::is_ascii_alphabetic);
+        let letters: String = letters.map(|c| c.to_ascii_lowercase()).collect();
+        if !letters.contains("dryrun") {
             continue;
         }
         let said = match (&**name, &**value) {

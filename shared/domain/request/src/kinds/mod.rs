@@ -95,6 +95,7 @@ impl KindRow {
                 let read = K::read(payload, context)?;
                 for (field, image) in read.images() {
                     check_form(field, image)?;
+                    check_named(field, image, read.start())?;
                 }
                 check_hosts(read.images(), context.hosts)?;
                 check_overwriting(&read)?;
@@ -103,6 +104,20 @@ impl KindRow {
             secrets: K::SECRETS,
         }
     }
+}
+
+/// Refuses what looks like the number of a request where there can be none. Ours.
+fn check_named(field: &'static str, image: &str, start: Option<&str>) -> Result<(), Refusal> {
+    let looks_so = image
+        .get(.."request:".len())
+        .is_some_and(|begins| begins.eq_ignore_ascii_case("request:"));
+    if !looks_so || (start == Some(image) && request_named(image).is_some()) {
+        return Ok(());
+    }
+    let text = format!(
+        "\"{field}\" is \"{image}\": the result of a request is named as \"request:<number>\", in \"from_index\" and \"source_from_index\" only; anything else is a pull spec with its registry"
+    );
+    Err(Refusal::new(Rule::Image, field, text))
 }
 
 /// What a tag is to name in the place of the result of a request has to be a tag. Ours.
@@ -114,7 +129,7 @@ fn check_overwriting<K: Kind>(read: &K) -> Result<(), Refusal> {
         None => Ok(()),
         Some(index) => {
             let text = format!(
-                "\"{index}\" is the result of a request and has no tag to overwrite: name the index itself"
+                "\"{index}\" is the result of a request and has no tag to overwrite: name the index itself, or do not ask to overwrite it"
             );
             Err(Refusal::new(Rule::Choice, None, text))
         }

@@ -239,6 +239,10 @@ fn a_dry_run_is_asked_for_in_one_way() {
         ("Dry_Run", "true"),
         ("dry-run", "true"),
         ("dryrun", "true"),
+        ("dry_runs", "true"),
+        ("dry run", "true"),
+        ("dry_run[]", "true"),
+        ("?dry_run", "true"),
     ] {
         let refusal = asked(&[(name, value)]).unwrap_err();
         assert!(refusal.to_string().contains("\"dry_run\""), "{refusal}");
