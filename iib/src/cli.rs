@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use iib_catalog::Mode;
 use iib_fbc::{BundleForm, Rules};
 use iib_oci::ImageFormat;
@@ -70,6 +70,12 @@ pub enum Command {
     Batch(BatchOptions),
     /// Ask a running service to put back what an index named before a request overwrote it
     Rollback(RollbackOptions),
+    /// List the requests of a running service, the newest first
+    List(ListOptions),
+    /// Show a request of a running service
+    Show(ShowOptions),
+    /// Print the log of a request of a running service
+    Logs(LogsOptions),
     /// Follow a request of a running service to its end.
     Wait(WaitOptions),
     /// Ask a running service to stop a request, before anything is pushed
@@ -773,6 +779,98 @@ pub enum AuthCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// How what was found is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// For people
+    Table,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+}
+
+/// How what was found is printed.
+#[derive(Debug, Args)]
+pub struct Output {
+    /// How it is printed
+    #[arg(long, value_name = "FORM", default_value = "table")]
+    pub output: Form,
+    /// The same as --output json
+    #[arg(long, conflicts_with = "output")]
+    pub json: bool,
+}
+
+impl Output {
+    /// The form that was asked for.
+    pub fn form(&self) -> Form {
+        match self.json {
+            true => Form::Json,
+            false => self.output,
+        }
+    }
+}
+
+/// Options of `iib list`.
+#[derive(Debug, Args)]
+pub struct ListOptions {
+    /// Those in this state only: in_progress, complete or failed
+    #[arg(long, value_name = "STATE")]
+    pub state: Option<String>,
+    /// Those of this type only, such as add
+    #[arg(long = "type", value_name = "TYPE")]
+    pub request_type: Option<String>,
+    /// Those of this user only
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Those of this batch only
+    #[arg(long, value_name = "NUMBER")]
+    pub batch: Option<u64>,
+    /// Those that start from this index only
+    #[arg(long, value_name = "PULL_SPEC")]
+    pub from_index: Option<String>,
+    /// Dry runs, and nothing else
+    #[arg(long)]
+    pub dry_runs: bool,
+    /// How many at most
+    #[arg(long, value_name = "COUNT", default_value = "20")]
+    pub limit: usize,
+    /// How they are printed.
+    #[command(flatten)]
+    pub output: Output,
+    /// The service
+    #[command(flatten)]
+    pub service: ServiceAddress,
+}
+
+/// Options of `iib show`.
+#[derive(Debug, Args)]
+pub struct ShowOptions {
+    /// The number of the request
+    #[arg(value_name = "NUMBER")]
+    pub request: u64,
+    /// How it is printed.
+    #[command(flatten)]
+    pub output: Output,
+    /// The service
+    #[command(flatten)]
+    pub service: ServiceAddress,
+}
+
+/// Options of `iib logs`.
+#[derive(Debug, Args)]
+pub struct LogsOptions {
+    /// The number of the request
+    #[arg(value_name = "NUMBER")]
+    pub request: u64,
+    /// Go on until the request has ended
+    #[arg(long, short)]
+    pub follow: bool,
+    /// The service
+    #[command(flatten)]
+    pub service: ServiceAddress,
 }
 
 /// Options of `iib cancel`.

@@ -171,6 +171,19 @@ impl Client {
         is_there.then(|| answer.headers().contains_key(header))
     }
 
+    /// Some of the requests that a query asks for, and the query for the next ones, if there are more.
+    pub(crate) async fn list(&self, query: &Query) -> anyhow::Result<(Vec<Value>, Option<Query>)> {
+        let mut url = self.base.join("builds")?;
+        url.query_pairs_mut().extend_pairs(query);
+        let page = document(self.answer(self.http.get(url)).await?).await?;
+        let items = page.get("items").and_then(Value::as_array);
+        let next = page.pointer("/meta/next").and_then(Value::as_str);
+        // Of the address only what is asked for: the service may be known under another name here.
+        let next = next.and_then(|next| Url::parse(next).ok());
+        let next = next.map(|next| next.query_pairs().into_owned().collect());
+        Ok((items.cloned().unwrap_or_default(), next))
+    }
+
     /// Stops a request; gives its document.
     pub(crate) async fn cancel(&self, id: u64) -> anyhow::Result<Value> {
         let url = self.base.join(&format!("builds/{id}/cancel"))?;
@@ -206,7 +219,11 @@ impl Client {
         if answer.status() == StatusCode::NOT_FOUND {
             return Ok(String::new());
         }
-        Ok(answer.error_for_status()?.text().await?)
+        if !answer.status().is_success() {
+            // It says why not.
+            return document(answer).await.map(|_| String::new());
+        }
+        Ok(answer.text().await?)
     }
 
     /// What a completed request changed in the catalog: `text` as lines for people, `markdown` to be pasted.
@@ -237,6 +254,9 @@ impl Client {
         })
     }
 }
+
+/// The parameters of a call, in order.
+pub(crate) type Query = Vec<(String, String)>;
 
 /// A request as it was seen.
 #[derive(Debug)]

@@ -18,6 +18,8 @@ mod image_target;
 mod index;
 mod index_target;
 mod one_heap;
+mod output;
+mod requests;
 mod say;
 mod schedule;
 mod serve;
@@ -53,6 +55,9 @@ pub async fn run(command: Command) -> Exit {
         Command::Related(options) => submit::related(&options).await,
         Command::Batch(options) => submit::batch(&options).await,
         Command::Rollback(options) => submit::rollback(&options).await,
+        Command::List(options) => requests::list(&options).await,
+        Command::Show(options) => requests::show(&options).await,
+        Command::Logs(options) => requests::logs(&options).await,
         Command::Wait(options) => follow::run(&options).await,
         Command::Cancel(options) => submit::cancel(&options).await,
         Command::Auth(command) => auth::run(&command).await,

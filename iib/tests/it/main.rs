@@ -21,6 +21,7 @@ mod files;
 mod following;
 mod git;
 mod kill;
+mod looking;
 mod messaging;
 mod older;
 mod process;

@@ -1,0 +1,170 @@
+//! Looking at the requests of a running service: `iib list`, `iib show`, `iib logs`.
+
+use std::time::Duration;
+
+use iib_ports::Backoff;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::Exit;
+use crate::cli::{Form, ListOptions, LogsOptions, ServiceAddress, ShowOptions};
+use crate::client::Client;
+use crate::output::{plain, print, table};
+use crate::say;
+
+/// Requests asked for at once; the service may give fewer.
+const PIECE: usize = 20;
+
+/// Pauses between looks at a log, of a service that does not let the call wait.
+const PAUSES: Backoff =
+    Backoff::new(Duration::from_millis(500), Duration::from_secs(2)).growing_by(2.0);
+
+/// Characters of a reason in a list.
+const REASON: usize = 60;
+
+/// Lists requests, the newest first.
+pub(crate) async fn list(options: &ListOptions) -> anyhow::Result<Exit> {
+    let client = client(&options.service)?;
+    let batch = options.batch.map(|batch| batch.to_string());
+    let filters = [
+        ("state", options.state.as_deref()),
+        ("request_type", options.request_type.as_deref()),
+        ("user", options.user.as_deref()),
+        ("batch", batch.as_deref()),
+        ("from_index", options.from_index.as_deref()),
+        ("dry_run", options.dry_runs.then_some("true")),
+    ];
+    let given = filters.into_iter();
+    let mut query: Vec<(String, String)> = given
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect();
+    query.push(("cursor".to_owned(), String::new()));
+    query.push(("per_page".to_owned(), options.limit.min(PIECE).to_string()));
+    let mut requests = Vec::new();
+    let mut next = Some(query);
+    while let Some(query) = next.take().filter(|_| requests.len() < options.limit) {
+        let (items, further) = client.list(&query).await?;
+        requests.extend(items);
+        next = further;
+    }
+    requests.truncate(options.limit);
+    match options.output.form() {
+        Form::Table => {
+            let rows = requests.iter().map(row).collect::<Vec<_>>();
+            say::text(table(
+                &["ID", "STATE", "TYPE", "USER", "UPDATED", "REASON"],
+                &rows,
+            ))?;
+        }
+        form => print(&json!(requests), form)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn row(request: &Value) -> Vec<String> {
+    let text = |member: &str| plain(&of(request, member));
+    let reason: String = text("state_reason").chars().take(REASON).collect();
+    vec![
+        text("id"),
+        text("state"),
+        text("request_type"),
+        text("user"),
+        text("updated"),
+        reason,
+    ]
+}
+
+/// A member as people read it; nothing for one that is not there.
+fn of(request: &Value, member: &str) -> String {
+    match request.get(member) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// Shows a request.
+pub(crate) async fn show(options: &ShowOptions) -> anyhow::Result<Exit> {
+    let client = client(&options.service)?;
+    let request = client.get(options.request).await?;
+    match options.output.form() {
+        Form::Table => say::text(lines(&request))?,
+        form => print(&request, form)?,
+    }
+    Ok(Exit::Done)
+}
+
+/// A request as lines for people: what is known of it, and how it went, the latest last.
+fn lines(request: &Value) -> String {
+    let members = request.as_object().into_iter().flatten();
+    let is_shown = |(name, value): &(&String, &Value)| {
+        let is_empty = match value {
+            Value::Null => true,
+            Value::String(text) => text.is_empty(),
+            Value::Array(items) => items.is_empty(),
+            Value::Object(members) => members.is_empty(),
+            Value::Bool(_) | Value::Number(_) => false,
+        };
+        !is_empty && *name != "state_history"
+    };
+    let rows: Vec<Vec<String>> = members
+        .filter(is_shown)
+        .map(|(name, value)| {
+            let said = match value {
+                Value::Array(items) => {
+                    let items = items.iter().map(|item| match item {
+                        Value::String(text) => text.clone(),
+                        other => other.to_string(),
+                    });
+                    items.collect::<Vec<_>>().join(", ")
+                }
+                Value::Object(document) => match document.get("url").and_then(Value::as_str) {
+                    Some(url) => url.to_owned(),
+                    None => value.to_string(),
+                },
+                _ => of(request, name),
+            };
+            vec![name.clone(), plain(&said)]
+        })
+        .collect();
+    let history = request.get("state_history").and_then(Value::as_array);
+    let history = history.into_iter().flatten().rev();
+    let steps: Vec<Vec<String>> = history
+        .map(|entry| {
+            let text = |member: &str| plain(&of(entry, member));
+            vec![text("updated"), text("state"), text("state_reason")]
+        })
+        .collect();
+    format!("{}\n{}", table(&[], &rows), table(&[], &steps))
+}
+
+/// Prints the log of a request, with `--follow` until it ends.
+pub(crate) async fn logs(options: &LogsOptions) -> anyhow::Result<Exit> {
+    let client = client(&options.service)?;
+    let (mut known, mut printed, mut in_vain) = (None, 0, 0_u32);
+    loop {
+        let asked = Instant::now();
+        let seen = client.newer(options.request, known).await?;
+        let log = client.live_log(options.request).await?;
+        let new = log.get(printed..).unwrap_or_default();
+        say::text(new)?;
+        printed += new.len();
+        let state = seen.document.get("state").and_then(Value::as_str);
+        if !options.follow || matches!(state, Some("complete" | "failed")) {
+            return Ok(Exit::Done);
+        }
+        let is_news = seen.version.is_some() && seen.version != known;
+        known = seen.version;
+        in_vain = match is_news || asked.elapsed() > Duration::from_secs(5) {
+            true => 0,
+            false => in_vain.saturating_add(1),
+        };
+        if in_vain > 0 {
+            sleep(PAUSES.after(in_vain)).await;
+        }
+    }
+}
+
+fn client(service: &ServiceAddress) -> anyhow::Result<Client> {
+    Client::new(&service.url, service.token.as_ref())
+}
