@@ -92,9 +92,9 @@ impl Client {
         self.base.scheme() == "https" || is_here
     }
 
-    /// Submits a request, or asks only what it would do; gives the document of the new request. Where the answer is lost the call is repeated, under a
-    /// key by which the service knows it again, so that it makes one request; a service that knows no keys is not
-    /// asked twice.
+    /// Submits a request, or asks only what it would do; gives the document of the new request. Where the answer is
+    /// lost the call is repeated, under a key by which the service knows it again, so that it makes one request; a
+    /// service that knows no keys is not asked twice, and one that knows no dry runs is not asked for one.
     pub(crate) async fn submit(
         &self,
         kind: &str,

@@ -8,13 +8,18 @@ use serde_json::Value;
 use crate::cli::Form;
 use crate::say;
 
-/// Prints a document in a form for programs.
+/// Prints a document in a form for programs, or what people are to read of it.
 ///
 /// # Errors
 /// That of the output.
-pub(crate) fn print(document: &Value, form: Form) -> anyhow::Result<()> {
+pub(crate) fn print(
+    document: &Value,
+    form: Form,
+    for_people: impl FnOnce() -> String,
+) -> anyhow::Result<()> {
     match form {
-        Form::Json | Form::Table => say::line(serde_json::to_string_pretty(document)?)?,
+        Form::Table => say::text(for_people())?,
+        Form::Json => say::line(serde_json::to_string_pretty(document)?)?,
         Form::Yaml => {
             let text = serde_saphyr::to_string(document).context("it cannot be written as YAML")?;
             say::text(text)?;

@@ -1,23 +1,16 @@
 //! Looking at the requests of a running service: `iib list`, `iib show`, `iib logs`.
 
-use std::time::Duration;
-
-use iib_ports::Backoff;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
 
 use crate::Exit;
-use crate::cli::{Form, ListOptions, LogsOptions, ServiceAddress, ShowOptions};
+use crate::cli::{ListOptions, LogsOptions, ServiceAddress, ShowOptions};
 use crate::client::Client;
 use crate::output::{plain, print, table};
 use crate::say;
+use crate::wait::{Looks, is_final};
 
 /// Requests asked for at once; the service may give fewer.
 const PIECE: usize = 20;
-
-/// Pauses between looks at a log, of a service that does not let the call wait.
-const PAUSES: Backoff =
-    Backoff::new(Duration::from_millis(500), Duration::from_secs(2)).growing_by(2.0);
 
 /// Characters of a reason in a list.
 const REASON: usize = 60;
@@ -48,16 +41,10 @@ pub(crate) async fn list(options: &ListOptions) -> anyhow::Result<Exit> {
         next = further;
     }
     requests.truncate(options.limit);
-    match options.output.form() {
-        Form::Table => {
-            let rows = requests.iter().map(row).collect::<Vec<_>>();
-            say::text(table(
-                &["ID", "STATE", "TYPE", "USER", "UPDATED", "REASON"],
-                &rows,
-            ))?;
-        }
-        form => print(&json!(requests), form)?,
-    }
+    let rows = || requests.iter().map(row).collect::<Vec<_>>();
+    let headings = ["ID", "STATE", "TYPE", "USER", "UPDATED", "REASON"];
+    let form = options.output.form();
+    print(&json!(requests), form, || table(&headings, &rows()))?;
     Ok(Exit::Done)
 }
 
@@ -87,10 +74,7 @@ fn of(request: &Value, member: &str) -> String {
 pub(crate) async fn show(options: &ShowOptions) -> anyhow::Result<Exit> {
     let client = client(&options.service)?;
     let request = client.get(options.request).await?;
-    match options.output.form() {
-        Form::Table => say::text(lines(&request))?,
-        form => print(&request, form)?,
-    }
+    print(&request, options.output.form(), || lines(&request))?;
     Ok(Exit::Done)
 }
 
@@ -141,27 +125,20 @@ fn lines(request: &Value) -> String {
 /// Prints the log of a request, with `--follow` until it ends.
 pub(crate) async fn logs(options: &LogsOptions) -> anyhow::Result<Exit> {
     let client = client(&options.service)?;
-    let (mut known, mut printed, mut in_vain) = (None, 0, 0_u32);
+    let mut looks = Looks::at(&client, options.request);
+    // That it is not there is told; later the service may be restarting.
+    let mut seen = Some(looks.next().await?);
+    let mut printed = 0;
     loop {
-        let asked = Instant::now();
-        let seen = client.newer(options.request, known).await?;
-        let log = client.live_log(options.request).await?;
-        let new = log.get(printed..).unwrap_or_default();
-        say::text(new)?;
-        printed += new.len();
-        let state = seen.document.get("state").and_then(Value::as_str);
-        if !options.follow || matches!(state, Some("complete" | "failed")) {
-            return Ok(Exit::Done);
+        if let Some((document, log)) = seen {
+            let new = log.get(printed..).unwrap_or_default();
+            say::text(new)?;
+            printed += new.len();
+            if !options.follow || is_final(&document) {
+                return Ok(Exit::Done);
+            }
         }
-        let is_news = seen.version.is_some() && seen.version != known;
-        known = seen.version;
-        in_vain = match is_news || asked.elapsed() > Duration::from_secs(5) {
-            true => 0,
-            false => in_vain.saturating_add(1),
-        };
-        if in_vain > 0 {
-            sleep(PAUSES.after(in_vain)).await;
-        }
+        seen = looks.next().await.ok();
     }
 }
 

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::client::{Client, Seen};
+use crate::client::Client;
 use crate::say;
 
 /// Pauses before a service is asked again that does not let the call wait. Requests take seconds; a person does not notice
@@ -47,51 +47,69 @@ pub(crate) async fn wait(
     show: Show,
 ) -> anyhow::Result<Waited> {
     let deadline = Instant::now() + limit;
-    let mut view = View::new(show);
-    // Looks one after the other for which the service did not wait.
-    let (mut in_vain, mut known): (u32, Option<u64>) = (0, None);
+    let (mut view, mut looks) = (View::new(show), Looks::at(client, id));
     loop {
-        let asked = Instant::now();
-        let seen = timeout_at(deadline, async {
-            if in_vain > 0 {
-                sleep(PAUSES.after(in_vain)).await;
-            }
-            look(client, id, known).await
-        });
-        let seen = seen.await;
-        let (seen, log) = match seen {
+        let (document, log) = match timeout_at(deadline, looks.next()).await {
             Ok(Ok(seen)) => seen,
             // The service may be restarting; the request goes on, and so does the waiting.
-            Ok(Err(_)) => {
-                in_vain = in_vain.saturating_add(1);
-                continue;
-            }
+            Ok(Err(_)) => continue,
             Err(_) => {
                 view.clear();
                 return Ok(Waited::TimedOut);
             }
         };
-        let is_news = seen.version.is_some() && seen.version != known;
-        in_vain = match is_news || asked.elapsed() >= WAITED {
-            true => 0,
-            false => in_vain.saturating_add(1),
-        };
-        known = seen.version;
-        let document = seen.document;
         view.update(&document, &log)?;
-        let state = document.get("state").and_then(Value::as_str);
-        if matches!(state, Some("complete" | "failed")) {
+        if is_final(&document) {
             view.clear();
             return Ok(Waited::Final(document));
         }
     }
 }
 
-/// The document first: a log read after a final state is the whole log.
-async fn look(client: &Client, id: u64, known: Option<u64>) -> anyhow::Result<(Seen, String)> {
-    let seen = client.newer(id, known).await?;
-    let log = client.live_log(id).await?;
-    Ok((seen, log))
+/// Whether a request has ended, by its document.
+pub(crate) fn is_final(document: &Value) -> bool {
+    let state = document.get("state").and_then(Value::as_str);
+    matches!(state, Some("complete" | "failed"))
+}
+
+/// Looks at a request, one after the other. Each waits for a change where the service lets it; elsewhere there are pauses
+/// between them.
+pub(crate) struct Looks<'c> {
+    client: &'c Client,
+    id: u64,
+    /// The version that was seen last.
+    known: Option<u64>,
+    /// Looks one after the other for which the service did not wait.
+    in_vain: u32,
+}
+
+impl<'c> Looks<'c> {
+    pub(crate) fn at(client: &'c Client, id: u64) -> Self {
+        Self {
+            client,
+            id,
+            known: None,
+            in_vain: 0,
+        }
+    }
+
+    /// The document of the request and its log. The document first: a log read after a final state is the whole log.
+    pub(crate) async fn next(&mut self) -> anyhow::Result<(Value, String)> {
+        let asked = Instant::now();
+        if self.in_vain > 0 {
+            sleep(PAUSES.after(self.in_vain)).await;
+        }
+        // Until it is known to be news: an error is none.
+        self.in_vain = self.in_vain.saturating_add(1);
+        let seen = self.client.newer(self.id, self.known).await?;
+        let log = self.client.live_log(self.id).await?;
+        let is_news = seen.version.is_some() && seen.version != self.known;
+        if is_news || asked.elapsed() >= WAITED {
+            self.in_vain = 0;
+        }
+        self.known = seen.version;
+        Ok((seen.document, log))
+    }
 }
 
 /// What was shown already, and how.

@@ -47,20 +47,22 @@ pub(crate) async fn diff(
     Query(query): Parameters,
 ) -> Result<Response, Problem> {
     let format = format(&query, &DIFF_FORMATS)?.unwrap_or(DiffFormat::Json);
-    if matches!(format, DiffFormat::Markdown) {
-        let report = intake::report(&deps, id).await?;
-        return answer::text_within_limit(report, MARKDOWN, "ask for \"format=text\"");
-    }
+    let as_text = match format {
+        DiffFormat::Json => false,
+        DiffFormat::Text => true,
+        DiffFormat::Markdown => {
+            let report = intake::report(&deps, id).await?;
+            return answer::text_within_limit(report, MARKDOWN, "ask for \"format=text\"");
+        }
+    };
     let diff = intake::diff(&deps, id).await?;
     let instead = match &diff {
         RequestDiff::Catalog(_) => "compare the two index images with `iib catalog diff`",
         RequestDiff::Files(_) => "compare the files of the two bundle images",
     };
-    match format {
-        DiffFormat::Json => answer::within_limit(&diff, instead),
-        DiffFormat::Text | DiffFormat::Markdown => {
-            answer::text_within_limit(diff.to_string(), PLAIN_TEXT, instead)
-        }
+    match as_text {
+        false => answer::within_limit(&diff, instead),
+        true => answer::text_within_limit(diff.to_string(), PLAIN_TEXT, instead),
     }
 }
 

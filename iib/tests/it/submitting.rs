@@ -343,3 +343,25 @@ fn a_service_that_knows_no_keys_is_not_asked_twice() {
     assert!(told.contains("it may have taken the request"), "{told}");
     assert_eq!(taken.join().unwrap().len(), 2);
 }
+
+#[test]
+fn a_service_that_knows_no_dry_runs_is_asked_for_none() {
+    for health in [answer("200 OK", "", "{}"), answer("500 Oh", "", "{}")] {
+        let (url, taken) = answering(vec![health]);
+        let words = [
+            "rm",
+            "--url",
+            &url,
+            "--operator",
+            "a",
+            "--from-index",
+            "r/i:1",
+        ];
+        let output = run(&[&words[..], &["--overwrite", "--dry-run"]].concat());
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains("nothing was asked of it"), "{told}");
+        let calls = taken.join().unwrap();
+        assert_eq!((calls.len(), calls[0].0.as_str()), (1, "GET"));
+    }
+}
