@@ -88,16 +88,17 @@ impl Repository {
         if !is_registry(registry) {
             return Err(PullSpecError::NoRegistry(text()));
         }
+        let official = DOCKER_HUB.contains(&registry) && !path.contains('/');
+        let path = match official {
+            true => format!("library/{path}"),
+            false => path.to_owned(),
+        };
         if path.len() > REPOSITORY_LIMIT || !path.split('/').all(is_path_component) {
             return Err(PullSpecError::Repository(text()));
         }
-        let official = DOCKER_HUB.contains(&registry) && !path.contains('/');
         Ok(Self {
             registry: registry.to_owned(),
-            path: match official {
-                true => format!("library/{path}"),
-                false => path.to_owned(),
-            },
+            path,
         })
     }
 
@@ -408,6 +409,11 @@ mod tests {
             assert_eq!(spec.repository().to_string(), repository);
             // Users see again what they wrote.
             assert_eq!(spec.to_string(), text);
+        }
+        // The longest path is told by what registries see.
+        for (length, taken) in [(247, true), (248, false)] {
+            let text = format!("docker.io/{}:1", "a".repeat(length));
+            assert_eq!(text.parse::<PullSpec>().is_ok(), taken, "{length}");
         }
     }
 }
