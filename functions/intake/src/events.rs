@@ -37,7 +37,7 @@ pub fn events(api: Api) -> Router {
         .with_state(api)
 }
 
-async fn follow(
+pub(crate) async fn follow(
     State(deps): State<Arc<IntakeDeps>>,
     State(watch): State<Arc<dyn Watch>>,
     Id(id): Id,

@@ -16,6 +16,9 @@ pub(crate) struct Body(pub(crate) Value);
 /// A body that is a JSON object, which is checked after that.
 pub(crate) struct Payload(pub(crate) Map<String, Value>);
 
+/// The same, which may be left out: then nothing is asked for besides.
+pub(crate) struct OptionalPayload(pub(crate) Map<String, Value>);
+
 /// The same, with its members in the order in which they were sent.
 pub(crate) struct Ordered(pub(crate) Members);
 
@@ -26,6 +29,26 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         let bytes = read(request, state).await?;
         let value = serde_json::from_slice(&bytes);
         value.map(Self).map_err(|_| Problem::malformed())
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for OptionalPayload {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let says_json = is_json(request.headers());
+        let bytes = read_any(request, state).await?;
+        if bytes.is_empty() {
+            return Ok(Self(Map::new()));
+        }
+        if !says_json {
+            return Err(Problem::no_json());
+        }
+        match serde_json::from_slice(&bytes) {
+            Ok(Value::Object(members)) => Ok(Self(members)),
+            Ok(_) => Err(Problem::not_an_object()),
+            Err(_) => Err(Problem::malformed()),
+        }
     }
 }
 
@@ -58,11 +81,12 @@ impl<S: Send + Sync> FromRequest<S> for Ordered {
 /// The bytes of a body that says it is JSON.
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     if !is_json(request.headers()) {
-        return Err(Problem::new(
-            &types::MEDIA_TYPE,
-            "Did not attempt to load JSON data because the request Content-Type was not 'application/json'.",
-        ));
+        return Err(Problem::no_json());
     }
+    read_any(request, state).await
+}
+
+async fn read_any<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     Bytes::from_request(request, state)
         .await
         .map_err(|rejection| match rejection.status() {

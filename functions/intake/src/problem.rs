@@ -1,7 +1,6 @@
 //! From errors to answers.
 
 mod document;
-pub(crate) mod pages;
 pub(crate) mod types;
 
 use std::borrow::Cow;
@@ -71,6 +70,13 @@ impl Problem {
         Self::new(
             &types::NOT_AN_OBJECT,
             "The input data must be a JSON object",
+        )
+    }
+
+    pub(crate) fn no_json() -> Self {
+        Self::new(
+            &types::MEDIA_TYPE,
+            "Did not attempt to load JSON data because the request Content-Type was not 'application/json'.",
         )
     }
 

@@ -26,6 +26,13 @@ const LONGEST: usize = 255;
 pub(crate) struct BuildsUrl(pub(crate) String);
 
 impl BuildsUrl {
+    /// The path of the service: nothing, or what is in front of it.
+    pub(crate) fn root(&self) -> &str {
+        let base = self.0.strip_suffix(BUILDS).unwrap_or_default();
+        let rest = base.split_once("://").map_or(base, |(_, rest)| rest);
+        rest.find('/').map_or("", |slash| &rest[slash..])
+    }
+
     /// The address of the service; nothing if it was called under one that cannot be written down.
     pub(crate) fn base(&self) -> Option<BaseUrl> {
         self.0.strip_suffix(BUILDS)?.parse().ok()

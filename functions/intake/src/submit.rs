@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::answer;
 use crate::call::Call;
 use crate::key::REPLAYED;
-use crate::payload::{Body, Payload};
+use crate::payload::{Body, OptionalPayload, Payload};
 use crate::problem::Problem;
 use crate::public_url::BuildsUrl;
 use crate::show::{Id, Shower};
@@ -43,7 +43,7 @@ pub(crate) async fn rollback(
     State(listing): State<Arc<dyn Listing>>,
     Id(id): Id,
     call: Call,
-    Payload(payload): Payload,
+    OptionalPayload(payload): OptionalPayload,
 ) -> Result<Response, Problem> {
     let asker = call.asker(|| vec![json!("rollback"), json!(id), json!(payload)]);
     let taking = Taking::new(&deps, &*listing, asker, Schedule::One);

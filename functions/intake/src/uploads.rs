@@ -10,6 +10,7 @@ use http::{StatusCode, header};
 use iib_oci::Digest;
 use iib_pipeline::intake::{self, IntakeDeps, Upload, UploadContent};
 use iib_request::UploadKind;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::answer;
@@ -17,11 +18,16 @@ use crate::problem::Problem;
 use crate::public_url::BuildsUrl;
 use crate::show::Id;
 
-#[derive(Serialize)]
-struct Shown<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(
+    rename = "Upload",
+    description = "A file that was uploaded for a request."
+)]
+pub(crate) struct Shown<'a> {
     kind: UploadKind,
     name: &'a str,
     size: u64,
+    #[schemars(with = "String")]
     digest: &'a Digest,
     uploaded: String,
     url: String,

@@ -11,7 +11,7 @@ use crate::api::Api;
 use crate::problem::{Problem, types};
 
 /// Longest time that a call waits, seconds. The API Gateway gives up after 30.
-const LONGEST: u64 = 20;
+pub(crate) const LONGEST: u64 = 20;
 
 /// How a call waits: `after=<version>&wait=<seconds>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,6 +14,8 @@ mod changes;
 #[cfg(test)]
 mod cursors;
 #[cfg(test)]
+mod described;
+#[cfg(test)]
 mod dry_runs;
 #[cfg(test)]
 mod gateway;
@@ -27,6 +29,8 @@ mod identity;
 mod keys;
 #[cfg(test)]
 mod problems;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]

@@ -42,6 +42,18 @@ async fn there_has_to_be_something_to_put_back() {
 }
 
 #[tokio::test]
+async fn nothing_has_to_be_said() {
+    let service = Service::new();
+    service.add(good()).await;
+    service.overwrites(1).await;
+    let bare = |body: &'static str| at("POST", "/api/v1/builds/1/rollback").body(body.into());
+    let answer = service.ask(bare("force").unwrap()).await;
+    assert_eq!(answer.status, 415, "{}", answer.text);
+    let answer = service.ask(bare("").unwrap()).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+}
+
+#[tokio::test]
 async fn a_listing_finds_it() {
     let service = Service::new();
     service.add(good()).await;

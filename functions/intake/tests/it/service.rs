@@ -21,6 +21,8 @@ use iib_testkit::time::ManualClock;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use crate::described;
+
 /// A router and the stores behind it.
 pub(crate) struct Service {
     pub(crate) requests: Arc<MemoryRequests>,
@@ -110,6 +112,7 @@ impl Service {
     }
 
     pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {
+        let asked = (request.method().clone(), request.uri().path().to_owned());
         let response = self.router().oneshot(request).await.unwrap();
         let header = |name| {
             let value = response.headers().get(name)?;
@@ -125,6 +128,8 @@ impl Service {
         let tag = header(header::ETAG);
         let replayed = header(http::HeaderName::from_static("idempotency-replayed"));
         let body = response.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        described::check(&asked.0, &asked.1, status, &media_type, &text);
         Answer {
             status,
             media_type,
@@ -135,7 +140,7 @@ impl Service {
             challenge,
             tag,
             replayed,
-            text: String::from_utf8(body.to_vec()).unwrap(),
+            text,
         }
     }
 

@@ -13,6 +13,7 @@ mod value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -24,7 +25,7 @@ pub use compare::package_changes;
 ///
 /// Where both sides are there, `before` and `after` are what was and what is; `None` on one side
 /// means that it was not there, or is gone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "change")]
 pub enum CatalogChange {
     /// A package that was not there.
@@ -209,7 +210,7 @@ pub enum CatalogChange {
         before: Option<ObjectMark>,
         /// After.
         after: Option<ObjectMark>,
-        /// Where the two differ, as paths into the object; at most [`MAX_PATHS`].
+        /// Where the two differ, as paths into the object; not all of them if they are many.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         paths: Vec<String>,
     },
@@ -245,7 +246,9 @@ pub enum CatalogChange {
 pub const MAX_PATHS: usize = 20;
 
 /// What an entry of a channel says of others.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(default)]
 pub struct EntryLinks {
     /// The bundle it replaces; empty for none.
@@ -260,7 +263,7 @@ pub struct EntryLinks {
 }
 
 /// An icon, told by what it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IconMark {
     /// Its media type.
     pub mediatype: String,
@@ -271,7 +274,7 @@ pub struct IconMark {
 }
 
 /// An object, told by size and digest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ObjectMark {
     /// The size of its text in bytes.
     pub size: usize,
@@ -321,7 +324,7 @@ impl CatalogChange {
 
 /// What differs between two catalogs: by package, in it first the package, then channels, bundles,
 /// deprecations and other objects, each by name.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct CatalogDiff {
     /// The differences in order.
     pub changes: Vec<CatalogChange>,

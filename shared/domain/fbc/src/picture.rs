@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use iib_catalog::Version;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::blob::{Catalog, DEPRECATED, DEPRECATIONS};
@@ -17,7 +18,8 @@ use crate::property::{self, Known};
 
 /// The graph of a package: what there is to draw. As JSON, too: nodes and channels are named by
 /// their positions in the lists.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Graph")]
 pub struct Picture {
     /// The package.
     pub package: String,
@@ -30,7 +32,7 @@ pub struct Picture {
 }
 
 /// A channel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChannelPicture {
     /// Its name.
     pub name: String,
@@ -45,7 +47,7 @@ pub struct ChannelPicture {
 }
 
 /// A bundle, or a name that stands for none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
     /// Its name.
     pub name: String,
@@ -54,7 +56,7 @@ pub struct Node {
 }
 
 /// What a node is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeState {
     /// A bundle that a channel leads to.
@@ -68,7 +70,7 @@ pub enum NodeState {
 }
 
 /// An edge, from the newer bundle to the older.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Edge {
     /// Position of the node it comes from.
     pub from: usize,
@@ -81,7 +83,9 @@ pub struct Edge {
 }
 
 /// What an edge means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum EdgeKind {
     /// The newer bundle replaces the older.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 
@@ -12,7 +13,7 @@ use crate::Regenerated;
 const CONTEXT: usize = 3;
 
 /// The changes of the files of a bundle, by their paths.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct FilesDiff {
     /// In the unified form, as `diff -u` writes it and `patch` reads it.
     pub files: BTreeMap<String, String>,

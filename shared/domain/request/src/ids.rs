@@ -3,16 +3,25 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Number of a request, counted up from 1 (spec rest-api §1); a creation that broke off may have left a gap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
+#[schemars(description = "Number of a request.")]
 pub struct RequestId(pub u64);
 
 /// Number of a batch, counted apart from requests; a lone request has a batch of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
+#[schemars(
+    description = "Number of a batch. A request that was asked for alone has a batch of its own."
+)]
 pub struct BatchId(pub u64);
 
 impl fmt::Display for RequestId {

@@ -53,13 +53,13 @@ pub use ids::{BatchId, RequestId};
 pub use kinds::{
     AddDeprecations, AddRequest, Annotations, BATCHES, BatchRow, CreateEmptyIndex, FbcOperations,
     KINDS, KindRow, MergeIndexImage, RecursiveRelatedBundles, RegenerateBundle, Request, RmRequest,
-    Rollback, kind_names,
+    Rollback, kind_names, shown_requests,
 };
 pub use listing::{Cursor, CursorMeta, Facets, Filters, Meta, Sought, Window, dry_run};
 pub use news::{About, Destination, Message, News, Telling, messages};
 pub use output::arch_tag;
 pub use patch::{Members, Patch};
-pub use payload::{LONGEST_IMAGE, Payload, ReadContext};
+pub use payload::{LONGEST_IMAGE, Parameter, ParameterForm, Parameters, Payload, ReadContext};
 pub use plan::{
     Built, BuiltLayer, BundlePlan, BundleToDeprecate, IndexForm, IndexPlan, IndexToOverwrite,
     IndexToRead, IndexView, PinnedBundle, Plan, PlanView, RelatedPlan, Serves,

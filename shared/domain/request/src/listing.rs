@@ -1,5 +1,6 @@
 //! Pages of requests: which are asked for, and where the other pages are (spec rest-api §7).
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -240,12 +241,14 @@ pub struct Cursor {
 }
 
 /// Where a piece stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Piece")]
 pub struct CursorMeta {
     /// The next piece, if there is one.
     next: Option<String>,
     /// The cursor in it.
     next_cursor: Option<String>,
+    /// Requests in a piece.
     per_page: u32,
 }
 
@@ -304,15 +307,24 @@ impl Cursor {
 }
 
 /// Where a page stands among the others.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Page")]
 pub struct Meta {
+    /// The first page.
     first: String,
+    /// The last one.
     last: String,
+    /// The next one, if there is one.
     next: Option<String>,
+    /// The number of this one.
     page: u32,
+    /// How many there are.
     pages: u64,
+    /// Requests on a page.
     per_page: u32,
+    /// The page before, if there is one.
     previous: Option<String>,
+    /// How many requests there are.
     total: u64,
 }
 

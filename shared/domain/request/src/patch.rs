@@ -6,7 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::payload::{check_form, check_image, texts};
 use crate::refusal::Rule;
@@ -75,6 +75,24 @@ enum Form {
     Operators,
     /// An object of texts.
     Replacements,
+}
+
+impl Form {
+    fn schema(self) -> Value {
+        let text = json!({"type": "string", "minLength": 1});
+        match self {
+            Self::Text | Self::Image => text,
+            Self::Json => json!({"type": "string", "contentMediaType": "application/json"}),
+            Self::Images | Self::Arches => json!({"type": "array", "items": text}),
+            Self::Operators => json!({
+                "type": "object",
+                "additionalProperties": {"type": "array", "items": text},
+            }),
+            Self::Replacements => {
+                json!({"type": "object", "additionalProperties": {"type": "string"}})
+            }
+        }
+    }
 }
 
 /// A key, what its value has to be, the kinds that take it, and where it goes.
@@ -199,6 +217,21 @@ impl Members {
 }
 
 impl Patch {
+    /// The schema of the body of such a call (JSON Schema 2020-12): what requests of any kind take.
+    pub fn schema() -> Value {
+        let mut properties = Map::new();
+        // Single letters are there for what today's service takes by accident.
+        for row in ROWS.iter().filter(|row| row.key.len() > 1) {
+            properties.insert(row.key.to_owned(), row.form.schema());
+        }
+        json!({
+            "type": "object",
+            "minProperties": 1,
+            "dependentRequired": {"state": ["state_reason"], "state_reason": ["state"]},
+            "properties": properties,
+        })
+    }
+
     /// Reads a change for this request.
     ///
     /// # Errors

@@ -3,14 +3,18 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::refusal::Rule;
 use crate::{Refusal, Unknown};
 
 /// The state of a request as the API shows it (spec rest-api §6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[schemars(description = "The state of a request.")]
 pub enum State {
     /// Waiting or being worked on.
     InProgress,

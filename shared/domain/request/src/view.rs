@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use iib_oci::ImageFormat;
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::kinds::OfKind;
@@ -87,41 +88,59 @@ impl<'a> Shown<'a> {
 
 /// A request as the API shows it.
 #[derive(Serialize)]
+#[serde(transparent)]
 #[expect(missing_debug_implementations, reason = "it is only written")]
-pub struct View<'a> {
+pub struct View<'a>(Members<'a, OfKind<'a>>);
+
+/// What is shown of a request, `K` being what those of its kind show.
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
+pub(crate) struct Members<'a, K> {
+    /// Its number.
     id: RequestId,
+    /// The number of the batch that it is in.
     batch: BatchId,
+    /// Its kind.
     request_type: &'static str,
+    /// Who asked for it, if that is known.
     user: Option<&'a str>,
+    /// The architectures of its result, as far as they are known.
     arches: &'a [String],
     #[serde(flatten)]
     latest: Entry<'a>,
     #[serde(flatten)]
-    of_kind: OfKind<'a>,
-    /// Ours, and there only while it waits.
+    of_kind: K,
+    /// How many requests come before it that overwrite the same index; there only while it waits for them.
     #[serde(skip_serializing_if = "Option::is_none")]
     ahead: Option<u64>,
-    /// Ours, and there only of a dry run.
+    /// That it only shows what would be done; there only of a dry run.
     #[serde(skip_serializing_if = "Option::is_none")]
     dry_run: Option<bool>,
     #[serde(flatten)]
     verbose: Option<Verbose<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "StateEntry", description = "A state of a request.")]
 struct Entry<'a> {
+    /// Its state.
     state: State,
+    /// Why it is in that state, or what is being done.
     state_reason: &'a str,
+    /// Since when, in UTC.
     updated: String,
 }
 
 /// What every request shows whose result is an index (spec rest-api §5).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Base<'a> {
+    /// The image the index is built on.
     binary_image: Option<&'a str>,
+    /// The same by its digest.
     binary_image_resolved: Option<&'a str>,
+    /// The result, when there is one.
     index_image: Option<&'a str>,
-    /// Ours, and there only where it was asked for.
+    /// Which documents it has, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     output_format: Option<ImageFormat>,
 }
@@ -139,10 +158,13 @@ impl<'a> Base<'a> {
 }
 
 /// What those show besides that are made from one index.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct From<'a> {
+    /// The index to start from.
     from_index: Option<&'a str>,
+    /// The same by its digest.
     from_index_resolved: Option<&'a str>,
+    /// The result by its digest.
     index_image_resolved: Option<&'a str>,
 }
 
@@ -157,9 +179,11 @@ impl<'a> From<'a> {
 }
 
 /// What those show besides that may overwrite their index: the result under the service's own name.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Copies<'a> {
+    /// The result under the service's own name.
     internal_index_image_copy: Option<&'a str>,
+    /// The same by its digest.
     internal_index_image_copy_resolved: Option<&'a str>,
 }
 
@@ -172,10 +196,13 @@ impl<'a> Copies<'a> {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Verbose<'a> {
+    /// What was noted on its batch.
     batch_annotations: Option<&'a Annotations>,
+    /// Its states, the latest first.
     state_history: Vec<Entry<'a>>,
+    /// Its log.
     #[serde(skip_serializing_if = "Option::is_none")]
     logs: Option<Document>,
     #[serde(flatten)]
@@ -183,18 +210,22 @@ struct Verbose<'a> {
 }
 
 /// What a dry run is for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Shows {
+    /// What was settled for it.
     plan: Document,
-    /// Of requests that change a catalog or files.
+    /// What it would change, of requests that change a catalog or files.
     #[serde(skip_serializing_if = "Option::is_none")]
     diff: Option<Document>,
 }
 
 /// A document and how long it is kept.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "KeptDocument")]
 pub(crate) struct Document {
+    /// Where it is.
     url: String,
+    /// Until when it is kept, in UTC.
     expiration: String,
 }
 
@@ -214,7 +245,7 @@ impl<'a> View<'a> {
                 }),
             }),
         };
-        Self {
+        Self(Members {
             id: record.id,
             batch: record.batch,
             request_type: record.request.name(),
@@ -229,14 +260,16 @@ impl<'a> View<'a> {
             ahead: shown.ahead,
             dry_run: record.is_dry_run.then_some(true),
             verbose,
-        }
+        })
     }
 }
 
 /// What a listing shows of a request whose record this version cannot read: that it is there. The
 /// members that clients count on in every request are there, too.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "UnreadableRequest")]
 pub struct Stub {
+    /// Its number.
     id: RequestId,
     batch: Option<BatchId>,
     request_type: Option<&'static str>,
@@ -244,6 +277,7 @@ pub struct Stub {
     arches: [&'static str; 0],
     /// Whoever waits for its end has to go on waiting: nobody here knows of any.
     state: State,
+    /// What to do about it.
     state_reason: &'static str,
     updated: Option<&'static str>,
 }

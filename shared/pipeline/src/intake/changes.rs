@@ -8,6 +8,7 @@ use iib_fbc::{CatalogDiff, Picture};
 use iib_ports::ArtifactKey;
 use iib_regenerate::FilesDiff;
 use iib_request::{PlanView, Record, Request, RequestId, State, log_expiration};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -17,7 +18,7 @@ use crate::changes::Changes;
 use crate::ending::read_text;
 
 /// What a completed request changed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum RequestDiff {
     /// In the catalog of its index.

@@ -100,13 +100,10 @@ fn without_secrets(call: &Value) -> Value {
 }
 
 fn is_secret(name: &str) -> bool {
-    let kinds = KINDS.iter().flat_map(|kind| kind.secrets);
-    let mut secrets = kinds.chain(Rollback::SECRETS).chain(&DROPPED);
-    secrets.any(|secret| *secret == name)
+    let kinds = KINDS.iter().flat_map(|kind| kind.parameters.iter());
+    let mut parameters = kinds.chain(Rollback::PARAMETERS.iter());
+    parameters.any(|parameter| parameter.name == name && parameter.is_secret())
 }
-
-/// A login that is taken with an `add` and dropped.
-const DROPPED: [&str; 1] = ["cnr_token"];
 
 #[cfg(test)]
 mod tests {

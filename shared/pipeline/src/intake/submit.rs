@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use iib_oci::Digest;
 use iib_ports::{Created, NewBatch, NewRequest, QueueError, Secret, StoreError, chain};
 use iib_request::{
-    Annotations, BaseUrl, KindRow, Payload, ReadContext, Record, Refusal, Request, RequestId,
-    Rollback, SecretRef, Stage, State, Task, Update, queue_of,
+    Annotations, BaseUrl, KindRow, Parameters, Payload, ReadContext, Record, Refusal, Request,
+    RequestId, Rollback, SecretRef, Stage, State, Task, Update, queue_of,
 };
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -82,7 +82,7 @@ pub fn read(
     let request = (kind.read)(payload, &context)?;
     Ok(Submission {
         request,
-        secrets: secrets(payload, kind.secrets),
+        secrets: secrets(payload, kind.parameters),
     })
 }
 
@@ -100,14 +100,14 @@ pub async fn read_rollback(
     let request = Rollback::read(&record, payload, user)?;
     Ok(Submission {
         request: request.into(),
-        secrets: secrets(payload, Rollback::SECRETS),
+        secrets: secrets(payload, Rollback::PARAMETERS),
     })
 }
 
 /// The parameters that are secrets, as far as they are given.
-fn secrets(payload: &Payload, names: &[&'static str]) -> BTreeMap<&'static str, Secret> {
-    let given = |name: &&'static str| Some((*name, secret(payload.get(*name)?)?));
-    names.iter().filter_map(given).collect()
+fn secrets(payload: &Payload, taken: Parameters) -> BTreeMap<&'static str, Secret> {
+    let given = |name: &'static str| Some((name, secret(payload.get(name)?)?));
+    taken.secrets().filter_map(given).collect()
 }
 
 /// The value of a parameter that is a secret: a text, or a document, whose text it is.

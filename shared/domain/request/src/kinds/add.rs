@@ -4,13 +4,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use iib_oci::ImageFormat;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Asked, Kind};
 use crate::payload::{
-    IndexParameters, Payload, ReadContext, check_graph_mode, check_image, check_names, given,
-    is_truthy, list, text,
+    FROM_INDEX, GRAPH_UPDATE_MODE, INDEX, IndexParameters, ORGANIZATION, Parameter, ParameterForm,
+    Parameters, Payload, ReadContext, check_graph_mode, check_image, check_names, given, is_truthy,
+    list, text,
 };
 use crate::record::format;
 use crate::refusal::Rule;
@@ -55,6 +57,7 @@ pub struct AddRequest {
 
 impl Kind for AddRequest {
     const NAME: &'static str = "add";
+    const ABOUT: &'static str = "Adds bundles to an index, or makes a new one of them";
 
     const FORMAT: u32 = format::FIRST;
     const FOUND_BY_RESULT: bool = true;
@@ -150,12 +153,14 @@ impl Kind for AddRequest {
 }
 
 impl Asked for AddRequest {
+    const PARAMETERS: Parameters = Parameters::of(&[OWN, INDEX]);
+
     /// The checks come in the order of the reference, so that a call with several faults is refused
     /// for the same one: the endpoint's own parameters, names, shared parameters, images in lists;
     /// last comes our own limit on bundles. An explicit null of the own parameters is refused.
     fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
         let own = Own::read(payload, context)?;
-        check_names(payload, &[], &[&IndexParameters::NAMES[..], &OWN].concat())?;
+        check_names(payload, Self::PARAMETERS)?;
         let shared = IndexParameters::read(payload, context)?;
         for image in own.bundles.iter().chain(&own.deprecation_list) {
             check_image(image)?;
@@ -180,7 +185,7 @@ impl Asked for AddRequest {
 }
 
 /// What an add request shows (spec rest-api §5).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct AddView<'a> {
     #[serde(flatten)]
     base: Base<'a>,
@@ -188,29 +193,50 @@ pub(crate) struct AddView<'a> {
     from: From<'a>,
     #[serde(flatten)]
     copies: Copies<'a>,
+    /// How far the result may travel.
     distribution_scope: Option<&'a str>,
+    /// Tags that the result gets besides the number of the request.
     build_tags: &'a [String],
+    /// The bundles that are added.
     bundles: &'a [String],
+    /// Its bundles by the operators that they are of.
     bundle_mapping: BTreeMap<&'a str, Vec<&'a str>>,
+    /// Whose customizations are applied.
     organization: Option<&'a str>,
-    /// An add request removes none; the field is shared with rm requests.
+    /// Empty: it is there because requests to remove operators have it.
     removed_operators: [&'a str; 0],
+    /// Bundles that are deprecated in the result.
     deprecation_list: &'a [String],
+    /// How the upgrade graph is updated.
     graph_update_mode: Option<&'a str>,
+    /// Whether the images that the bundles name have to be there.
     check_related_images: Option<bool>,
-    /// Of a service that the reference has given up; workers may still send it.
+    /// Of a service that is no more; workers of today's service may still send it.
     omps_operator_version: Value,
 }
 
-/// The parameters that only this endpoint has.
-const OWN: [&str; 7] = [
-    "bundles",
-    "check_related_images",
-    "cnr_token",
-    "deprecation_list",
-    "force_backport",
-    "graph_update_mode",
-    "organization",
+/// The parameters that only this endpoint has, and the index.
+const OWN: &[Parameter] = &[
+    Parameter::optional(
+        "bundles",
+        ParameterForm::Images,
+        "The bundles to add. There may be none where there is an index to start from.",
+    ),
+    FROM_INDEX,
+    Parameter::optional(
+        "deprecation_list",
+        ParameterForm::Images,
+        "Bundles that are deprecated in the result, with all that they replace.",
+    ),
+    GRAPH_UPDATE_MODE,
+    Parameter::optional(
+        "check_related_images",
+        ParameterForm::Flag,
+        "Whether the images that the bundles name have to be there.",
+    ),
+    ORGANIZATION,
+    Parameter::optional("cnr_token", ParameterForm::Dropped, "Without effect."),
+    Parameter::optional("force_backport", ParameterForm::NoEffect, "Without effect."),
 ];
 
 /// The own parameters, checked in the order of §4.4.

@@ -3,11 +3,15 @@
 use std::borrow::Cow;
 
 use iib_oci::ImageFormat;
+use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::{Asked, Kind};
-use crate::payload::{IndexParameters, Payload, ReadContext, check_names, check_package};
+use crate::payload::{
+    FROM_INDEX, INDEX, IndexParameters, Parameter, ParameterForm, Parameters, Payload, ReadContext,
+    check_names, check_package,
+};
 use crate::record::format;
 use crate::refusal::Rule;
 use crate::view::{Base, Copies, From, Shown};
@@ -41,6 +45,7 @@ const SCHEMA: &str = "deprecation_schema";
 
 impl Kind for AddDeprecations {
     const NAME: &'static str = "add-deprecations";
+    const ABOUT: &'static str = "Says in an index what of an operator is deprecated";
     const FORMAT: u32 = format::WITH_ALL_KINDS;
 
     type View<'a> = AddDeprecationsView<'a>;
@@ -98,7 +103,27 @@ impl Kind for AddDeprecations {
     }
 }
 
+/// The parameters that only this endpoint has, and the index.
+const OWN: &[Parameter] = &[
+    Parameter::required(
+        "operator_package",
+        ParameterForm::Text,
+        "The package of the operator.",
+    ),
+    Parameter::required(
+        SCHEMA,
+        ParameterForm::Text,
+        "What of it is deprecated: a text that is a JSON document of the schema `olm.deprecations`.",
+    ),
+    Parameter {
+        is_required: true,
+        ..FROM_INDEX
+    },
+];
+
 impl Asked for AddDeprecations {
+    const PARAMETERS: Parameters = Parameters::of(&[OWN, INDEX]);
+
     /// Scope and architectures are taken and without effect, as in the reference.
     fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
         let operator_package = text(payload, "operator_package")?;
@@ -108,8 +133,7 @@ impl Asked for AddDeprecations {
             let text = format!("\"{SCHEMA}\" string should be valid JSON");
             return Err(Refusal::new(Rule::Type, SCHEMA, text));
         }
-        let required = ["operator_package", SCHEMA, "from_index"];
-        check_names(payload, &required, &IndexParameters::NAMES)?;
+        check_names(payload, Self::PARAMETERS)?;
         let shared = IndexParameters::read(payload, context)?;
         Ok(Self {
             operator_package,
@@ -125,7 +149,7 @@ impl Asked for AddDeprecations {
 }
 
 /// What such a request shows (spec rest-api §5).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct AddDeprecationsView<'a> {
     #[serde(flatten)]
     base: Base<'a>,
@@ -133,8 +157,11 @@ pub(crate) struct AddDeprecationsView<'a> {
     from: From<'a>,
     #[serde(flatten)]
     copies: Copies<'a>,
+    /// Tags that the result gets besides the number of the request.
     build_tags: &'a [String],
+    /// The package that they are of.
     operator_package: &'a str,
+    /// Where the deprecations are as they were sent.
     deprecation_schema_url: String,
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{AddRequest, KindRow, RegenerateBundle, RmRequest};
 use crate::payload::{Payload, set};
@@ -20,7 +20,9 @@ const ANNOTATIONS_LIMIT: usize = 16 * 1024;
 pub struct BatchRow {
     /// Its name in the API: the last part of the path.
     pub name: &'static str,
-    /// Which kind a build request in it is of.
+    /// The kinds that a build request in it may be of.
+    pub kinds: &'static [&'static KindRow],
+    /// Which of them it is of.
     kind_of: fn(&Payload) -> Result<&'static KindRow, Refusal>,
 }
 
@@ -28,10 +30,12 @@ pub struct BatchRow {
 pub static BATCHES: [BatchRow; 2] = [
     BatchRow {
         name: "add-rm-batch",
+        kinds: &[&ADD, &RM],
         kind_of: add_or_rm,
     },
     BatchRow {
         name: "regenerate-bundle-batch",
+        kinds: &[&REGENERATE_BUNDLE],
         kind_of: |_| Ok(&REGENERATE_BUNDLE),
     },
 ];
@@ -52,6 +56,26 @@ fn add_or_rm(payload: &Payload) -> Result<&'static KindRow, Refusal> {
 }
 
 impl BatchRow {
+    /// The schema of the body of such a call, that of a build request being one of these.
+    pub fn schema(&self, build_requests: &[Value]) -> Value {
+        json!({
+            "type": "object",
+            "required": [BUILD_REQUESTS],
+            "properties": {
+                BUILD_REQUESTS: {
+                    "description": "What is asked for. None counts unless all can be read.",
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {"anyOf": build_requests},
+                },
+                ANNOTATIONS: {
+                    "description": "What is noted on each request of the batch.",
+                    "type": "object",
+                },
+            },
+        })
+    }
+
     /// Reads the body of such a call, and each build request in it with `read`, in order. None counts
     /// unless all are read.
     ///
@@ -121,8 +145,10 @@ fn build_requests<'a>(body: &'a Value, settings: &ApiSettings) -> Result<&'a [Va
     Ok(given)
 }
 
+const ANNOTATIONS: &str = "annotations";
+
 fn annotations(body: &Value) -> Result<Option<Annotations>, Refusal> {
-    const NAME: &str = "annotations";
+    const NAME: &str = ANNOTATIONS;
     let annotations = match body.get(NAME) {
         None => return Ok(None),
         Some(Value::Object(annotations)) => annotations,

@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use iib_oci::ImageFormat;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Asked, Kind};
 use crate::payload::{
-    IndexParameters, OVERWRITE_TOKEN, Payload, ReadContext, check_names, set, string_map,
+    BINARY_IMAGE, DISTRIBUTION_SCOPE, FROM_INDEX, IndexParameters, OUTPUT_FORMAT, OVERWRITE_TOKEN,
+    Parameter, ParameterForm, Parameters, Payload, ReadContext, check_names, set, string_map,
 };
 use crate::record::format;
 use crate::refusal::Rule;
@@ -40,6 +42,7 @@ pub struct CreateEmptyIndex {
 
 impl Kind for CreateEmptyIndex {
     const NAME: &'static str = "create-empty-index";
+    const ABOUT: &'static str = "Makes an index without operators of another one";
 
     const FORMAT: u32 = format::WITH_EMPTY_INDEXES;
     const FOUND_BY_RESULT: bool = true;
@@ -96,6 +99,27 @@ impl Kind for CreateEmptyIndex {
 }
 
 impl Asked for CreateEmptyIndex {
+    const PARAMETERS: Parameters = Parameters::of(&[&[
+        Parameter {
+            is_required: true,
+            about: "The index whose architectures, version and scope the new one gets. `request:<id>` is the result of that request, which is waited for.",
+            ..FROM_INDEX
+        },
+        BINARY_IMAGE,
+        DISTRIBUTION_SCOPE,
+        Parameter::optional(
+            "output_fbc",
+            ParameterForm::Flag,
+            "Whether the new index is a file-based catalog.",
+        ),
+        Parameter::optional(
+            "labels",
+            ParameterForm::TextsByName,
+            "Labels of the new index.",
+        ),
+        OUTPUT_FORMAT,
+    ]]);
+
     fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
         let from_index = from_index(payload)?;
         let output_fbc = output_fbc(payload)?;
@@ -110,8 +134,7 @@ impl Asked for CreateEmptyIndex {
             );
             return Err(Refusal::new(Rule::UnknownParameter, name, text));
         }
-        let taken = [&IndexParameters::NAMES[..], &["output_fbc", "labels"]].concat();
-        check_names(payload, &[], &taken)?;
+        check_names(payload, Self::PARAMETERS)?;
         let shared = IndexParameters::read(payload, context)?;
         Ok(Self {
             from_index,
@@ -126,13 +149,15 @@ impl Asked for CreateEmptyIndex {
 }
 
 /// What such a request shows (spec rest-api §5).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct CreateEmptyIndexView<'a> {
     #[serde(flatten)]
     base: Base<'a>,
     #[serde(flatten)]
     from: From<'a>,
+    /// How far the result may travel.
     distribution_scope: Option<&'a str>,
+    /// Labels that were asked for.
     labels: Option<&'a BTreeMap<String, String>>,
 }
 

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 
 use iib_oci::ImageFormat;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Asked, Kind};
 use crate::payload::{
-    IndexParameters, Payload, ReadContext, check_image, check_names, distinct, texts,
+    FROM_INDEX, INDEX, IndexParameters, Parameter, ParameterForm, Parameters, Payload, ReadContext,
+    check_image, check_names, distinct, texts,
 };
 use crate::record::format;
 use crate::refusal::Rule;
@@ -50,6 +52,7 @@ const FRAGMENTS: &str = "fbc_fragments";
 
 impl Kind for FbcOperations {
     const NAME: &'static str = "fbc-operations";
+    const ABOUT: &'static str = "Puts fragments of a file-based catalog into an index";
     const FORMAT: u32 = format::WITH_ALL_KINDS;
     const FOUND_BY_RESULT: bool = true;
 
@@ -126,7 +129,29 @@ impl Kind for FbcOperations {
     }
 }
 
+/// The parameters that only this endpoint has, and the index.
+const OWN: &[Parameter] = &[
+    Parameter::required(
+        FRAGMENTS,
+        ParameterForm::Images,
+        "Images with fragments of file-based catalogs, which are put into the index in this order.",
+    ),
+    Parameter {
+        is_required: true,
+        ..FROM_INDEX
+    },
+];
+
 impl Asked for FbcOperations {
+    const PARAMETERS: Parameters = Parameters {
+        groups: &[OWN, INDEX],
+        older: Some(&Parameter::required(
+            FRAGMENT,
+            ParameterForm::Image,
+            "The only fragment, as older clients name it.",
+        )),
+    };
+
     fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
         let single = single(payload)?;
         // The rest of the checks knows the newer form only.
@@ -135,7 +160,7 @@ impl Asked for FbcOperations {
             newer.remove(FRAGMENT);
             newer.insert(FRAGMENTS.to_owned(), Value::from(vec![fragment.clone()]));
         }
-        check_names(&newer, &[FRAGMENTS, "from_index"], &IndexParameters::NAMES)?;
+        check_names(&newer, Self::PARAMETERS)?;
         let fragments = newer.get(FRAGMENTS).and_then(texts);
         let fragments = fragments.ok_or_else(|| Refusal::not_strings(FRAGMENTS))?;
         let shared = IndexParameters::read(&newer, context)?;
@@ -156,7 +181,7 @@ impl Asked for FbcOperations {
 }
 
 /// What such a request shows (spec rest-api §5).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct FbcOperationsView<'a> {
     #[serde(flatten)]
     base: Base<'a>,
@@ -164,11 +189,17 @@ pub(crate) struct FbcOperationsView<'a> {
     from: From<'a>,
     #[serde(flatten)]
     copies: Copies<'a>,
+    /// How far the result may travel.
     distribution_scope: Option<&'a str>,
+    /// Tags that the result gets besides the number of the request.
     build_tags: &'a [String],
+    /// The only fragment, where it was named so.
     fbc_fragment: Option<&'a str>,
+    /// The same by its digest.
     fbc_fragment_resolved: Option<&'a str>,
+    /// The images with fragments.
     fbc_fragments: &'a [String],
+    /// The same by their digests.
     fbc_fragments_resolved: &'a [String],
 }
 

@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 
 use iib_oci::ImageFormat;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Asked, Kind};
 use crate::payload::{
-    OUTPUT_FORMAT, Payload, ReadContext, binary_image, check_graph_mode, check_image, check_names,
-    distinct, is_truthy, output_format, scope, set, tags, texts,
+    BINARY_IMAGE, BUILD_TAGS, DISTRIBUTION_SCOPE, GRAPH_UPDATE_MODE, OUTPUT_FORMAT, Parameter,
+    ParameterForm, Parameters, Payload, ReadContext, binary_image, check_graph_mode, check_image,
+    check_names, distinct, is_truthy, output_format, scope, set, tags, texts,
 };
 use crate::record::format;
 use crate::refusal::Rule;
@@ -54,23 +56,9 @@ const MODE: &str = "graph_update_mode";
 const DEPRECATIONS: &str = "deprecation_list";
 const IGNORE_VERSION: &str = "ignore_bundle_ocp_version";
 
-/// All that are taken.
-const NAMES: [&str; 11] = [
-    SOURCE,
-    TARGET,
-    DEPRECATIONS,
-    MODE,
-    OVERWRITE,
-    OVERWRITE_TOKEN,
-    "binary_image",
-    "distribution_scope",
-    "build_tags",
-    IGNORE_VERSION,
-    OUTPUT_FORMAT,
-];
-
 impl Kind for MergeIndexImage {
     const NAME: &'static str = "merge-index-image";
+    const ABOUT: &'static str = "Puts what one index has and another has not into the other";
     const FORMAT: u32 = format::WITH_ALL_KINDS;
     const FOUND_BY_RESULT: bool = true;
 
@@ -143,7 +131,43 @@ impl Kind for MergeIndexImage {
 }
 
 impl Asked for MergeIndexImage {
-    const SECRETS: &'static [&'static str] = &[OVERWRITE_TOKEN];
+    const PARAMETERS: Parameters = Parameters::of(&[&[
+        Parameter::required(
+            SOURCE,
+            ParameterForm::Image,
+            "The index that is put into the other. `request:<id>` is the result of that request, which is waited for.",
+        ),
+        Parameter::optional(
+            TARGET,
+            ParameterForm::Image,
+            "The other. Without it the result is the first one, cleaned.",
+        ),
+        Parameter::optional(
+            DEPRECATIONS,
+            ParameterForm::Images,
+            "Bundles that are deprecated in the result.",
+        ),
+        GRAPH_UPDATE_MODE,
+        BINARY_IMAGE,
+        DISTRIBUTION_SCOPE,
+        BUILD_TAGS,
+        Parameter::optional(
+            OVERWRITE,
+            ParameterForm::Flag,
+            "Whether the tag of the other index is to name the result.",
+        ),
+        Parameter::optional(
+            OVERWRITE_TOKEN,
+            ParameterForm::Secret,
+            "The login for that, as `user:password`. It is kept apart from the request, until that has ended.",
+        ),
+        Parameter::optional(
+            IGNORE_VERSION,
+            ParameterForm::Flag,
+            "Whether bundles are taken over whatever versions of the cluster they are for.",
+        ),
+        OUTPUT_FORMAT,
+    ]]);
 
     /// The checks come in the order of the reference, which passes over §4.2 here; names that are
     /// unknown crash it, so their refusal comes last.
@@ -168,7 +192,7 @@ impl Asked for MergeIndexImage {
             Some(_) => return Err(Refusal::value_is_not(IGNORE_VERSION, "a boolean")),
         };
         let output_format = output_format(payload)?;
-        check_names(payload, &[], &NAMES)?;
+        check_names(payload, Self::PARAMETERS)?;
         Ok(Self {
             source_from_index,
             target_index,
@@ -186,18 +210,27 @@ impl Asked for MergeIndexImage {
 }
 
 /// What such a request shows (spec rest-api §5).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct MergeIndexImageView<'a> {
     #[serde(flatten)]
     base: Base<'a>,
+    /// How far the result may travel.
     distribution_scope: Option<&'a str>,
+    /// Tags that the result gets besides the number of the request.
     build_tags: &'a [String],
+    /// Bundles that are deprecated in the result.
     deprecation_list: &'a [String],
+    /// How the upgrade graph is updated.
     graph_update_mode: Option<&'a str>,
+    /// The index that is put into the other.
     source_from_index: &'a str,
+    /// The same by its digest.
     source_from_index_resolved: Option<&'a str>,
+    /// The other one.
     target_index: Option<&'a str>,
+    /// The same by its digest.
     target_index_resolved: Option<&'a str>,
+    /// Whether bundles are taken over whatever versions of the cluster they are for.
     ignore_bundle_ocp_version: Option<bool>,
 }
 

@@ -15,13 +15,15 @@ mod rollback;
 use std::borrow::Cow;
 
 use iib_oci::ImageFormat;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::json;
 
 use crate::chain::request_named;
-use crate::payload::{OVERWRITE_TOKEN, Payload, ReadContext, check_form, check_hosts};
+use crate::payload::{Parameters, Payload, ReadContext, check_form, check_hosts};
 use crate::record::format;
 use crate::refusal::Rule;
-use crate::view::Shown;
+use crate::view::{Members, Shown};
 use crate::{Facts, Refusal};
 
 pub use add::AddRequest;
@@ -65,13 +67,17 @@ pub enum Request {
 pub struct KindRow {
     /// Its name in the API: the last part of the path, and `request_type`.
     pub name: &'static str,
+    /// What such a request does, as users read it.
+    pub about: &'static str,
     /// Reads and checks what was sent.
     ///
     /// # Errors
     /// [`Refusal`], for the first fault in the order of the reference.
     pub read: fn(&Payload, &ReadContext<'_>) -> Result<Request, Refusal>,
-    /// Its parameters whose values are secrets: they are no part of the request, and come with it.
-    pub secrets: &'static [&'static str],
+    /// What a call has in its body.
+    pub parameters: Parameters,
+    /// The schema of such a request as it is shown.
+    shown: fn(&mut SchemaGenerator) -> Schema,
 }
 
 /// All such kinds, in the order in which the API lists them. The one besides is [`Rollback`], which is
@@ -91,6 +97,7 @@ impl KindRow {
     const fn of<K: Asked>() -> Self {
         Self {
             name: K::NAME,
+            about: K::ABOUT,
             read: |payload, context| {
                 let read = K::read(payload, context)?;
                 for (field, image) in read.images() {
@@ -101,9 +108,30 @@ impl KindRow {
                 check_overwriting(&read)?;
                 Ok(read.into())
             },
-            secrets: K::SECRETS,
+            parameters: K::PARAMETERS,
+            shown: shown::<K>,
         }
     }
+}
+
+/// The schemas of requests as they are shown (JSON Schema 2020-12), by the name of the kind, in the order in which the
+/// API lists kinds.
+pub fn shown_requests(generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
+    let kinds = KINDS.iter().map(|kind| (kind.name, kind.shown));
+    let kinds = kinds.chain([(Rollback::NAME, shown::<Rollback> as fn(&mut _) -> _)]);
+    kinds
+        .map(|(name, shown)| (name, shown(generator)))
+        .collect()
+}
+
+fn shown<K: Kind>(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = Members::<K::View<'static>>::json_schema(generator);
+    if let Some(kind) = schema.pointer_mut("/properties/request_type") {
+        *kind = json!({"type": "string", "const": K::NAME});
+    }
+    schema.insert("description".to_owned(), format!("{}.", K::ABOUT).into());
+    schema.remove("title");
+    schema
 }
 
 /// Refuses what looks like the number of a request where there can be none. Ours.
@@ -137,9 +165,11 @@ fn check_overwriting<K: Kind>(read: &K) -> Result<(), Refusal> {
 }
 
 /// What a kind has to say.
-trait Kind: Into<Request> {
+trait Kind: Into<Request> + 'static {
     /// Its name in the API.
     const NAME: &'static str;
+    /// What such a request does, as users read it: a line, without its full stop.
+    const ABOUT: &'static str;
     /// The oldest format of records that has this kind ([`crate::record::format`]).
     const FORMAT: u32;
     /// The oldest format of records that can say what is asked for.
@@ -153,7 +183,7 @@ trait Kind: Into<Request> {
     const FOUND_BY_RESULT: bool = false;
 
     /// What it shows besides what all requests show.
-    type View<'a>: Serialize
+    type View<'a>: Serialize + JsonSchema
     where
         Self: 'a;
 
@@ -217,8 +247,8 @@ trait Kind: Into<Request> {
 
 /// A kind that is asked for by what is sent, and by nothing else.
 trait Asked: Kind {
-    /// Its parameters whose values are secrets.
-    const SECRETS: &'static [&'static str] = &[OVERWRITE_TOKEN];
+    /// What a call has in its body.
+    const PARAMETERS: Parameters;
 
     /// Reads and checks what was sent.
     ///

@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Asked, Kind};
 use crate::payload::{
-    Payload, REGISTRY_AUTHS, ReadContext, check_image, check_names, check_registry_auths, set_text,
+    LOGINS, ORGANIZATION, Parameter, ParameterForm, Parameters, Payload, ReadContext, check_image,
+    check_names, check_registry_auths, set_text,
 };
 use crate::record::format;
 use crate::view::{Document, Shown};
@@ -27,6 +29,7 @@ pub struct RecursiveRelatedBundles {
 
 impl Kind for RecursiveRelatedBundles {
     const NAME: &'static str = "recursive-related-bundles";
+    const ABOUT: &'static str = "Finds the bundles behind a bundle";
     const FORMAT: u32 = format::WITH_ALL_KINDS;
 
     type View<'a> = RecursiveRelatedBundlesView<'a>;
@@ -54,11 +57,19 @@ impl Kind for RecursiveRelatedBundles {
 }
 
 impl Asked for RecursiveRelatedBundles {
-    const SECRETS: &'static [&'static str] = &[REGISTRY_AUTHS];
+    const PARAMETERS: Parameters = Parameters::of(&[&[
+        Parameter::required(
+            "parent_bundle_image",
+            ParameterForm::Image,
+            "The bundle to begin with.",
+        ),
+        ORGANIZATION,
+        LOGINS,
+    ]]);
 
     fn read(payload: &Payload, _: &ReadContext<'_>) -> Result<Self, Refusal> {
         const IMAGE: &str = "parent_bundle_image";
-        check_names(payload, &[IMAGE], &["organization", REGISTRY_AUTHS])?;
+        check_names(payload, Self::PARAMETERS)?;
         let organization = set_text(payload, "organization")?;
         let parent_bundle_image = set_text(payload, IMAGE)?.unwrap_or_default();
         check_registry_auths(payload)?;
@@ -72,10 +83,14 @@ impl Asked for RecursiveRelatedBundles {
 }
 
 /// What such a request shows (spec rest-api §5).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct RecursiveRelatedBundlesView<'a> {
+    /// The bundle to begin with.
     parent_bundle_image: &'a str,
+    /// The same by its digest.
     parent_bundle_image_resolved: Option<&'a str>,
+    /// Whose customizations are applied.
     organization: Option<&'a str>,
+    /// The bundles behind it.
     nested_bundles: Document,
 }

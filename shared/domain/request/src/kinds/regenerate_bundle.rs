@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use iib_oci::ImageFormat;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Asked, Kind};
 use crate::payload::{
-    OUTPUT_FORMAT, Payload, REGISTRY_AUTHS, ReadContext, check_image, check_names,
-    check_registry_auths, output_format, set, set_text, string_map,
+    LOGINS, ORGANIZATION, OUTPUT_FORMAT, Parameter, ParameterForm, Parameters, Payload,
+    ReadContext, check_image, check_names, check_registry_auths, output_format, set, set_text,
+    string_map,
 };
 use crate::record::format;
 use crate::view::{Document, Shown};
@@ -35,6 +37,7 @@ pub struct RegenerateBundle {
 
 impl Kind for RegenerateBundle {
     const NAME: &'static str = "regenerate-bundle";
+    const ABOUT: &'static str = "Makes a bundle anew, with its images pinned";
     const FORMAT: u32 = format::WITH_ALL_KINDS;
 
     type View<'a> = RegenerateBundleView<'a>;
@@ -69,13 +72,26 @@ impl Kind for RegenerateBundle {
 }
 
 impl Asked for RegenerateBundle {
-    const SECRETS: &'static [&'static str] = &[REGISTRY_AUTHS];
+    const PARAMETERS: Parameters = Parameters::of(&[&[
+        Parameter::required(
+            "from_bundle_image",
+            ParameterForm::Image,
+            "The bundle to make anew.",
+        ),
+        ORGANIZATION,
+        Parameter::optional(
+            "bundle_replacements",
+            ParameterForm::TextsByName,
+            "Pull specs to be replaced in the bundle, by what they are replaced with.",
+        ),
+        LOGINS,
+        OUTPUT_FORMAT,
+    ]]);
 
     fn read(payload: &Payload, _: &ReadContext<'_>) -> Result<Self, Refusal> {
         const IMAGE: &str = "from_bundle_image";
         const REPLACEMENTS: &str = "bundle_replacements";
-        let optional = [REPLACEMENTS, "organization", REGISTRY_AUTHS, OUTPUT_FORMAT];
-        check_names(payload, &[IMAGE], &optional)?;
+        check_names(payload, Self::PARAMETERS)?;
         let replacements = set(payload, REPLACEMENTS);
         let replacements = replacements.map(|value| string_map(value, REPLACEMENTS));
         let bundle_replacements = replacements.transpose()?.unwrap_or_default();
@@ -95,13 +111,19 @@ impl Asked for RegenerateBundle {
 }
 
 /// What such a request shows (spec rest-api §5).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct RegenerateBundleView<'a> {
+    /// The new bundle, when there is one.
     bundle_image: Option<&'a str>,
+    /// The bundle that it is made of.
     from_bundle_image: &'a str,
+    /// The same by its digest.
     from_bundle_image_resolved: Option<&'a str>,
+    /// Whose customizations are applied.
     organization: Option<&'a str>,
+    /// Pull specs that are replaced, by what they are replaced with.
     bundle_replacements: &'a BTreeMap<String, String>,
+    /// The bundles that the new one names.
     #[serde(skip_serializing_if = "Option::is_none")]
     related_bundles: Option<Document>,
 }

@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use iib_oci::ImageFormat;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Asked, Kind};
 use crate::payload::{
-    IndexParameters, Payload, ReadContext, check_names, check_package, distinct, texts,
+    FROM_INDEX, INDEX, IndexParameters, Parameter, ParameterForm, Parameters, Payload, ReadContext,
+    check_names, check_package, distinct, texts,
 };
 use crate::record::format;
 use crate::refusal::Rule;
@@ -43,6 +45,7 @@ pub struct RmRequest {
 
 impl Kind for RmRequest {
     const NAME: &'static str = "rm";
+    const ABOUT: &'static str = "Takes operators out of an index";
     const FORMAT: u32 = format::WITH_ALL_KINDS;
     const FOUND_BY_RESULT: bool = true;
 
@@ -104,11 +107,25 @@ impl Kind for RmRequest {
     }
 }
 
+/// The parameters that only this endpoint has, and the index.
+const OWN: &[Parameter] = &[
+    Parameter::required(
+        "operators",
+        ParameterForm::Texts,
+        "The packages to take out.",
+    ),
+    Parameter {
+        is_required: true,
+        ..FROM_INDEX
+    },
+];
+
 impl Asked for RmRequest {
+    const PARAMETERS: Parameters = Parameters::of(&[OWN, INDEX]);
+
     fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
         let operators = operators(payload)?;
-        let required = ["operators", "from_index"];
-        check_names(payload, &required, &IndexParameters::NAMES)?;
+        check_names(payload, Self::PARAMETERS)?;
         let shared = IndexParameters::read(payload, context)?;
         Ok(Self {
             operators,
@@ -125,7 +142,7 @@ impl Asked for RmRequest {
 }
 
 /// What such a request shows (spec rest-api §5): members of add requests, too, which are empty here.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct RmView<'a> {
     #[serde(flatten)]
     base: Base<'a>,
@@ -133,12 +150,19 @@ pub(crate) struct RmView<'a> {
     from: From<'a>,
     #[serde(flatten)]
     copies: Copies<'a>,
+    /// How far the result may travel.
     distribution_scope: Option<&'a str>,
+    /// Tags that the result gets besides the number of the request.
     build_tags: &'a [String],
+    /// Empty: it is there because requests to add bundles have it.
     bundles: [&'a str; 0],
+    /// Empty: it is there because requests to add bundles have it.
     bundle_mapping: BTreeMap<&'a str, &'a str>,
+    /// Empty: it is there because requests to add bundles have it.
     organization: Option<&'a str>,
+    /// The packages that are taken out.
     removed_operators: &'a [String],
+    /// Empty: it is there because requests to add bundles have it.
     deprecation_list: [&'a str; 0],
 }
 

@@ -4,10 +4,11 @@
 use std::borrow::Cow;
 
 use iib_oci::Digest;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
-use crate::payload::{OVERWRITE_TOKEN, Payload, check_names, set_text};
+use crate::payload::{OVERWRITE_TOKEN, Parameters, Payload, ROLLBACK, check_names, set_text};
 use crate::record::format;
 use crate::refusal::Rule;
 use crate::view::{From, Shown};
@@ -31,8 +32,10 @@ pub struct Rollback {
 }
 
 impl Rollback {
-    /// The parameters whose values are secrets.
-    pub const SECRETS: &'static [&'static str] = &[OVERWRITE_TOKEN];
+    /// What such a request does, as users read it.
+    pub const ABOUT: &'static str = "Puts back what an index named before a request overwrote it";
+    /// What a call has in its body.
+    pub const PARAMETERS: Parameters = ROLLBACK;
 
     /// Reads what was sent to undo this request, on behalf of this user.
     ///
@@ -40,7 +43,7 @@ impl Rollback {
     /// [`Refusal`]: a parameter that is not taken; no login, where the user is known, as for the
     /// overwriting itself; a request that goes on, or that overwrote nothing.
     pub fn read(record: &Record, payload: &Payload, user: Option<&str>) -> Result<Self, Refusal> {
-        check_names(payload, &[], Self::SECRETS)?;
+        check_names(payload, Self::PARAMETERS)?;
         let token = set_text(payload, OVERWRITE_TOKEN)?;
         if user.is_some() && token.is_none() {
             let text = format!(
@@ -78,6 +81,7 @@ impl Rollback {
 
 impl Kind for Rollback {
     const NAME: &'static str = "rollback";
+    const ABOUT: &'static str = Self::ABOUT;
     const FORMAT: u32 = format::WITH_ROLLBACKS;
     const FOUND_BY_RESULT: bool = true;
 
@@ -123,11 +127,13 @@ impl Kind for Rollback {
 }
 
 /// What such a request shows: the index before, and what it is again.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct RollbackView<'a> {
+    /// The request whose overwriting is undone.
     rolled_back: RequestId,
     #[serde(flatten)]
     from: From<'a>,
+    /// What the index names again.
     index_image: Option<&'a str>,
 }
 

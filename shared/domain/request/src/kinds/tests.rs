@@ -432,7 +432,9 @@ fn a_package_has_a_name_of_bounded_length_that_can_be_shown() {
 
 #[test]
 fn what_is_a_secret_stands_beside_the_kind() {
-    let secrets = KINDS.each_ref().map(|kind| kind.secrets);
+    let secrets = KINDS
+        .each_ref()
+        .map(|kind| kind.parameters.secrets().collect::<Vec<_>>());
     let (index, bundle) = (["overwrite_from_index_token"], ["registry_auths"]);
     let merge = ["overwrite_target_index_token"];
     let expected: [&[&str]; 8] = [

@@ -2,12 +2,19 @@
 
 use serde_json::Value;
 
-use super::{Payload, is_truthy};
+use super::{Parameter, ParameterForm, Payload, is_truthy};
 use crate::Refusal;
 use crate::refusal::Rule;
 
 /// The parameter whose value is a document with logins, in the form that Docker and podman write.
-pub(crate) const REGISTRY_AUTHS: &str = "registry_auths";
+const REGISTRY_AUTHS: &str = "registry_auths";
+
+/// That parameter.
+pub(crate) const LOGINS: Parameter = Parameter::optional(
+    REGISTRY_AUTHS,
+    ParameterForm::Logins,
+    "Logins for the registries that are read, in the form of the `auths` that Docker and podman write. They are kept apart from the request, until it has ended.",
+);
 
 /// Checks the form of the logins. What is in them stays out of every text, but for the hosts.
 pub(crate) fn check_registry_auths(payload: &Payload) -> Result<(), Refusal> {

@@ -3,11 +3,14 @@
 use iib_oci::{Arch, ImageFormat, TAG_GRAMMAR, is_tag};
 use serde_json::Value;
 
-use super::{Payload, ReadContext, check_image, given, is_truthy, set, set_text, texts};
+use super::{
+    Parameter, ParameterForm, Parameters, Payload, ReadContext, check_image, given, is_truthy, set,
+    set_text, texts,
+};
 use crate::refusal::Rule;
 use crate::{BinaryImages, Refusal, Scope};
 
-/// The parameter whose value is a secret.
+/// The parameter with the login for overwriting.
 pub(crate) const OVERWRITE_TOKEN: &str = "overwrite_from_index_token";
 
 /// The shared parameters, checked in the order of §4.3. What an endpoint does not take is refused
@@ -23,22 +26,74 @@ pub(crate) struct IndexParameters {
     pub(crate) output_format: Option<ImageFormat>,
 }
 
-/// The parameter that says which documents the result has. The reference has none such.
-pub(crate) const OUTPUT_FORMAT: &str = "output_format";
+pub(crate) const FROM_INDEX: Parameter = Parameter::optional(
+    "from_index",
+    ParameterForm::Image,
+    "The index to start from. `request:<id>` is the result of that request, which is waited for.",
+);
+pub(crate) const BINARY_IMAGE: Parameter = Parameter::optional(
+    "binary_image",
+    ParameterForm::Image,
+    "The image on which the index is built, or `scratch`. It may be left out where the settings of the service name one.",
+);
+pub(crate) const DISTRIBUTION_SCOPE: Parameter = Parameter::optional(
+    "distribution_scope",
+    ParameterForm::OneOf(&["dev", "stage", "prod"]),
+    "How far the index may travel. It may only be lower than that of the index to start from.",
+);
+pub(crate) const BUILD_TAGS: Parameter = Parameter::optional(
+    "build_tags",
+    ParameterForm::Texts,
+    "Tags that the result gets besides the number of the request.",
+);
+/// Which documents the result has. The reference has none such.
+pub(crate) const OUTPUT_FORMAT: Parameter = Parameter::optional(
+    "output_format",
+    ParameterForm::OneOf(&["docker", "oci"]),
+    "Which documents the result has: those of Docker's schema 2, or those of OCI. The settings of the service say what it has otherwise.",
+);
+pub(crate) const GRAPH_UPDATE_MODE: Parameter = Parameter::optional(
+    "graph_update_mode",
+    ParameterForm::Text,
+    "How the upgrade graph is updated: `replaces`, `semver` or `semver-skippatch`, as far as the settings of the service take it, and of the indexes that they name.",
+);
+pub(crate) const ORGANIZATION: Parameter = Parameter::optional(
+    "organization",
+    ParameterForm::Text,
+    "Whose customizations are applied.",
+);
+
+/// What requests share that make an index of another one, beside that one.
+pub(crate) const INDEX: &[Parameter] = &[
+    BINARY_IMAGE,
+    Parameter::optional(
+        "add_arches",
+        ParameterForm::Texts,
+        "Architectures the result is for, besides those of the index to start from: `amd64`, `arm64`, `ppc64le`, `s390x` and so on.",
+    ),
+    DISTRIBUTION_SCOPE,
+    BUILD_TAGS,
+    Parameter::optional(
+        "overwrite_from_index",
+        ParameterForm::Flag,
+        "Whether the tag of the index to start from is to name the result.",
+    ),
+    Parameter::optional(
+        OVERWRITE_TOKEN,
+        ParameterForm::Secret,
+        "The login for that, as `user:password`. Who is known to the service needs one. It is kept apart from the request, until that has ended.",
+    ),
+    OUTPUT_FORMAT,
+];
+
+/// What a rollback takes.
+pub(crate) const ROLLBACK: Parameters = Parameters::of(&[&[Parameter::optional(
+    OVERWRITE_TOKEN,
+    ParameterForm::Secret,
+    "The login with which the tag of the index is put back, as `user:password`. Who is known to the service needs one.",
+)]]);
 
 impl IndexParameters {
-    /// The names of all of them.
-    pub(crate) const NAMES: [&'static str; 8] = [
-        "from_index",
-        "add_arches",
-        "overwrite_from_index",
-        OVERWRITE_TOKEN,
-        "distribution_scope",
-        "binary_image",
-        "build_tags",
-        OUTPUT_FORMAT,
-    ];
-
     /// Empty values count as not given here (§4.2).
     pub(crate) fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {
         if !given(payload, "from_index") && !given(payload, "add_arches") {
@@ -96,12 +151,13 @@ pub(crate) fn scope(value: Option<&Value>) -> Result<Option<Scope>, Refusal> {
 
 /// The documents that the result is to have; none: as the settings say.
 pub(crate) fn output_format(payload: &Payload) -> Result<Option<ImageFormat>, Refusal> {
-    let Some(value) = set(payload, OUTPUT_FORMAT) else {
+    const NAME: &str = OUTPUT_FORMAT.name;
+    let Some(value) = set(payload, NAME) else {
         return Ok(None);
     };
     let format = value.as_str().and_then(|text| text.parse().ok());
-    let text = format!("The \"{OUTPUT_FORMAT}\" value must be one of \"docker\" or \"oci\"");
-    let refused = || Refusal::new(Rule::Choice, OUTPUT_FORMAT, text);
+    let text = format!("The \"{NAME}\" value must be one of \"docker\" or \"oci\"");
+    let refused = || Refusal::new(Rule::Choice, NAME, text);
     format.map(Some).ok_or_else(refused)
 }
 

@@ -6,6 +6,7 @@
 mod auths;
 mod graph_mode;
 mod index;
+mod parameter;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,11 +17,14 @@ use serde_json::{Map, Value};
 use crate::refusal::Rule;
 use crate::{ApiSettings, BinaryImages, Refusal};
 
-pub(crate) use auths::{REGISTRY_AUTHS, check_registry_auths};
+pub(crate) use auths::{LOGINS, check_registry_auths};
 pub(crate) use graph_mode::check_graph_mode;
 pub(crate) use index::{
-    IndexParameters, OUTPUT_FORMAT, OVERWRITE_TOKEN, binary_image, output_format, scope, tags,
+    BINARY_IMAGE, BUILD_TAGS, DISTRIBUTION_SCOPE, FROM_INDEX, GRAPH_UPDATE_MODE, INDEX,
+    IndexParameters, ORGANIZATION, OUTPUT_FORMAT, OVERWRITE_TOKEN, ROLLBACK, binary_image,
+    output_format, scope, tags,
 };
+pub use parameter::{Parameter, ParameterForm, Parameters};
 
 /// The parameters of a call.
 pub type Payload = Map<String, Value>;
@@ -200,28 +204,23 @@ pub(crate) fn check_hosts<'a>(
 
 /// Refuses a call without a required name, with a name the endpoint does not know, or with nothing
 /// for a required one, in this order (§4.2). Several names are sorted.
-pub(crate) fn check_names(
-    payload: &Payload,
-    required: &[&'static str],
-    optional: &[&str],
-) -> Result<(), Refusal> {
-    let missing = required.iter().copied();
-    let missing: Vec<&str> = missing
-        .filter(|name| !payload.contains_key(*name))
-        .collect();
-    if let Some(text) = sorted("Missing required parameter(s): ", missing) {
+pub(crate) fn check_names(payload: &Payload, taken: Parameters) -> Result<(), Refusal> {
+    let required = || taken.iter().filter(|parameter| parameter.is_required);
+    let required = || required().map(|parameter| parameter.name);
+    let missing = required().filter(|name| !payload.contains_key(*name));
+    if let Some(text) = sorted("Missing required parameter(s): ", missing.collect()) {
         return Err(Refusal::new(Rule::Missing, None, text));
     }
     let names = payload.keys().map(String::as_str);
-    let unknown = |name: &&str| !required.contains(name) && !optional.contains(name);
+    let unknown = |name: &&str| taken.iter().all(|parameter| parameter.name != *name);
     let unknown = names.filter(unknown).collect();
     if let Some(text) = sorted("The following parameters are invalid: ", unknown) {
         return Err(Refusal::new(Rule::UnknownParameter, None, text));
     }
-    let nothing = required.iter().find(|name| !given(payload, name));
+    let nothing = required().find(|name| !given(payload, name));
     nothing.map_or(Ok(()), |name| {
         let text = format!("\"{name}\" must be set");
-        Err(Refusal::new(Rule::Missing, *name, text))
+        Err(Refusal::new(Rule::Missing, name, text))
     })
 }
 

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use iib_oci::ImageFormat;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{BundlePlan, IndexPlan, IndexToRead, Plan, RelatedPlan};
 use crate::{Request, Scope};
 
 /// What pin settled for a request, as the API shows it: every image by its digest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "makes", rename_all = "snake_case")]
+#[schemars(rename = "Plan")]
 pub enum PlanView {
     /// An index.
     Index(Box<IndexView>),
@@ -24,6 +26,7 @@ pub enum PlanView {
         /// Whether its label says that the images in it are pinned.
         is_pinned: bool,
         /// When the result is said to have been created.
+        #[schemars(with = "String")]
         created: Timestamp,
         /// Which documents it has.
         output_format: ImageFormat,
@@ -45,7 +48,8 @@ pub enum PlanView {
 }
 
 /// The plan of an index.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "PlannedIndex")]
 pub struct IndexView {
     /// The index to start from; none: an empty one.
     from_index: Option<String>,
@@ -69,25 +73,32 @@ pub struct IndexView {
     /// Its scope.
     distribution_scope: Scope,
     /// When it is said to have been created.
+    #[schemars(with = "String")]
     created: Timestamp,
     /// Which documents it has.
     output_format: ImageFormat,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "PlannedTag", description = "A tag, and what it names.")]
 struct Named {
     index: String,
     digest: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "PlannedBundle", description = "A bundle.")]
 struct BundleView {
     #[serde(flatten)]
     image: Resolved,
     package: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(
+    rename = "PlannedImage",
+    description = "An image as it was named, and by its digest."
+)]
 struct Resolved {
     requested: String,
     resolved: Option<String>,

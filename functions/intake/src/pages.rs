@@ -1,0 +1,81 @@
+//! Pages for people. They are made whole on the server, need no script, and say in a policy that nothing of a stranger
+//! runs in them: names and logs are strangers' texts.
+
+pub(crate) mod assets;
+pub(crate) mod problems;
+pub(crate) mod reference;
+
+use std::convert::Infallible;
+
+use askama::Template;
+use axum::extract::FromRequestParts;
+use axum::response::{Html, IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, header};
+use tracing::error;
+
+use crate::api::Api;
+use crate::problem::Problem;
+use crate::public_url::BuildsUrl;
+
+/// What a page may load: what comes from this service, and nothing that is written into the page itself.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// What the paths of this service's pages begin with: nothing, or what is in front of it.
+#[derive(Debug)]
+pub(crate) struct Root(pub(crate) String);
+
+impl FromRequestParts<Api> for Root {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {
+        let builds = BuildsUrl::from_request_parts(parts, api).await?;
+        Ok(Self(builds.root().to_owned()))
+    }
+}
+
+/// A page.
+pub(crate) fn page(template: &impl Template) -> Result<Response, Problem> {
+    let text = template.render().map_err(|error| {
+        error!(%error, "a page cannot be made");
+        Problem::internal()
+    })?;
+    let mut answer = Html(text).into_response();
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+    ];
+    for (name, value) in headers {
+        answer
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    Ok(answer)
+}
+
+/// Filters of the templates.
+#[expect(unreachable_pub, reason = "what the macro makes is public")]
+pub(crate) mod filters {
+    use std::fmt::Write as _;
+
+    use askama::filters::Safe;
+
+    /// A text in which code stands between backquotes; the rest is escaped.
+    #[askama::filter_fn]
+    pub(crate) fn code(text: &str, _: &dyn askama::Values) -> askama::Result<Safe<String>> {
+        let mut marked = String::with_capacity(text.len());
+        for (index, part) in text.split('`').enumerate() {
+            let part = askama::filters::escape(part, askama::filters::Html)?;
+            match index % 2 {
+                0 => write!(marked, "{part}")?,
+                _ => write!(marked, "<code>{part}</code>")?,
+            }
+        }
+        Ok(Safe(marked))
+    }
+}

@@ -1,0 +1,21 @@
+//! What pages load. It is in the binary.
+
+use axum::response::{IntoResponse, Response};
+use http::header;
+
+const STYLE: &str = include_str!("../../assets/style.css");
+
+/// `GET /assets/style.css`.
+pub(crate) async fn style() -> Response {
+    asset("text/css; charset=utf-8", STYLE)
+}
+
+fn asset(media_type: &'static str, text: &'static str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, media_type),
+        // A new version of the service has new ones under the same names.
+        (header::CACHE_CONTROL, "max-age=300"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, text).into_response()
+}
