@@ -438,7 +438,15 @@ fn what_is_a_secret_stands_beside_the_kind() {
     let (index, bundle) = (["overwrite_from_index_token"], ["registry_auths"]);
     let merge = ["overwrite_target_index_token"];
     let expected: [&[&str]; 8] = [
-        &index, &index, &bundle, &merge, &index, &bundle, &index, &index,
+        &index,
+        &index,
+        &bundle,
+        &merge,
+        // It overwrites nothing.
+        &[],
+        &bundle,
+        &index,
+        &index,
     ];
     assert_eq!(secrets, expected);
 }
