@@ -52,6 +52,8 @@ fn mend(call: &mut ApiGatewayV2httpRequest) {
         .map(|stage| format!("/{stage}"));
     let (prefix, path) = match prefix {
         Some(prefix) => match path.strip_prefix(&prefix) {
+            // Without a slash behind it, it is the first page.
+            Some("") => (Some(prefix), String::new()),
             Some(rest) if rest.starts_with('/') => (Some(prefix), rest.to_owned()),
             _ => (None, path),
         },

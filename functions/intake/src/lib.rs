@@ -30,7 +30,6 @@ mod wait;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, RawPathParams};
 use axum::middleware::from_fn;
-use axum::routing::get;
 use iib_request::RequestId;
 
 pub use api::Api;
@@ -41,7 +40,7 @@ pub use hosts::on_loopback;
 pub use reference::openapi_document;
 
 use endpoints::{all_endpoints, endpoints};
-use problem::{PAGES, Problem};
+use problem::Problem;
 
 /// Largest body that is read, bytes. A call that adds thousands of bundles stays far below.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -51,10 +50,7 @@ const BODY_LIMIT: usize = 1024 * 1024;
 pub fn router(api: Api) -> Router {
     endpoints()
         .router()
-        .route("/docs", get(pages::reference::docs))
-        .route("/assets/style.css", get(pages::assets::style))
-        .route(PAGES, get(pages::problems::list))
-        .route(&format!("{PAGES}/{{name}}"), get(pages::problems::one))
+        .merge(pages::router(&api))
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))

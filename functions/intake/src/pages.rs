@@ -2,20 +2,28 @@
 //! runs in them: names and logs are strangers' texts.
 
 pub(crate) mod assets;
+pub(crate) mod indexes;
 pub(crate) mod problems;
 pub(crate) mod reference;
+mod request;
+mod requests;
+mod words;
 
 use std::convert::Infallible;
 
 use askama::Template;
-use axum::extract::FromRequestParts;
+use axum::Router;
+use axum::extract::{FromRequestParts, Request};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use tracing::error;
 
 use crate::api::Api;
-use crate::problem::Problem;
+use crate::problem::types::ProblemType;
+use crate::problem::{PAGES, Problem, told};
 use crate::public_url::BuildsUrl;
 
 /// What a page may load: what comes from this service, and nothing that is written into the page itself.
@@ -58,12 +66,65 @@ pub(crate) fn page(template: &impl Template) -> Result<Response, Problem> {
     Ok(answer)
 }
 
+/// An answer with another status.
+fn with_status(status: StatusCode, mut answer: Response) -> Response {
+    *answer.status_mut() = status;
+    answer
+}
+
+/// The pages, whose errors are pages, too.
+pub(crate) fn router(api: &Api) -> Router<Api> {
+    Router::new()
+        .route("/", get(requests::list))
+        .route("/requests/{id}", get(request::one))
+        .route("/indexes", get(indexes::show))
+        .route("/docs", get(reference::docs))
+        .route(PAGES, get(problems::list))
+        .route(&format!("{PAGES}/{{name}}"), get(problems::one))
+        .layer(from_fn_with_state(api.clone(), in_pages))
+        .route("/assets/style.css", get(assets::style))
+        .route("/assets/follow.js", get(assets::follow))
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage {
+    root: String,
+    kind: &'static ProblemType,
+    text: String,
+}
+
+/// Answers errors with a page, as those who look at pages read it.
+async fn in_pages(Root(root): Root, request: Request, next: Next) -> Response {
+    let answer = next.run(request).await;
+    let Some((kind, text)) = told(&answer) else {
+        return answer;
+    };
+    let status = answer.status();
+    match page(&ErrorPage { root, kind, text }) {
+        Ok(page) => with_status(status, page),
+        Err(_) => answer,
+    }
+}
+
 /// Filters of the templates.
 #[expect(unreachable_pub, reason = "what the macro makes is public")]
 pub(crate) mod filters {
     use std::fmt::Write as _;
 
     use askama::filters::Safe;
+
+    use super::words::Time;
+
+    /// A time, for programs, too.
+    #[askama::filter_fn]
+    pub(crate) fn time(time: &Time, _: &dyn askama::Values) -> askama::Result<Safe<String>> {
+        // Digits and signs.
+        Ok(Safe(format!(
+            "<time datetime=\"{:.0}\">{time}</time>",
+            time.0
+        )))
+    }
 
     /// A text in which code stands between backquotes; the rest is escaped.
     #[askama::filter_fn]

@@ -16,7 +16,7 @@ use serde_json::json;
 use tracing::{error, info};
 
 use document::Told;
-pub(crate) use document::{PAGES, into_document, is_accepted};
+pub(crate) use document::{PAGES, into_document, is_accepted, told};
 use types::ProblemType;
 
 use crate::answer::ANSWER_LIMIT;

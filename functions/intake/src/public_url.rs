@@ -26,6 +26,9 @@ const LONGEST: usize = 255;
 pub(crate) struct BuildsUrl(pub(crate) String);
 
 impl BuildsUrl {
+    /// The path of the listing.
+    pub(crate) const PATH: &str = BUILDS;
+
     /// The path of the service: nothing, or what is in front of it.
     pub(crate) fn root(&self) -> &str {
         let base = self.0.strip_suffix(BUILDS).unwrap_or_default();

@@ -27,7 +27,7 @@ mod submit;
 mod uploads;
 
 pub use cancel::cancel;
-pub use changes::{RequestDiff, diff, graph, plan, report};
+pub use changes::{RequestDiff, changes, diff, graph, plan, report};
 pub use documents::{Document, deprecation_schema, document};
 pub use key::{Key, KeyError};
 pub use listing::{check_live, list, older, operators_of};

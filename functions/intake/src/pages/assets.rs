@@ -4,10 +4,16 @@ use axum::response::{IntoResponse, Response};
 use http::header;
 
 const STYLE: &str = include_str!("../../assets/style.css");
+const FOLLOW: &str = include_str!("../../assets/follow.js");
 
 /// `GET /assets/style.css`.
 pub(crate) async fn style() -> Response {
     asset("text/css; charset=utf-8", STYLE)
+}
+
+/// `GET /assets/follow.js`.
+pub(crate) async fn follow() -> Response {
+    asset("text/javascript; charset=utf-8", FOLLOW)
 }
 
 fn asset(media_type: &'static str, text: &'static str) -> Response {

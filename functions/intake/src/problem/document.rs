@@ -51,6 +51,12 @@ pub(crate) fn is_accepted(headers: &HeaderMap) -> bool {
     })
 }
 
+/// The kind and the text of an answer that is an error.
+pub(crate) fn told(answer: &Response) -> Option<(&'static ProblemType, String)> {
+    let told = answer.extensions().get::<Told>()?;
+    Some((told.kind, told.text.clone()))
+}
+
 /// An error's answer for a client that takes problem documents; other answers stay.
 pub(crate) fn into_document(answer: Response, path: &str) -> Response {
     let Some(told) = answer.extensions().get::<Told>() else {

@@ -235,10 +235,35 @@ async fn the_port_of_an_emulator_is_kept() {
 }
 
 #[tokio::test]
+async fn pages_are_below_the_stage_with_all_that_they_load() {
+    let service = Service::new();
+    service.add(good()).await;
+    for path in ["/prod", "/prod/"] {
+        let mut call = event(LIST);
+        call["rawPath"] = json!(path);
+        call["rawQueryString"] = json!("");
+        let response = hand_over(&service, &call).await;
+        assert_eq!(response["statusCode"], 200, "{response}");
+        assert_eq!(response["isBase64Encoded"], false);
+        let page = response["body"].as_str().unwrap();
+        assert!(page.contains("href=\"/prod/requests/1\""), "{page}");
+        assert!(page.contains("href=\"/prod/assets/style.css\""), "{page}");
+    }
+    for (path, media_type) in [("style.css", "text/css"), ("follow.js", "text/javascript")] {
+        let mut call = event(LIST);
+        call["rawPath"] = json!(format!("/prod/assets/{path}"));
+        let response = hand_over(&service, &call).await;
+        let found = response["headers"]["content-type"].as_str().unwrap();
+        assert!(found.starts_with(media_type), "{found}");
+        assert_eq!(response["isBase64Encoded"], false);
+    }
+}
+
+#[tokio::test]
 async fn odd_paths_and_queries_get_an_answer() {
     let service = Service::new();
     let cases = [
-        ("", "", 404),
+        ("", "", 200),
         ("api/v1/builds", "", 200),
         ("/prod", "", 404),
         ("/api/v1/builds", "page= 1", 404),

@@ -28,6 +28,8 @@ mod identity;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod problems;
 #[cfg(test)]
 mod reference;

@@ -110,8 +110,4 @@ async fn the_parameter_is_named_and_every_kind_has_a_page() {
     for link in links.into_iter().filter(|link| !link.starts_with('#')) {
         assert_eq!(service.get(link).await.status, 200, "{link}");
     }
-    service
-        .get("/problems/none")
-        .await
-        .assert_error(404, "The requested resource was not found");
 }

@@ -7,7 +7,7 @@ const NOT_ALLOWED: &str = "The method is not allowed for the requested URL.";
 async fn unknown_paths_and_requests_are_not_found() {
     let service = Service::new();
     let paths = [
-        "/",
+        "/index.html",
         "/api/v1/builds/",
         "/api/v1/builds/1",
         "/api/v1/builds/0",

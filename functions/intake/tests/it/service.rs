@@ -11,7 +11,7 @@ use iib_oci::Digest;
 use iib_pipeline::intake::IntakeDeps;
 use iib_ports::{ArtifactKey, Clock, Listing, Requests, Tokens};
 use iib_request::{
-    ApiSettings, BinaryImages, Overwritten, RequestId, Stage, State, Unknown, Update,
+    ApiSettings, BinaryImages, Facts, Overwritten, RequestId, Stage, State, Unknown, Update,
 };
 use iib_testkit::memory::{
     MemoryArtifacts, MemoryLines, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets,
@@ -165,9 +165,15 @@ impl Service {
 
     /// Completes a request, as the last stage would.
     pub(crate) async fn complete(&self, id: u64) {
+        self.complete_with(id, Facts::default()).await;
+    }
+
+    /// The same with this result.
+    pub(crate) async fn complete_with(&self, id: u64, result: Facts) {
         let stored = self.requests.get(RequestId(id)).await.unwrap();
         let mut record = stored.unwrap();
-        record.apply(&Update::state(State::Complete, "done"), self.clock.now());
+        let update = Update::state(State::Complete, "done").with(result);
+        record.apply(&update, self.clock.now());
         record.work.stage = Stage::Done;
         self.requests.replace(record).await.unwrap();
     }

@@ -52,11 +52,31 @@ impl fmt::Display for RequestDiff {
 /// [`IntakeError`].
 pub async fn diff(deps: &IntakeDeps, id: RequestId) -> Result<RequestDiff, IntakeError> {
     let record = get(deps, id).await?;
+    let (diff, _) = changes(deps, &record).await?;
+    Ok(diff)
+}
+
+/// What a completed request changed, and the packages whose upgrade graphs are kept; both of one look.
+///
+/// # Errors
+/// [`IntakeError`].
+pub async fn changes(
+    deps: &IntakeDeps,
+    record: &Record,
+) -> Result<(RequestDiff, Vec<String>), IntakeError> {
     Ok(match record.request {
-        Request::RegenerateBundle(_) => RequestDiff::Files(kept(deps, &record, Offer::Diff).await?),
+        Request::RegenerateBundle(_) => {
+            let files = kept(deps, record, Offer::Diff).await?;
+            (RequestDiff::Files(files), Vec::new())
+        }
         _ => {
-            let changes: Changes = kept(deps, &record, Offer::Diff).await?;
-            RequestDiff::Catalog(changes.diff.into())
+            let changes: Changes = kept(deps, record, Offer::Diff).await?;
+            let drawn = changes
+                .graphs
+                .into_iter()
+                .filter(|(_, graph)| graph.is_some());
+            let packages = drawn.map(|(package, _)| package).collect();
+            (RequestDiff::Catalog(changes.diff.into()), packages)
         }
     })
 }
