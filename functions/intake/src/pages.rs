@@ -84,6 +84,7 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
         .layer(from_fn_with_state(api.clone(), in_pages))
         .route("/assets/style.css", get(assets::style))
         .route("/assets/follow.js", get(assets::follow))
+        .route("/assets/icon.svg", get(assets::icon))
 }
 
 #[derive(Template)]

@@ -63,7 +63,7 @@ pub(crate) async fn run(options: &BenchApiOptions) -> anyhow::Result<Exit> {
         say::aside(format_args!("{stored} requests: storing them"));
         fill(&local.deps, stored).await?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let base = format!("http://{}/api/v1/builds", listener.local_addr()?);
+        let base = format!("http://{}", listener.local_addr()?);
         let router = iib_intake::router(Api {
             intake: Arc::new(local.deps.clone().into()),
             listing: local.listing.clone(),
@@ -198,40 +198,58 @@ const CALLS: &[Call] = &[
     POST,
     Call {
         name: "GET one",
-        path: |number, stored| format!("/{}", 1 + number % stored.max(1)),
+        path: |number, stored| format!("{BUILDS}/{}", 1 + number % stored.max(1)),
     },
     Call {
         name: "GET a page",
-        path: |_, _| String::new(),
+        path: |_, _| BUILDS.to_owned(),
     },
     Call {
         name: "GET a page far behind",
-        path: |number, stored| format!("?page={}", 1 + (number * 37) % (stored / 20).max(1)),
+        path: |number, stored| {
+            format!("{BUILDS}?page={}", 1 + (number * 37) % (stored / 20).max(1))
+        },
     },
     Call {
         name: "GET ?state=",
-        path: |_, _| "?state=in_progress".to_owned(),
+        path: |_, _| format!("{BUILDS}?state=in_progress"),
     },
     Call {
         name: "GET ?user=",
-        path: |number, _| format!("?user=user-{}@example.com", number % USERS as u64),
+        path: |number, _| format!("{BUILDS}?user=user-{}@example.com", number % USERS as u64),
     },
     Call {
         name: "GET ?user=&from_index=&state=",
         path: |number, _| {
             let (user, index) = (number % USERS as u64, number % INDEXES as u64);
-            format!("?user=user-{user}@example.com&from_index={BASE}:v4.{index}&state=complete")
+            format!(
+                "{BUILDS}?user=user-{user}@example.com&from_index={BASE}:v4.{index}&state=complete"
+            )
         },
     },
     Call {
         name: "GET ?from_index_startswith=",
-        path: |_, _| format!("?from_index_startswith={BASE}"),
+        path: |_, _| format!("{BUILDS}?from_index_startswith={BASE}"),
     },
     Call {
         name: "GET ?request_type=&page=",
-        path: |number, _| format!("?request_type=add&page={}", 1 + number % 20),
+        path: |number, _| format!("{BUILDS}?request_type=add&page={}", 1 + number % 20),
+    },
+    Call {
+        name: "GET the list, for people",
+        path: |_, _| "/".to_owned(),
+    },
+    Call {
+        name: "GET the list far behind, for people",
+        path: |number, stored| format!("/?cursor={}", 1 + (number * 37) % stored.max(1)),
+    },
+    Call {
+        name: "GET one, for people",
+        path: |number, stored| format!("/requests/{}", 1 + number % stored.max(1)),
     },
 ];
+
+const BUILDS: &str = "/api/v1/builds";
 
 const BASE: &str = "registry.example.com/catalog/index";
 
@@ -286,7 +304,9 @@ impl Asker {
                 "from_index": format!("{BASE}:v4.{}", number % INDEXES as u64),
                 "binary_image": "registry.example.com/opm:v4.6",
             });
-            self.client.post(format!("{}/add", self.base)).json(&body)
+            self.client
+                .post(format!("{}{BUILDS}/add", self.base))
+                .json(&body)
         } else {
             let path = (call.path)(number, self.stored);
             self.client.get(format!("{}{path}", self.base))
@@ -339,7 +359,7 @@ impl Asker {
         let (begun, mut took, mut idle) = (Instant::now(), Vec::new(), Vec::new());
         while begun.elapsed() < lasts {
             let url = format!(
-                "{}/{}?after={}&wait=20",
+                "{}{BUILDS}/{}?after={}&wait=20",
                 self.base, record.id, record.version
             );
             let wait = async || -> anyhow::Result<Instant> {

@@ -5,6 +5,7 @@ use http::header;
 
 const STYLE: &str = include_str!("../../assets/style.css");
 const FOLLOW: &str = include_str!("../../assets/follow.js");
+const ICON: &str = include_str!("../../assets/icon.svg");
 
 /// `GET /assets/style.css`.
 pub(crate) async fn style() -> Response {
@@ -14,6 +15,11 @@ pub(crate) async fn style() -> Response {
 /// `GET /assets/follow.js`.
 pub(crate) async fn follow() -> Response {
     asset("text/javascript; charset=utf-8", FOLLOW)
+}
+
+/// `GET /assets/icon.svg`.
+pub(crate) async fn icon() -> Response {
+    asset("image/svg+xml", ICON)
 }
 
 fn asset(media_type: &'static str, text: &'static str) -> Response {

@@ -35,6 +35,8 @@ struct Call<'a> {
 /// Parameters, or members of a document.
 struct Table<'a> {
     title: String,
+    /// The call, or the document, that they are of.
+    of: &'a str,
     members: Vec<Member<'a>>,
 }
 
@@ -89,6 +91,7 @@ pub(crate) async fn docs(Root(root): Root) -> Result<Response, Problem> {
 
 fn call<'a>(path: &str, method: &str, said: &'a Value) -> Call<'a> {
     let mut tables = Vec::new();
+    let id = text(&said["operationId"]);
     let parameters = said["parameters"].as_array();
     for (place, title) in [
         ("path", "In the path"),
@@ -101,13 +104,14 @@ fn call<'a>(path: &str, method: &str, said: &'a Value) -> Call<'a> {
         if !members.is_empty() {
             tables.push(Table {
                 title: title.to_owned(),
+                of: id,
                 members,
             });
         }
     }
     let body = &said["requestBody"]["content"]["application/json"]["schema"];
     let body = resolved(body);
-    if let Some(table) = table("Body", body) {
+    if let Some(table) = table("Body", id, body) {
         tables.push(table);
     }
     let (good, bad): (Vec<_>, Vec<_>) =
@@ -116,7 +120,7 @@ fn call<'a>(path: &str, method: &str, said: &'a Value) -> Call<'a> {
     let path = format!("{PREFIX}{path}");
     let method = method.to_ascii_uppercase();
     Call {
-        id: text(&said["operationId"]),
+        id,
         example: example(&method, &path, body),
         method,
         path,
@@ -184,7 +188,7 @@ fn example_of(name: &str, schema: &Value) -> Value {
 }
 
 fn shape<'a>(name: &'a str, schema: &'a Value) -> Shape<'a> {
-    let mut tables: Vec<Table<'_>> = table("Members", schema).into_iter().collect();
+    let mut tables: Vec<Table<'_>> = table("Members", name, schema).into_iter().collect();
     // One of several, told apart by a member.
     let each = schema["oneOf"].as_array().into_iter().flatten();
     for each in each.filter(|each| each["properties"].is_object()) {
@@ -194,7 +198,7 @@ fn shape<'a>(name: &'a str, schema: &'a Value) -> Shape<'a> {
             Some((name, value)) => format!("Where {name} is {value}"),
             None => "Members".to_owned(),
         };
-        tables.extend(table(&title, each));
+        tables.extend(table(&title, name, each));
     }
     Shape {
         name,
@@ -207,7 +211,7 @@ fn shape<'a>(name: &'a str, schema: &'a Value) -> Shape<'a> {
     }
 }
 
-fn table<'a>(title: &str, schema: &'a Value) -> Option<Table<'a>> {
+fn table<'a>(title: &str, of: &'a str, schema: &'a Value) -> Option<Table<'a>> {
     let required = schema["required"].as_array();
     let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|n| n == name));
     let properties = schema["properties"].as_object()?;
@@ -220,6 +224,7 @@ fn table<'a>(title: &str, schema: &'a Value) -> Option<Table<'a>> {
     });
     Some(Table {
         title: title.to_owned(),
+        of,
         members: members.collect(),
     })
 }
