@@ -37,6 +37,12 @@ impl Endpoints {
         self
     }
 
+    /// These and those.
+    pub(crate) fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Endpoint> {
         self.0.iter()

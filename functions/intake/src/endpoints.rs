@@ -17,24 +17,26 @@ use crate::reference::{self, Answer, Content, Operation, PREFIX, Parameter, call
 use crate::{cancel, changes, documents, events, health, logs, patch as patches};
 use crate::{show, submit, uploads, wait};
 
-/// The calls that are answered everywhere.
-pub(crate) fn endpoints() -> Endpoints {
-    let kinds = KINDS.iter().fold(Endpoints::default(), |endpoints, kind| {
-        endpoints.with(builds(kind.name), post_of_kind(kind), submit_one(kind))
-    });
-    let both = BATCHES.iter().fold(kinds, |endpoints, batch| {
-        endpoints.with(
-            builds(batch.name),
-            post_of_batch(batch),
-            submit_several(batch),
-        )
-    });
-    documents_of_requests(requests(both))
-}
+impl Endpoints {
+    /// The calls that are answered everywhere.
+    pub(crate) fn of_the_api() -> Self {
+        let kinds = KINDS.iter().fold(Self::default(), |endpoints, kind| {
+            endpoints.with(builds(kind.name), post_of_kind(kind), submit_one(kind))
+        });
+        let both = BATCHES.iter().fold(kinds, |endpoints, batch| {
+            endpoints.with(
+                builds(batch.name),
+                post_of_batch(batch),
+                submit_several(batch),
+            )
+        });
+        documents_of_requests(requests(both))
+    }
 
-/// Those, and the one that only a process can answer.
-pub(crate) fn all_endpoints() -> Endpoints {
-    endpoints().with(builds("{id}/events"), get(events::follow), follow())
+    /// The one that only a process can answer.
+    pub(crate) fn of_a_process() -> Self {
+        Self::default().with(builds("{id}/events"), get(events::follow), follow())
+    }
 }
 
 fn builds(rest: &str) -> String {
@@ -97,7 +99,10 @@ fn requests(endpoints: Endpoints) -> Endpoints {
             )
             .about("Only for the users that the settings name as workers.")
             .with([id()])
-            .body(Content::named(call_of("patch")))
+            .body(
+                Content::named(call_of("patch")),
+                json!({"state": "failed", "state_reason": "The worker was stopped"}),
+            )
             .fails([StatusCode::NOT_FOUND]),
         )
         .with(
@@ -126,7 +131,10 @@ fn requests(endpoints: Endpoints) -> Endpoints {
                 )
                 .about("The tag is only put back if it still names the result of that request.")
                 .with([id()])
-                .optional_body(Content::named(call_of("rollback")))
+                .optional_body(
+                    Content::named(call_of("rollback")),
+                    json!({"overwrite_from_index_token": "user:password"}),
+                )
                 .fails([StatusCode::NOT_FOUND]),
             ),
         )
@@ -284,7 +292,11 @@ fn submit_one(kind: &KindRow) -> Operation {
         kind.about,
         answer.with_status(StatusCode::CREATED),
     );
-    asks(change.body(Content::named(call_of(kind.name))))
+    asks(change.body(Content::named(call_of(kind.name)), example(kind)))
+}
+
+fn example(kind: &KindRow) -> Value {
+    serde_json::from_str(kind.example).unwrap_or_default()
 }
 
 /// What is said of a call that asks for several.
@@ -302,7 +314,10 @@ fn submit_several(batch: &BatchRow) -> Operation {
     asks(
         change
             .about("None is made unless all of them can be read. Which kind a request is of is told by its parameters.")
-            .body(Content::named(call_of(batch.name))),
+            .body(
+                Content::named(call_of(batch.name)),
+                json!({"build_requests": batch.kinds.iter().map(|kind| example(kind)).collect::<Vec<_>>()}),
+            ),
     )
 }
 

@@ -8,7 +8,6 @@ use axum::Router;
 use axum::extract::State;
 use axum::middleware::from_fn;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::routing::get;
 use futures::{Stream, stream};
 use iib_pipeline::intake::{self, IntakeDeps, LogContent, LogPart};
 use iib_ports::{Waited, Watch};
@@ -16,6 +15,7 @@ use iib_request::{Form, Record, RequestId};
 use serde_json::json;
 
 use crate::api::Api;
+use crate::endpoint::Endpoints;
 use crate::frame;
 use crate::problem::Problem;
 use crate::public_url::BuildsUrl;
@@ -28,15 +28,17 @@ const AGAIN: Duration = Duration::from_secs(3);
 /// How often a comment says that the connection is good.
 const ALIVE: Duration = Duration::from_secs(15);
 
-/// `GET /builds/<id>/events`, beside [`crate::router`]: `state` with the request's document for each change, `log` with
-/// the lines that came since, and `end`.
+/// What answers `GET /builds/<id>/events`, beside [`crate::router`].
 pub fn events(api: Api) -> Router {
-    Router::new()
-        .route("/api/v1/builds/{id}/events", get(follow))
+    Endpoints::of_a_process()
+        .router()
+        .method_not_allowed_fallback(crate::not_allowed)
         .layer(from_fn(frame::frame))
         .with_state(api)
 }
 
+/// `GET /builds/<id>/events`: `state` with the request's document for each change, `log` with the lines that came
+/// since, and `end`.
 pub(crate) async fn follow(
     State(deps): State<Arc<IntakeDeps>>,
     State(watch): State<Arc<dyn Watch>>,

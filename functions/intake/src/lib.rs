@@ -39,19 +39,19 @@ pub use gateway::{Gateway, gateway};
 pub use hosts::on_loopback;
 pub use reference::openapi_document;
 
-use endpoints::{all_endpoints, endpoints};
+use endpoint::Endpoints;
 use problem::Problem;
 
 /// Largest body that is read, bytes. A call that adds thousands of bundles stays far below.
 const BODY_LIMIT: usize = 1024 * 1024;
 
-/// The REST API (spec rest-api), answering whatever is asked: errors, unknown paths and panics
-/// are JSON objects too.
+/// The REST API (spec rest-api) and the pages for people, answering whatever is asked: errors of the API, unknown paths
+/// and panics are JSON objects too; errors of pages are pages, and so are unknown paths for browsers.
 pub fn router(api: Api) -> Router {
-    endpoints()
+    Endpoints::of_the_api()
         .router()
         .merge(pages::router(&api))
-        .fallback(async || Problem::not_found())
+        .fallback(pages::nowhere)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn(frame::frame))

@@ -15,15 +15,16 @@ use askama::Template;
 use axum::Router;
 use axum::extract::{FromRequestParts, Request};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use tracing::error;
 
+use crate::answer::text_within_limit;
 use crate::api::Api;
 use crate::problem::types::ProblemType;
-use crate::problem::{PAGES, Problem, told};
+use crate::problem::{PAGES, Problem, is_accepted, told};
 use crate::public_url::BuildsUrl;
 
 /// What a page may load: what comes from this service, and nothing that is written into the page itself.
@@ -48,7 +49,7 @@ pub(crate) fn page(template: &impl Template) -> Result<Response, Problem> {
         error!(%error, "a page cannot be made");
         Problem::internal()
     })?;
-    let mut answer = Html(text).into_response();
+    let mut answer = text_within_limit(text, "text/html; charset=utf-8", "ask the API for it")?;
     let headers = [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -76,6 +77,7 @@ fn with_status(status: StatusCode, mut answer: Response) -> Response {
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()
         .route("/", get(requests::list))
+        .route("/requests", get(requests::elsewhere))
         .route("/requests/{id}", get(request::one))
         .route("/indexes", get(indexes::show))
         .route("/docs", get(reference::docs))
@@ -95,17 +97,45 @@ struct ErrorPage {
     text: String,
 }
 
-/// Answers errors with a page, as those who look at pages read it.
+/// What answers at addresses where there is nothing: browsers read a page, but for addresses of the API.
+pub(crate) async fn nowhere(Root(root): Root, uri: Uri, headers: HeaderMap) -> Response {
+    let answer = Problem::not_found().into_response();
+    let takes_pages = headers.get_all(header::ACCEPT).iter().any(|accept| {
+        accept
+            .to_str()
+            .is_ok_and(|accept| accept.contains("text/html"))
+    });
+    match takes_pages && !uri.path().starts_with("/api/") {
+        true => in_page(root, answer),
+        false => answer,
+    }
+}
+
+/// Answers errors with a page, as those who look at pages read it; whoever takes problem documents gets one.
 async fn in_pages(Root(root): Root, request: Request, next: Next) -> Response {
+    let wants_document = is_accepted(request.headers());
     let answer = next.run(request).await;
+    match wants_document {
+        true => answer,
+        false => in_page(root, answer),
+    }
+}
+
+/// An error as a page, with what its headers say; other answers stay.
+fn in_page(root: String, answer: Response) -> Response {
     let Some((kind, text)) = told(&answer) else {
         return answer;
     };
-    let status = answer.status();
-    match page(&ErrorPage { root, kind, text }) {
-        Ok(page) => with_status(status, page),
-        Err(_) => answer,
+    let Ok(page) = page(&ErrorPage { root, kind, text }) else {
+        return answer;
+    };
+    let mut page = with_status(answer.status(), page);
+    for (name, value) in answer.headers() {
+        if *name != header::CONTENT_TYPE && *name != header::CONTENT_LENGTH {
+            page.headers_mut().insert(name, value.clone());
+        }
     }
+    page
 }
 
 /// Filters of the templates.

@@ -223,8 +223,19 @@ impl From<IntakeError> for Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+impl Problem {
+    /// Its text, for an answer that has more in it; what caused it is logged.
+    pub(crate) fn into_text(self) -> String {
+        self.log();
+        self.text.into_owned()
+    }
+
+    /// Whether it is the service that failed.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.kind.status.is_server_error()
+    }
+
+    fn log(&self) {
         if let Some(cause) = &self.cause {
             let status = self.kind.status.as_u16();
             error!(
@@ -233,6 +244,12 @@ impl IntoResponse for Problem {
                 "call failed"
             );
         }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        self.log();
         let document = Json(json!({ "error": self.text }));
         let mut answer = (self.kind.status, document).into_response();
         let vary = HeaderValue::from_static("accept");

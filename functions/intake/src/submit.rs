@@ -12,7 +12,7 @@ use iib_request::{Annotations, BatchRow, Form, KindRow, Record};
 use serde_json::json;
 
 use crate::answer;
-use crate::call::Call;
+use crate::call::{Call, SameSite};
 use crate::key::REPLAYED;
 use crate::payload::{Body, OptionalPayload, Payload};
 use crate::problem::Problem;
@@ -43,6 +43,8 @@ pub(crate) async fn rollback(
     State(listing): State<Arc<dyn Listing>>,
     Id(id): Id,
     call: Call,
+    // Without a body any page may send it.
+    _: SameSite,
     OptionalPayload(payload): OptionalPayload,
 ) -> Result<Response, Problem> {
     let asker = call.asker(|| vec![json!("rollback"), json!(id), json!(payload)]);

@@ -65,14 +65,18 @@ fn refused(text: String) -> Problem {
     Problem::new(&types::PARAMETER, text)
 }
 
-/// What a request's document is known by: its version, and how many are ahead of it, which changes without it. Weak,
-/// because URLs in the document are those that were called.
-pub(crate) fn tag(record: &Record, ahead: Option<u64>) -> HeaderValue {
+/// What a request is known by: its version, and how many are ahead of it, which changes without it.
+pub(crate) fn version(record: &Record, ahead: Option<u64>) -> String {
     let version = record.version;
-    let text = match ahead {
-        None => format!("W/\"{version}\""),
-        Some(ahead) => format!("W/\"{version}-{ahead}\""),
-    };
+    match ahead {
+        None => version.to_string(),
+        Some(ahead) => format!("{version}-{ahead}"),
+    }
+}
+
+/// What its document is known by. Weak, because URLs in the document are those that were called.
+pub(crate) fn tag(record: &Record, ahead: Option<u64>) -> HeaderValue {
+    let text = format!("W/\"{}\"", version(record, ahead));
     // Digits and quotes are a header's value.
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("W/\"\""))
 }

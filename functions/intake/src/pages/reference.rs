@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::response::Response;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Root, filters, page};
 use crate::openapi_document;
@@ -35,8 +35,6 @@ struct Call<'a> {
 /// Parameters, or members of a document.
 struct Table<'a> {
     title: String,
-    /// The call, or the document, that they are of.
-    of: &'a str,
     members: Vec<Member<'a>>,
 }
 
@@ -91,7 +89,6 @@ pub(crate) async fn docs(Root(root): Root) -> Result<Response, Problem> {
 
 fn call<'a>(path: &str, method: &str, said: &'a Value) -> Call<'a> {
     let mut tables = Vec::new();
-    let id = text(&said["operationId"]);
     let parameters = said["parameters"].as_array();
     for (place, title) in [
         ("path", "In the path"),
@@ -104,14 +101,13 @@ fn call<'a>(path: &str, method: &str, said: &'a Value) -> Call<'a> {
         if !members.is_empty() {
             tables.push(Table {
                 title: title.to_owned(),
-                of: id,
                 members,
             });
         }
     }
-    let body = &said["requestBody"]["content"]["application/json"]["schema"];
-    let body = resolved(body);
-    if let Some(table) = table("Body", id, body) {
+    let content = &said["requestBody"]["content"]["application/json"];
+    let body = resolved(&content["schema"]);
+    if let Some(table) = table("Body", body) {
         tables.push(table);
     }
     let (good, bad): (Vec<_>, Vec<_>) =
@@ -120,8 +116,8 @@ fn call<'a>(path: &str, method: &str, said: &'a Value) -> Call<'a> {
     let path = format!("{PREFIX}{path}");
     let method = method.to_ascii_uppercase();
     Call {
-        id,
-        example: example(&method, &path, body),
+        id: text(&said["operationId"]),
+        example: example(&method, &path, &content["example"]),
         method,
         path,
         summary: text(&said["summary"]),
@@ -162,33 +158,17 @@ fn answer<'a>((status, said): (&'a String, &'a Value)) -> Answer<'a> {
 /// A call as it is made on the command line.
 fn example(method: &str, path: &str, body: &Value) -> String {
     let url = format!("https://iib.example{path}");
-    let mut sent = Map::new();
-    let required = body["required"].as_array();
-    for name in required.into_iter().flatten().filter_map(Value::as_str) {
-        sent.insert(name.to_owned(), example_of(name, &body["properties"][name]));
-    }
     match method {
         "GET" => format!("curl {url}"),
         _ if body.is_null() => format!("curl --request {method} {url}"),
         _ => format!(
-            "curl --request {method} {url} --header 'Content-Type: application/json' \\\n  --data '{}'",
-            Value::from(sent)
+            "curl --request {method} {url} --header 'Content-Type: application/json' \\\n  --data '{body:#}'"
         ),
     }
 }
 
-fn example_of(name: &str, schema: &Value) -> Value {
-    let image = format!("registry.example/team/{}:v1", name.replace('_', "-"));
-    match (text(&schema["type"]), schema["items"]["maxLength"].is_u64()) {
-        ("array", true) => vec![image].into(),
-        ("array", false) => vec!["lantern"].into(),
-        _ if schema["maxLength"].is_u64() => image.into(),
-        _ => "lantern".into(),
-    }
-}
-
 fn shape<'a>(name: &'a str, schema: &'a Value) -> Shape<'a> {
-    let mut tables: Vec<Table<'_>> = table("Members", name, schema).into_iter().collect();
+    let mut tables: Vec<Table<'_>> = table("Members", schema).into_iter().collect();
     // One of several, told apart by a member.
     let each = schema["oneOf"].as_array().into_iter().flatten();
     for each in each.filter(|each| each["properties"].is_object()) {
@@ -198,7 +178,7 @@ fn shape<'a>(name: &'a str, schema: &'a Value) -> Shape<'a> {
             Some((name, value)) => format!("Where {name} is {value}"),
             None => "Members".to_owned(),
         };
-        tables.extend(table(&title, name, each));
+        tables.extend(table(&title, each));
     }
     Shape {
         name,
@@ -211,7 +191,7 @@ fn shape<'a>(name: &'a str, schema: &'a Value) -> Shape<'a> {
     }
 }
 
-fn table<'a>(title: &str, of: &'a str, schema: &'a Value) -> Option<Table<'a>> {
+fn table<'a>(title: &str, schema: &'a Value) -> Option<Table<'a>> {
     let required = schema["required"].as_array();
     let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|n| n == name));
     let properties = schema["properties"].as_object()?;
@@ -224,7 +204,6 @@ fn table<'a>(title: &str, of: &'a str, schema: &'a Value) -> Option<Table<'a>> {
     });
     Some(Table {
         title: title.to_owned(),
-        of,
         members: members.collect(),
     })
 }

@@ -6,18 +6,29 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use iib_pipeline::intake::{self, IntakeDeps, IntakeError, LogContent, LogPart, Upload};
-use iib_request::{Form, KINDS, Record, Request, RequestId, Rollback, State as RequestState};
+use iib_request::{
+    Form, KINDS, Parameters, Record, Request, RequestId, Rollback, State as RequestState,
+};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
-use super::words::{Standing, Time, short};
+use super::words::{Standing, Time, cut_to, short};
 use super::{Root, filters, page};
 use crate::problem::Problem;
 use crate::public_url::BuildsUrl;
 use crate::show::{Id, Shower};
+use crate::wait::version;
 
 /// Bytes of a text that is part of the page; more of it is at its own address.
 const TEXT_LIMIT: usize = 64 * 1024;
+/// Bytes of a call that is shown.
+const CALL_LIMIT: usize = 8 * 1024;
+/// Bytes of what is shown of one member.
+const MEMBER_LIMIT: usize = 16 * 1024;
+/// Bytes of a reason.
+const REASON_LIMIT: usize = 2 * 1024;
+/// States that are shown, the latest ones.
+const STEPS: usize = 200;
 /// Values of a list that are shown.
 const VALUES: usize = 100;
 /// Graphs that are shown.
@@ -31,8 +42,9 @@ struct OneRequest {
     url: String,
     id: RequestId,
     kind: &'static str,
-    version: u64,
+    version: String,
     is_over: bool,
+    has_plan: bool,
     is_dry_run: bool,
     standing: Standing,
     reason: String,
@@ -42,12 +54,16 @@ struct OneRequest {
     asked: Vec<Said>,
     steps: Vec<Step>,
     took: String,
-    log: Text,
+    log: Option<Text>,
     changes: Option<Text>,
     graphs: Vec<String>,
     uploads: Vec<(String, String)>,
+    /// What cannot be read now.
+    unreadable: Vec<&'static str>,
+    /// Secrets that the call has to have again.
+    secrets: Vec<&'static str>,
     commands: Vec<String>,
-    again: String,
+    again: Option<String>,
 }
 
 /// A member of a request in words.
@@ -89,11 +105,15 @@ pub(crate) async fn one(
         intake::uploads(&deps, id),
         Shower::new(&deps, [&record], builds),
     );
+    // The request is shown all the same.
+    let ahead = ahead.unwrap_or_default();
     let shower = shower?;
     let view = serde_json::to_value(shower.show(&record, Form::Verbose));
     let view = view.map_err(|_| Problem::internal())?;
     // Where a document cannot be read the rest of the page is there all the same.
-    let changes = changes.ok();
+    let mut unreadable = Vec::new();
+    let changes = there(changes, "what it changed", &mut unreadable);
+    let uploads = there(uploads, "its uploads", &mut unreadable).unwrap_or_default();
     let graphs = changes.iter().flat_map(|(_, packages)| packages);
     let graphs: Vec<String> = graphs.take(GRAPHS).cloned().collect();
     let diff = changes.map(|(diff, _)| Text::beginning_of(&diff.to_string()));
@@ -101,26 +121,48 @@ pub(crate) async fn one(
         url,
         id,
         kind: record.request.name(),
-        version: record.version,
+        version: version(&record, ahead),
         is_over: record.state().is_final(),
+        has_plan: record.plan.is_some(),
         is_dry_run: record.is_dry_run,
         standing: Standing::of(&record),
-        reason: record.state_reason().to_owned(),
-        ahead: ahead.unwrap_or_default(),
+        reason: cut_to(record.state_reason(), REASON_LIMIT),
+        ahead,
         advice: advice(&record),
         result: said(&view, RESULT),
-        asked: said(&view, ASKED),
+        asked: asked(&record, &view),
         steps: steps(&record, deps.clock.now()),
         took: took(&record, deps.clock.now()),
-        log: Text::of_log(log),
+        log: deps.api.offer_logs.then(|| Text::of_log(log)),
         changes: diff,
         graphs,
-        uploads: shown_uploads(&uploads.unwrap_or_default()),
+        uploads: shown_uploads(&uploads),
+        unreadable,
+        secrets: secrets(&record),
         commands: commands(&record, base.map(|base| base.to_string())),
-        again: again(&record, &root),
+        again: again(&record),
         root,
     };
     page(&page_of)
+}
+
+/// What was read, if it is there; what cannot be read now is noted.
+fn there<T>(
+    read: Result<T, IntakeError>,
+    name: &'static str,
+    unreadable: &mut Vec<&'static str>,
+) -> Option<T> {
+    match read {
+        Ok(found) => Some(found),
+        Err(error) => {
+            let problem = Problem::from(error);
+            if problem.is_ours() {
+                unreadable.push(name);
+                let _logged = problem.into_text();
+            }
+            None
+        }
+    }
 }
 
 /// What to do about a request that has failed.
@@ -200,20 +242,42 @@ const ASKED: &[(&str, &str)] = &[
     ("output_format", "Documents"),
 ];
 
+/// Members of what was asked for that no document of the API shows.
+const UNSHOWN: &[(&str, &str)] = &[
+    ("overwrite_from_index", "The index names the result then"),
+    (
+        "overwrite_target_index",
+        "The other index names the result then",
+    ),
+    ("add_arches", "Architectures to add"),
+];
+
+/// What was asked for.
+fn asked(record: &Record, view: &Value) -> Vec<Said> {
+    let stored = serde_json::to_value(&record.request).unwrap_or_default();
+    let mut asked = said(view, ASKED);
+    asked.extend(said(&stored, UNSHOWN));
+    asked
+}
+
 fn said(view: &Value, members: &[(&'static str, &'static str)]) -> Vec<Said> {
     let of = |(name, label): &(&'static str, &'static str)| {
         let value = view.get(name)?;
-        let mut values = in_texts(value);
-        let more = values.len().saturating_sub(VALUES);
-        values.truncate(VALUES);
-        (!values.is_empty()).then_some(Said {
+        let values = in_texts(value);
+        let count = values.len();
+        let mut left = MEMBER_LIMIT;
+        let shown = values.into_iter().take(VALUES).map_while(|value| {
+            let value = cut_to(&value, left);
+            left = left.saturating_sub(value.len());
+            (left > 0).then_some(value)
+        });
+        let values: Vec<String> = shown.collect();
+        let more = count - values.len();
+        (count > 0).then_some(Said {
             label,
             values,
             more,
-            are_indexes: matches!(
-                *name,
-                "index_image" | "from_index" | "source_from_index" | "target_index"
-            ),
+            are_indexes: matches!(*name, "index_image" | "from_index"),
         })
     };
     members.iter().filter_map(of).collect()
@@ -245,13 +309,15 @@ fn steps(record: &Record, now: Timestamp) -> Vec<Step> {
         .map(|entry| Some(entry.updated));
     let last = (!record.state().is_final()).then_some(now);
     let entries = record.history.iter().zip(ends.chain([last]));
+    let earlier = record.history.len().saturating_sub(STEPS);
     entries
+        .skip(earlier)
         .map(|(entry, end)| Step {
             since: Time(entry.updated),
             took: end
                 .map(|end| lasted(end.duration_since(entry.updated)))
                 .unwrap_or_default(),
-            reason: entry.state_reason.clone(),
+            reason: cut_to(&entry.state_reason, REASON_LIMIT),
         })
         .collect()
 }
@@ -306,7 +372,7 @@ impl Text {
                 is_cut: true,
             },
             Err(error) => Self {
-                text: error.to_string(),
+                text: Problem::from(error).into_text(),
                 is_cut: false,
             },
         }
@@ -364,19 +430,28 @@ fn commands(record: &Record, base: Option<String>) -> Vec<String> {
     commands
 }
 
-/// The call that asks for the same.
-fn again(record: &Record, root: &str) -> String {
-    let url = |rest: &str| format!("\"$IIB_URL\"{root}{}/{rest}", BuildsUrl::PATH);
+/// Where such a request is asked for, and what with.
+fn call_of(record: &Record) -> Option<(String, Parameters)> {
     let kind = KINDS.iter().find(|kind| kind.name == record.request.name());
-    let (path, parameters) = match (&record.request, kind) {
-        (Request::Rollback(rollback), _) => (
-            format!("{}/rollback", rollback.rolled_back),
-            Rollback::PARAMETERS,
-        ),
-        (_, Some(kind)) => (kind.name.to_owned(), kind.parameters),
-        (_, None) => return String::new(),
-    };
-    let stored = serde_json::to_value(&record.request).unwrap_or_default();
+    match &record.request {
+        Request::Rollback(rollback) => {
+            let path = format!("{}/rollback", rollback.rolled_back);
+            Some((path, Rollback::PARAMETERS))
+        }
+        _ => kind.map(|kind| (kind.name.to_owned(), kind.parameters)),
+    }
+}
+
+/// Secrets that such a call may need: they are not kept.
+fn secrets(record: &Record) -> Vec<&'static str> {
+    let names = call_of(record).map(|(_, parameters)| parameters.secrets().collect());
+    names.unwrap_or_default()
+}
+
+/// The call that asks for the same, if it is not too long to be shown.
+fn again(record: &Record) -> Option<String> {
+    let (path, parameters) = call_of(record)?;
+    let stored = serde_json::to_value(&record.request).ok()?;
     let mut sent = Map::new();
     for parameter in parameters.iter() {
         let Some(value) = stored.get(parameter.name) else {
@@ -393,16 +468,31 @@ fn again(record: &Record, root: &str) -> String {
             sent.insert(parameter.name.to_owned(), value.clone());
         }
     }
-    let body = serde_json::to_string_pretty(&Value::Object(sent)).unwrap_or_default();
+    let body = serde_json::to_string_pretty(&Value::Object(sent)).ok()?;
     let dry_run = match record.is_dry_run {
         true => "?dry_run=true",
         false => "",
     };
-    format!(
-        "curl --request POST {}{dry_run} \\\n  --header 'Content-Type: application/json' \\\n  --data {}",
-        url(&path),
-        quoted(&body)
-    )
+    let call = format!(
+        "curl --request POST \"$IIB_URL{}/{path}{dry_run}\" \\\n  --header 'Content-Type: application/json' \\\n  --data {}",
+        BuildsUrl::PATH,
+        quoted(&plain(&body))
+    );
+    (call.len() <= CALL_LIMIT).then_some(call)
+}
+
+/// A JSON text in which no character stands that a terminal would not show, or would show elsewhere.
+fn plain(json: &str) -> String {
+    let is_odd = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let characters = json.chars();
+    let written = characters.map(|c| match is_odd(c) {
+        true => format!("\\u{:04x}", u32::from(c)),
+        false => c.to_string(),
+    });
+    written.collect()
 }
 
 /// A text as a shell takes it for one word.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Query, State};
-use axum::response::Response;
+use axum::response::{Redirect, Response};
 use http::StatusCode;
 use iib_pipeline::intake;
 use iib_ports::{Listed, Listing};
@@ -12,6 +12,7 @@ use iib_request::{
     Cursor, Filters, Form, Record, Refusal, Request, RequestId, State as RequestState, Window,
     kind_names,
 };
+use tracing::error;
 
 use super::words::{Standing, Time, in_words, short};
 use super::{Root, filters, page, with_status};
@@ -31,8 +32,11 @@ struct Requests {
     rows: Vec<Row>,
     /// The address of the next piece.
     next: Option<String>,
-    /// Whether it begins with the newest.
-    is_first: bool,
+    /// The address of the newest, unless it begins with them.
+    newest: Option<String>,
+    /// What it is filtered by that the form does not have.
+    besides: Vec<(&'static str, String)>,
+    is_filtered: bool,
     /// What is wrong with the call.
     fault: Option<String>,
 }
@@ -55,7 +59,7 @@ pub(super) struct Row {
     more: usize,
     index: Option<String>,
     user: String,
-    updated: Time,
+    updated: Option<Time>,
 }
 
 /// `GET /`.
@@ -66,8 +70,8 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let asked = Asked::of(&query);
     let (shown, fault) = match read(&query) {
-        Ok((filters, cursor)) => match piece(&*listing, filters, cursor).await {
-            Ok(older) => (Some((older, cursor)), None),
+        Ok((filters, cursor)) => match piece(&*listing, filters.clone(), cursor).await {
+            Ok(older) => (Some((older, filters, cursor)), None),
             Err(intake::IntakeError::Refused(refusal)) => (None, Some(refusal.to_string())),
             Err(error) => return Err(error.into()),
         },
@@ -77,20 +81,42 @@ pub(crate) async fn list(
         Some(_) => StatusCode::BAD_REQUEST,
         None => StatusCode::OK,
     };
-    let (items, next, is_first) = match shown {
-        Some((older, cursor)) => (older.items, older.next, cursor.before.is_none()),
-        None => (Vec::new(), None, true),
+    let (items, next, newest, filters) = match shown {
+        Some((older, filters, cursor)) => {
+            let next = older.next.map(|next| address(&root, &filters, Some(next)));
+            let newest = cursor.before.map(|_| address(&root, &filters, None));
+            (older.items, next, newest, filters)
+        }
+        None => (Vec::new(), None, None, Filters::default()),
     };
+    let besides = filters.query().into_iter();
+    let besides = besides.filter(|(name, _)| ["batch", "from_index", "index_image"].contains(name));
     let requests = Requests {
-        next: next.map(|next| asked.address(&root, next)),
+        next,
+        newest,
+        besides: besides.collect(),
+        is_filtered: !filters.query().is_empty(),
         root,
         asked,
         kinds: kind_names().collect(),
         rows: items.iter().map(row).collect(),
-        is_first,
         fault,
     };
     Ok(with_status(status, page(&requests)?))
+}
+
+/// The address of the requests that these filters hold for, from a request on.
+fn address(root: &str, filters: &Filters, next: Option<RequestId>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if let Some(next) = next {
+        query.append_pair("cursor", &next.to_string());
+    }
+    format!("{root}/?{}", query.extend_pairs(filters.query()).finish())
+}
+
+/// `GET /requests`: they are listed at the root.
+pub(crate) async fn elsewhere(Root(root): Root) -> Redirect {
+    Redirect::permanent(&format!("{root}/"))
 }
 
 fn read(query: &[(String, String)]) -> Result<(Filters, Cursor), Refusal> {
@@ -122,18 +148,22 @@ pub(super) fn row(listed: &Listed) -> Row {
             more: names(&record.request).len().saturating_sub(NAMES),
             index: index(record),
             user: record.user.as_deref().map(short).unwrap_or_default(),
-            updated: Time(record.updated()),
+            updated: Some(Time(record.updated())),
         },
-        Err(unreadable) => Row {
-            id: unreadable.id,
-            kind: "",
-            standing: Standing::unreadable(),
-            about: Vec::new(),
-            more: 0,
-            index: None,
-            user: String::new(),
-            updated: Time(jiff::Timestamp::UNIX_EPOCH),
-        },
+        Err(unreadable) => {
+            let id = unreadable.id.0;
+            error!(event = "record_unreadable", request.id = id, error = %unreadable);
+            Row {
+                id: unreadable.id,
+                kind: "",
+                standing: Standing::unreadable(),
+                about: Vec::new(),
+                more: 0,
+                index: None,
+                user: String::new(),
+                updated: None,
+            }
+        }
     }
 }
 
@@ -176,26 +206,6 @@ impl Asked {
             index: value("from_index_startswith"),
             dry_runs: value("dry_run") == "true",
         }
-    }
-
-    /// The same from a request on.
-    fn address(&self, root: &str, next: RequestId) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("cursor", &next.to_string());
-        for (name, value) in [
-            ("state", &self.state),
-            ("request_type", &self.kind),
-            ("user", &self.user),
-            ("from_index_startswith", &self.index),
-        ] {
-            if !value.is_empty() {
-                query.append_pair(name, value);
-            }
-        }
-        if self.dry_runs {
-            query.append_pair("dry_run", "true");
-        }
-        format!("{root}/?{}", query.finish())
     }
 
     fn states() -> [(&'static str, &'static str); 3] {

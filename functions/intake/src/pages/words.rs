@@ -40,7 +40,7 @@ impl Standing {
 
     pub(crate) fn unreadable() -> Self {
         Self {
-            class: State::Failed.as_str(),
+            class: "unknown",
             words: "cannot be read by this version",
         }
     }
@@ -63,17 +63,21 @@ pub(crate) fn short(name: &str) -> String {
         }
         None => name.to_owned(),
     };
-    // By what it is in the page, so that no name makes that large.
+    cut_to(&cut, SHORT)
+}
+
+/// The beginning of a text: so many bytes of it as it is in a page, so that no text makes that large.
+pub(crate) fn cut_to(text: &str, limit: usize) -> String {
     let mut size = 0;
     let fits = |character: &char| {
         size += match character {
             '<' | '>' | '&' | '"' | '\'' => "&#00;".len(),
             other => other.len_utf8(),
         };
-        size <= SHORT
+        size <= limit
     };
-    let beginning: String = cut.chars().take_while(fits).collect();
-    match beginning.len() < cut.len() {
+    let beginning: String = text.chars().take_while(fits).collect();
+    match beginning.len() < text.len() {
         true => format!("{beginning}…"),
         false => beginning,
     }

@@ -17,7 +17,8 @@ use crate::problem::types::{ProblemType, TYPES};
 /// Where components with schemas are.
 const SCHEMAS: &str = "/components/schemas";
 
-static DOCUMENT: LazyLock<Value> = LazyLock::new(|| document(&crate::all_endpoints()));
+static DOCUMENT: LazyLock<Value> =
+    LazyLock::new(|| document(&Endpoints::of_the_api().and(Endpoints::of_a_process())));
 
 /// The description of the API, of a service at `/api/v1`.
 pub fn openapi_document() -> &'static Value {
@@ -92,7 +93,7 @@ fn operation(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
     if let Some(body) = &operation.body {
         said["requestBody"] = json!({
             "required": body.is_required,
-            "content": {"application/json": {"schema": body.schema.schema(generator)}},
+            "content": {"application/json": {"schema": body.schema.schema(generator), "example": body.example}},
         });
     }
     said

@@ -46,8 +46,10 @@ pub(crate) enum Place {
 pub(crate) struct Body {
     /// A schema of its own, or the name of one among the components.
     pub(super) schema: Content,
-    /// Whether a call may come without.
+    /// Whether a call has to have it.
     pub(super) is_required: bool,
+    /// Such a body.
+    pub(super) example: Value,
 }
 
 /// What an answer has in it, or a body.
@@ -210,18 +212,20 @@ impl Operation {
     }
 
     /// The same with a body that has to be there.
-    pub(crate) fn body(self, schema: Content) -> Self {
+    pub(crate) fn body(self, schema: Content, example: Value) -> Self {
         self.may_have_body(Body {
             schema,
             is_required: true,
+            example,
         })
     }
 
     /// The same with a body that may be left out.
-    pub(crate) fn optional_body(self, schema: Content) -> Self {
+    pub(crate) fn optional_body(self, schema: Content, example: Value) -> Self {
         self.may_have_body(Body {
             schema,
             is_required: false,
+            example,
         })
     }
 

@@ -11,6 +11,7 @@ use crate::service::{Service, good};
 
 const ADD: &str = include_str!("../../../../events/api-add.json");
 const PATCH: &str = include_str!("../../../../events/api-patch.json");
+const PAGE: &str = include_str!("../../../../events/api-page.json");
 const GET: &str = include_str!("../../../../events/api-get.json");
 const GRAPH: &str = include_str!("../../../../events/api-graph.json");
 const LIST: &str = include_str!("../../../../events/api-list.json");
@@ -232,6 +233,18 @@ async fn the_port_of_an_emulator_is_kept() {
         page["meta"]["first"],
         "http://abc.execute-api.localhost:4566/api/v1/builds?page=1&per_page=20"
     );
+}
+
+#[tokio::test]
+async fn a_browser_is_shown_a_page() {
+    let service = Service::new();
+    service.add(good()).await;
+    let response = hand_over(&service, &event(PAGE)).await;
+    assert_eq!(response["statusCode"], 200, "{response}");
+    assert_eq!(response["isBase64Encoded"], false);
+    let page = response["body"].as_str().unwrap();
+    assert!(page.contains("href=\"/requests/1\""), "{page}");
+    assert!(page.contains("<option selected>add</option>"), "{page}");
 }
 
 #[tokio::test]

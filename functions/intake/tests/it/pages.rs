@@ -146,13 +146,42 @@ async fn a_complete_request_shows_what_came_of_it_and_how_to_ask_again() {
         "+ bundle alpha/alpha.v1.0.0",
         "<img src=\"/api/v1/builds/1/graph?package=alpha\" alt=\"Upgrade graph of alpha.",
         "href=\"/indexes?index=r.example%2Findex%3Av4.6\"",
-        "/api/v1/builds/add \\\n",
+        "&#34;$IIB_URL/api/v1/builds/add&#34; \\\n",
         "&#34;from_index&#34;: &#34;r.example/index:v4.6&#34;",
     ] {
         assert!(page.text.contains(part), "{part} in {}", page.text);
     }
     assert!(!page.text.contains("follow.js") && !page.text.contains("data-version"));
     assert!(!page.text.contains("What to do"));
+}
+
+#[tokio::test]
+async fn a_page_is_bounded_whatever_was_asked_for() {
+    let service = Service::new();
+    let mut call = good();
+    call["organization"] = json!("'<".repeat(250_000));
+    let answer = service.add(call).await;
+    assert_eq!(answer.status, 201);
+    let page = service.get("/requests/1").await;
+    assert_harmless(&page);
+    assert!(page.text.len() < 100_000, "{}", page.text.len());
+    assert!(page.text.contains("The call is too long to be shown"));
+}
+
+#[tokio::test]
+async fn the_call_that_is_shown_has_nothing_that_a_terminal_would_hide() {
+    let service = Service::new();
+    let mut call = good();
+    call["organization"] = json!("a'b\u{7f}\u{202e}$(c)");
+    call["overwrite_from_index"] = json!(true);
+    service.add(call).await;
+    let page = service.get("/requests/1").await.text;
+    assert!(
+        page.contains("a&#39;\\&#39;&#39;b\\u007f\\u202e$(c)"),
+        "{page}"
+    );
+    assert!(page.contains("The index names the result then"));
+    assert!(page.contains("<code>overwrite_from_index_token</code>"));
 }
 
 #[tokio::test]
@@ -203,7 +232,7 @@ async fn an_index_shows_which_request_made_what_of_which() {
     let none = service.get("/indexes?index=%3Cscript%3E").await;
     assert_eq!(none.status, 200);
     assert_harmless(&none);
-    assert!(none.text.contains("No request has used it"));
+    assert!(none.text.contains("No request that is listed"));
 }
 
 #[tokio::test]
@@ -219,8 +248,20 @@ async fn what_is_not_there_is_told_in_a_page_and_programs_are_told_as_ever() {
             answer.text
         );
     }
-    let answer = service.get("/api/v1/builds/9").await;
-    answer.assert_error(404, "The requested resource was not found");
+    let browser = async |path| {
+        let call = at("GET", path).header("accept", "text/html,*/*;q=0.8");
+        service.ask(call.body(Body::empty()).unwrap()).await
+    };
+    let nowhere = browser("/docs/nowhere").await;
+    assert_eq!(nowhere.status, 404);
+    assert_harmless(&nowhere);
+    for answer in [
+        service.get("/api/v1/builds/9").await,
+        service.get("/docs/nowhere").await,
+        browser("/api/v1/nowhere").await,
+    ] {
+        answer.assert_error(404, "The requested resource was not found");
+    }
 }
 
 #[tokio::test]

@@ -64,6 +64,11 @@ async fn bodies_that_are_taken_are_those_that_are_described() {
         let reference = &said["content"]["application/json"]["schema"]["$ref"];
         let reference = reference.as_str().unwrap().trim_start_matches('#');
         let schema = openapi_document().pointer(reference);
+        conforms(
+            &said["content"]["application/json"]["schema"],
+            &said["content"]["application/json"]["example"],
+            name,
+        );
         assert!(
             schema.is_some_and(|schema| schema["properties"].is_object()),
             "{name}"

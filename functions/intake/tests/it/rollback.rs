@@ -49,6 +49,12 @@ async fn nothing_has_to_be_said() {
     let bare = |body: &'static str| at("POST", "/api/v1/builds/1/rollback").body(body.into());
     let answer = service.ask(bare("force").unwrap()).await;
     assert_eq!(answer.status, 415, "{}", answer.text);
+    // Any page may send that, wherever it is from.
+    let mut foreign = bare("").unwrap();
+    let origin = "https://evil.example".parse().unwrap();
+    foreign.headers_mut().insert(header::ORIGIN, origin);
+    let refused = service.ask(foreign).await;
+    refused.assert_error(403, "A page of another site called: nothing was done");
     let answer = service.ask(bare("").unwrap()).await;
     assert_eq!(answer.status, 201, "{}", answer.text);
 }

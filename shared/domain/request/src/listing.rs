@@ -145,7 +145,7 @@ impl Filters {
     }
 
     /// The filters as a query has them, in the order of the reference.
-    fn query(&self) -> Vec<(&'static str, String)> {
+    pub fn query(&self) -> Vec<(&'static str, String)> {
         let pairs = [
             ("state", self.state.map(|state| state.to_string())),
             ("batch", self.batch.map(|batch| batch.to_string())),

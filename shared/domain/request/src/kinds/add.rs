@@ -153,6 +153,7 @@ impl Kind for AddRequest {
 }
 
 impl Asked for AddRequest {
+    const EXAMPLE: &'static str = r#"{"bundles": ["registry.example.com/team/lantern-bundle:v0.3.0"], "from_index": "registry.example.com/catalog/index:v4.16", "binary_image": "registry.example.com/catalog/base:v4.16"}"#;
     const PARAMETERS: Parameters = Parameters::of(&[OWN, INDEX]);
 
     /// The checks come in the order of the reference, so that a call with several faults is refused
@@ -220,7 +221,7 @@ const OWN: &[Parameter] = &[
     Parameter::optional(
         "bundles",
         ParameterForm::Images,
-        "The bundles to add. There may be none where there is an index to start from.",
+        "The bundles to add. There may be none where there is an index to start from; without that, `add_arches` has to say what for.",
     ),
     FROM_INDEX,
     Parameter::optional(

@@ -122,6 +122,7 @@ const OWN: &[Parameter] = &[
 ];
 
 impl Asked for AddDeprecations {
+    const EXAMPLE: &'static str = r#"{"operator_package": "lantern", "deprecation_schema": "{\"schema\":\"olm.deprecations\",\"package\":\"lantern\",\"entries\":[{\"reference\":{\"schema\":\"olm.bundle\",\"name\":\"lantern.v0.1.0\"},\"message\":\"Use v0.3.0.\"}]}", "from_index": "registry.example.com/catalog/index:v4.16", "binary_image": "registry.example.com/catalog/base:v4.16"}"#;
     const PARAMETERS: Parameters = Parameters::of(&[OWN, INDEX]);
 
     /// Scope and architectures are taken and without effect, as in the reference.

@@ -99,6 +99,7 @@ impl Kind for CreateEmptyIndex {
 }
 
 impl Asked for CreateEmptyIndex {
+    const EXAMPLE: &'static str = r#"{"from_index": "registry.example.com/catalog/index:v4.16", "binary_image": "registry.example.com/catalog/base:v4.16", "output_fbc": true}"#;
     const PARAMETERS: Parameters = Parameters::of(&[&[
         Parameter {
             is_required: true,

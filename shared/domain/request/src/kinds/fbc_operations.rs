@@ -134,7 +134,7 @@ const OWN: &[Parameter] = &[
     Parameter::required(
         FRAGMENTS,
         ParameterForm::Images,
-        "Images with fragments of file-based catalogs, which are put into the index in this order.",
+        "Images with fragments of file-based catalogs, which are put into the index in this order, at least one.",
     ),
     Parameter {
         is_required: true,
@@ -143,6 +143,7 @@ const OWN: &[Parameter] = &[
 ];
 
 impl Asked for FbcOperations {
+    const EXAMPLE: &'static str = r#"{"fbc_fragments": ["registry.example.com/team/lantern-fragment:v0.3.0"], "from_index": "registry.example.com/catalog/index:v4.16", "binary_image": "registry.example.com/catalog/base:v4.16"}"#;
     const PARAMETERS: Parameters = Parameters {
         groups: &[OWN, INDEX],
         older: Some(&Parameter::required(

@@ -131,6 +131,7 @@ impl Kind for MergeIndexImage {
 }
 
 impl Asked for MergeIndexImage {
+    const EXAMPLE: &'static str = r#"{"source_from_index": "registry.example.com/catalog/index:v4.16", "target_index": "registry.example.com/catalog/index:v4.17", "binary_image": "registry.example.com/catalog/base:v4.16"}"#;
     const PARAMETERS: Parameters = Parameters::of(&[&[
         Parameter::required(
             SOURCE,

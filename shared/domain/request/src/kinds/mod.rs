@@ -76,6 +76,8 @@ pub struct KindRow {
     pub read: fn(&Payload, &ReadContext<'_>) -> Result<Request, Refusal>,
     /// What a call has in its body.
     pub parameters: Parameters,
+    /// Such a body, as an example: JSON.
+    pub example: &'static str,
     /// The schema of such a request as it is shown.
     shown: fn(&mut SchemaGenerator) -> Schema,
 }
@@ -109,6 +111,7 @@ impl KindRow {
                 Ok(read.into())
             },
             parameters: K::PARAMETERS,
+            example: K::EXAMPLE,
             shown: shown::<K>,
         }
     }
@@ -247,6 +250,9 @@ trait Kind: Into<Request> + 'static {
 
 /// A kind that is asked for by what is sent, and by nothing else.
 trait Asked: Kind {
+    /// The body of such a call, as an example: JSON.
+    const EXAMPLE: &'static str;
+
     /// What a call has in its body.
     const PARAMETERS: Parameters;
 

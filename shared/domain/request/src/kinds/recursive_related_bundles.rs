@@ -57,6 +57,8 @@ impl Kind for RecursiveRelatedBundles {
 }
 
 impl Asked for RecursiveRelatedBundles {
+    const EXAMPLE: &'static str =
+        r#"{"parent_bundle_image": "registry.example.com/team/lantern-bundle:v0.3.0"}"#;
     const PARAMETERS: Parameters = Parameters::of(&[&[
         Parameter::required(
             "parent_bundle_image",

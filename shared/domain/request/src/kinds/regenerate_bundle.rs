@@ -25,7 +25,7 @@ pub struct RegenerateBundle {
     pub from_bundle_image: String,
     /// Whose customizations are applied.
     pub organization: Option<String>,
-    /// Pull specs to be replaced in the bundle, by what they are replaced with.
+    /// For pull specs in the bundle, the one that takes the place of each.
     pub bundle_replacements: BTreeMap<String, String>,
     /// Which documents the new bundle is to have; none: those of the settings.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +72,7 @@ impl Kind for RegenerateBundle {
 }
 
 impl Asked for RegenerateBundle {
+    const EXAMPLE: &'static str = r#"{"from_bundle_image": "registry.example.com/team/lantern-bundle:v0.3.0", "organization": "team"}"#;
     const PARAMETERS: Parameters = Parameters::of(&[&[
         Parameter::required(
             "from_bundle_image",
@@ -82,7 +83,7 @@ impl Asked for RegenerateBundle {
         Parameter::optional(
             "bundle_replacements",
             ParameterForm::TextsByName,
-            "Pull specs to be replaced in the bundle, by what they are replaced with.",
+            "For pull specs in the bundle, the one that takes the place of each.",
         ),
         LOGINS,
         OUTPUT_FORMAT,
@@ -121,7 +122,7 @@ pub(crate) struct RegenerateBundleView<'a> {
     from_bundle_image_resolved: Option<&'a str>,
     /// Whose customizations are applied.
     organization: Option<&'a str>,
-    /// Pull specs that are replaced, by what they are replaced with.
+    /// For pull specs in the bundle, the one that takes the place of each.
     bundle_replacements: &'a BTreeMap<String, String>,
     /// The bundles that the new one names.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -112,7 +112,7 @@ const OWN: &[Parameter] = &[
     Parameter::required(
         "operators",
         ParameterForm::Texts,
-        "The packages to take out.",
+        "The packages to take out, at least one.",
     ),
     Parameter {
         is_required: true,
@@ -121,6 +121,7 @@ const OWN: &[Parameter] = &[
 ];
 
 impl Asked for RmRequest {
+    const EXAMPLE: &'static str = r#"{"operators": ["lantern"], "from_index": "registry.example.com/catalog/index:v4.16", "binary_image": "registry.example.com/catalog/base:v4.16"}"#;
     const PARAMETERS: Parameters = Parameters::of(&[OWN, INDEX]);
 
     fn read(payload: &Payload, context: &ReadContext<'_>) -> Result<Self, Refusal> {

@@ -431,6 +431,27 @@ fn a_package_has_a_name_of_bounded_length_that_can_be_shown() {
 }
 
 #[test]
+fn examples_are_taken_and_say_nothing_that_is_not_described() {
+    for kind in &KINDS {
+        let example: Payload = serde_json::from_str(kind.example).unwrap();
+        let read = read(kind.name, &example).unwrap();
+        assert_eq!(read.name(), kind.name);
+        for parameter in kind
+            .parameters
+            .iter()
+            .filter(|parameter| parameter.is_required)
+        {
+            assert!(
+                example.contains_key(parameter.name),
+                "{}: {}",
+                kind.name,
+                parameter.name
+            );
+        }
+    }
+}
+
+#[test]
 fn what_is_a_secret_stands_beside_the_kind() {
     let secrets = KINDS
         .each_ref()
