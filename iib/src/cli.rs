@@ -10,10 +10,12 @@ use iib_fbc::{BundleForm, Rules};
 use iib_oci::ImageFormat;
 use iib_ports::Secret;
 
+pub use self::itself::*;
 pub use self::looking::*;
 pub use self::requests::*;
 use crate::client::Token;
 
+mod itself;
 mod looking;
 mod requests;
 
@@ -82,6 +84,8 @@ pub enum Command {
     Wait(WaitOptions),
     /// Ask a running service to stop a request, before anything is pushed
     Cancel(CancelOptions),
+    /// Open the page of a request in a browser, or the list of them
+    Open(OpenOptions),
     /// Look at the logins for registries.
     #[command(subcommand)]
     Auth(AuthCommand),
@@ -96,6 +100,12 @@ pub enum Command {
     Bundle(BundleCommand),
     /// Measure adding one bundle to indexes of growing size; prints ratios to moving the bytes.
     Bench(BenchOptions),
+    /// See whether a service could work here: settings, disk, registry, logins, clock; and what to do if not
+    Doctor(DoctorOptions),
+    /// Print what a shell completes the words of this command with
+    Completions(CompletionsOptions),
+    /// Print the manual page, or write one for each command
+    Man(ManOptions),
     /// One stage of one request, for `bench`.
     #[command(hide = true)]
     BenchStage(BenchStageOptions),

@@ -171,6 +171,13 @@ impl Client {
         is_there.then(|| answer.headers().contains_key(header))
     }
 
+    /// Fails unless the service can work.
+    pub(crate) async fn health(&self) -> anyhow::Result<()> {
+        let url = self.base.join("healthcheck")?;
+        document(self.answer(self.http.get(url)).await?).await?;
+        Ok(())
+    }
+
     /// Some of the requests that a query asks for, and the query for the next ones, if there are more.
     pub(crate) async fn list(&self, query: &Query) -> anyhow::Result<(Vec<Value>, Option<Query>)> {
         let mut url = self.base.join("builds")?;
@@ -210,6 +217,12 @@ impl Client {
             version,
             document: document(answer).await?,
         })
+    }
+
+    /// The address of the page of a request, or of the list.
+    pub(crate) fn page(&self, id: Option<u64>) -> anyhow::Result<Url> {
+        let path = id.map(|id| format!("requests/{id}")).unwrap_or_default();
+        Ok(self.base.join("../../")?.join(&path)?)
     }
 
     /// The log of a request as far as it goes.

@@ -11,12 +11,15 @@ mod client;
 mod command_line;
 mod dead_letters;
 mod demo;
+mod doctor;
 mod exit;
 mod flags;
 mod follow;
 mod image_target;
 mod index;
 mod index_target;
+mod itself;
+mod metrics;
 mod one_heap;
 mod output;
 mod requests;
@@ -32,6 +35,7 @@ mod watch;
 
 pub use command_line::command_line;
 pub use exit::Exit;
+pub use itself::commands_page;
 
 use cli::Command;
 use iib_edge::config::{environment, unknown_variables};
@@ -41,7 +45,10 @@ pub async fn run(command: Command) -> Exit {
     if let Command::Serve(_) = command {
         one_heap::share();
     }
-    note_unknown_variables();
+    // Who looks for faults tells of them.
+    if !matches!(command, Command::Doctor(_)) {
+        note_unknown_variables();
+    }
     let result = match command {
         Command::Demo(options) => demo::run(&options).await,
         Command::Serve(options) => serve::run(&options).await,
@@ -60,11 +67,15 @@ pub async fn run(command: Command) -> Exit {
         Command::Logs(options) => requests::logs(&options).await,
         Command::Wait(options) => follow::run(&options).await,
         Command::Cancel(options) => submit::cancel(&options).await,
+        Command::Open(options) => requests::open(&options),
         Command::Auth(command) => auth::run(&command).await,
         Command::Index(command) => index::run(command).await,
         Command::Catalog(command) => catalog::run(command).await,
         Command::Bundle(command) => bundle::run(command).await,
         Command::Bench(options) => bench::run(&options).await,
+        Command::Doctor(options) => doctor::run(&options).await,
+        Command::Completions(options) => itself::completions(&options),
+        Command::Man(options) => itself::man(&options),
         Command::BenchStage(options) => bench::run_stage(&options).await,
     };
     result.unwrap_or_else(|error| {

@@ -1,9 +1,10 @@
-//! Looking at the requests of a running service: `iib list`, `iib show`, `iib logs`.
+//! Looking at the requests of a running service: `iib list`, `iib show`, `iib logs`, `iib open`.
 
+use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use crate::Exit;
-use crate::cli::{ListOptions, LogsOptions, ServiceAddress, ShowOptions};
+use crate::cli::{ListOptions, LogsOptions, OpenOptions, ServiceAddress, ShowOptions};
 use crate::client::Client;
 use crate::output::{plain, print, table};
 use crate::say;
@@ -140,6 +141,18 @@ pub(crate) async fn logs(options: &LogsOptions) -> anyhow::Result<Exit> {
         }
         seen = looks.next().await.ok();
     }
+}
+
+/// Opens a page of the service in a browser.
+pub(crate) fn open(options: &OpenOptions) -> anyhow::Result<Exit> {
+    let page = client(&options.service)?.page(options.request)?;
+    // For whoever has no browser here.
+    say::line(&page)?;
+    if !options.print {
+        open::that_detached(page.as_str())
+            .context("no browser could be started: open that address in one")?;
+    }
+    Ok(Exit::Done)
 }
 
 fn client(service: &ServiceAddress) -> anyhow::Result<Client> {

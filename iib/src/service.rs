@@ -159,7 +159,9 @@ impl Service {
             watch: local.watch.clone(),
             tokens: local.tokens.clone(),
         };
-        let router = iib_intake::router(ports.clone()).merge(iib_intake::events(ports));
+        let router = iib_intake::router(ports.clone())
+            .merge(iib_intake::events(ports))
+            .merge(crate::metrics::router(local.gauges.clone()));
         let router = under_its_names(router, api, &config.api);
         let stopped = servers.stop.clone();
         servers.tasks.spawn(serve_api(bound, router, stopped));

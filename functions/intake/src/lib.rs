@@ -21,6 +21,7 @@ mod patch;
 mod payload;
 mod problem;
 mod public_url;
+mod ready;
 mod reference;
 mod show;
 mod submit;
@@ -30,6 +31,7 @@ mod wait;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, RawPathParams};
 use axum::middleware::from_fn;
+use axum::routing::get;
 use iib_request::RequestId;
 
 pub use api::Api;
@@ -50,6 +52,7 @@ const BODY_LIMIT: usize = 1024 * 1024;
 pub fn router(api: Api) -> Router {
     Endpoints::of_the_api()
         .router()
+        .route("/readyz", get(ready::ready))
         .merge(pages::router(&api))
         .fallback(pages::nowhere)
         .method_not_allowed_fallback(not_allowed)

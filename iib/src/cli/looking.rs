@@ -96,6 +96,20 @@ pub struct LogsOptions {
     pub service: ServiceAddress,
 }
 
+/// Options of `iib open`.
+#[derive(Debug, Args)]
+pub struct OpenOptions {
+    /// The number of the request [default: the list of requests]
+    #[arg(value_name = "NUMBER")]
+    pub request: Option<u64>,
+    /// Print the address and open nothing
+    #[arg(long)]
+    pub print: bool,
+    /// The service
+    #[command(flatten)]
+    pub service: ServiceAddress,
+}
+
 /// Options of `iib cancel`.
 #[derive(Debug, Args)]
 pub struct CancelOptions {

@@ -53,7 +53,25 @@ fn requests_are_listed_shown_and_their_logs_read() {
     let json: Value = serde_json::from_str(&with(&["show", &number, "--json"])).unwrap();
     assert_eq!(json["id"], last);
 
+    let address = with(&["open", &number, "--print"]);
+    assert_eq!(address.trim(), format!("{}/requests/{number}", server.api));
     let log = with(&["logs", &number]);
     assert!(log.contains("Resolving the bundles"), "{log}");
     assert_eq!(with(&["logs", &number, "--follow"]), log);
+}
+
+#[test]
+fn shells_and_manuals_are_told_of_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = out(&["completions", shell]);
+        assert!(script.contains("create-empty-index"), "{shell}");
+    }
+    assert!(out(&["man"]).contains(".TH iib"));
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man1");
+    out(&["man", pages.to_str().unwrap()]);
+    let page = std::fs::read_to_string(pages.join("iib-catalog-diff.1")).unwrap();
+    assert!(page.contains("exit\\-code"), "{page}");
+    let refused = run(&["completions", "none"]);
+    assert_eq!(refused.status.code(), Some(2));
 }

@@ -14,6 +14,8 @@ mod changes;
 mod command;
 mod directions;
 mod disk;
+#[cfg(test)]
+mod doctor;
 mod dry_runs;
 mod engine;
 mod events;
@@ -23,6 +25,8 @@ mod git;
 mod kill;
 mod looking;
 mod messaging;
+#[cfg(test)]
+mod metrics;
 mod older;
 mod process;
 mod submitting;

@@ -10,7 +10,7 @@ use aws_sdk_sqs::types::MessageSystemAttributeName;
 use iib_aws::Clients;
 use iib_cloud::Cloud;
 use iib_edge::Config;
-use iib_local::LogGauges;
+use iib_local::KeptGauges;
 use iib_pipeline::prune::PruneDeps;
 use iib_request::Stage;
 use jiff::SignedDuration;
@@ -101,7 +101,7 @@ impl Platform for EmulatedStack {
         );
         let prune = PruneDeps {
             // Figures go to standard output there, which here belongs to the report.
-            gauges: Arc::new(LogGauges),
+            gauges: Arc::new(KeptGauges::default()),
             ..cloud.prune()?
         };
         Ok(Process {

@@ -381,5 +381,36 @@ pub async fn check_health(deps: &IntakeDeps) -> Result<(), StoreError> {
     deps.requests.get(RequestId(0)).await.map(drop)
 }
 
+/// A dependency of the API.
+#[derive(Debug)]
+pub struct Reached {
+    /// What it keeps.
+    pub name: &'static str,
+    /// Why it does not answer as it should.
+    pub fault: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// Asks each store for something that cannot be there, to see which of them answer.
+pub async fn check_dependencies(deps: &IntakeDeps) -> Vec<Reached> {
+    let nothing = RequestId(0);
+    let key = ArtifactKey::log(nothing);
+    let (requests, logs, documents) = futures::join!(
+        check_health(deps),
+        deps.logs.read(nothing),
+        deps.artifacts.get(&key)
+    );
+    let documents = match documents {
+        Ok(_) | Err(ArtifactError::Missing(_)) => None,
+        Err(error) => Some(error.into()),
+    };
+    [
+        ("requests", requests.err().map(Into::into)),
+        ("logs", logs.err().map(Into::into)),
+        ("documents", documents),
+    ]
+    .map(|(name, fault)| Reached { name, fault })
+    .into()
+}
+
 #[cfg(test)]
 mod tests;

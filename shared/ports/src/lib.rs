@@ -36,7 +36,7 @@ pub use catalogs::{
 pub use class::{Class, Classify, causes, chain};
 pub use clock::Clock;
 pub use gates::{GateAnswer, GateError, Gates};
-pub use gauges::{Gauges, ServiceGauges};
+pub use gauges::{Figure, Gauges, ServiceGauges};
 pub use index_db::*;
 pub use lines::{Line, Lines};
 pub use logs::Logs;

@@ -111,6 +111,29 @@ async fn failures_and_panics_are_error_objects_without_details() {
 }
 
 #[tokio::test]
+async fn it_is_told_which_dependency_does_not_answer() {
+    let ready = Service::new().get("/readyz").await;
+    let all = json!({"requests": "ok", "logs": "ok", "documents": "ok"});
+    assert_eq!(ready.status, 200);
+    assert_eq!(
+        ready.json(),
+        json!({"status": "ready", "dependencies": all})
+    );
+    let not_ready = broken(Broken::Unreachable).get("/readyz").await;
+    assert_eq!(not_ready.status, 503);
+    let told = not_ready.json();
+    assert_eq!(told["status"], "not ready");
+    assert_eq!(
+        (
+            &told["dependencies"]["requests"],
+            &told["dependencies"]["logs"]
+        ),
+        (&json!("failed"), &json!("ok"))
+    );
+    assert!(!not_ready.text.contains("secret detail"));
+}
+
+#[tokio::test]
 async fn a_request_that_cannot_be_read_stands_in_the_listing() {
     let service = broken(Broken::Newer);
     let listing = service.get("/api/v1/builds?verbose=true").await.json();

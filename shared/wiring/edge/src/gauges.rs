@@ -4,7 +4,6 @@ use std::io::Write as _;
 
 use async_trait::async_trait;
 use iib_ports::{Gauges, ServiceGauges};
-use iib_request::Stage;
 use serde_json::{Value, json};
 use tracing::warn;
 
@@ -30,21 +29,10 @@ impl Gauges for EmfGauges {
 /// The document of CloudWatch's "Embedded Metric Format" specification. It has no dimensions:
 /// each would be a metric of its own, and there is one service only in an account's function.
 fn document(gauges: &ServiceGauges) -> Value {
-    let live = |stage| gauges.live.get(&stage).copied().unwrap_or_default();
-    let values = [
-        ("LiveQueued", "Count", live(Stage::Queued)),
-        ("LivePin", "Count", live(Stage::Pin)),
-        ("LiveMutate", "Count", live(Stage::Mutate)),
-        ("LivePush", "Count", live(Stage::Push)),
-        ("OldestLiveSeconds", "Seconds", gauges.oldest_live_seconds),
-        ("Unreadable", "Count", gauges.unreadable),
-        ("Resent", "Count", gauges.resent),
-        ("Expired", "Count", gauges.expired),
-        ("RemovedObjects", "Count", gauges.removed_objects),
-    ];
-    let metrics: Vec<Value> = values
-        .iter()
-        .map(|(name, unit, _)| json!({"Name": name, "Unit": unit}))
+    let figures = gauges.figures();
+    let metrics = figures.iter();
+    let metrics: Vec<Value> = metrics
+        .map(|figure| json!({"Name": figure.name, "Unit": figure.unit}))
         .collect();
     let mut document = json!({
         "_aws": {
@@ -56,14 +44,15 @@ fn document(gauges: &ServiceGauges) -> Value {
             }],
         },
     });
-    for (name, _, value) in values {
-        document[name] = value.into();
+    for figure in figures {
+        document[figure.name] = figure.value.into();
     }
     document
 }
 
 #[cfg(test)]
 mod tests {
+    use iib_request::Stage;
     use jiff::Timestamp;
 
     use super::*;

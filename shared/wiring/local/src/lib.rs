@@ -25,7 +25,7 @@ use iib_ports::{Clock, Gates, Listing, Notifier, SystemClock, Tokens};
 use iib_registry::{Proxies, ProxyError, RegistryClient, RegistryConfig, RegistryInitError};
 use iib_request::{ApiSettings, WorkSettings};
 
-pub use gauges::LogGauges;
+pub use gauges::KeptGauges;
 
 /// Deliveries after which a message goes to the dead letters. A record gives up long before
 /// (its attempts are counted in it); this only ends messages that cannot be read at all.
@@ -48,6 +48,8 @@ pub struct Local {
     pub tokens: Option<Arc<dyn Tokens>>,
     /// What clearing up works with.
     pub prune: PruneDeps,
+    /// The figures that clearing up takes.
+    pub gauges: Arc<KeptGauges>,
     /// What telling others works with, if the settings name somebody.
     pub notify: Option<Notify>,
 }
@@ -188,6 +190,7 @@ impl Local {
             unpacked: unpacked(config, &scratch)?,
             scratch,
         };
+        let gauges = Arc::new(KeptGauges::default());
         let prune = PruneDeps {
             requests: requests.clone(),
             sweeps: requests.clone(),
@@ -196,7 +199,7 @@ impl Local {
             artifacts: deps.artifacts.clone(),
             secrets: deps.secrets.clone(),
             tags: registry,
-            gauges: Arc::new(LogGauges),
+            gauges: gauges.clone(),
             clock: deps.clock.clone(),
             api: deps.api.clone(),
             work: deps.work.clone(),
@@ -220,6 +223,7 @@ impl Local {
             listing: requests,
             tokens: tokens(&config.api)?,
             prune,
+            gauges,
             notify,
         })
     }
