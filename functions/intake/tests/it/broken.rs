@@ -7,7 +7,7 @@ use iib_ports::{
     Created, Listing, NewBatch, Older, OlderQuery, Page, PageQuery, Requests, StoreError,
     Unreadable,
 };
-use iib_request::{Record, RequestId, Sought};
+use iib_request::{Filters, Record, RequestId, Sought};
 use serde_json::json;
 
 use crate::service::{Service, good};
@@ -60,7 +60,15 @@ impl Requests for Broken {
 #[async_trait]
 impl Listing for Broken {
     async fn older(&self, _: &OlderQuery) -> Result<Older, StoreError> {
-        self.fail()
+        let query = PageQuery {
+            filters: Filters::default(),
+            page: 1,
+            per_page: 1,
+        };
+        Ok(Older {
+            items: self.page(&query).await?.items,
+            next: None,
+        })
     }
 
     async fn page(&self, _: &PageQuery) -> Result<Page, StoreError> {
@@ -107,6 +115,28 @@ async fn failures_and_panics_are_error_objects_without_details() {
         // What needs no store still works.
         let answer = service.get("/nothing").await;
         answer.assert_error(404, "The requested resource was not found");
+    }
+}
+
+#[tokio::test]
+async fn pages_tell_without_details_what_is_broken() {
+    let list = broken(Broken::Newer).get("/").await;
+    assert_eq!(list.status, 200);
+    assert!(
+        list.text.contains("cannot be read by this version"),
+        "{}",
+        list.text
+    );
+    assert!(!list.text.contains("secret detail") && !list.text.contains("1970"));
+    for path in ["/", "/requests/1", "/indexes"] {
+        let page = broken(Broken::Unreachable).get(path).await;
+        assert_eq!(page.status, 500, "{path}");
+        assert!(
+            page.text.contains("<h1>The service failed</h1>"),
+            "{}",
+            page.text
+        );
+        assert!(!page.text.contains("secret detail"));
     }
 }
 

@@ -248,6 +248,9 @@ async fn what_is_not_there_is_told_in_a_page_and_programs_are_told_as_ever() {
             answer.text
         );
     }
+    let elsewhere = service.get("/requests").await;
+    assert_eq!(elsewhere.status, 308);
+    assert_eq!(elsewhere.location.as_deref(), Some("/"));
     let browser = async |path| {
         let call = at("GET", path).header("accept", "text/html,*/*;q=0.8");
         service.ask(call.body(Body::empty()).unwrap()).await

@@ -7,7 +7,10 @@ use super::variables::{ALIASES, VARIABLES};
 const OF_THE_COMMAND: [&str; 4] = ["IIB_CONFIG", "IIB_URL", "IIB_TOKEN", "IIB_REGISTRY_LOGIN"];
 
 /// Beginnings of variables of this project's own tools, see CONTRIBUTING.md.
-const OF_TOOLS: [&str; 9] = [
+const OF_TOOLS: [&str; 12] = [
+    "IIB_API_EXAMPLES",
+    "IIB_API_SEED",
+    "IIB_PAGES_",
     "IIB_BINARIES",
     "IIB_KILL_POINTS",
     "IIB_SHARED",
