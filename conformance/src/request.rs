@@ -69,6 +69,8 @@ async fn run_case(case: Case) -> anyhow::Result<()> {
     config.work.registry = case.registry;
     // The number comes from outside, and whoever gives it may give it twice.
     config.requests.keep_others = false;
+    // The recorded reasons are compared whole.
+    config.work.plain_reasons = true;
     config.work.binary_images = case.server.binary_image_config;
     config.work.index_image_output_registry = case.server.index_image_output_registry;
     config.work.organization_customizations = case.server.organization_customizations;

@@ -154,6 +154,7 @@ fn settings(trace: &Trace) -> anyhow::Result<Config> {
     let mut variables = BTreeMap::from([
         ("IIB_REGISTRY".to_owned(), REGISTRY.to_owned()),
         ("IIB_REQUESTS_FIRST_NUMBER".to_owned(), NUMBER.to_owned()),
+        ("IIB_PLAIN_REASONS".to_owned(), "true".to_owned()),
     ]);
     if let Some(images) = argument("binary_image_config") {
         variables.insert("IIB_BINARY_IMAGE_CONFIG".to_owned(), images);

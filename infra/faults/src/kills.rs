@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use iib_oci::Digest;
 use iib_pipeline::Deps;
 use iib_pipeline::intake::Submission;
-use iib_ports::Line;
 use iib_request::{Request, RequestId, Stage};
 use iib_testkit::crash::{Death, LastCall};
 use jiff::SignedDuration;
@@ -350,7 +349,7 @@ impl<'a> Run<'a> {
             tally.lost(&what);
         }
         let line = deps.lines.of(&index).await?;
-        if line != Line::default() {
+        if !line.is_empty() {
             tally.stuck(&format!("{when}: the turn of {index} is kept: {line:?}"));
         }
         Ok(())

@@ -17,7 +17,7 @@ pub use bundle::BundleError;
 pub use gating::GatingError;
 pub use git::GitError;
 pub use image::ImageError;
-pub use index::IndexError;
+pub use index::{IndexError, NoPackage};
 pub use input::InputError;
 pub use work::WorkError;
 
@@ -79,6 +79,14 @@ impl StageError {
             Self::Store(error) => (error.class(), None),
             Self::Queue(error) => (error.class(), None),
             Self::Lost => (Class::Retry, None),
+        }
+    }
+
+    /// What the user can do beside what [`StageError::reason`] says, as sentences without a full stop.
+    pub(crate) fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Index(error) => error.hints(),
+            _ => Vec::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod advice;
 pub mod artifact;
 mod bundle_anew;
 mod bundle_image;
@@ -37,7 +38,8 @@ pub use bundle_anew::{Adapting, BundleDraft};
 pub use bundle_image::read_bundle;
 pub use deps::{Deps, Engine};
 pub use error::{
-    BundleError, GatingError, GitError, ImageError, IndexError, InputError, StageError, WorkError,
+    BundleError, GatingError, GitError, ImageError, IndexError, InputError, NoPackage, StageError,
+    WorkError,
 };
 pub use image_content::{ContentLimits, ImageContent, fetch_content};
 pub use index::{CatalogDraft, CatalogEdit, IndexCopy, NamedFolder, NewIndex, read_catalog};

@@ -6,8 +6,9 @@
 //! nothing.
 
 use iib_oci::{PullSpec, Reference};
-use iib_ports::{Lines, StoreError};
+use iib_ports::{Lines, StoreError, chain};
 use iib_request::{Record, RequestId, Stage};
+use tracing::warn;
 
 use crate::{Deps, StageError};
 
@@ -18,9 +19,14 @@ const ENDED: usize = 8;
 pub(crate) fn index_of(record: &Record) -> Option<String> {
     let named: PullSpec = record.overwritten_index()?.parse().ok()?;
     match named.reference() {
-        Reference::Tag(tag) => Some(format!("{}:{tag}", named.repository())),
+        Reference::Tag(tag) => Some(name(&named, tag)),
         Reference::Digest(_) => None,
     }
+}
+
+/// The name of the line of an index.
+pub(crate) fn name(index: &PullSpec, tag: &str) -> String {
+    format!("{}:{tag}", index.repository())
 }
 
 /// Takes the turn of the index that a request overwrites, if it does. Gives the request that it has to
@@ -63,6 +69,16 @@ pub(crate) async fn leave(deps: &Deps, record: &Record) -> Result<(), StageError
     }
     // There are more of them, whom the next try ends.
     Err(StoreError::Conflict(record.id).into())
+}
+
+/// Notes that a request has moved the tag of its index, for the reasons of others ([`crate::advice`]).
+pub(crate) async fn note_moved(deps: &Deps, record: &Record) {
+    let Some(index) = index_of(record) else {
+        return;
+    };
+    if let Err(error) = deps.lines.moved(&index, record.id).await {
+        warn!(request.id = record.id.0, error = %chain(&error), "not noted who moved a tag");
+    }
 }
 
 /// How many requests come before one that waits for its turn; `None` if it does not wait.

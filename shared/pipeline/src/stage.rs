@@ -21,7 +21,7 @@ use crate::chain::Before;
 use crate::flow::{self, Flow, Pushed};
 use crate::job::Job;
 use crate::transfer::blocking;
-use crate::{Deps, StageError, WorkError, chain, ending, git, line};
+use crate::{Deps, StageError, WorkError, advice, chain, ending, git, line};
 
 /// What becomes of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -327,7 +327,8 @@ async fn conclude(
     match class {
         Class::Reject => {
             info!(request.id = id.0, %stage, reason = %causes(&error), "request rejected");
-            fail(job, error.reason()).await
+            let reason = advice::reason(&mut job, &error).await;
+            fail(job, reason).await
         }
         Class::Retry | Class::Bug if job.record.work.attempts < job.deps.work.max_attempts => {
             if class == Class::Bug {

@@ -12,6 +12,15 @@ pub struct Line {
     pub turn: Option<RequestId>,
     /// Those that wait, by number.
     pub waiting: Vec<RequestId>,
+    /// Who has moved the tag last, of all that ever stood in the line.
+    pub moved_by: Option<RequestId>,
+}
+
+impl Line {
+    /// Whether nobody has the turn or waits for it.
+    pub fn is_empty(&self) -> bool {
+        self.turn.is_none() && self.waiting.is_empty()
+    }
 }
 
 /// Requests that overwrite the same index do so one after the other. They stand in a line for it,
@@ -40,6 +49,12 @@ pub trait Lines: Send + Sync {
     /// # Errors
     /// [`StoreError::Unavailable`].
     async fn leave(&self, index: &str, id: RequestId) -> Result<Option<RequestId>, StoreError>;
+
+    /// Notes that a request has moved the tag of an index. That is for people only: nothing depends on it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn moved(&self, index: &str, id: RequestId) -> Result<(), StoreError>;
 
     /// The line for an index.
     ///

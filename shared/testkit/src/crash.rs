@@ -321,6 +321,11 @@ impl Lines for Crash {
             .await
     }
 
+    async fn moved(&self, index: &str, id: RequestId) -> Result<(), StoreError> {
+        self.call("lines.moved", self.ports.lines.moved(index, id), no_store)
+            .await
+    }
+
     async fn of(&self, index: &str) -> Result<Line, StoreError> {
         self.call("lines.of", self.ports.lines.of(index), no_store)
             .await

@@ -12,6 +12,8 @@ use iib_request::RequestId;
 use crate::failure::unavailable;
 use crate::table::{Item, SK, as_number, as_text, key, number, text};
 
+/// The sort key of who has moved the tag last. It comes before that of the turn.
+const MOVED: &str = "MOVED";
 /// The sort key of the turn. Those of who waits come behind it.
 const TURN: &str = "TURN";
 /// What the sort keys of those who wait begin with; their numbers follow.
@@ -19,7 +21,8 @@ const WAITS: &str = "WAITS#";
 /// Whose turn it is, or who waits.
 const REQUEST: &str = "request";
 
-/// A line as the items of a partition: one for the turn, and one for each request that waits.
+/// A line as the items of a partition: one for the turn, one for each request that waits, and one for the
+/// request that has moved the tag last.
 #[derive(Debug, Clone)]
 pub struct DynamoLines {
     client: Client,
@@ -161,11 +164,24 @@ impl Lines for DynamoLines {
         Ok(first.first().and_then(request))
     }
 
+    /// Needs `dynamodb:PutItem`.
+    async fn moved(&self, index: &str, id: RequestId) -> Result<(), StoreError> {
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(of(key(partition(index), MOVED), id)))
+            .send()
+            .await
+            .map(drop)
+            .map_err(unavailable("note who moved the tag of an index"))
+    }
+
     /// Needs `dynamodb:Query`.
     async fn of(&self, index: &str) -> Result<Line, StoreError> {
         let mut line = Line::default();
-        for item in self.items(index, TURN, None).await? {
+        for item in self.items(index, MOVED, None).await? {
             match (as_text(&item, SK), request(&item)) {
+                (Some(MOVED), moved_by) => line.moved_by = moved_by,
                 (Some(TURN), turn) => line.turn = turn,
                 // A crash may have left the item of one that has the turn.
                 (_, Some(id)) if line.turn != Some(id) => line.waiting.push(id),

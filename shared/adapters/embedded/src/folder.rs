@@ -24,7 +24,7 @@ pub use recovery::Freed;
 
 /// Layout of `state.db`, see [`Database::open`]. Steps are never edited once released; a change
 /// is a further step.
-const LAYOUT: [&str; 8] = [
+const LAYOUT: [&str; 9] = [
     include_str!("folder/state.sql"),
     include_str!("folder/waiting.sql"),
     include_str!("folder/once.sql"),
@@ -33,6 +33,7 @@ const LAYOUT: [&str; 8] = [
     include_str!("folder/outbox.sql"),
     include_str!("folder/lines.sql"),
     include_str!("folder/dry_runs.sql"),
+    include_str!("folder/moved.sql"),
 ];
 
 /// A data folder that this process owns. The lock is held until the folder and every store that

@@ -84,12 +84,26 @@ impl Lines for SqliteLines {
         .await
     }
 
+    async fn moved(&self, index: &str, id: RequestId) -> Result<(), StoreError> {
+        let index = index.to_owned();
+        self.run("note who moved the tag of an index", move |db| {
+            db.prepare_cached(
+                "INSERT INTO moved (index_tag, request) VALUES (?1, ?2)
+                 ON CONFLICT DO UPDATE SET request = excluded.request",
+            )?
+            .execute(params![index, id.0])
+            .map(drop)
+        })
+        .await
+    }
+
     async fn of(&self, index: &str) -> Result<Line, StoreError> {
         let index = index.to_owned();
         self.run("read the line of an index", move |db| {
             Ok(Line {
                 turn: turn(db, &index)?,
                 waiting: waiting(db, &index)?,
+                moved_by: moved_by(db, &index)?,
             })
         })
         .await
@@ -98,6 +112,12 @@ impl Lines for SqliteLines {
 
 fn turn(db: &Connection, index: &str) -> rusqlite::Result<Option<RequestId>> {
     db.prepare_cached("SELECT request FROM lines WHERE index_tag = ?1 AND has_turn = 1")?
+        .query_row([index], |row| row.get(0).map(RequestId))
+        .optional()
+}
+
+fn moved_by(db: &Connection, index: &str) -> rusqlite::Result<Option<RequestId>> {
+    db.prepare_cached("SELECT request FROM moved WHERE index_tag = ?1")?
         .query_row([index], |row| row.get(0).map(RequestId))
         .optional()
 }

@@ -106,6 +106,7 @@ pub(crate) fn stranded(connection: &Connection) -> Result<ChangeReport, Fault> {
 fn no_package(name: &str) -> Fault {
     Refusal::NoPackage {
         package: name.to_owned(),
+        near: None,
     }
     .into()
 }

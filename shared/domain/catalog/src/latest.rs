@@ -48,6 +48,7 @@ pub fn latest(rows: &PackageRows, lone: LoneBundle) -> Result<Latest, Refusal> {
     let Some((bundle, _)) = newest else {
         return Err(Refusal::NoPackage {
             package: rows.name.clone(),
+            near: None,
         });
     };
     let is_alone_in = |channel: &str| {

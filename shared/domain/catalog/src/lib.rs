@@ -6,6 +6,7 @@ mod deprecation;
 mod graph;
 mod latest;
 mod merge;
+mod nearest;
 mod options;
 mod overwrite;
 mod package;
@@ -30,6 +31,7 @@ pub use latest::{Latest, LoneBundle, check_kept, latest};
 pub use merge::{
     NoDigest, NoLatest, ServedBundle, Side, latest_of, missing_in, unfit, unlabelled_fit,
 };
+pub use nearest::{meant, nearest};
 pub use options::{AddOptions, AlphaFeatures, Mode, Overwrite, UnknownMode};
 pub use overwrite::{InterimHead, make_room};
 pub use package::{ChannelRow, Entry, PackageRows, PresentRow};

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::VersionError;
+use crate::{VersionError, nearest};
 
 /// One reason to refuse an add (spec index-database §5.2 to §7, §15).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -213,6 +213,8 @@ pub enum Refusal {
         head: String,
         /// The name that is not there.
         replaces: String,
+        /// The name that is most like it, once it was looked for ([`Refusals::with_nearest`]).
+        near: Option<String>,
     },
     /// The written graph cannot be read back.
     #[error("unable to verify added bundles for package {package}: {fault}")]
@@ -288,6 +290,8 @@ pub enum Refusal {
     NoPackage {
         /// The package.
         package: String,
+        /// The name that is most like it, once it was looked for ([`Refusals::with_nearest`]).
+        near: Option<String>,
     },
     /// Images that no bundle of the index has.
     #[error("no bundle of the index has these images: [{}]", .images.join(" "))]
@@ -364,8 +368,20 @@ impl Refusal {
     /// What the user can do, as a sentence of its own; `None` where the message says it all.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::ReplacesMissing { replaces, .. } => Some(format!(
+            Self::ReplacesMissing {
+                replaces,
+                near: None,
+                ..
+            } => Some(format!(
                 "add {replaces} first or in the same request, or correct spec.replaces"
+            )),
+            Self::ReplacesMissing {
+                replaces,
+                near: Some(near),
+                ..
+            } => Some(format!(
+                "if {near} is meant, which is the nearest name there, correct spec.replaces; \
+                 else add {replaces} first or in the same request"
             )),
             Self::CsvExists { name } | Self::NameExists { name } => Some(format!(
                 "{name} is in the index with another image; give the bundle a new name and version"
@@ -403,7 +419,16 @@ impl Refusal {
                 "bundles of channel {channel} are skipped and still in the index: use mode replaces \
                  for this package"
             )),
-            Self::NoPackage { package } => Some(format!(
+            Self::NoPackage {
+                package,
+                near: Some(near),
+            } => Some(format!(
+                "{package} has no bundle in any channel of the index: is {near} meant?"
+            )),
+            Self::NoPackage {
+                package,
+                near: None,
+            } => Some(format!(
                 "{package} has no bundle in any channel of the index: check its spelling, and name \
                  each package once"
             )),
@@ -475,6 +500,39 @@ impl Refusals {
     /// The reasons in order.
     pub fn iter(&self) -> impl Iterator<Item = &Refusal> {
         self.reasons.iter()
+    }
+
+    /// The same with the nearest names that there are, for names that are not there. `bundles` gives
+    /// the names of bundles, `packages` those of packages; each is asked only where it is needed.
+    ///
+    /// # Errors
+    /// Those of the two.
+    pub fn with_nearest<E>(
+        mut self,
+        bundles: impl Fn() -> Result<BTreeSet<String>, E>,
+        packages: impl Fn() -> Result<BTreeSet<String>, E>,
+    ) -> Result<Self, E> {
+        for reason in &mut self.reasons {
+            let reason = match reason {
+                Refusal::NotVerified { fault, .. } => &mut **fault,
+                reason => reason,
+            };
+            let (sought, near, names) = match reason {
+                Refusal::ReplacesMissing {
+                    head,
+                    replaces,
+                    near,
+                } => {
+                    let mut names = bundles()?;
+                    names.remove(head);
+                    (replaces, near, names)
+                }
+                Refusal::NoPackage { package, near } => (package, near, packages()?),
+                _ => continue,
+            };
+            *near = nearest(sought, names.iter().map(String::as_str)).map(str::to_owned);
+        }
+        Ok(self)
     }
 
     /// The exit status of `opm registry add` (spec §15): 2 when an image exists, 3 when a name

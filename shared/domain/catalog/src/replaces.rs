@@ -335,7 +335,12 @@ fn walk<E, F: FnMut(&str) -> Result<Option<ChainNode>, E>>(
         }
         if index.node(&replaces)?.is_none() {
             let head = head.to_owned();
-            return Ok(Err(Refusal::ReplacesMissing { head, replaces }));
+            let near = None;
+            return Ok(Err(Refusal::ReplacesMissing {
+                head,
+                replaces,
+                near,
+            }));
         }
         entries.push(NewEntry::new(&replaces, depth));
         let next = entries.len() - 1;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use iib_bundle::json_string;
+use iib_catalog::meant;
 use serde_json::value::RawValue;
 
 use crate::blob::{Blob, Catalog, DEPRECATIONS, Other, OwnedBlob};
@@ -91,10 +92,10 @@ impl Deprecations {
     pub fn check(&self, catalog: &Catalog) -> Result<(), DeprecationsFault> {
         let package = &self.package;
         let mut faults = Vec::new();
-        if !catalog.packages.iter().any(|found| found.name == *package) {
-            faults.push(format!(
-                "the catalog has no package {package:?}: check its name"
-            ));
+        let mut known = catalog.packages.iter().map(|found| found.name.as_str());
+        if !known.clone().any(|name| name == package) {
+            let meant = meant(package, &mut known);
+            faults.push(format!("the catalog has no package {package:?}: {meant}"));
             return Err(DeprecationsFault::Unfit(faults));
         }
         let names = Names::of(catalog, package);

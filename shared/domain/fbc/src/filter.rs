@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use iib_catalog::{Version, VersionError};
+use iib_catalog::{Version, VersionError, meant};
 
 use crate::blob::{Catalog, CatalogBundle, Channel, ChannelEntry};
 use crate::deprecations::Deprecations;
@@ -68,10 +68,12 @@ pub enum RangeError {
 #[non_exhaustive]
 pub enum FilterFault {
     /// The catalog has no such package.
-    #[error("there is no package {package}: check its spelling")]
+    #[error("there is no package {package}: {meant}")]
     NoPackage {
         /// The name.
         package: String,
+        /// Which one may be meant ([`iib_catalog::meant`]).
+        meant: String,
     },
     /// The package has no such channel.
     #[error("the package {package} has no channel {channel}, but {}", .there.join(", "))]
@@ -202,8 +204,10 @@ impl Filter {
     pub fn apply(&self, catalog: &mut Catalog) -> Result<Vec<String>, FilterFault> {
         let known = catalog.package_names();
         if let Some(package) = self.packages.keys().find(|name| !known.contains(*name)) {
-            let package = package.clone();
-            return Err(FilterFault::NoPackage { package });
+            return Err(FilterFault::NoPackage {
+                package: package.clone(),
+                meant: meant(package, known.iter().map(String::as_str)),
+            });
         }
         let mut words = Vec::new();
         let parts = std::mem::take(catalog).by_package();

@@ -87,6 +87,9 @@ pub struct IndexPlan {
     pub version: String,
     /// Scope of the new index.
     pub scope: Scope,
+    /// When the indexes to read were looked up; versions before did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_up: Option<Timestamp>,
     /// When the new index is said to have been created ([`crate::created_after`]); the epoch where
     /// there is nothing it has to come after.
     #[serde(default, skip_serializing_if = "is_epoch")]
@@ -267,6 +270,7 @@ pub(crate) mod tests {
             bases: BTreeMap::new(),
             version: "v4.6".to_owned(),
             scope: Scope::Prod,
+            looked_up: None,
             created: Timestamp::UNIX_EPOCH,
             output_format: ImageFormat::Docker,
             unknown: Unknown::default(),

@@ -177,6 +177,9 @@ pub struct WorkSettings {
     pub newest_rules_from: PlatformVersion,
     /// From which version on bundles that come into a catalog have `olm.csv.metadata`.
     pub csv_metadata_from: PlatformVersion,
+    /// Whether the reason of a request that failed has the words of the reference only; what else helps is in
+    /// its log then.
+    pub plain_reasons: bool,
     /// How often a stage is tried before the request fails.
     pub max_attempts: u32,
     /// Seconds a stage may take.
@@ -220,6 +223,7 @@ impl Default for WorkSettings {
             newest_cache_from: PlatformVersion::new(4, 16),
             newest_rules_from: PlatformVersion::new(4, 16),
             csv_metadata_from: PlatformVersion::new(4, 17),
+            plain_reasons: false,
             max_attempts: 3,
             stage_timeout_seconds: 300,
             max_index_bytes: 4 * 1024 * 1024 * 1024,

@@ -1,11 +1,43 @@
 //! What is wrong with an index, or with what shall be done to it.
 
-use iib_catalog::{InvalidPlatform, NoDigest, NoLatest};
+use std::fmt;
+
+use iib_catalog::{InvalidPlatform, NoDigest, NoLatest, nearest};
 use iib_fbc::{DeprecationsFault, FilterFault, Report};
 use iib_ports::{CatalogError, Class, Classify as _, IndexDbError};
 use iib_request::ScopeError;
 
 use super::Meaning;
+
+/// A package that is not there. As a text it says so: `no package NAME: …`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoPackage {
+    /// Its name.
+    pub package: String,
+    /// The name there is that is most like it, if one is like it at all.
+    pub near: Option<String>,
+}
+
+impl NoPackage {
+    /// That a package is not among these.
+    pub(crate) fn among<'n>(known: impl IntoIterator<Item = &'n String>, package: &str) -> Self {
+        let known = known.into_iter().map(String::as_str);
+        Self {
+            package: package.to_owned(),
+            near: nearest(package, known).map(str::to_owned),
+        }
+    }
+}
+
+impl fmt::Display for NoPackage {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { package, near } = self;
+        match near {
+            Some(near) => write!(out, "no package {package}: is {near} meant?"),
+            None => write!(out, "no package {package}: check its spelling"),
+        }
+    }
+}
 
 /// An index, or what shall be done to it, cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -28,12 +60,12 @@ pub enum IndexError {
     )]
     DatabaseBased(String),
     /// A package that a command names is not there.
-    #[error("{image} has no package {package}: check its spelling")]
+    #[error("{image} has {missing}")]
     NoPackage {
         /// The index, or where the catalog is.
         image: String,
         /// The package.
-        package: String,
+        missing: NoPackage,
     },
     /// The catalog cannot be filtered so.
     #[error(transparent)]
@@ -71,8 +103,8 @@ pub enum IndexError {
         source: CatalogError,
     },
     /// Deprecations for a package that the database behind the catalog does not have.
-    #[error("Cannot add deprecations for {0}, It is either not present in index or opted in fbc")]
-    NotInDatabase(String),
+    #[error("Cannot add deprecations for {}, It is either not present in index or opted in fbc", .0.package)]
+    NotInDatabase(NoPackage),
     /// A database is asked for, and the index has a catalog (worker flows §10).
     #[error("Cannot create SQLite index image from File-Based Catalog index image")]
     DatabaseOfCatalog,
@@ -225,10 +257,10 @@ pub enum IndexError {
     /// Bundles that cannot be deprecated.
     #[error("Failed to deprecate the bundles")]
     Deprecate(#[source] IndexDbError),
-    /// A package that is to go is not there. It is the reference's text, with which clients compare; the log says
-    /// which package it is.
+    /// Packages that are to go are not there, or are named twice where there are none. It is the reference's text, with
+    /// which clients compare.
     #[error("Error deleting packages from database")]
-    Remove,
+    Remove(Vec<NoPackage>),
     /// A tag names another image than the one that was changed.
     #[error(
         "{image} was {read} when it was read and is {now} now: somebody else moved the tag, so it is left alone; run the command again"
@@ -244,6 +276,26 @@ pub enum IndexError {
 }
 
 impl IndexError {
+    /// What the user can do, where the text alone, which is the reference's, does not say it: sentences
+    /// without a full stop.
+    pub(super) fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Add(IndexDbError::Refused(refusals))
+            | Self::Deprecate(IndexDbError::Refused(refusals)) => refusals.hints(),
+            Self::Remove(missing) if missing.is_empty() => {
+                vec!["name each package once".to_owned()]
+            }
+            Self::Remove(missing) => {
+                let told = missing.iter();
+                told.map(|missing| format!("the index has {missing}"))
+                    .collect()
+            }
+            Self::NotInDatabase(NoPackage {
+                near: Some(near), ..
+            }) => vec![format!("is {near} meant?")],
+            _ => Vec::new(),
+        }
+    }
     pub(super) fn means(&self) -> Meaning {
         match self {
             Self::ScopeLabel { .. } => (Class::Reject, Some("fix the image's label")),
@@ -273,7 +325,7 @@ impl IndexError {
             | Self::LabelPath { .. }
             | Self::NoDatabase { .. }
             | Self::NoCatalog { .. }
-            | Self::Remove => (Class::Reject, None),
+            | Self::Remove(_) => (Class::Reject, None),
             Self::Catalog { source, .. } | Self::Fragment { source, .. } | Self::Cache(source) => {
                 (source.class(), None)
             }

@@ -172,6 +172,16 @@ impl CatalogIndex {
         Ok(shape.packages.into_keys().collect())
     }
 
+    /// The packages of the catalog, and those of the database behind it.
+    ///
+    /// # Errors
+    /// [`IndexError::Hidden`].
+    pub(crate) fn packages(&self) -> Result<BTreeSet<String>, StageError> {
+        let mut known = self.outline().package_names();
+        known.extend(self.in_database()?);
+        Ok(known)
+    }
+
     /// Takes packages out of the catalog and the database, as far as they are there, and says which
     /// were.
     ///

@@ -19,7 +19,7 @@ use crate::image;
 use crate::labels::{self, label};
 use crate::steps::inputs::{DEFAULT_VERSION, look_at_index};
 use crate::transfer::blocking;
-use crate::{Engine, IndexError, StageError};
+use crate::{Engine, IndexError, NoPackage, StageError};
 
 /// An index with a file-based catalog that is about to be changed: a working copy, and what it came
 /// from.
@@ -231,7 +231,7 @@ impl Prepared {
     fn apply(&self, index: &mut CatalogIndex, name: &str) -> Result<(), StageError> {
         match self {
             Self::Remove(packages) => {
-                check_known(&packages_of(index)?, packages, name)?;
+                check_known(&index.packages()?, packages, name)?;
                 index.remove(packages)?;
                 index.follow_database()
             }
@@ -271,18 +271,11 @@ fn keep(
     packages: &BTreeSet<String>,
     name: &str,
 ) -> Result<(), StageError> {
-    let known = packages_of(index)?;
+    let known = index.packages()?;
     check_known(&known, packages, name)?;
     let others = known.difference(packages).cloned().collect();
     index.remove(&others)?;
     index.follow_database()
-}
-
-/// The packages of the catalog, and those of the database behind it.
-fn packages_of(index: &CatalogIndex) -> Result<BTreeSet<String>, StageError> {
-    let mut known = index.outline().package_names();
-    known.extend(index.in_database()?);
-    Ok(known)
 }
 
 fn check_known(
@@ -294,7 +287,7 @@ fn check_known(
         None => Ok(()),
         Some(package) => Err(IndexError::NoPackage {
             image: image.to_owned(),
-            package: package.clone(),
+            missing: NoPackage::among(known, package),
         }),
     }
 }

@@ -14,6 +14,7 @@ use super::push::Made;
 use crate::git;
 use crate::job::Job;
 use crate::layered::{push_images, push_list};
+use crate::line;
 use crate::steps::inputs::pull_spec;
 use crate::{ImageError, IndexError, StageError};
 
@@ -179,9 +180,11 @@ impl<'a> Target<'a> {
         // Whoever takes this request over may move the tag, too.
         job.renew().await?;
         match self.look(job).await? {
-            Place::Unmoved => push_list(&*registry, &self.spec, list)
-                .await
-                .map_err(failed)?,
+            Place::Unmoved => {
+                let moved = push_list(&*registry, &self.spec, list).await;
+                moved.map_err(failed)?;
+                line::note_moved(job.deps, &job.record).await;
+            }
             Place::Moved => {
                 git::settle_job(job).await?;
                 return Ok(false);

@@ -17,7 +17,7 @@ use crate::index::push::Push;
 use crate::job::Job;
 use crate::steps::inputs::{self, Asked};
 use crate::transfer::blocking;
-use crate::{Deps, IndexError, InputError, StageError};
+use crate::{Deps, IndexError, InputError, NoPackage, StageError};
 
 #[async_trait]
 impl Flow for AddDeprecations {
@@ -78,9 +78,13 @@ async fn check_in_database(
             .map_err(|source| IndexError::Hidden { image, source }),
         false => Ok(CatalogShape::default()),
     });
-    match known.await?.packages.contains_key(package) {
+    let known = known.await?.packages;
+    match known.contains_key(package) {
         true => Ok(()),
-        false => Err(IndexError::NotInDatabase(package.to_owned()).into()),
+        false => {
+            let missing = NoPackage::among(known.keys(), package);
+            Err(IndexError::NotInDatabase(missing).into())
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::index::push::Push;
 use crate::job::Job;
 use crate::steps::inputs::{self, Asked};
 use crate::transfer::blocking;
-use crate::{IndexError, StageError};
+use crate::{IndexError, NoPackage, StageError};
 
 #[async_trait]
 impl Flow for RmRequest {
@@ -64,12 +64,18 @@ fn remove_from_catalog(
 ) -> Result<(), StageError> {
     let removed = index.remove(operators)?;
     for operator in operators.difference(&removed) {
-        index.tell(format!("{operator} is not in the index and is passed over"));
+        let known = index.packages()?;
+        let NoPackage { near, .. } = NoPackage::among(known.iter().chain(&removed), operator);
+        let near = near.map(|near| format!(": is {near} meant?"));
+        index.tell(format!(
+            "{operator} is not in the index and is passed over{}",
+            near.unwrap_or_default()
+        ));
     }
     index.follow_database()
 }
 
-/// All or nothing, in the words that clients know; the log says which are not there.
+/// All or nothing.
 async fn remove_from_database(
     job: &mut Job<'_>,
     plan: IndexPlan,
@@ -90,13 +96,11 @@ async fn remove_from_database(
         (Ok(diff), _) => diff,
         (Err(IndexDbError::Refused(refusals)), known) => {
             job.log(refusals.to_string());
-            if let Some(Ok(known)) = known {
-                let names = operators.iter();
-                let unknown = names.filter(|name| !known.packages.contains_key(*name));
-                let unknown: Vec<&str> = unknown.map(String::as_str).collect();
-                job.log(format!("not in the index: {}", unknown.join(", ")));
-            }
-            return Err(IndexError::Remove.into());
+            let known = known.and_then(Result::ok).unwrap_or_default().packages;
+            let unknown = operators.iter();
+            let unknown = unknown.filter(|name| !known.contains_key(*name));
+            let missing = unknown.map(|name| NoPackage::among(known.keys(), name));
+            return Err(IndexError::Remove(missing.collect()).into());
         }
         (Err(source), _) => {
             let image = plan.from.map(|index| index.resolved.to_string());

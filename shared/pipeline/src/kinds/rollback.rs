@@ -16,6 +16,7 @@ use crate::flow::{Flow, Pushed};
 use crate::image;
 use crate::job::Job;
 use crate::layered::push_list;
+use crate::line;
 use crate::steps::inputs::pull_spec;
 use crate::{ImageError, InputError, StageError};
 
@@ -84,6 +85,7 @@ impl Flow for Rollback {
                     image: self.from_index.clone(),
                     source: Box::new(error),
                 })?;
+                line::note_moved(job.deps, &job.record).await;
             }
             // An attempt before this one may have moved it, and somebody else since.
             Place::Other(now) if began_before => job.log(format!(

@@ -137,6 +137,7 @@ impl Flow for Slow {
             version: "v4.6".to_owned(),
             scope: Scope::Prod,
             output_format: iib_oci::ImageFormat::Docker,
+            looked_up: None,
             created: job.deps.clock.now(),
             unknown: Unknown::default(),
         };

@@ -141,6 +141,7 @@ pub(crate) async fn prepare(
 ) -> Result<(IndexPlan, Facts), StageError> {
     let registry = job.registry().await?;
     job.update(Update::doing(RESOLVING)).await?;
+    let looked_up = job.deps.clock.now();
     let inputs = Inputs::settle(&*registry, &job.deps.work.binary_images, asked).await?;
     let Inputs { index, target, .. } = inputs;
     // A merge is as young as the younger one of both.
@@ -172,6 +173,7 @@ pub(crate) async fn prepare(
         bases: inputs.bases,
         version: inputs.version,
         scope: inputs.scope,
+        looked_up: Some(looked_up),
         created: created.unwrap_or_default(),
         output_format: (job.record.request.output_format()).unwrap_or(job.deps.work.output_format),
         unknown: Unknown::default(),

@@ -2,7 +2,7 @@
 
 use iib_pipeline::intake::{self, IntakeDeps, IntakeError};
 use iib_pipeline::prune::sweep;
-use iib_ports::{Line, Requests as _};
+use iib_ports::Requests as _;
 use iib_request::{
     AddRequest, CreateEmptyIndex, NotCancelled, RegenerateBundle, RequestId, RmRequest, Stage,
     State,
@@ -67,7 +67,7 @@ async fn at_every_moment_it_is_stopped_whole_or_not_at_all() {
             Err(error) => panic!("{error}"),
         }
         let line = world.deps.lines.of(index.as_str()).await.unwrap();
-        assert_eq!(line, Line::default(), "moment {moment}");
+        assert!(line.is_empty(), "moment {moment}");
         let mut left = world.artifacts.keys().into_iter();
         assert!(left.all(|key| key.as_str().starts_with("kept/")));
     }
@@ -94,7 +94,7 @@ async fn one_that_waits_for_its_turn_leaves_the_line_and_the_next_one_has_it() {
     world.run_queue().await;
     assert_eq!(world.record(third).await.state(), State::Complete);
     let line = world.deps.lines.of(index.as_str()).await.unwrap();
-    assert_eq!(line, Line::default());
+    assert!(line.is_empty(), "{line:?}");
 }
 
 /// A request that takes the lantern out of what another one makes.

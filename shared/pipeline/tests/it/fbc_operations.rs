@@ -206,7 +206,7 @@ async fn fragments_that_cannot_be_used_are_told() {
     let reason = world.fails(into_database).await;
     assert!(
         reason.starts_with("Index image ")
-            && reason.ends_with(" does not contain file-based catalog."),
+            && reason.contains(" does not contain file-based catalog. The index read was "),
         "{reason}"
     );
 }

@@ -37,6 +37,7 @@ mod overwrite;
 mod panics;
 mod platform_forms;
 mod pull_specs;
+mod reasons;
 mod regenerate;
 mod repeats;
 mod rm;

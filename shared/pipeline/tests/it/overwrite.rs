@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use iib_oci::{Digest, PullSpec};
 use iib_pipeline::dead_letter::{self, DeadLetter};
 use iib_pipeline::intake::{self, IntakeDeps, Submission};
-use iib_ports::{Line, Queue as _, Secret};
+use iib_ports::{Queue as _, Secret};
 use iib_request::{AddRequest, Members, MergeIndexImage, Request, Stage, State};
 
 use crate::crash::{Death, LastCall};
@@ -107,7 +107,7 @@ async fn of_two_that_overwrite_the_same_index_neither_is_lost() {
     let [first, second] = records.map(|record| record.overwritten.unwrap());
     assert_eq!(second.replaced, first.result);
     let line = world.deps.lines.of(index.as_str()).await.unwrap();
-    assert_eq!(line, Line::default());
+    assert!(line.is_empty(), "{line:?}");
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn whoever_waits_says_how_many_are_ahead_and_is_woken_when_they_have_ended
         assert_eq!((record.work.rebases, ahead(id).await), (0, None));
     }
     let line = world.deps.lines.of(index.as_str()).await.unwrap();
-    assert_eq!(line, Line::default());
+    assert!(line.is_empty(), "{line:?}");
 }
 
 #[tokio::test]
@@ -195,7 +195,7 @@ async fn a_turn_whose_request_has_ended_counts_for_nothing() {
     let record = world.completes(request).await;
     assert_eq!(record.work.rebases, 0);
     let line = world.deps.lines.of(index.as_str()).await.unwrap();
-    assert_eq!(line, Line::default());
+    assert!(line.is_empty(), "{line:?}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use iib_oci::{Digest, PullSpec, Reference};
 use iib_pipeline::intake::{self, IntakeDeps, IntakeError, Submission};
-use iib_ports::{Line, Secret};
+use iib_ports::Secret;
 use iib_request::{Payload, Record, RequestId, Rollback, Stage, State, Unknown};
 use serde_json::json;
 
@@ -126,7 +126,7 @@ async fn it_waits_for_those_that_overwrite_the_same_index() {
     let waiting = format!("Waiting for the request {other}, which overwrites the same index");
     assert!(told(&record).contains(&waiting.as_str()));
     let line = world.deps.lines.of(index.as_str()).await.unwrap();
-    assert_eq!(line, Line::default());
+    assert!(line.is_empty(), "{line:?}");
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn a_crash_between_any_two_calls_changes_nothing() {
             assert_eq!(tagged(&world, &index).await, before, "{calls} calls");
             world.assert_cleaned_up(id).await;
             let line = world.deps.lines.of(index.as_str()).await.unwrap();
-            assert_eq!(line, Line::default(), "{calls} calls");
+            assert!(line.is_empty(), "{calls} calls");
             if !died {
                 break;
             }

@@ -16,12 +16,14 @@ pub async fn lines<S: Lines + 'static>(make: impl AsyncFn() -> Arc<S>) {
     who_waits_may_go(&*make().await).await;
     of_many_at_once_one_has_the_turn(make().await).await;
     nobody_waits_for_a_turn_that_has_ended(make().await).await;
+    who_moved_the_tag_last_is_known(&*make().await).await;
 }
 
 fn line(turn: Option<u64>, waiting: &[u64]) -> Line {
     Line {
         turn: turn.map(RequestId),
         waiting: waiting.iter().copied().map(RequestId).collect(),
+        moved_by: None,
     }
 }
 
@@ -121,4 +123,19 @@ async fn nobody_waits_for_a_turn_that_has_ended(lines: Arc<dyn Lines>) {
         assert!(turn == two || woken == Some(two), "{turn:?} {woken:?}");
         lines.leave(INDEX, two).await.unwrap();
     }
+}
+
+async fn who_moved_the_tag_last_is_known(lines: &dyn Lines) {
+    for id in [2, 1, 1] {
+        lines.join(INDEX, RequestId(id)).await.unwrap();
+        lines.take(INDEX, RequestId(id)).await.unwrap();
+        lines.moved(INDEX, RequestId(id)).await.unwrap();
+        lines.leave(INDEX, RequestId(id)).await.unwrap();
+    }
+    lines.join(INDEX, RequestId(3)).await.unwrap();
+    let now = lines.of(INDEX).await.unwrap();
+    assert_eq!(now.moved_by, Some(RequestId(1)));
+    assert_eq!((now.turn, now.waiting), (None, vec![RequestId(3)]));
+    let other = lines.of("registry.example:5000/team/index:v4.17").await;
+    assert_eq!(other.unwrap(), Line::default());
 }

@@ -50,6 +50,11 @@ impl Lines for MemoryLines {
         }))
     }
 
+    async fn moved(&self, index: &str, id: RequestId) -> Result<(), StoreError> {
+        self.with(index, |line| line.moved_by = Some(id));
+        Ok(())
+    }
+
     async fn of(&self, index: &str) -> Result<Line, StoreError> {
         Ok(self.with(index, |line| line.clone()))
     }

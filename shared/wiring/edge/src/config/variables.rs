@@ -39,7 +39,7 @@ pub(super) const ALIASES: [(&str, &str); 2] = [
 
 /// Every setting has a variable, and a row here. Tests hold this against the defaults and the types.
 #[rustfmt::skip] // One line for each.
-pub(super) const VARIABLES: [Variable; 78] = [
+pub(super) const VARIABLES: [Variable; 79] = [
     row("IIB_DATA_FOLDER", "data_folder", Text),
     row("IIB_SCRATCH", "scratch", Text),
     row("IIB_LOGIN_DISABLED", "api.login_disabled", Flag),
@@ -86,6 +86,7 @@ pub(super) const VARIABLES: [Variable; 78] = [
     row("IIB_NEWEST_CACHE_FROM", "work.newest_cache_from", Text),
     row("IIB_NEWEST_RULES_FROM", "work.newest_rules_from", Text),
     row("IIB_CSV_METADATA_FROM", "work.csv_metadata_from", Text),
+    row("IIB_PLAIN_REASONS", "work.plain_reasons", Flag),
     row("IIB_MAX_ATTEMPTS", "work.max_attempts", Number),
     row("IIB_STAGE_TIMEOUT_SECONDS", "work.stage_timeout_seconds", Number),
     row("IIB_MAX_INDEX_BYTES", "work.max_index_bytes", Number),
