@@ -176,6 +176,7 @@ mod tests {
             let requests = Arc::new(MemoryRequests::default());
             let queue = Arc::new(MemoryQueue::default());
             let intake = IntakeDeps {
+                results: None,
                 new: iib_request::RequestSettings::default(),
                 requests: requests.clone(),
                 operators: requests.clone(),

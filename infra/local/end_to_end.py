@@ -376,6 +376,8 @@ def test_bad_calls_are_refused_and_make_no_request(stack: Stack):
     assert got == 415, got
     assert stack.call("GET", "/api/v1/builds")[2]["meta"]["total"] == before
     assert stack.call("GET", "/api/v1/healthcheck")[2] == {"status": "Health check OK"}
+    ready = stack.call("GET", "/readyz")[2]
+    assert ready["dependencies"] == dict.fromkeys(["requests", "logs", "documents", "queue"], "ok"), ready
 
 
 def test_tokens_are_verified_by_intake_in_the_order_of_the_api(stack: Stack):

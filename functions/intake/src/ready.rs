@@ -11,11 +11,14 @@ use iib_ports::chain;
 use serde_json::{Map, json};
 use tracing::error;
 
-/// `GET /readyz`: each dependency with `ok`, or `failed`; why it failed is logged. Ours.
+/// `GET /readyz`: each dependency with `ok`, or `failed`; why it failed is logged. One that no call needs
+/// (the registry) does not decide. Ours.
 pub(crate) async fn ready(State(deps): State<Arc<IntakeDeps>>) -> Response {
     let reached = intake::check_dependencies(&deps).await;
-    let is_ready = reached.iter().all(|reached| reached.fault.is_none());
-    let said = reached.iter().map(|Reached { name, fault }| {
+    let is_ready = reached
+        .iter()
+        .all(|reached| reached.fault.is_none() || !reached.is_needed);
+    let said = reached.iter().map(|Reached { name, fault, .. }| {
         if let Some(fault) = fault {
             error!(
                 dependency = name,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::command::demo_folder;
-use crate::process::Server;
+use crate::process::{Server, iib};
 
 #[test]
 fn figures_and_readiness_are_there() {
@@ -33,6 +33,7 @@ fn figures_and_readiness_are_there() {
         let metrics = tokio::time::timeout(Duration::from_secs(30), taken).await;
         let (_, ready) = get("/readyz").await;
         assert!(ready.contains("\"status\":\"ready\""), "{ready}");
+        assert!(ready.contains("\"registry\":\"ok\""), "{ready}");
         metrics.unwrap()
     });
     for line in [
@@ -42,4 +43,37 @@ fn figures_and_readiness_are_there() {
     ] {
         assert!(metrics.lines().any(|found| found == line), "{metrics}");
     }
+}
+
+#[test]
+fn a_registry_that_is_away_is_told_and_requests_are_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nothing listens there any more.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = address.local_addr().unwrap().to_string();
+    let words = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--registry-listen",
+        "127.0.0.1:0",
+    ];
+    let mut command = iib(&words);
+    command
+        .env("IIB_REGISTRY", &address)
+        .env("IIB_INSECURE_REGISTRIES", &address)
+        // A new service looks there for numbers that are free otherwise.
+        .env("IIB_REQUESTS_FIRST_NUMBER", "1000");
+    let server = Server::spawn(command, folder.path());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let ready = runtime.block_on(async {
+        let answer = reqwest::get(format!("{}/readyz", server.api))
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.text().await.unwrap()
+    });
+    assert!(ready.contains("\"status\":\"ready\""), "{ready}");
+    assert!(ready.contains("\"registry\":\"failed\""), "{ready}");
+    assert!(ready.contains("\"queue\":\"ok\""), "{ready}");
 }

@@ -1,5 +1,6 @@
 //! The built command, as a process.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -44,18 +45,20 @@ impl Server {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut word = |label: &str| {
-            let line = lines
-                .next()
-                .expect("the service ended at its start")
-                .unwrap();
-            let rest = line.strip_prefix(label).unwrap_or_else(|| panic!("{line}"));
-            rest.split_whitespace().next().unwrap().to_owned()
-        };
-        let api = word("api");
-        let registry = word("registry");
-        // The last line too: a pipe that is closed early would end the service.
-        word("data");
+        // Whatever it says, up to the last line: a pipe that is closed early would end the service.
+        let mut said = BTreeMap::new();
+        while !said.contains_key("data") {
+            let line = lines.next().expect("the service ended at its start");
+            let line = line.unwrap();
+            let mut words = line.split_whitespace().map(str::to_owned);
+            let (Some(label), Some(word)) = (words.next(), words.next()) else {
+                panic!("{line}")
+            };
+            said.insert(label, word);
+        }
+        let api = said.remove("api").unwrap();
+        // There is none of its own where results go elsewhere.
+        let registry = said.remove("registry").unwrap_or_default();
         Self {
             process,
             api: api.trim_end_matches("/api/v1").to_owned(),

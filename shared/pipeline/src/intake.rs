@@ -4,10 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{BoxFuture, join_all};
+use futures::{FutureExt, TryFutureExt};
 use iib_oci::hosts::HostRules;
+use iib_oci::{Digest, Repository};
 use iib_ports::{
     ArtifactError, ArtifactKey, Artifacts, Class, Classify, Clock, Lines, Logs, Notifier,
-    OperatorStore, Queue, QueueError, Requests, SecretError, Secrets, StoreError, Waited, Watch,
+    OperatorStore, Queue, QueueError, Registry, Requests, SecretError, Secrets, StoreError, Waited,
+    Watch,
 };
 use iib_request::{
     ApiSettings, BinaryImages, NotCancelled, Record, Refusal, RequestId, RequestSettings,
@@ -67,11 +71,29 @@ pub struct IntakeDeps {
     pub binary_images: BinaryImages,
     /// Which hosts images may be at.
     pub hosts: HostRules,
+    /// Where results go, if that can be reached from here.
+    pub results: Option<Results>,
+}
+
+/// Where results go.
+#[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "ports have nothing to show")]
+pub struct Results {
+    /// The registry.
+    pub registry: Arc<dyn Registry>,
+    /// The repository; `None` if the settings give none.
+    pub repository: Option<Repository>,
 }
 
 impl From<Deps> for IntakeDeps {
     fn from(deps: Deps) -> Self {
+        let output = deps.work.output("1").ok();
+        let results = Results {
+            registry: deps.registry,
+            repository: output.map(|output| output.repository().clone()),
+        };
         Self {
+            results: Some(results),
             requests: deps.requests,
             operators: deps.operators,
             queue: deps.queue,
@@ -381,35 +403,64 @@ pub async fn check_health(deps: &IntakeDeps) -> Result<(), StoreError> {
     deps.requests.get(RequestId(0)).await.map(drop)
 }
 
+/// How long a dependency may take to answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
 /// A dependency of the API.
 #[derive(Debug)]
 pub struct Reached {
     /// What it keeps.
     pub name: &'static str,
+    /// Whether calls fail without it. Requests are taken while the registry is away, and wait for it.
+    pub is_needed: bool,
     /// Why it does not answer as it should.
     pub fault: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// Asks each store for something that cannot be there, to see which of them answer.
+/// Asks each store for something that cannot be there, to see which of them answer, and likewise the
+/// registry of the results where it can be reached from here.
 pub async fn check_dependencies(deps: &IntakeDeps) -> Vec<Reached> {
     let nothing = RequestId(0);
     let key = ArtifactKey::log(nothing);
-    let (requests, logs, documents) = futures::join!(
-        check_health(deps),
-        deps.logs.read(nothing),
-        deps.artifacts.get(&key)
-    );
-    let documents = match documents {
-        Ok(_) | Err(ArtifactError::Missing(_)) => None,
-        Err(error) => Some(error.into()),
+    let documents = async {
+        match deps.artifacts.get(&key).await {
+            Ok(_) | Err(ArtifactError::Missing(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     };
-    [
-        ("requests", requests.err().map(Into::into)),
-        ("logs", logs.err().map(Into::into)),
-        ("documents", documents),
-    ]
-    .map(|(name, fault)| Reached { name, fault })
-    .into()
+    let logs = deps.logs.read(nothing).map_ok(drop);
+    let mut asked: Vec<(&'static str, bool, BoxFuture<'_, Answer>)> = vec![
+        ("requests", true, check_health(deps).err_into().boxed()),
+        ("logs", true, logs.err_into().boxed()),
+        ("documents", true, documents.boxed()),
+        ("queue", true, deps.queue.check()),
+    ];
+    if let Some(results) = &deps.results {
+        asked.push(("registry", false, results.check().boxed()));
+    }
+    let answers = asked.into_iter().map(async |(name, is_needed, asked)| {
+        let answer = tokio::time::timeout(ANSWERS_WITHIN, asked).await;
+        Reached {
+            name,
+            is_needed,
+            fault: answer.unwrap_or_else(|late| Err(late.into())).err(),
+        }
+    });
+    join_all(answers).await
+}
+
+/// Whether something answers, and how not.
+type Answer = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+impl Results {
+    /// Asks with the right to push, whether or not the repository is there.
+    async fn check(&self) -> Answer {
+        if let Some(repository) = &self.repository {
+            let nothing = Digest::of(b"");
+            self.registry.has_blob(repository, &nothing).await?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -28,6 +28,14 @@ pub trait Queue: Send + Sync {
         failures
     }
 
+    /// Whether it answers. One in memory always does.
+    ///
+    /// # Errors
+    /// What it said.
+    async fn check(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Ok(())
+    }
+
     /// Lets a message that somebody works on come back after `delay`, instead of when the time
     /// for which it is hidden is over. A delivery that is over already is left alone.
     ///

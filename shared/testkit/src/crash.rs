@@ -294,6 +294,11 @@ impl Queue for Crash {
             .await
     }
 
+    async fn check(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.call("queue.check", self.ports.queue.check(), || DEAD.into())
+            .await
+    }
+
     async fn put_off(
         &self,
         delivery: &Delivery,

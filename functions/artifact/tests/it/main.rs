@@ -39,6 +39,7 @@ impl Service {
         let queue = Arc::new(MemoryQueue::default());
         let artifacts = Arc::new(MemoryArtifacts::default());
         let intake = IntakeDeps {
+            results: None,
             requests: requests.clone(),
             operators: requests.clone(),
             queue: queue.clone(),

@@ -143,7 +143,7 @@ async fn pages_tell_without_details_what_is_broken() {
 #[tokio::test]
 async fn it_is_told_which_dependency_does_not_answer() {
     let ready = Service::new().get("/readyz").await;
-    let all = json!({"requests": "ok", "logs": "ok", "documents": "ok"});
+    let all = json!({"requests": "ok", "logs": "ok", "documents": "ok", "queue": "ok"});
     assert_eq!(ready.status, 200);
     assert_eq!(
         ready.json(),

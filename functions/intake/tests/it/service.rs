@@ -72,6 +72,7 @@ impl Service {
         let secrets = Arc::new(MemorySecrets::default());
         let clock = Arc::new(ManualClock::default());
         let deps = IntakeDeps {
+            results: None,
             requests: requests.clone(),
             operators: requests.clone(),
             queue: queue.clone(),

@@ -37,6 +37,7 @@ fn service() -> Service {
     let clock = Arc::new(ManualClock::default());
     let gauges = Arc::new(RecordingGauges::default());
     let intake = IntakeDeps {
+        results: None,
         requests: requests.clone(),
         operators: requests.clone(),
         queue: Arc::new(MemoryQueue::default()),

@@ -177,6 +177,17 @@ impl Queue for SqsQueue {
         failures
     }
 
+    /// Asks for that of the first stage, which needs `sqs:GetQueueAttributes`.
+    async fn check(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.client
+            .get_queue_attributes()
+            .queue_url(self.url(Stage::Pin)?)
+            .send()
+            .await
+            .map(drop)
+            .map_err(source)
+    }
+
     /// Needs `sqs:ChangeMessageVisibility` on the stage's queue.
     async fn put_off(
         &self,

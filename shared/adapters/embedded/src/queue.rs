@@ -142,6 +142,15 @@ impl Queue for SqliteQueue {
         })
     }
 
+    async fn check(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let looked = self.database.run(|db| {
+            db.prepare_cached("SELECT 1 FROM messages LIMIT 1")?
+                .exists([])
+        });
+        looked.await?;
+        Ok(())
+    }
+
     async fn put_off(
         &self,
         delivery: &Delivery,

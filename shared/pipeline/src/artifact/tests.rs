@@ -28,6 +28,7 @@ impl Service {
         let artifacts = Arc::new(MemoryArtifacts::default());
         let (queue, secrets) = (Arc::default(), Arc::default());
         let intake = IntakeDeps {
+            results: None,
             requests: requests.clone(),
             operators: requests.clone(),
             queue: Arc::clone(&queue) as _,

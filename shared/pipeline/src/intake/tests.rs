@@ -32,6 +32,7 @@ impl Service {
         let clock = Arc::new(ManualClock::default());
         let notifier = Arc::new(RecordingNotifier::default());
         let deps = IntakeDeps {
+            results: None,
             requests: requests.clone(),
             operators: requests.clone(),
             queue: queue.clone(),
@@ -477,6 +478,7 @@ async fn a_token_stays_where_its_request_may_have_been_stored() {
     let death = Death::At("requests.create", 0);
     let (dying, _) = Crash::new(death, LastCall::Unanswered, ports);
     let deps = IntakeDeps {
+        results: None,
         requests: dying.requests,
         operators: service.requests.clone(),
         ..service.deps.clone()

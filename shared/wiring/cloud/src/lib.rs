@@ -93,6 +93,8 @@ impl Cloud {
     /// [`CloudError::Hosts`].
     pub fn intake(&self) -> Result<IntakeDeps, CloudError> {
         Ok(IntakeDeps {
+            // No registry is within the reach of its role.
+            results: None,
             requests: self.requests(),
             operators: self.requests(),
             queue: self.queue(),
