@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::MethodRouter;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use iib_request::ApiSettings;
@@ -57,6 +60,25 @@ impl FromRequestParts<Api> for Worker {
             Some(_) | None => Ok(Self),
         }
     }
+}
+
+/// A handler that reads, in front of which is asked who calls if the settings say so: after path and method
+/// were found, as for what changes something.
+pub(crate) fn guarded(handler: MethodRouter<Api>, api: &Api) -> MethodRouter<Api> {
+    handler.route_layer(from_fn_with_state(api.clone(), let_readers_in))
+}
+
+async fn let_readers_in(
+    State(api): State<Api>,
+    call: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    if !api.intake.api.reads_need_login {
+        return Ok(next.run(call).await);
+    }
+    let (mut parts, body) = call.into_parts();
+    Caller::from_request_parts(&mut parts, &api).await?;
+    Ok(next.run(Request::from_parts(parts, body)).await)
 }
 
 /// Longest name of a user, bytes: it is stored with every request.

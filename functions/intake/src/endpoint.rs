@@ -5,6 +5,7 @@ use axum::Router;
 use axum::routing::MethodRouter;
 
 use crate::api::Api;
+use crate::caller::guarded;
 use crate::reference::Operation;
 
 /// A call.
@@ -49,10 +50,14 @@ impl Endpoints {
     }
 
     /// What answers them.
-    pub(crate) fn router(self) -> Router<Api> {
+    pub(crate) fn router(self, api: &Api) -> Router<Api> {
         let all = self.0.into_iter();
         all.fold(Router::new(), |router, endpoint| {
-            router.route(&endpoint.path, endpoint.handler)
+            let handler = match endpoint.operation.is_guarded {
+                true => guarded(endpoint.handler, api),
+                false => endpoint.handler,
+            };
+            router.route(&endpoint.path, handler)
         })
     }
 }

@@ -75,7 +75,8 @@ fn requests(endpoints: Endpoints) -> Endpoints {
                 )
                 .with_header("Idempotency-Key", "`known`: calls may be repeated under a key.")
                 .with_header("Dry-Run", "`known`: calls may be dry runs."),
-            ),
+            )
+            .open(),
         )
         .with(
             format!("{PREFIX}/openapi.json"),
@@ -84,7 +85,8 @@ fn requests(endpoints: Endpoints) -> Endpoints {
                 "openapi",
                 "This document",
                 Answer::json("OpenAPI 3.1.", Content::Schema(json!({"type": "object"}))),
-            ),
+            )
+            .open(),
         )
         .with(format!("{PREFIX}/builds"), get(show::list), list())
         .with(builds("{id}"), get(show::one), show_one())

@@ -31,7 +31,7 @@ const ALIVE: Duration = Duration::from_secs(15);
 /// What answers `GET /builds/<id>/events`, beside [`crate::router`].
 pub fn events(api: Api) -> Router {
     Endpoints::of_a_process()
-        .router()
+        .router(&api)
         .method_not_allowed_fallback(crate::not_allowed)
         .layer(from_fn(frame::frame))
         .with_state(api)

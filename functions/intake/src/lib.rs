@@ -51,7 +51,7 @@ const BODY_LIMIT: usize = 1024 * 1024;
 /// and panics are JSON objects too; errors of pages are pages, and so are unknown paths for browsers.
 pub fn router(api: Api) -> Router {
     Endpoints::of_the_api()
-        .router()
+        .router(&api)
         .route("/readyz", get(ready::ready))
         .merge(pages::router(&api))
         .fallback(pages::nowhere)

@@ -23,6 +23,7 @@ use tracing::error;
 
 use crate::answer::text_within_limit;
 use crate::api::Api;
+use crate::caller::guarded;
 use crate::problem::types::ProblemType;
 use crate::problem::{PAGES, Problem, is_accepted, told};
 use crate::public_url::BuildsUrl;
@@ -76,10 +77,10 @@ fn with_status(status: StatusCode, mut answer: Response) -> Response {
 /// The pages, whose errors are pages, too.
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()
-        .route("/", get(requests::list))
+        .route("/", guarded(get(requests::list), api))
         .route("/requests", get(requests::elsewhere))
-        .route("/requests/{id}", get(request::one))
-        .route("/indexes", get(indexes::show))
+        .route("/requests/{id}", guarded(get(request::one), api))
+        .route("/indexes", guarded(get(indexes::show), api))
         .route("/docs", get(reference::docs))
         .route(PAGES, get(problems::list))
         .route(&format!("{PAGES}/{{name}}"), get(problems::one))

@@ -22,6 +22,8 @@ pub(crate) struct Operation {
     /// The statuses of its errors, besides those of every call.
     pub(super) errors: Vec<StatusCode>,
     pub(super) is_deprecated: bool,
+    /// Whether it looks at what requests have, for which the settings may ask who calls.
+    pub(crate) is_guarded: bool,
 }
 
 /// Something that differs from call to call, outside of the body.
@@ -176,8 +178,18 @@ impl Operation {
             body: None,
             answer,
             others: Vec::new(),
-            errors: Vec::new(),
+            errors: vec![StatusCode::UNAUTHORIZED, StatusCode::SERVICE_UNAVAILABLE],
             is_deprecated: false,
+            is_guarded: true,
+        }
+    }
+
+    /// The same, which says nothing of requests: nobody has to be known for it.
+    pub(crate) fn open(self) -> Self {
+        Self {
+            errors: Vec::new(),
+            is_guarded: false,
+            ..self
         }
     }
 
@@ -190,14 +202,11 @@ impl Operation {
     ) -> Self {
         let read = Self {
             method,
+            // It finds out by itself, in its own order.
+            is_guarded: false,
             ..Self::read(id, summary, answer)
         };
-        read.fails([
-            StatusCode::BAD_REQUEST,
-            StatusCode::UNAUTHORIZED,
-            StatusCode::FORBIDDEN,
-            StatusCode::SERVICE_UNAVAILABLE,
-        ])
+        read.fails([StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN])
     }
 
     /// The same, of which there is more to say.

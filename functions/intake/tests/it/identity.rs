@@ -31,6 +31,50 @@ async fn changing_anything_needs_a_user_where_login_is_demanded() {
 }
 
 #[tokio::test]
+async fn reading_needs_a_user_too_where_the_settings_say_so() {
+    let mut service = login_demanded();
+    service.deps.api.reads_need_login = true;
+    assert_eq!(service.add_as("ann", good()).await.status, 201);
+    for path in [
+        "/api/v1/builds",
+        "/api/v1/builds?cursor=",
+        "/api/v1/builds/1",
+        "/api/v1/builds/1/logs",
+        "/api/v1/builds/1/plan",
+        "/api/v1/builds/1/uploads",
+        // Whether there is one is nobody's business.
+        "/api/v1/builds/999",
+    ] {
+        service.get(path).await.assert_error(401, UNAUTHORIZED);
+        let call = at("GET", path).extension(User("ann".to_owned()));
+        let call = call.body(Body::empty()).unwrap();
+        assert_ne!(service.ask(call).await.status, 401, "{path}");
+    }
+    for path in ["/", "/requests/1", "/indexes"] {
+        let page = service.get(path).await;
+        assert_eq!(page.status, 401, "{path}");
+        assert!(page.text.starts_with("<!doctype html>"), "{}", page.text);
+        assert!(!page.text.contains("ann"), "{}", page.text);
+    }
+    for path in [
+        "/api/v1/healthcheck",
+        "/readyz",
+        "/api/v1/openapi.json",
+        "/docs",
+        "/problems",
+        "/assets/style.css",
+    ] {
+        assert_eq!(service.get(path).await.status, 200, "{path}");
+    }
+    // Path and method come first.
+    let nowhere = service.get("/api/v1/builds/1/nothing").await;
+    assert_eq!(nowhere.status, 404);
+    assert_eq!(service.get("/api/v1/builds/add").await.status, 405);
+    let head = service.call("HEAD", "/api/v1/builds").await;
+    assert_eq!(head.status, 401);
+}
+
+#[tokio::test]
 async fn login_comes_before_the_body_and_after_path_and_method() {
     let service = login_demanded();
     let bad_body = service.call("POST", "/api/v1/builds/add").await;

@@ -25,6 +25,8 @@ pub type OrganizationCustomizations = BTreeMap<String, Vec<serde_json::Value>>;
 pub struct ApiSettings {
     /// Whether POST needs no user.
     pub login_disabled: bool,
+    /// Whether GET needs a user where POST does.
+    pub reads_need_login: bool,
     /// Largest page of the listing.
     pub max_per_page: u32,
     /// Days that logs are kept.
@@ -83,6 +85,7 @@ impl Default for ApiSettings {
     fn default() -> Self {
         Self {
             login_disabled: true,
+            reads_need_login: false,
             max_per_page: 20,
             data_days_to_live: 3,
             max_bundles: 500,

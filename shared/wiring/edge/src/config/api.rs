@@ -11,6 +11,11 @@ pub(super) fn check(api: &ApiSettings, faults: &mut Faults) {
     faults.of_zero("api.max_per_page", api.max_per_page);
     faults.of_zero("api.max_bundles", api.max_bundles);
     faults.of_zero("api.max_batch", api.max_batch);
+    if api.reads_need_login && api.login_disabled {
+        let text =
+            "asks for users while `api.login_disabled` asks for none: set that to false, too";
+        faults.of_value("api.reads_need_login", text.to_owned());
+    }
     check_proxies(api, faults);
     check_issuer(api, faults);
     check_queues(api, faults);

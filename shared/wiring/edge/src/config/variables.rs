@@ -39,10 +39,11 @@ pub(super) const ALIASES: [(&str, &str); 2] = [
 
 /// Every setting has a variable, and a row here. Tests hold this against the defaults and the types.
 #[rustfmt::skip] // One line for each.
-pub(super) const VARIABLES: [Variable; 79] = [
+pub(super) const VARIABLES: [Variable; 80] = [
     row("IIB_DATA_FOLDER", "data_folder", Text),
     row("IIB_SCRATCH", "scratch", Text),
     row("IIB_LOGIN_DISABLED", "api.login_disabled", Flag),
+    row("IIB_READS_NEED_LOGIN", "api.reads_need_login", Flag),
     row("IIB_MAX_PER_PAGE", "api.max_per_page", Number),
     row("IIB_REQUEST_DATA_DAYS_TO_LIVE", "api.data_days_to_live", Number),
     row("IIB_MAX_BUNDLES", "api.max_bundles", Number),
