@@ -202,6 +202,10 @@ impl Queue for FailsAfter {
         })
     }
 
+    async fn check(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Ok(())
+    }
+
     async fn put_off(
         &self,
         _: &Delivery,

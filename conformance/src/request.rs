@@ -173,6 +173,10 @@ impl Queue for InProcess {
         Ok(())
     }
 
+    async fn check(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Ok(())
+    }
+
     async fn put_off(
         &self,
         _delivery: &Delivery,

@@ -5,31 +5,26 @@
 //! read and when, whether its tag names something else by now, which request has moved it, and what name
 //! may be meant.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
-use iib_oci::{Digest, PullSpec, Reference};
-use iib_ports::{StoreError, chain as causes};
-use iib_request::{IndexToRead, Plan, RequestId, Stage};
+use futures::future::join_all;
+use iib_oci::{Digest, Pinned, PullSpec, Reference};
+use iib_ports::{Moved, Registry, RegistryError};
+use iib_request::{Plan, RequestId, Stage};
 use jiff::Timestamp;
 use tracing::debug;
 
 use crate::job::Job;
-use crate::{Deps, ImageError, StageError, chain, line};
+use crate::{Deps, StageError, chain, line};
 
 /// How long it may take to look how things stand. The reason stands without that, too.
 const LIMIT: Duration = Duration::from_secs(10);
-/// Requests in front of an index that are looked at.
-const LOOKED_AT: usize = 8;
 
-/// The reason with what helps beside it.
-///
-/// # Errors
-/// None: what cannot be found out is not said.
+/// The reason with what helps beside it. What cannot be found out is not said.
 pub(crate) async fn reason(job: &mut Job<'_>, error: &StageError) -> String {
     let mut reason = error.reason();
     let mut said = error.hints();
-    if let StageError::Index(_) = error {
+    if error.is_of_an_index() {
         said.extend(about_indexes(job).await);
     }
     if said.is_empty() {
@@ -52,16 +47,23 @@ pub(crate) async fn reason(job: &mut Job<'_>, error: &StageError) -> String {
 fn sentence(hint: &str) -> String {
     let mut letters = hint.chars();
     let first = letters.next().into_iter();
-    // A hint may begin with the name of a bundle or a package, which stays as it is.
-    let begins_with_name = hint.split(' ').next().unwrap_or_default().contains('.');
-    let mut sentence: String = match begins_with_name {
-        true => hint.to_owned(),
-        false => first.flat_map(char::to_uppercase).chain(letters).collect(),
-    };
+    let mut sentence: String = first.flat_map(char::to_uppercase).chain(letters).collect();
     if !sentence.ends_with(['.', '?']) {
         sentence.push('.');
     }
     sentence
+}
+
+/// An index that was read.
+struct Read<'a> {
+    /// What the request calls it.
+    what: &'a str,
+    /// As it is named there.
+    named: PullSpec,
+    /// What that was.
+    resolved: &'a Pinned,
+    /// When it was looked up.
+    at: Option<Timestamp>,
 }
 
 /// What there is to say of the indexes that were read.
@@ -69,112 +71,123 @@ async fn about_indexes(job: &mut Job<'_>) -> Vec<String> {
     let Some(Plan::Index(plan)) = job.record.plan.clone() else {
         return Vec::new();
     };
-    let request = job.record.request.clone();
-    let Ok(request) = chain::started(job.deps, &request).await else {
-        return Vec::new();
+    // Nobody renews the lease any more, and it ends with the stage's time at the latest.
+    let left = job.deadline.duration_since(job.deps.clock.now());
+    let left = Duration::try_from(left).unwrap_or_default() / 2;
+    let look = async {
+        let deps = job.deps;
+        let request = job.record.request.clone();
+        let request = chain::started(deps, &request).await.ok()?;
+        let registry = job.registry().await.ok()?;
+        let members = request.images().into_iter();
+        let read = members.filter_map(|(member, image)| {
+            let (what, index) = match member {
+                "from_index" => ("index", &plan.from),
+                "source_from_index" => (member, &plan.from),
+                "target_index" => (member, &plan.into),
+                _ => return None,
+            };
+            Some(Read {
+                what,
+                named: image.parse().ok()?,
+                resolved: &index.as_ref()?.resolved,
+                at: plan.looked_up,
+            })
+        });
+        let id = job.record.id;
+        let told = read.map(async |read| read.told(deps, &*registry, id).await);
+        Some(join_all(told).await)
     };
-    let mut said = Vec::new();
-    for (member, image) in request.images() {
-        let (what, index) = match member {
-            "from_index" => ("index", &plan.from),
-            "source_from_index" => (member, &plan.from),
-            "target_index" => (member, &plan.into),
-            _ => continue,
-        };
-        if let Some(index) = index {
-            let about = about_index(job, index, image, plan.looked_up).await;
-            said.push(format!("The {what} read was {about}"));
+    match tokio::time::timeout(LIMIT.min(left), look).await {
+        Ok(said) => said.unwrap_or_default(),
+        Err(_) => {
+            debug!("it took too long to see how the index is now");
+            let read = plan.from.iter().chain(&plan.into);
+            read.map(|read| format!("{} was read", read.resolved))
+                .collect()
         }
     }
-    said
 }
 
-async fn about_index(
-    job: &mut Job<'_>,
-    index: &IndexToRead,
-    named: &str,
-    looked_up: Option<Timestamp>,
-) -> String {
-    let read = index.resolved.digest();
-    let spec = named.parse::<PullSpec>().ok();
-    let mut said = match (&spec, looked_up) {
-        (Some(spec), Some(at)) if matches!(spec.reference(), Reference::Tag(_)) => {
-            format!("{spec} as of {at:.0}, which was {read}")
-        }
-        _ => index.resolved.to_string(),
-    };
-    let since = match &spec {
-        Some(spec) => tokio::time::timeout(LIMIT, since(job, spec, read)).await,
-        None => Ok(Ok(None)),
-    };
-    match since {
-        Ok(Ok(since)) => {
-            let _infallible = write!(said, "{}", since.unwrap_or_default());
-        }
-        // It is told what is known.
-        Ok(Err(error)) => debug!(error = %causes(&error), "not known how the index is now"),
-        Err(_) => debug!("the registry took too long to tell how the index is now"),
-    }
-    said
+/// How it stands with a tag since it was looked up.
+enum Since {
+    /// It is not known, or not a tag.
+    Unknown,
+    /// It names the same; this request is about to move it, if one is.
+    Same(Option<RequestId>),
+    /// A request of ours has moved it.
+    MovedBy(Moved),
+    /// Somebody has moved it to that.
+    MovedTo(Digest),
+    /// It is gone.
+    Gone,
 }
 
-/// How it stands with a tag since it was looked up, as the rest of a sentence and further ones.
-async fn since(
-    job: &mut Job<'_>,
-    index: &PullSpec,
-    read: &Digest,
-) -> Result<Option<String>, StageError> {
-    let Reference::Tag(tag) = index.reference() else {
-        return Ok(None);
-    };
-    let registry = job.registry().await?;
-    let now = registry.tagged(index.repository(), tag).await;
-    let now = now.map_err(|source| ImageError::Inspect {
-        image: index.to_string(),
-        source,
-    })?;
-    let line = job.deps.lines.of(&line::name(index, tag)).await?;
-    let Some(now) = now else {
-        return Ok(Some("; there is no such tag now".to_owned()));
-    };
-    if now != *read {
-        let mover = match line.moved_by {
-            Some(id) => has_moved(job.deps, id, &now).await?,
-            None => None,
+impl Read<'_> {
+    /// What there is to say of it to the user of a request.
+    async fn told(&self, deps: &Deps, registry: &dyn Registry, id: RequestId) -> String {
+        let Self {
+            what,
+            named,
+            resolved,
+            at,
+        } = self;
+        let read = match (named.reference(), at) {
+            (Reference::Tag(_), Some(at)) => {
+                let digest = resolved.digest();
+                format!("the {what} read was {named} as of {at:.0}, which was {digest}")
+            }
+            _ => format!("the {what} read was {resolved}"),
         };
-        return Ok(Some(match mover {
-            Some((id, at)) => format!(
-                ". The request {id} has overwritten it since, at {at:.0}: send this request again"
+        let again = format!("if that mends it, send the request {id} again");
+        match self.since(deps, registry, id).await {
+            Since::Unknown => read,
+            Since::Same(None) => format!("{read}, as it is now"),
+            Since::Same(Some(other)) => format!(
+                "{read}, as it is now. The request {other}, which overwrites it, goes on: {again} when that is \
+                 complete"
             ),
-            None => format!("; it is {now} now: send this request again"),
-        }));
-    }
-    let ahead = line.turn.into_iter().chain(line.waiting);
-    let others = ahead.filter(|other| *other != job.record.id);
-    for other in others.take(LOOKED_AT) {
-        let record = job.deps.requests.get(other).await?;
-        if record.is_some_and(|record| record.work.stage != Stage::Done) {
-            return Ok(Some(format!(
-                ", as it is now. The request {other}, which overwrites it, goes on: if that brings what is \
-                 missing, send this request again when it is complete"
-            )));
+            Since::MovedBy(Moved { by, at }) => {
+                format!("{read}. The request {by} has overwritten it since, at {at:.0}: {again}")
+            }
+            Since::MovedTo(now) => format!("{read}; it is {now} now: {again}"),
+            Since::Gone => format!("{read}; there is no such tag now"),
         }
     }
-    Ok(Some(", as it is now".to_owned()))
+
+    async fn since(&self, deps: &Deps, registry: &dyn Registry, id: RequestId) -> Since {
+        let Reference::Tag(tag) = self.named.reference() else {
+            return Since::Unknown;
+        };
+        // With the rights to read, which may be all there are.
+        let repository = self.named.repository();
+        let now = registry.manifest(repository, self.named.reference()).await;
+        let line = line::name(&self.named, tag);
+        // After the tag was looked at, so that whoever has moved it is noted or still has the turn.
+        let line = deps.lines.of(&line).await.unwrap_or_default();
+        let moved = line.moved.filter(|moved| {
+            let is_since = self.at.is_some_and(|at| moved.at > at);
+            is_since && moved.by != id
+        });
+        match (now, moved) {
+            (Err(RegistryError::NotFound { .. }), _) => Since::Gone,
+            (_, Some(moved)) => Since::MovedBy(moved),
+            (Err(_), None) => Since::Unknown,
+            (Ok(now), None) if now.digest() != *self.resolved.digest() => {
+                Since::MovedTo(now.digest())
+            }
+            (Ok(_), None) => {
+                let other = line.turn.or(line.waiting.first().copied());
+                Since::Same(goes_on(deps, other.filter(|other| *other != id)).await)
+            }
+        }
+    }
 }
 
-/// Whether it was this request by which a tag names `now`, and when it was done with that.
-async fn has_moved(
-    deps: &Deps,
-    id: RequestId,
-    now: &Digest,
-) -> Result<Option<(RequestId, Timestamp)>, StoreError> {
-    let record = deps.requests.get(id).await?;
-    let moved = record.filter(|record| {
-        let overwritten = record.overwritten.as_ref();
-        overwritten.is_some_and(|overwritten| overwritten.result == *now)
-    });
-    Ok(moved.map(|record| (id, record.updated())))
+/// The request, if it goes on.
+async fn goes_on(deps: &Deps, id: Option<RequestId>) -> Option<RequestId> {
+    let record = deps.requests.get(id?).await.ok()??;
+    (record.work.stage != Stage::Done).then_some(record.id)
 }
 
 #[cfg(test)]
@@ -186,10 +199,7 @@ mod tests {
         for (hint, said) in [
             ("add it first", "Add it first."),
             ("is etcd meant?", "Is etcd meant?"),
-            (
-                "etcd.v1.0.0 is in the index",
-                "etcd.v1.0.0 is in the index.",
-            ),
+            ("it is there. It stays", "It is there. It stays."),
             ("", "."),
         ] {
             assert_eq!(sentence(hint), said);

@@ -90,6 +90,11 @@ impl StageError {
         }
     }
 
+    /// Whether it hangs on what an index has or is.
+    pub(crate) fn is_of_an_index(&self) -> bool {
+        matches!(self, Self::Index(error) if error.is_of_the_index())
+    }
+
     /// What the user reads, on one line: the failure, its causes, and what to do next unless
     /// they say so themselves. Where the reference has a text of its own for an image that is not
     /// there, it stands alone, because users match it.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, TryFutureExt};
@@ -11,11 +11,12 @@ use iib_oci::{Digest, Repository};
 use iib_ports::{
     ArtifactError, ArtifactKey, Artifacts, Class, Classify, Clock, Lines, Logs, Notifier,
     OperatorStore, Queue, QueueError, Registry, Requests, SecretError, Secrets, StoreError, Waited,
-    Watch,
+    Watch, chain,
 };
 use iib_request::{
     ApiSettings, BinaryImages, NotCancelled, Record, Refusal, RequestId, RequestSettings,
 };
+use tokio::sync::Mutex;
 
 use crate::{Deps, line};
 
@@ -79,21 +80,27 @@ pub struct IntakeDeps {
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "ports have nothing to show")]
 pub struct Results {
-    /// The registry.
-    pub registry: Arc<dyn Registry>,
-    /// The repository; `None` if the settings give none.
-    pub repository: Option<Repository>,
+    registry: Arc<dyn Registry>,
+    repository: Repository,
+    seen: Arc<Mutex<Option<Seen>>>,
+}
+
+/// How the registry answered when it was asked last, and when that was.
+struct Seen {
+    at: Instant,
+    answer: Result<(), String>,
 }
 
 impl From<Deps> for IntakeDeps {
     fn from(deps: Deps) -> Self {
         let output = deps.work.output("1").ok();
-        let results = Results {
+        let results = output.map(|output| Results {
             registry: deps.registry,
-            repository: output.map(|output| output.repository().clone()),
-        };
+            repository: output.repository().clone(),
+            seen: Arc::default(),
+        });
         Self {
-            results: Some(results),
+            results,
             requests: deps.requests,
             operators: deps.operators,
             queue: deps.queue,
@@ -403,8 +410,12 @@ pub async fn check_health(deps: &IntakeDeps) -> Result<(), StoreError> {
     deps.requests.get(RequestId(0)).await.map(drop)
 }
 
-/// How long a dependency may take to answer.
+/// How long a store may take to answer.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// How long the registry may, which those who ask do not wait for.
+const REGISTRY_WITHIN: Duration = Duration::from_millis(500);
+/// How long it is not asked again: anybody may ask how it is.
+const SEEN_FOR: Duration = Duration::from_secs(30);
 
 /// A dependency of the API.
 #[derive(Debug)]
@@ -455,11 +466,24 @@ type Answer = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 impl Results {
     /// Asks with the right to push, whether or not the repository is there.
     async fn check(&self) -> Answer {
-        if let Some(repository) = &self.repository {
-            let nothing = Digest::of(b"");
-            self.registry.has_blob(repository, &nothing).await?;
+        let mut seen = self.seen.lock().await;
+        if let Some(Seen { at, answer }) = &*seen
+            && at.elapsed() < SEEN_FOR
+        {
+            return Ok(answer.clone()?);
         }
-        Ok(())
+        let nothing = Digest::of(b"");
+        let asked = self.registry.has_blob(&self.repository, &nothing);
+        let answer = match tokio::time::timeout(REGISTRY_WITHIN, asked).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(chain(&error)),
+            Err(late) => Err(late.to_string()),
+        };
+        *seen = Some(Seen {
+            at: Instant::now(),
+            answer: answer.clone(),
+        });
+        Ok(answer?)
     }
 }
 

@@ -6,7 +6,7 @@
 //! nothing.
 
 use iib_oci::{PullSpec, Reference};
-use iib_ports::{Lines, StoreError, chain};
+use iib_ports::{Lines, Moved, StoreError, chain};
 use iib_request::{Record, RequestId, Stage};
 use tracing::warn;
 
@@ -76,7 +76,11 @@ pub(crate) async fn note_moved(deps: &Deps, record: &Record) {
     let Some(index) = index_of(record) else {
         return;
     };
-    if let Err(error) = deps.lines.moved(&index, record.id).await {
+    let moved = Moved {
+        by: record.id,
+        at: deps.clock.now(),
+    };
+    if let Err(error) = deps.lines.note_moved(&index, moved).await {
         warn!(request.id = record.id.0, error = %chain(&error), "not noted who moved a tag");
     }
 }

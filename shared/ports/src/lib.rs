@@ -38,7 +38,7 @@ pub use clock::Clock;
 pub use gates::{GateAnswer, GateError, Gates};
 pub use gauges::{Figure, Gauges, ServiceGauges};
 pub use index_db::*;
-pub use lines::{Line, Lines};
+pub use lines::{Line, Lines, Moved};
 pub use logs::Logs;
 pub use notifier::Notifier;
 pub use outbox::{AnnounceError, Announcer, Behind, NEWS_DAYS, Outbox, Waiting};

@@ -2,8 +2,18 @@
 
 use async_trait::async_trait;
 use iib_request::RequestId;
+use jiff::Timestamp;
 
 use crate::StoreError;
+
+/// Who has moved the tag of an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moved {
+    /// The request.
+    pub by: RequestId,
+    /// When, to the millisecond.
+    pub at: Timestamp,
+}
 
 /// Who is to overwrite an index next.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -13,7 +23,7 @@ pub struct Line {
     /// Those that wait, by number.
     pub waiting: Vec<RequestId>,
     /// Who has moved the tag last, of all that ever stood in the line.
-    pub moved_by: Option<RequestId>,
+    pub moved: Option<Moved>,
 }
 
 impl Line {
@@ -50,11 +60,11 @@ pub trait Lines: Send + Sync {
     /// [`StoreError::Unavailable`].
     async fn leave(&self, index: &str, id: RequestId) -> Result<Option<RequestId>, StoreError>;
 
-    /// Notes that a request has moved the tag of an index. That is for people only: nothing depends on it.
+    /// Notes who has moved the tag of an index. That is for people only: nothing depends on it.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    async fn moved(&self, index: &str, id: RequestId) -> Result<(), StoreError>;
+    async fn note_moved(&self, index: &str, moved: Moved) -> Result<(), StoreError>;
 
     /// The line for an index.
     ///

@@ -32,9 +32,7 @@ pub trait Queue: Send + Sync {
     ///
     /// # Errors
     /// What it said.
-    async fn check(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        Ok(())
-    }
+    async fn check(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
     /// Lets a message that somebody works on come back after `delay`, instead of when the time
     /// for which it is hidden is over. A delivery that is over already is left alone.

@@ -13,9 +13,9 @@ use iib_oci::{Descriptor, Digest, RawManifest, Reference, Repository};
 use iib_ports::{
     Artifact, ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, BlobSource, BlobStream,
     Bytestream, CatalogBranch, CatalogRepositories, CatalogUpdate, Class, CommitNote, Created,
-    Delivery, Keyring, Line, Lines, Logs, Made, NewBatch, Queue, QueueError, Registries, Registry,
-    RegistryError, RepositoryError, Requests, Reverted, Secret, SecretError, Secrets, Sent,
-    StoreError, Stored,
+    Delivery, Keyring, Line, Lines, Logs, Made, Moved, NewBatch, Queue, QueueError, Registries,
+    Registry, RegistryError, RepositoryError, Requests, Reverted, Secret, SecretError, Secrets,
+    Sent, StoreError, Stored,
 };
 use iib_request::{Record, RequestId, SecretRef, Task};
 use jiff::Timestamp;
@@ -326,9 +326,9 @@ impl Lines for Crash {
             .await
     }
 
-    async fn moved(&self, index: &str, id: RequestId) -> Result<(), StoreError> {
-        self.call("lines.moved", self.ports.lines.moved(index, id), no_store)
-            .await
+    async fn note_moved(&self, index: &str, moved: Moved) -> Result<(), StoreError> {
+        let noted = self.ports.lines.note_moved(index, moved);
+        self.call("lines.note_moved", noted, no_store).await
     }
 
     async fn of(&self, index: &str) -> Result<Line, StoreError> {

@@ -35,6 +35,10 @@ impl Queue for Swallowing {
         self.queue.send(task).await
     }
 
+    async fn check(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Ok(())
+    }
+
     async fn put_off(
         &self,
         delivery: &Delivery,

@@ -6,8 +6,9 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use iib_oci::Digest;
-use iib_ports::{Line, Lines, StoreError};
+use iib_ports::{Line, Lines, Moved, StoreError};
 use iib_request::RequestId;
+use jiff::Timestamp;
 
 use crate::failure::unavailable;
 use crate::table::{Item, SK, as_number, as_text, key, number, text};
@@ -18,6 +19,8 @@ const MOVED: &str = "MOVED";
 const TURN: &str = "TURN";
 /// What the sort keys of those who wait begin with; their numbers follow.
 const WAITS: &str = "WAITS#";
+/// When the tag was moved, milliseconds since the epoch.
+const AT: &str = "at";
 /// Whose turn it is, or who waits.
 const REQUEST: &str = "request";
 
@@ -165,11 +168,14 @@ impl Lines for DynamoLines {
     }
 
     /// Needs `dynamodb:PutItem`.
-    async fn moved(&self, index: &str, id: RequestId) -> Result<(), StoreError> {
+    async fn note_moved(&self, index: &str, moved: Moved) -> Result<(), StoreError> {
+        let Moved { by, at } = moved;
+        let mut item = of(key(partition(index), MOVED), by);
+        item.insert(AT.to_owned(), number(at.as_millisecond()));
         self.client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(of(key(partition(index), MOVED), id)))
+            .set_item(Some(item))
             .send()
             .await
             .map(drop)
@@ -181,7 +187,11 @@ impl Lines for DynamoLines {
         let mut line = Line::default();
         for item in self.items(index, MOVED, None).await? {
             match (as_text(&item, SK), request(&item)) {
-                (Some(MOVED), moved_by) => line.moved_by = moved_by,
+                (Some(MOVED), by) => {
+                    let at = as_number(&item, AT);
+                    let at = at.and_then(|at| Timestamp::from_millisecond(at).ok());
+                    line.moved = by.zip(at).map(|(by, at)| Moved { by, at });
+                }
                 (Some(TURN), turn) => line.turn = turn,
                 // A crash may have left the item of one that has the turn.
                 (_, Some(id)) if line.turn != Some(id) => line.waiting.push(id),

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use iib_ports::{Line, Lines, StoreError};
+use iib_ports::{Line, Lines, Moved, StoreError};
 use iib_request::RequestId;
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::database::{Database, DatabaseError};
@@ -84,14 +85,13 @@ impl Lines for SqliteLines {
         .await
     }
 
-    async fn moved(&self, index: &str, id: RequestId) -> Result<(), StoreError> {
+    async fn note_moved(&self, index: &str, moved: Moved) -> Result<(), StoreError> {
         let index = index.to_owned();
         self.run("note who moved the tag of an index", move |db| {
             db.prepare_cached(
-                "INSERT INTO moved (index_tag, request) VALUES (?1, ?2)
-                 ON CONFLICT DO UPDATE SET request = excluded.request",
+                "INSERT OR REPLACE INTO moved (index_tag, request, moved_at) VALUES (?1, ?2, ?3)",
             )?
-            .execute(params![index, id.0])
+            .execute(params![index, moved.by.0, moved.at.as_millisecond()])
             .map(drop)
         })
         .await
@@ -103,7 +103,7 @@ impl Lines for SqliteLines {
             Ok(Line {
                 turn: turn(db, &index)?,
                 waiting: waiting(db, &index)?,
-                moved_by: moved_by(db, &index)?,
+                moved: moved(db, &index)?,
             })
         })
         .await
@@ -116,10 +116,18 @@ fn turn(db: &Connection, index: &str) -> rusqlite::Result<Option<RequestId>> {
         .optional()
 }
 
-fn moved_by(db: &Connection, index: &str) -> rusqlite::Result<Option<RequestId>> {
-    db.prepare_cached("SELECT request FROM moved WHERE index_tag = ?1")?
-        .query_row([index], |row| row.get(0).map(RequestId))
-        .optional()
+fn moved(db: &Connection, index: &str) -> rusqlite::Result<Option<Moved>> {
+    let found = db
+        .prepare_cached("SELECT request, moved_at FROM moved WHERE index_tag = ?1")?
+        .query_row([index], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(found.and_then(|(by, at)| {
+        let at = Timestamp::from_millisecond(at).ok()?;
+        Some(Moved {
+            by: RequestId(by),
+            at,
+        })
+    }))
 }
 
 fn waiting(db: &Connection, index: &str) -> rusqlite::Result<Vec<RequestId>> {

@@ -18,7 +18,12 @@ pub(crate) fn rebuild(
     let placed = place_by_replaces(&before, new, |name| rows::chain_node(connection, name))?;
     match placed {
         Ok(placed) => write(connection, package, &placed).map(Ok),
-        Err(refusals) => Ok(Err(refusals)),
+        Err(refusals) => {
+            let there = before.present.keys();
+            let names = there.chain(new.iter().map(|bundle| &bundle.name));
+            let names: Vec<&str> = names.map(String::as_str).collect();
+            Ok(Err(refusals.with_nearest(&names)))
+        }
     }
 }
 

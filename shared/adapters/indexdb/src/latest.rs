@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use iib_catalog::{Latest, LoneBundle, check_kept, latest};
+use iib_catalog::{Latest, LoneBundle, Refusal, check_kept, latest};
 use iib_fbc::CatalogDiff;
 use rusqlite::Connection;
 
@@ -22,7 +22,11 @@ pub(crate) fn remove(
     let touched = BTreeSet::from([package.to_owned()]);
     let before = summary::of_rows(connection, &rows::packages(connection, &touched)?)?;
     let found = rows::package(connection, package)?;
-    match latest(&found, lone)? {
+    let latest = latest(&found, lone).map_err(|refusal| match refusal {
+        Refusal::NoPackage { .. } => removal::no_package(connection, package),
+        refusal => refusal.into(),
+    });
+    match latest? {
         Latest::Package => {
             removal::package(connection, package)?;
             removal::sweep(connection)?;

@@ -23,7 +23,6 @@ pub mod generate;
 mod graph_rows;
 mod latest;
 mod migrate;
-mod nearest;
 mod objects;
 mod open;
 mod outline;
@@ -36,8 +35,6 @@ mod substitute;
 mod summary;
 
 pub use damage::{Damage, ObjectKind};
-use nearest::Around;
-
 pub use export::{ExportFault, LeftOut};
 
 /// Index databases in SQLite files.
@@ -153,7 +150,6 @@ impl SqliteIndex {
         open::change(db, open::TIME_LIMIT, |transaction| {
             removal::packages(transaction, packages, missing)
         })
-        .map_err(|error| nearest::told(error, db, &Around::default()))
     }
 
     /// Removes the latest bundle of a package from all its channels (mutable-registry O5). What it
@@ -171,7 +167,6 @@ impl SqliteIndex {
         open::change(db, open::TIME_LIMIT, |transaction| {
             latest::remove(transaction, package, lone)
         })
-        .map_err(|error| nearest::told(error, db, &Around::package(package)))
     }
 
     /// Removes every package but these (§8.3).
@@ -187,7 +182,6 @@ impl SqliteIndex {
         open::change(db, open::TIME_LIMIT, |transaction| {
             removal::all_but(transaction, keep, missing)
         })
-        .map_err(|error| nearest::told(error, db, &Around::default()))
     }
 
     /// Removes bundles that no channel and no deprecation names (§8.3).
@@ -232,7 +226,6 @@ impl IndexDb for SqliteIndex {
         open::change(db, open::TIME_LIMIT, |transaction| {
             add::add(transaction, bundles, options)
         })
-        .map_err(|error| nearest::told(error, db, &Around::bundles(bundles)))
     }
 
     fn remove_packages(&self, db: &Path, packages: &[String]) -> Result<CatalogDiff, IndexDbError> {

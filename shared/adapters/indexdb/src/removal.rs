@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use iib_bundle::Bundle;
-use iib_catalog::{Missing, Refusal};
+use iib_catalog::{Missing, Refusal, nearest_package};
 use iib_fbc::CatalogDiff;
 use rusqlite::Connection;
 
 use crate::ChangeReport;
 use crate::error::Fault;
-use crate::{bulk, rows, summary};
+use crate::{bulk, export, rows, summary};
 
 type Sql<T> = Result<T, rusqlite::Error>;
 
@@ -31,7 +31,7 @@ pub(crate) fn packages(
         for name in names {
             if !package(connection, name)? {
                 match missing {
-                    Missing::Refuse => return Err(no_package(name)),
+                    Missing::Refuse => return Err(no_package(connection, name)),
                     Missing::PassOver => passed_over.push(name.clone()),
                 }
             }
@@ -59,7 +59,7 @@ pub(crate) fn all_but(
     let unknown = keep.iter().filter(|name| !before.contains_key(*name));
     let passed_over: Vec<String> = unknown.cloned().collect();
     if let (Missing::Refuse, Some(name)) = (missing, passed_over.first()) {
-        return Err(no_package(name));
+        return Err(no_package(connection, name));
     }
     let doomed = before.iter();
     let doomed = doomed.filter(|(name, _)| !keep.contains(name));
@@ -103,12 +103,16 @@ pub(crate) fn stranded(connection: &Connection) -> Result<ChangeReport, Fault> {
     })
 }
 
-fn no_package(name: &str) -> Fault {
-    Refusal::NoPackage {
-        package: name.to_owned(),
-        near: None,
+/// Says that there is no such package, and which one may be meant.
+pub(crate) fn no_package(connection: &Connection, name: &str) -> Fault {
+    match export::packages(connection) {
+        Ok(known) => Refusal::NoPackage {
+            package: name.to_owned(),
+            near: nearest_package(name, known.iter().map(String::as_str)).map(str::to_owned),
+        }
+        .into(),
+        Err(fault) => fault,
     }
-    .into()
 }
 
 /// Removes a package with the bundles that have an entry in it (§8.2, steps 1 and 2); `false` if

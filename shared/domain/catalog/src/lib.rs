@@ -31,7 +31,7 @@ pub use latest::{Latest, LoneBundle, check_kept, latest};
 pub use merge::{
     NoDigest, NoLatest, ServedBundle, Side, latest_of, missing_in, unfit, unlabelled_fit,
 };
-pub use nearest::{meant, nearest};
+pub use nearest::{meant, nearest_bundle, nearest_package};
 pub use options::{AddOptions, AlphaFeatures, Mode, Overwrite, UnknownMode};
 pub use overwrite::{InterimHead, make_room};
 pub use package::{ChannelRow, Entry, PackageRows, PresentRow};

@@ -4,14 +4,24 @@ use std::cmp::Ordering;
 
 use crate::Version;
 
-/// How alike two names have to be, from 0 to 1. Names of bundles of one package have most in common, so
-/// that any of them is nearer than this; names of packages have to be one or two letters apart.
+/// How alike names of bundles of one package have to be, from 0 to 1: they have most in common.
 const ALIKE: f64 = 0.7;
+/// By how many letters a name of a package may be another. With two, names of other products are.
+const SLIPS: usize = 1;
+/// Longest name that is compared, bytes. Names are strangers' texts, and comparing two takes room for
+/// each letter of one with each of the other; no name of a resource is longer than this.
+const LONGEST: usize = 253;
 
-/// The one of `names` that is most like `sought`, if any is like it at all; of several that are equally
-/// so, the one with the highest version that is not above the one sought. Case plays no part, nor does
-/// what is in front of the version where `sought` is nothing but a version.
-pub fn nearest<'n>(sought: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+/// The one of these names of bundles of a package that is most like `sought`, if any is like it at all; of
+/// several that are equally so, the one with the highest version that is not above the one sought. Case plays
+/// no part, nor does what is in front of the version where `sought` is nothing but a version.
+pub fn nearest_bundle<'n>(
+    sought: &str,
+    names: impl IntoIterator<Item = &'n str>,
+) -> Option<&'n str> {
+    if sought.len() > LONGEST {
+        return None;
+    }
     let sought = sought.to_lowercase();
     let version = version_in(&sought);
     let is_bare = version.is_some_and(|version| sought.trim_start_matches('v') == version);
@@ -24,7 +34,8 @@ pub fn nearest<'n>(sought: &str, names: impl IntoIterator<Item = &'n str>) -> Op
         strsim::normalized_damerau_levenshtein(compared.0, compared.1)
     };
     let limit = version.and_then(|version| Version::parse(version).ok());
-    let alike = names.into_iter().map(|name| (name, likeness(name)));
+    let names = names.into_iter().filter(|name| name.len() <= LONGEST);
+    let alike = names.map(|name| (name, likeness(name)));
     let best = alike
         .filter(|(_, alike)| *alike > ALIKE)
         .max_by(|(a, low), (b, high)| {
@@ -34,9 +45,27 @@ pub fn nearest<'n>(sought: &str, names: impl IntoIterator<Item = &'n str>) -> Op
     best.map(|(name, _)| name)
 }
 
-/// What to say of a name that is not there: which one may be meant, or that it is to be checked.
+/// The one of these names of packages that is a slip away from `sought`, if one is; it is not `sought` itself.
+pub fn nearest_package<'n>(
+    sought: &str,
+    names: impl IntoIterator<Item = &'n str>,
+) -> Option<&'n str> {
+    if sought.len() > LONGEST {
+        return None;
+    }
+    let lower = sought.to_lowercase();
+    let slips = |name: &str| strsim::damerau_levenshtein(&lower, &name.to_lowercase());
+    let names = names.into_iter();
+    let names = names.filter(|name| *name != sought && name.len().abs_diff(sought.len()) <= SLIPS);
+    let near = names.map(|name| (slips(name), name));
+    // Of a name of three letters each is most of it.
+    let near = near.filter(|(slips, _)| *slips <= SLIPS && slips * 3 < sought.len());
+    near.min().map(|(_, name)| name)
+}
+
+/// What to say of a package that is not there: which one may be meant, or that it is to be checked.
 pub fn meant<'n>(sought: &str, names: impl IntoIterator<Item = &'n str>) -> String {
-    match nearest(sought, names) {
+    match nearest_package(sought, names) {
         Some(near) => format!("is {near} meant?"),
         None => "check its spelling".to_owned(),
     }
@@ -95,25 +124,46 @@ mod tests {
             ("beacon.v3.0.0", None),
             ("", None),
         ] {
-            assert_eq!(nearest(sought, bundles), meant, "{sought}");
+            assert_eq!(nearest_bundle(sought, bundles), meant, "{sought}");
         }
     }
 
     #[test]
-    fn packages_are_a_letter_or_two_apart() {
-        let packages = ["etcd", "jaeger", "prometheus"];
-        assert_eq!(nearest("etdc", packages), Some("etcd"));
-        assert_eq!(nearest("promethius", packages), Some("prometheus"));
-        assert_eq!(nearest("kafka", packages), None);
-        assert_eq!(nearest("etcd", []), None);
+    fn packages_are_a_slip_apart() {
+        let packages = [
+            "etcd",
+            "jaeger",
+            "prometheus",
+            "openshift-gitops-operator",
+            "redhat-odf-operator",
+        ];
+        for (sought, near) in [
+            ("etdc", Some("etcd")),
+            ("ETCD", Some("etcd")),
+            ("promethius", Some("prometheus")),
+            ("kafka", None),
+            ("et", None),
+            ("abcd", None),
+            // Other products.
+            ("openshift-pipelines-operator", None),
+            ("redhat-oadp-operator", None),
+            // What is there is not what is meant in its place.
+            ("etcd", None),
+        ] {
+            assert_eq!(nearest_package(sought, packages), near, "{sought}");
+        }
+        assert_eq!(nearest_package("etcd", []), None);
         assert_eq!(meant("etdc", packages), "is etcd meant?");
         assert_eq!(meant("kafka", packages), "check its spelling");
     }
 
     #[test]
     fn any_text_is_a_name() {
-        for sought in [".", "v", "..v", "ö.vö", "1", &"x.".repeat(1000)] {
-            nearest(sought, ["a.v1", "v", ".", "ö.v2"]);
+        let long = "x.".repeat(1_000_000);
+        for sought in [".", "v", "..v", "ö.vö", "1", &long] {
+            let names = ["a.v1", "v", ".", "ö.v2", &long];
+            assert_ne!(nearest_bundle(sought, names), Some(&*long));
+            assert_ne!(nearest_package(sought, names), Some(&*long));
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::{VersionError, nearest};
+use crate::{VersionError, nearest_bundle};
 
 /// One reason to refuse an add (spec index-database §5.2 to §7, §15).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -290,7 +290,7 @@ pub enum Refusal {
     NoPackage {
         /// The package.
         package: String,
-        /// The name that is most like it, once it was looked for ([`Refusals::with_nearest`]).
+        /// The name there that may be meant ([`crate::nearest_package`]).
         near: Option<String>,
     },
     /// Images that no bundle of the index has.
@@ -380,14 +380,14 @@ impl Refusal {
                 near: Some(near),
                 ..
             } => Some(format!(
-                "if {near} is meant, which is the nearest name there, correct spec.replaces; \
+                "if {near} is meant, the nearest name in its package, correct spec.replaces; \
                  else add {replaces} first or in the same request"
             )),
             Self::CsvExists { name } | Self::NameExists { name } => Some(format!(
-                "{name} is in the index with another image; give the bundle a new name and version"
+                "the index has {name} with another image; give the bundle a new name and version"
             )),
             Self::OverwriteNotHead { name, channel } => Some(format!(
-                "{name} is replaced in channel {channel}; publish a new version instead"
+                "in channel {channel} {name} is replaced; publish a new version instead"
             )),
             Self::Pruned(pruned) => Some(format!(
                 "use a version above that of {} in channel {}, or let a bundle on the way down \
@@ -423,13 +423,13 @@ impl Refusal {
                 package,
                 near: Some(near),
             } => Some(format!(
-                "{package} has no bundle in any channel of the index: is {near} meant?"
+                "the index has no bundle of {package} in any channel: is {near} meant?"
             )),
             Self::NoPackage {
                 package,
                 near: None,
             } => Some(format!(
-                "{package} has no bundle in any channel of the index: check its spelling, and name \
+                "the index has no bundle of {package} in any channel: check its spelling, and name \
                  each package once"
             )),
             Self::DeprecateMissing { .. } | Self::NoSuchImages { .. } => Some(
@@ -502,37 +502,26 @@ impl Refusals {
         self.reasons.iter()
     }
 
-    /// The same with the nearest names that there are, for names that are not there. `bundles` gives
-    /// the names of bundles, `packages` those of packages; each is asked only where it is needed.
-    ///
-    /// # Errors
-    /// Those of the two.
-    pub fn with_nearest<E>(
-        mut self,
-        bundles: impl Fn() -> Result<BTreeSet<String>, E>,
-        packages: impl Fn() -> Result<BTreeSet<String>, E>,
-    ) -> Result<Self, E> {
+    /// The same with the nearest of these names, which are those of a package, for a bundle of it that is not
+    /// there.
+    #[must_use]
+    pub fn with_nearest(mut self, names: &[&str]) -> Self {
         for reason in &mut self.reasons {
             let reason = match reason {
                 Refusal::NotVerified { fault, .. } => &mut **fault,
                 reason => reason,
             };
-            let (sought, near, names) = match reason {
-                Refusal::ReplacesMissing {
-                    head,
-                    replaces,
-                    near,
-                } => {
-                    let mut names = bundles()?;
-                    names.remove(head);
-                    (replaces, near, names)
-                }
-                Refusal::NoPackage { package, near } => (package, near, packages()?),
-                _ => continue,
-            };
-            *near = nearest(sought, names.iter().map(String::as_str)).map(str::to_owned);
+            if let Refusal::ReplacesMissing {
+                head,
+                replaces,
+                near,
+            } = reason
+            {
+                let others = names.iter().copied().filter(|name| name != head);
+                *near = nearest_bundle(replaces, others).map(str::to_owned);
+            }
         }
-        Ok(self)
+        self
     }
 
     /// The exit status of `opm registry add` (spec §15): 2 when an image exists, 3 when a name

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use iib_catalog::{InvalidPlatform, NoDigest, NoLatest, nearest};
+use iib_catalog::{InvalidPlatform, NoDigest, NoLatest, nearest_package};
 use iib_fbc::{DeprecationsFault, FilterFault, Report};
 use iib_ports::{CatalogError, Class, Classify as _, IndexDbError};
 use iib_request::ScopeError;
@@ -24,7 +24,7 @@ impl NoPackage {
         let known = known.into_iter().map(String::as_str);
         Self {
             package: package.to_owned(),
-            near: nearest(package, known).map(str::to_owned),
+            near: nearest_package(package, known).map(str::to_owned),
         }
     }
 }
@@ -257,10 +257,10 @@ pub enum IndexError {
     /// Bundles that cannot be deprecated.
     #[error("Failed to deprecate the bundles")]
     Deprecate(#[source] IndexDbError),
-    /// Packages that are to go are not there, or are named twice where there are none. It is the reference's text, with
-    /// which clients compare.
+    /// Packages that are to go are not there. It is the reference's text, with which clients compare; beside it what
+    /// to do.
     #[error("Error deleting packages from database")]
-    Remove(Vec<NoPackage>),
+    Remove(Vec<String>),
     /// A tag names another image than the one that was changed.
     #[error(
         "{image} was {read} when it was read and is {now} now: somebody else moved the tag, so it is left alone; run the command again"
@@ -276,20 +276,59 @@ pub enum IndexError {
 }
 
 impl IndexError {
+    /// Whether it hangs on what the index has or is, and not on the request alone.
+    pub(super) fn is_of_the_index(&self) -> bool {
+        match self {
+            Self::ScopeLabel { .. }
+            | Self::NotACatalog(_)
+            | Self::NotInDatabase(_)
+            | Self::DatabaseOfCatalog
+            | Self::NoDatabaseLabel(_)
+            | Self::LabelPath { .. }
+            | Self::NoDatabase { .. }
+            | Self::NoCatalog { .. }
+            | Self::Catalog { .. }
+            | Self::Hidden { .. }
+            | Self::Migrate(_)
+            | Self::OptedIn(_)
+            | Self::InvalidCatalog(_)
+            | Self::Unseen(_)
+            | Self::Cache(_)
+            | Self::Database { .. }
+            | Self::Add(IndexDbError::Refused(_))
+            | Self::CatalogIntoDatabase
+            | Self::NothingBehind(_)
+            | Self::NoDigest(_)
+            | Self::NoLatest(_)
+            | Self::Platform(_)
+            | Self::Deprecate(_)
+            | Self::Remove(_) => true,
+            Self::Add(_)
+            | Self::EmptyFragment(_)
+            | Self::Fragment { .. }
+            | Self::Stray { .. }
+            | Self::PackageName { .. }
+            | Self::InTwoFragments { .. }
+            // They say it themselves.
+            | Self::ChangedAgain { .. }
+            | Self::Moved { .. }
+            // Of commands, which have no request.
+            | Self::FileBased(_)
+            | Self::DatabaseBased(_)
+            | Self::NoPackage { .. }
+            | Self::Filter(_)
+            | Self::UnfitDeprecations { .. }
+            | Self::CacheElsewhere { .. } => false,
+        }
+    }
+
     /// What the user can do, where the text alone, which is the reference's, does not say it: sentences
     /// without a full stop.
     pub(super) fn hints(&self) -> Vec<String> {
         match self {
             Self::Add(IndexDbError::Refused(refusals))
             | Self::Deprecate(IndexDbError::Refused(refusals)) => refusals.hints(),
-            Self::Remove(missing) if missing.is_empty() => {
-                vec!["name each package once".to_owned()]
-            }
-            Self::Remove(missing) => {
-                let told = missing.iter();
-                told.map(|missing| format!("the index has {missing}"))
-                    .collect()
-            }
+            Self::Remove(hints) => hints.clone(),
             Self::NotInDatabase(NoPackage {
                 near: Some(near), ..
             }) => vec![format!("is {near} meant?")],

@@ -156,6 +156,10 @@ impl Queue for SentAfterAll {
         })
     }
 
+    async fn check(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Ok(())
+    }
+
     async fn put_off(
         &self,
         _: &Delivery,

@@ -62,10 +62,10 @@ fn remove_from_catalog(
     index: &mut CatalogIndex,
     operators: &BTreeSet<String>,
 ) -> Result<(), StageError> {
+    let known = index.packages()?;
     let removed = index.remove(operators)?;
     for operator in operators.difference(&removed) {
-        let known = index.packages()?;
-        let NoPackage { near, .. } = NoPackage::among(known.iter().chain(&removed), operator);
+        let NoPackage { near, .. } = NoPackage::among(&known, operator);
         let near = near.map(|near| format!(": is {near} meant?"));
         index.tell(format!(
             "{operator} is not in the index and is passed over{}",
@@ -96,11 +96,21 @@ async fn remove_from_database(
         (Ok(diff), _) => diff,
         (Err(IndexDbError::Refused(refusals)), known) => {
             job.log(refusals.to_string());
-            let known = known.and_then(Result::ok).unwrap_or_default().packages;
-            let unknown = operators.iter();
-            let unknown = unknown.filter(|name| !known.contains_key(*name));
-            let missing = unknown.map(|name| NoPackage::among(known.keys(), name));
-            return Err(IndexError::Remove(missing.collect()).into());
+            let mut hints = refusals.hints();
+            // They are about the first that is not there.
+            if let Some(Ok(known)) = known {
+                let known = known.packages;
+                let unknown = operators.iter();
+                let unknown = unknown.filter(|name| !known.contains_key(*name));
+                let missing = unknown.map(|name| NoPackage::among(known.keys(), name));
+                let told: Vec<String> = missing
+                    .map(|missing| format!("the index has {missing}"))
+                    .collect();
+                if !told.is_empty() {
+                    hints = told;
+                }
+            }
+            return Err(IndexError::Remove(hints).into());
         }
         (Err(source), _) => {
             let image = plan.from.map(|index| index.resolved.to_string());

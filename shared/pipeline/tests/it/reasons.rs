@@ -1,8 +1,11 @@
 //! What the reason of a request says that was refused because of an index (architecture §5): enough to tell
 //! a typo from an index that was read too early.
 
+use axum::http::Method;
 use iib_oci::PullSpec;
 use iib_request::{AddDeprecations, AddRequest, Record, RmRequest, Stage, State};
+use iib_testkit::scripted_registry::Answer;
+use jiff::SignedDuration;
 
 use crate::overwrite::{tagged, world_and_request};
 use crate::samples::{self, index_image};
@@ -57,7 +60,7 @@ async fn a_typo_is_told_with_the_name_that_is_meant_and_the_index_that_was_read(
     let at = world.record(iib_request::RequestId(1)).await.began();
     let said = format!(
         "Failed to add the bundles to the index image: Invalid bundle lantern.v0.3.0, replaces \
-         nonexistent bundle 0.1.0 - If lantern.v0.1.0 is meant, which is the nearest name there, \
+         nonexistent bundle 0.1.0 - If lantern.v0.1.0 is meant, the nearest name in its package, \
          correct spec.replaces; else add 0.1.0 first or in the same request. The index read was \
          {index} as of {at:.0}, which was {read}, as it is now."
     );
@@ -77,6 +80,7 @@ async fn a_request_that_finished_in_between_is_named() {
     // It is pinned before the other one is even sent.
     world.submit(early).await;
     let rest = pin_next(&world).await;
+    world.clock.advance(SignedDuration::from_secs(5));
     let other = world.completes(request).await;
     let record = ended_after(&world, rest).await;
     let reason = record.state_reason();
@@ -87,12 +91,52 @@ async fn a_request_that_finished_in_between_is_named() {
             "which was {read}. The request {} has overwritten it since, at ",
             other.id
         ),
-        ": send this request again.".to_owned(),
+        ": if that mends it, send the request 1 again.".to_owned(),
     ] {
         assert!(reason.contains(&part), "no `{part}` in: {reason}");
     }
     // The log says it, too.
     assert!(world.log(record.id).await.contains(reason));
+}
+
+#[tokio::test]
+async fn one_that_moved_the_tag_before_is_not_named_and_followers_are_told_whom_to_send_again() {
+    let (world, index, request) = world_and_request().await;
+    let before = world.completes(request.clone()).await;
+    world.clock.advance(SignedDuration::from_secs(5));
+    let bundle = push_lantern_replacing(&world, "lantern.v0.2.9").await;
+    let typo = AddRequest {
+        bundles: vec![bundle.to_string()],
+        overwrite_from_index: false,
+        ..request.clone()
+    };
+    let failing = world.submit(typo).await;
+    let rest = pin_next(&world).await;
+    let follower = AddRequest {
+        from_index: Some(format!("request:{failing}")),
+        overwrite_from_index: false,
+        ..request
+    };
+    let follower = world.submit(follower).await;
+    let kettle = world.push_bundle("kettle", "1.0.0").await;
+    let foreign = index_image(&samples::database(&[("kettle", "1.0.0", &kettle)]));
+    world.push("team/index:v4.6", &foreign).await;
+    let record = ended_after(&world, rest).await;
+    let reason = record.state_reason();
+    let now = tagged(&world, &index).await;
+    let said = format!("; it is {now} now: if that mends it, send the request {failing} again.");
+    assert!(reason.ends_with(&said), "{reason}");
+    assert!(
+        !reason.contains(&format!("request {} ", before.id)),
+        "{reason}"
+    );
+    world.run_queue().await;
+    let follower = world.record(follower).await;
+    assert!(
+        follower.state_reason().ends_with(&said),
+        "{}",
+        follower.state_reason()
+    );
 }
 
 #[tokio::test]
@@ -110,7 +154,7 @@ async fn one_that_goes_on_is_named_and_one_from_outside_is_told() {
     let half_done = pin_next(&world).await;
     let record = ended_after(&world, rest).await;
     let said = format!(
-        ", as it is now. The request {other}, which overwrites it, goes on: if that brings what is missing"
+        ", as it is now. The request {other}, which overwrites it, goes on: if that mends it, send the request 1 again when that is complete."
     );
     assert!(
         record.state_reason().contains(&said),
@@ -125,7 +169,7 @@ async fn one_that_goes_on_is_named_and_one_from_outside_is_told() {
     world.push("team/index:v4.6", &foreign).await;
     let now = tagged(&world, &index).await;
     let record = ended_after(&world, rest).await;
-    let said = format!("; it is {now} now: send this request again.");
+    let said = format!("; it is {now} now: if that mends it, send the request 3 again.");
     assert!(
         record.state_reason().ends_with(&said),
         "{}",
@@ -135,7 +179,7 @@ async fn one_that_goes_on_is_named_and_one_from_outside_is_told() {
 }
 
 #[tokio::test]
-async fn a_registry_that_does_not_tell_how_the_tag_is_now_leaves_the_rest() {
+async fn an_index_that_is_named_by_its_digest_is_what_it_is() {
     let (world, index, request) = world_and_request().await;
     let bundle = push_lantern_replacing(&world, "lantern.v0.9.0").await;
     let typo = AddRequest {
@@ -144,7 +188,6 @@ async fn a_registry_that_does_not_tell_how_the_tag_is_now_leaves_the_rest() {
         overwrite_from_index: false,
         ..request
     };
-    // A digest is what it is.
     let named = typo.from_index.clone().unwrap();
     let reason = world.fails(typo).await;
     let said = format!("The index read was {named}.");
@@ -206,7 +249,7 @@ async fn a_name_that_is_taken_is_told_without_a_word_of_the_database() {
     };
     let parts = [
         "Bundle already added that provides package and csv - ",
-        "lantern.v0.1.0 is in the index with another image; give the bundle a new name and version. ",
+        "The index has lantern.v0.1.0 with another image; give the bundle a new name and version. ",
     ];
     world.fails_saying(twice, &parts).await;
 }
@@ -229,4 +272,32 @@ async fn plain_reasons_are_those_of_the_reference_and_the_log_has_the_rest() {
     let log = world.log(iib_request::RequestId(1)).await;
     let said = format!("in the same request. The index read was {index} as of ");
     assert!(log.contains(&said), "{log}");
+}
+
+#[tokio::test]
+async fn what_a_registry_does_not_tell_is_not_said() {
+    let world = World::scripted().await;
+    let lantern = world.push_bundle("lantern", "0.1.0").await;
+    let index = index_image(&samples::database(&[("lantern", "0.1.0", &lantern)]));
+    let index = world.push("team/index:v4.6", &index).await;
+    let bundle = push_lantern_replacing(&world, "lantern.v0.9.0").await;
+    let typo = AddRequest {
+        from_index: Some(index.to_string()),
+        ..world.add(&bundle).await
+    };
+    world.submit(typo).await;
+    let rest = pin_next(&world).await;
+    let tag = "/team/index/manifests/v4.6";
+    for method in [Method::GET, Method::HEAD] {
+        world
+            .script()
+            .on(method, tag, [Answer::Status(403), Answer::Status(403)]);
+    }
+    let record = ended_after(&world, rest).await;
+    let reason = record.state_reason();
+    assert!(reason.contains("The index read was "), "{reason}");
+    assert!(!reason.contains(" now"), "{reason}");
+    // The rest of the sentence is there.
+    let digest = reason.rsplit("which was sha256:").next().unwrap();
+    assert_eq!(digest.len(), 65, "{reason}");
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
-use iib_ports::{Line, Lines};
+use iib_ports::{Line, Lines, Moved};
 use iib_request::RequestId;
+use jiff::Timestamp;
 
 const INDEX: &str = "registry.example:5000/team/index:v4.16";
 
@@ -23,7 +24,7 @@ fn line(turn: Option<u64>, waiting: &[u64]) -> Line {
     Line {
         turn: turn.map(RequestId),
         waiting: waiting.iter().copied().map(RequestId).collect(),
-        moved_by: None,
+        moved: None,
     }
 }
 
@@ -126,15 +127,23 @@ async fn nobody_waits_for_a_turn_that_has_ended(lines: Arc<dyn Lines>) {
 }
 
 async fn who_moved_the_tag_last_is_known(lines: &dyn Lines) {
-    for id in [2, 1, 1] {
+    let moved = |id, at| Moved {
+        by: RequestId(id),
+        at: Timestamp::from_millisecond(at).unwrap(),
+    };
+    for (id, at) in [
+        (2, 1_700_000_000_001),
+        (1, 1_700_000_000_002),
+        (1, 1_700_000_000_003),
+    ] {
         lines.join(INDEX, RequestId(id)).await.unwrap();
         lines.take(INDEX, RequestId(id)).await.unwrap();
-        lines.moved(INDEX, RequestId(id)).await.unwrap();
+        lines.note_moved(INDEX, moved(id, at)).await.unwrap();
         lines.leave(INDEX, RequestId(id)).await.unwrap();
     }
     lines.join(INDEX, RequestId(3)).await.unwrap();
     let now = lines.of(INDEX).await.unwrap();
-    assert_eq!(now.moved_by, Some(RequestId(1)));
+    assert_eq!(now.moved, Some(moved(1, 1_700_000_000_003)));
     assert_eq!((now.turn, now.waiting), (None, vec![RequestId(3)]));
     let other = lines.of("registry.example:5000/team/index:v4.17").await;
     assert_eq!(other.unwrap(), Line::default());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use iib_ports::{Line, Lines, StoreError};
+use iib_ports::{Line, Lines, Moved, StoreError};
 use iib_request::RequestId;
 
 use super::lock;
@@ -50,8 +50,8 @@ impl Lines for MemoryLines {
         }))
     }
 
-    async fn moved(&self, index: &str, id: RequestId) -> Result<(), StoreError> {
-        self.with(index, |line| line.moved_by = Some(id));
+    async fn note_moved(&self, index: &str, moved: Moved) -> Result<(), StoreError> {
+        self.with(index, |line| line.moved = Some(moved));
         Ok(())
     }
 

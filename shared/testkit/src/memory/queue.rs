@@ -90,6 +90,10 @@ impl Queue for MemoryQueue {
     }
 
     /// A test that takes a task out decides itself when it comes back.
+    async fn check(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Ok(())
+    }
+
     async fn put_off(
         &self,
         delivery: &Delivery,
