@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
@@ -11,8 +12,10 @@ use iib_registry::Proxies;
 use reqwest::header::{AUTHORIZATION, ETAG, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use crate::say;
+use crate::signature::{self, Signer};
 
 /// How long one call may take; the API answers at once.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -52,6 +55,10 @@ impl FromStr for Token {
 pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
+    /// Whether a token is shown, in whose place no signature can stand.
+    shows_token: bool,
+    /// What calls are signed with, once the gateway in front of the service has asked for that.
+    signer: Arc<OnceCell<Signer>>,
 }
 
 impl Client {
@@ -81,7 +88,42 @@ impl Client {
             .proxy(Proxies::of_environment()?.into_reqwest())
             .default_headers(headers)
             .build()?;
-        Ok(Self { http, base })
+        Ok(Self {
+            http,
+            base,
+            shows_token: token.is_some(),
+            signer: Arc::default(),
+        })
+    }
+
+    /// Sends a call. Where the gateway of AWS in front of the service wants signatures it is signed, from the first
+    /// refusal on: a call that the gateway refuses has not reached the service.
+    async fn send(&self, call: RequestBuilder) -> reqwest::Result<Response> {
+        let mut call = call.build()?;
+        if let Some(signer) = self.signer.get() {
+            told(&Box::pin(signer.sign(&mut call)).await);
+            return self.http.execute(call).await;
+        }
+        let again = call.try_clone().filter(|_| !self.shows_token);
+        let answer = self.http.execute(call).await?;
+        let (answer, is_asked) = signature::is_asked_for(answer).await?;
+        let Some(mut again) = again.filter(|_| is_asked) else {
+            return Ok(answer);
+        };
+        // Finding credentials is a large future, which few calls need.
+        let signed = Box::pin(self.signed(&mut again)).await;
+        match told(&signed) {
+            true => self.http.execute(again).await,
+            false => Ok(answer),
+        }
+    }
+
+    /// Signs a call, with credentials that are looked for the first time.
+    async fn signed(&self, call: &mut reqwest::Request) -> anyhow::Result<()> {
+        let signer = self
+            .signer
+            .get_or_try_init(|| Signer::of_environment(&self.base));
+        signer.await?.sign(call).await
     }
 
     /// Whether nobody else can read what is sent: by TLS, or on this machine.
@@ -146,7 +188,7 @@ impl Client {
         let Some(call) = call.try_clone() else {
             return Tried::Answered(Err(anyhow!("the call cannot be sent")));
         };
-        let answer = match call.send().await {
+        let answer = match self.send(call).await {
             Ok(answer) => answer,
             Err(error) if error.is_connect() || error.is_builder() => {
                 return Tried::Answered(self.reached(Err(error)).map(|_| Value::Null));
@@ -166,7 +208,7 @@ impl Client {
     /// Whether the health check of the service says that it knows something; none if it does not answer.
     async fn knows(&self, header: &str) -> Option<bool> {
         let url = self.base.join("healthcheck").ok()?;
-        let answer = self.http.get(url).send().await.ok()?;
+        let answer = self.send(self.http.get(url)).await.ok()?;
         let is_there = answer.status().is_success();
         is_there.then(|| answer.headers().contains_key(header))
     }
@@ -255,7 +297,7 @@ impl Client {
     }
 
     async fn answer(&self, call: RequestBuilder) -> anyhow::Result<Response> {
-        self.reached(call.send().await)
+        self.reached(self.send(call).await)
     }
 
     fn reached(&self, answered: reqwest::Result<Response>) -> anyhow::Result<Response> {
@@ -266,6 +308,14 @@ impl Client {
             )
         })
     }
+}
+
+/// Tells why a call is not signed; whether it is.
+fn told(signed: &anyhow::Result<()>) -> bool {
+    if let Err(error) = signed {
+        say::aside(format_args!("the call is not signed: {error:#}"));
+    }
+    signed.is_ok()
 }
 
 /// The parameters of a call, in order.
@@ -350,6 +400,9 @@ impl fmt::Display for Refusal {
         write!(f, "the service refused the request ({status}): {said}")?;
         match *status {
             StatusCode::UNAUTHORIZED => f.write_str("; put a token into IIB_TOKEN"),
+            StatusCode::FORBIDDEN if said == signature::FORBIDDEN => f.write_str(
+                ": its gateway lets those in who may invoke it (execute-api:Invoke) and sign calls with AWS credentials",
+            ),
             _ => Ok(()),
         }
     }

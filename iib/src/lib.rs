@@ -27,6 +27,7 @@ mod say;
 mod schedule;
 mod serve;
 pub mod service;
+mod signature;
 mod source;
 mod submit;
 mod tell;

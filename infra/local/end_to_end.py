@@ -58,7 +58,8 @@ class Stack:
 
     def beside(self, name: str, **parameters: str) -> "Stack":
         """The API of another stack of the same template on the same emulator and registry."""
-        given = {"Registry": self.registry, "InsecureRegistries": self.registry} | parameters
+        # Calls of these tests are not signed; the emulator looks at no signatures.
+        given = {"Registry": self.registry, "InsecureRegistries": self.registry, "ApiAccess": "open"} | parameters
         given = [part for item in given.items() for part in ("--parameter", "=".join(item))]
         deploy = [sys.executable, str(ROOT / "infra/local/deploy.py"), "--quiet", "--endpoint", self.endpoint]
         outputs = run(*deploy, "--stack", name, "--packages", str(self.folder / "packages"), *given)
@@ -382,7 +383,9 @@ def test_bad_calls_are_refused_and_make_no_request(stack: Stack):
 
 def test_tokens_are_verified_by_intake_in_the_order_of_the_api(stack: Stack):
     with tempfile.TemporaryDirectory() as folder, issuer(Path(folder)) as (address, token):
-        guarded = stack.beside("iib-tokens", JwtIssuer=address, JwtAudience="catalogs", UserClaims="email")
+        guarded = stack.beside(
+            "iib-tokens", ApiAccess="jwt", ReadAccess="open", JwtIssuer=address, JwtAudience="people, catalogs", UserClaims="email",
+        )
         # Reading is for all, what is not there is not there for anybody, and bodies are looked at last.
         for method, path, expected in [
             ("GET", "builds", 200), ("POST", "builds/nothing", 404), ("PUT", "builds/add", 405), ("POST", "builds/add", 401),
@@ -394,13 +397,20 @@ def test_tokens_are_verified_by_intake_in_the_order_of_the_api(stack: Stack):
         body = {"bundles": [stack.example("lantern:v0.1.0")], "binary_image": stack.example("binary:v1"), "add_arches": ["amd64"]}
         for claims, expected in [({"aud": "others"}, 401), ({"aud": "catalogs"}, 201)]:
             given = token({"iss": address, "exp": int(time.time()) + 600, "email": "lea@example.com"} | claims)
-            status, headers, document = guarded.call(
-                "POST", "/api/v1/builds/add", body, {"Authorization": f"Bearer {given}"}
-            )
+            login = {"Authorization": f"Bearer {given}"}
+            status, headers, document = guarded.call("POST", "/api/v1/builds/add", body, login)
             assert status == expected, (status, document)
             if status == 401:
                 assert "it is for another audience" in headers["WWW-Authenticate"], dict(headers)
         assert document["user"] == "lea@example.com", document
+        # The same stack, closed: reading needs what sending does.
+        closed = stack.beside(
+            "iib-tokens", ApiAccess="jwt", JwtIssuer=address, JwtAudience="people, catalogs", UserClaims="email",
+        )
+        for path in ["/api/v1/builds", f"/api/v1/builds/{document['id']}", "/"]:
+            assert closed.call("GET", path)[0] == 401, path
+            assert closed.call("GET", path, headers=login)[0] == 200, path
+        assert closed.call("GET", "/api/v1/healthcheck")[0] == 200
 
 
 @contextlib.contextmanager

@@ -29,5 +29,7 @@ mod messaging;
 mod metrics;
 mod older;
 mod process;
+#[cfg(test)]
+mod signed;
 mod submitting;
 mod surroundings;
