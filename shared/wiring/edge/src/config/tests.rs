@@ -234,3 +234,20 @@ fn a_folder_that_is_empty_is_refused() {
         ["FILE: data_folder: is empty: name a folder, or leave it away"]
     );
 }
+
+#[test]
+fn reading_cannot_need_a_login_that_nothing_needs() {
+    let environment = vars(&[("IIB_READS_NEED_LOGIN", "true")]);
+    let error = Config::load(None, &environment).unwrap_err().to_string();
+    assert!(error.contains("api.reads_need_login"), "{error}");
+    let environment = vars(&[
+        ("IIB_READS_NEED_LOGIN", "true"),
+        ("IIB_LOGIN_DISABLED", "false"),
+    ]);
+    assert!(
+        Config::load(None, &environment)
+            .unwrap()
+            .api
+            .reads_need_login
+    );
+}
