@@ -10,6 +10,9 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 MIB = 1024 * 1024
+QUEUES = ("Pin", "Mutate", "Push", "DeadLetter")
+# Functions that an account of AWS may run at once before anybody has asked for more, and their memory.
+NEW_ACCOUNT, NEW_ACCOUNT_MEGABYTES = 10, 3008
 
 
 class Loader(yaml.SafeLoader):
@@ -31,9 +34,14 @@ def read_template() -> dict:
     return yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), Loader)
 
 
+def read_sizes(template: dict) -> dict[str, dict[str, int]]:
+    """What each size sets."""
+    return {name: {key: int(value) for key, value in size.items()} for name, size in template["Mappings"]["Sizes"].items()}
+
+
 def main() -> int:
     template = read_template()
-    faults = values_that_go_together(template["Parameters"])
+    faults = values_that_go_together(template)
     faults += alarms_without_advice(template["Resources"])
     faults += functions_without_binary(template["Resources"])
     for fault in faults:
@@ -43,23 +51,44 @@ def main() -> int:
     return 1 if faults else 0
 
 
-def values_that_go_together(parameters: dict) -> list[str]:
-    default = {name: parameter.get("Default") for name, parameter in parameters.items()}
-    stage, function = default["StageTimeoutSeconds"], default["FunctionTimeoutSeconds"]
-    storage = default["EphemeralStorageMegabytes"] * MIB
-    rules = [
-        # A stage ends itself and says why, before the platform ends it.
-        (stage + 20 <= function, "FunctionTimeoutSeconds is less than 20 seconds above StageTimeoutSeconds"),
-        (function <= 900, "FunctionTimeoutSeconds is above the platform's 15 minutes"),
-        # AWS's advice for queues that call functions.
-        (6 * function <= default["QueueVisibilitySeconds"], "QueueVisibilitySeconds is below six times FunctionTimeoutSeconds"),
-        (default["QueueVisibilitySeconds"] + stage < default["QueueAgeAlarmSeconds"], "QueueAgeAlarmSeconds fires for one lost function"),
-        (default["DurationAlarmMilliseconds"] < 1000 * stage, "DurationAlarmMilliseconds is above what a stage may take"),
-        # The compressed layer, the database and its journal are there at once.
-        (default["MaxIndexBytes"] <= 0.4 * storage, "MaxIndexBytes is above 0.4 of EphemeralStorageMegabytes"),
-        (default["DataDaysToLive"] + 30 <= default["KeptObjectDays"], "KeptObjectDays is below DataDaysToLive + 30"),
-    ]
-    return [fault for holds, fault in rules if not holds]
+def values_that_go_together(template: dict) -> list[str]:
+    default = {name: parameter.get("Default") for name, parameter in template["Parameters"].items()}
+    sizes = read_sizes(template)
+    faults = []
+    if default["Size"] not in sizes or set(template["Parameters"]["Size"]["AllowedValues"]) != set(sizes):
+        faults.append("the parameter Size and the mapping Sizes differ")
+    for name, size in sizes.items():
+        if set(size) != set(sizes["small"]):
+            faults.append(f"size {name} sets other things than small: {', '.join(set(size) ^ set(sizes['small']))}")
+            continue
+        stage, function = size["StageSeconds"], size["FunctionSeconds"]
+        rules = [
+            # A stage ends itself and says why, before the platform ends it.
+            (stage + 20 <= function, "FunctionSeconds is less than 20 above StageSeconds"),
+            (function <= 900, "FunctionSeconds is above the platform's 15 minutes"),
+            # AWS's advice for queues that call functions.
+            (6 * function <= size["QueueVisibilitySeconds"], "QueueVisibilitySeconds is below six times FunctionSeconds"),
+            (size["QueueVisibilitySeconds"] + stage < size["QueueAgeAlarmSeconds"], "QueueAgeAlarmSeconds fires for one lost function"),
+            (size["DurationAlarmMilliseconds"] == 900 * stage, "DurationAlarmMilliseconds is not 90 % of StageSeconds"),
+            # The compressed layer, the database and its journal are there at once.
+            (size["MaxIndexBytes"] <= 0.4 * size["DiskMegabytes"] * MIB, "MaxIndexBytes is above 0.4 of DiskMegabytes"),
+            (512 <= size["DiskMegabytes"] <= 10240, "the platform has no such DiskMegabytes"),
+            (128 <= size["MutateMegabytes"] <= 10240, "the platform has no such MutateMegabytes"),
+            # What AWS asks of the concurrency of a queue, and of the batches of a function.
+            (min(size[f"{queue}Concurrency"] for queue in QUEUES) >= 2, "a queue's concurrency is below 2"),
+            (size["ApiRate"] <= size["ApiBurst"], "ApiBurst is below ApiRate"),
+        ]
+        faults += [f"size {name}: {fault}" for holds, fault in rules if not holds]
+    small = sizes["small"]
+    # What a new account has, and what has to be left for the API, prune and telling.
+    if sum(small[f"{queue}Concurrency"] for queue in QUEUES) > NEW_ACCOUNT - 2:
+        faults.append(f"size small: the queues ask for more than an account with {NEW_ACCOUNT} functions at once can give")
+    if small["MutateMegabytes"] > NEW_ACCOUNT_MEGABYTES:
+        faults.append(f"size small: a new account gives a function {NEW_ACCOUNT_MEGABYTES} MB at most")
+    if default["DataDaysToLive"] + 30 > default["KeptObjectDays"]:
+        faults.append("KeptObjectDays is below DataDaysToLive + 30")
+    faults += [f"the parameter {name} has no default" for name, value in default.items() if value is None]
+    return faults
 
 
 def alarms_without_advice(resources: dict) -> list[str]:

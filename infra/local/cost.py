@@ -60,7 +60,7 @@ REGISTRY_MONTH = 0.10 / GIGABYTE  # ECR
 # What template.yaml and shared/wiring/edge/src/gauges.rs have.
 ALARMS = 33
 METRICS = 9
-DISK_MEGABYTES = {"mutate": 4096}  # EphemeralStorageMegabytes; 512 of them are free
+DISK_MEGABYTES = {"mutate": 4096}  # DiskMegabytes of the sizes small and medium; 512 of them are free
 LOG_RETENTION_DAYS = 30  # LogRetentionDays
 
 DAYS = 30
@@ -158,7 +158,7 @@ def parse_arguments() -> argparse.Namespace:
         help="the figures (default: infra/local/measured.json)",
     )
     parser.add_argument(
-        "--architecture", choices=sorted(LAMBDA_SECOND), default="x86_64", help="as the parameter of the template"
+        "--architecture", choices=sorted(LAMBDA_SECOND), default="arm64", help="as the parameter of the template"
     )
     parser.add_argument(
         "--registry-days", type=float, default=DAYS, metavar="DAYS",

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Fills numbers that stand in template.yaml or in the code into documents.
 
-In a document a number is held in one of two ways: by the name of a parameter of the template before it
-(`` `ApiRateLimit` 50 ``), or between comments that name it (`<!--=lease-->90<!--/-->`), which are not
+In a document a number is held in one of two ways: by the name of a parameter of the template, or of a value that the
+size medium sets, before it (`` `ApiRate` 50 ``), or between comments that name it (`<!--=lease-->90<!--/-->`), which are not
 seen where Markdown is shown. The names are in NUMBERS below. Without --into it changes nothing, and the exit
 code is 1 where a document has another number.
 """
@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-from check import ROOT, read_template
+from check import ROOT, read_sizes, read_template
 
 DOCUMENTS = [ROOT / "docs" / name for name in ("DEPLOY.md", "RUNBOOK.md", "SCALE.md")]
 MARKED = re.compile(r"<!--=([\w-]+)-->(.*?)<!--/-->", re.DOTALL)
@@ -21,6 +21,7 @@ PARAMETER = re.compile(r"(`([A-Z]\w+)` \(?)(\d+)(?![\d.])")
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
 TEMPLATE = read_template()
+SIZED = read_sizes(TEMPLATE)
 
 
 class Failure(Exception):
@@ -32,12 +33,47 @@ def parameter(name: str) -> int:
     return int(re.fullmatch(r"rate\((\d+) minutes?\)", value)[1]) if isinstance(value, str) else value
 
 
+def sized(name: str, size: str = "medium") -> int:
+    """What a size sets; documents calculate with medium where they name no size."""
+    return SIZED[size][name]
+
+
 def resource(name: str, *path: str) -> int:
-    """A property of a resource; what refers to a parameter is its default."""
+    """A property of a resource; what refers to a parameter is its default, to a size medium's."""
     value = TEMPLATE["Resources"][name]["Properties"]
     for part in path:
         value = value[part]
-    return parameter(value["Ref"]) if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return sized(value["FindInMap"][2]) if "FindInMap" in value else parameter(value["Ref"])
+    return value
+
+
+# What a size sets, as SCALE.md shows it.
+SIZE_ROWS = [
+    ("indexes changed at once", lambda size: sized("MutateConcurrency", size)),
+    ("batches of requests pinned at once", lambda size: sized("PinConcurrency", size)),
+    ("results pushed at once", lambda size: sized("PushConcurrency", size)),
+    ("functions that the queues ask for at most", lambda size: all_concurrency(size)),
+    ("largest index, GiB uncompressed (`MaxIndexBytes`)", lambda size: f"{sized('MaxIndexBytes', size) / GIB:.1f}"),
+    ("`/tmp` of mutate, MB (`DiskMegabytes`)", lambda size: sized("DiskMegabytes", size)),
+    ("memory of mutate, MB (1769 are a core)", lambda size: sized("MutateMegabytes", size)),
+    ("seconds that a stage may take (`StageSeconds`)", lambda size: sized("StageSeconds", size)),
+    ("minutes until a lost message comes back (`QueueVisibilitySeconds`)", lambda size: sized("QueueVisibilitySeconds", size) / 60),
+    ("calls of the API a second, and at once", lambda size: f"{sized('ApiRate', size)}, {sized('ApiBurst', size)}"),
+    ("calls that may begin to wait in half a minute (`MaxWaiting`)", lambda size: sized("MaxWaiting", size)),
+    ("minutes a message may wait before the alarm", lambda size: sized("QueueAgeAlarmSeconds", size) / 60),
+    ("seconds that mutate and push may take before the alarm", lambda size: sized("DurationAlarmMilliseconds", size) / 1000),
+]
+
+
+def all_concurrency(size: str = "medium") -> int:
+    return sum(sized(f"{name}Concurrency", size) for name in (*STAGES, "DeadLetter"))
+
+
+def sizes() -> str:
+    rows = [["", *(f"`{size}`" for size in SIZED)], ["---"] * (1 + len(SIZED))]
+    rows += [[what, *(shown(of(size)) for size in SIZED)] for what, of in SIZE_ROWS]
+    return "".join(f"\n| {' | '.join(row)} |" for row in rows).replace("|  |", "| |") + "\n"
 
 
 def files(place: str) -> list[Path]:
@@ -95,7 +131,7 @@ STAGE_FUNCTIONS = [f"{stage}Function" for stage in STAGES]
 def in_flight() -> int:
     """Messages that the three queues hand out at once."""
     batches = [resource(f, "Events", "Queue", "Properties", "BatchSize") for f in STAGE_FUNCTIONS]
-    return sum(parameter(f"{stage}MaximumConcurrency") * batch for stage, batch in zip(STAGES, batches))
+    return sum(sized(f"{stage}Concurrency") * batch for stage, batch in zip(STAGES, batches))
 
 
 def deliveries() -> int:
@@ -123,22 +159,23 @@ NUMBERS = {
     "nudge-minutes": lambda: nudge_minutes(),
     "lookups": lambda: code("shared/pipeline", "LOOKUPS"),
     "pin-batch": lambda: resource("PinFunction", "Events", "Queue", "Properties", "BatchSize"),
+    "sizes": sizes,
     "parameters": lambda: len(TEMPLATE["Parameters"]),
     # Functions, alarms.
-    "all-concurrency": lambda: sum(parameter(f"{name}MaximumConcurrency") for name in (*STAGES, "DeadLetter")),
-    "mutate-concurrency": lambda: parameter("MutateMaximumConcurrency"),
-    "push-concurrency": lambda: parameter("PushMaximumConcurrency"),
+    "all-concurrency": all_concurrency,
+    "mutate-concurrency": lambda: sized("MutateConcurrency"),
+    "push-concurrency": lambda: sized("PushConcurrency"),
     "intake-timeout": lambda: resource("IntakeFunction", "Timeout"),
     "mutate-memory": lambda: resource("MutateFunction", "MemorySize"),
-    "disk-megabytes": lambda: parameter("EphemeralStorageMegabytes"),
-    "index-gib": lambda: parameter("MaxIndexBytes") / GIB,
-    "queue-age-minutes": lambda: parameter("QueueAgeAlarmSeconds") / 60,
+    "disk-megabytes": lambda: sized("DiskMegabytes"),
+    "index-gib": lambda: sized("MaxIndexBytes") / GIB,
+    "queue-age-minutes": lambda: sized("QueueAgeAlarmSeconds") / 60,
     "oldest-minutes": lambda: resource("OldestLiveRequestAlarm", "Threshold") / 60,
     "unreadable-minutes": lambda: resource("UnreadableRecordsAlarm", "Period") / 60,
     "prune-alarm-minutes": lambda: resource("PruneMissingAlarm", "Period") / 60,
-    "duration-percent": lambda: parameter("DurationAlarmMilliseconds") / parameter("StageTimeoutSeconds") / 10,
-    "burst": lambda: parameter("ApiBurstLimit"),
-    "rate": lambda: parameter("ApiRateLimit"),
+    "duration-percent": lambda: sized("DurationAlarmMilliseconds") / sized("StageSeconds") / 10,
+    "burst": lambda: sized("ApiBurst"),
+    "rate": lambda: sized("ApiRate"),
     # Prune.
     "prune-minutes": lambda: parameter("PruneSchedule"),
     "expired": lambda: expired_a_run(),
@@ -231,7 +268,7 @@ def fill(text: str, document: str, faults: list[str], used: set[str]) -> str:
         return match[0]
 
     def by_parameter(match: re.Match) -> str:
-        default = TEMPLATE["Parameters"].get(match[2], {}).get("Default")
+        default = TEMPLATE["Parameters"].get(match[2], {}).get("Default", SIZED["medium"].get(match[2]))
         if not isinstance(default, int):
             return match[0]
         used.add(match[2])
