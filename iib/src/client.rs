@@ -126,6 +126,24 @@ impl Client {
         signer.await?.sign(call).await
     }
 
+    /// Whether calls are signed, because the gateway has asked for it.
+    pub(crate) fn signs(&self) -> bool {
+        self.signer.initialized()
+    }
+
+    /// What the service answers at a path, with or without a query, that begins with its host.
+    pub(crate) async fn look(&self, path: &str, headers: HeaderMap) -> anyhow::Result<Response> {
+        let mut url = self.base.clone();
+        // Never joined: what begins with two slashes would be another host.
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path, None),
+        };
+        url.set_path(path);
+        url.set_query(query);
+        self.answer(self.http.get(url).headers(headers)).await
+    }
+
     /// Whether nobody else can read what is sent: by TLS, or on this machine.
     pub(crate) fn is_private(&self) -> bool {
         let host = self.base.host_str().unwrap_or_default();

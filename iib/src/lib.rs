@@ -27,6 +27,7 @@ mod say;
 mod schedule;
 mod serve;
 pub mod service;
+mod shown;
 mod signature;
 mod source;
 mod submit;
@@ -68,7 +69,7 @@ pub async fn run(command: Command) -> Exit {
         Command::Logs(options) => requests::logs(&options).await,
         Command::Wait(options) => follow::run(&options).await,
         Command::Cancel(options) => submit::cancel(&options).await,
-        Command::Open(options) => requests::open(&options),
+        Command::Open(options) => requests::open(&options).await,
         Command::Auth(command) => auth::run(&command).await,
         Command::Index(command) => index::run(command).await,
         Command::Catalog(command) => catalog::run(command).await,

@@ -1,6 +1,8 @@
 //! Looking at the requests of a running service: `iib list`, `iib show`, `iib logs`, `iib open`.
 
 use anyhow::Context as _;
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::Exit;
@@ -8,6 +10,7 @@ use crate::cli::{ListOptions, LogsOptions, OpenOptions, ServiceAddress, ShowOpti
 use crate::client::Client;
 use crate::output::{plain, print, table};
 use crate::say;
+use crate::shown::ShownPages;
 use crate::wait::{Looks, is_final};
 
 /// Requests asked for at once; the service may give fewer.
@@ -143,16 +146,55 @@ pub(crate) async fn logs(options: &LogsOptions) -> anyhow::Result<Exit> {
     }
 }
 
-/// Opens a page of the service in a browser.
-pub(crate) fn open(options: &OpenOptions) -> anyhow::Result<Exit> {
-    let page = client(&options.service)?.page(options.request)?;
-    // For whoever has no browser here.
-    say::line(&page)?;
-    if !options.print {
-        open::that_detached(page.as_str())
-            .context("no browser could be started: open that address in one")?;
+/// Opens a page of the service in a browser. Where the service wants to know who asks, it is shown on this machine,
+/// until the command is ended.
+pub(crate) async fn open(options: &OpenOptions) -> anyhow::Result<Exit> {
+    let named = client(&options.service)?;
+    let page = named.page(options.request)?;
+    // As a browser would.
+    let nobody = Client::new(&options.service.url, None)?;
+    let answer = nobody.look(page.path(), HeaderMap::new()).await?;
+    let is_refused = matches!(
+        answer.status(),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+    );
+    let shown_by = if nobody.signs() {
+        Some(nobody)
+    } else if is_refused {
+        Some(named)
+    } else {
+        None
+    };
+    if let Some(client) = shown_by.as_ref().filter(|_| is_refused) {
+        // Why nobody is let in is said to programs only.
+        client
+            .list(&[("per_page".to_owned(), "1".to_owned())].into())
+            .await?;
+    }
+    let Some(client) = shown_by else {
+        hand_out(page.as_str(), options.print)?;
+        return Ok(Exit::Done);
+    };
+    let pages = ShownPages::new(client, &page).await?;
+    hand_out(&pages.address(), options.print)?;
+    say::aside(format_args!(
+        "{page} wants to know who asks: it is shown at the address above with your login, until you end this command (Ctrl-C)"
+    ));
+    tokio::select! {
+        served = pages.serve() => served?,
+        ended = tokio::signal::ctrl_c() => ended?,
     }
     Ok(Exit::Done)
+}
+
+/// Prints an address, for whoever has no browser here, and has one opened.
+fn hand_out(address: &str, only_print: bool) -> anyhow::Result<()> {
+    say::line(address)?;
+    if !only_print {
+        open::that_detached(address)
+            .context("no browser could be started: open that address in one")?;
+    }
+    Ok(())
 }
 
 fn client(service: &ServiceAddress) -> anyhow::Result<Client> {

@@ -117,6 +117,21 @@ impl Problem {
         }
     }
 
+    /// The token says who its user is, and that he may do other things (RFC 6750, section 3.1).
+    pub(crate) fn no_scope(scopes: &str) -> Self {
+        let why = format!("it has none of the scopes {scopes}");
+        let challenge = format!(
+            "Bearer error=\"insufficient_scope\", scope=\"{scopes}\", error_description=\"{why}\""
+        );
+        Self {
+            challenge: Some(challenge.into()),
+            ..Self::new(
+                &types::NO_SCOPE,
+                format!("The token is not for this: {why}"),
+            )
+        }
+    }
+
     pub(crate) fn answer_too_large(instead: &str) -> Self {
         Self::new(
             &types::ANSWER_TOO_LARGE,
@@ -153,6 +168,10 @@ impl From<TokenError> for Problem {
             TokenError::Refused(why) => {
                 info!(why, "a token is not accepted");
                 Self::bad_token(why)
+            }
+            TokenError::Scope(scopes) => {
+                info!(scopes, "a token is for other things");
+                Self::no_scope(scopes)
             }
             _ => Self {
                 retry_after: Some(RETRY_AFTER),

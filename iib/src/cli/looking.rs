@@ -102,7 +102,7 @@ pub struct OpenOptions {
     /// The number of the request [default: the list of requests]
     #[arg(value_name = "NUMBER")]
     pub request: Option<u64>,
-    /// Print the address and open nothing
+    /// Print the address and start no browser
     #[arg(long)]
     pub print: bool,
     /// The service

@@ -1,6 +1,9 @@
 //! Calls through a gateway that wants signatures of AWS, in front of a real service.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -12,8 +15,10 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode, header};
+use iib_testkit::issuer::TestIssuer;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
 use crate::command::demo_folder;
 use crate::process::{Server, iib};
@@ -102,35 +107,40 @@ fn signature(method: &str, url: &str, headers: &HeaderMap, body: &Bytes) -> Opti
         .map(|(_, value)| value.to_owned())
 }
 
-#[test]
-fn calls_are_signed_where_the_gateway_asks_for_it() {
-    let folder = demo_folder();
-    let server = Server::start(folder.path(), "127.0.0.1:0", "127.0.0.1:0");
+/// A gateway that wants signatures, on a runtime, in front of a service; and its address.
+fn gateway(runtime: &Runtime, service: &str) -> (Arc<Gateway>, String) {
     let gateway = Arc::new(Gateway {
-        service: server.api.clone(),
+        service: service.to_owned(),
         seen: Mutex::default(),
     });
-    let runtime = tokio::runtime::Runtime::new().unwrap();
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
     let listener = listener.unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
     let router = Router::new().fallback(hand_on).with_state(gateway.clone());
     runtime.spawn(async move { axum::serve(listener, router).await });
-    let url = format!("http://{address}");
+    (gateway, format!("http://{address}"))
+}
 
-    let run = |words: &[&str], with: bool| {
-        let mut command = iib(words);
-        command
-            .args(["--url", &url])
-            .env("AWS_EC2_METADATA_DISABLED", "true");
-        command.env("HOME", folder.path());
-        if with {
-            command.env("AWS_ACCESS_KEY_ID", KEY);
-            command.env("AWS_SECRET_ACCESS_KEY", SECRET);
-            command.env("AWS_REGION", REGION);
-        }
-        command.output().unwrap()
-    };
+/// The command, in an environment without credentials, or with those that the gateway knows.
+fn asking(words: &[&str], url: &str, home: &Path, with_credentials: bool) -> Command {
+    let mut command = iib(words);
+    command.args(["--url", url]).env("HOME", home);
+    command.env("AWS_EC2_METADATA_DISABLED", "true");
+    if with_credentials {
+        command.env("AWS_ACCESS_KEY_ID", KEY);
+        command.env("AWS_SECRET_ACCESS_KEY", SECRET);
+        command.env("AWS_REGION", REGION);
+    }
+    command
+}
+
+#[test]
+fn calls_are_signed_where_the_gateway_asks_for_it() {
+    let folder = demo_folder();
+    let server = Server::start(folder.path(), "127.0.0.1:0", "127.0.0.1:0");
+    let runtime = Runtime::new().unwrap();
+    let (gateway, url) = gateway(&runtime, &server.api);
+    let run = |words: &[&str], with| asking(words, &url, folder.path(), with).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
 
     let list = run(&["list", "--output", "json", "--state", "complete"], true);
@@ -168,4 +178,155 @@ fn calls_are_signed_where_the_gateway_asks_for_it() {
     let said = text(&without.stderr);
     assert!(said.contains("the call is not signed: "), "{said}");
     assert!(said.contains("execute-api:Invoke"), "{said}");
+}
+
+/// `iib open` while it shows pages. Killed when dropped.
+struct Shown {
+    process: Child,
+    /// Where a browser has to begin.
+    begin: String,
+}
+
+impl Shown {
+    fn start(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process = command.spawn().unwrap();
+        let mut begin = String::new();
+        let mut said = BufReader::new(process.stdout.take().unwrap());
+        said.read_line(&mut begin).unwrap();
+        let begin = begin.trim().to_owned();
+        Self { process, begin }
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        let _ended = self.process.kill();
+        let _status = self.process.wait();
+    }
+}
+
+/// What a browser without cookies of its own sees at an address.
+async fn seen_at(url: &str, cookie: Option<&str>, host: Option<&str>) -> reqwest::Response {
+    let browser = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let mut call = browser.get(url).header(header::ACCEPT, "text/html");
+    for (name, value) in [(header::COOKIE, cookie), (header::HOST, host)] {
+        if let Some(value) = value {
+            call = call.header(name, value);
+        }
+    }
+    call.send().await.unwrap()
+}
+
+/// Goes in as a browser does; gives where the page is, and the cookie.
+async fn let_in(shown: &Shown) -> (String, String) {
+    let (server, _) = shown.begin.split_once("/?key=").unwrap();
+    let answer = seen_at(&shown.begin, None, None).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    let page = answer.headers()[header::LOCATION].to_str().unwrap();
+    let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
+    assert!(cookie.contains("; HttpOnly; SameSite=Strict"), "{cookie}");
+    let (cookie, _) = cookie.split_once(';').unwrap();
+    (format!("{server}{page}"), cookie.to_owned())
+}
+
+#[test]
+fn a_browser_sees_pages_whose_calls_have_to_be_signed() {
+    let folder = demo_folder();
+    let server = Server::start(folder.path(), "127.0.0.1:0", "127.0.0.1:0");
+    let runtime = Runtime::new().unwrap();
+    let (gateway, url) = gateway(&runtime, &server.api);
+    let refused = asking(&["open", "--print"], &url, folder.path(), false);
+    let refused = { refused }.output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && refused.stdout.is_empty());
+    assert!(said.contains("execute-api:Invoke"), "{said}");
+
+    let words = ["open", "1", "--print"];
+    let shown = Shown::start(asking(&words, &url, folder.path(), true));
+    runtime.block_on(async {
+        let (page, cookie) = let_in(&shown).await;
+        assert!(page.ends_with("/requests/1"), "{page}");
+        let answer = seen_at(&page, Some(&cookie), None).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert!(answer.text().await.unwrap().contains("<title>"));
+        let style = page.replace("/requests/1", "/assets/style.css");
+        let answer = seen_at(&style, Some(&cookie), None).await;
+        assert_eq!(
+            answer.headers()[header::CONTENT_TYPE],
+            "text/css; charset=utf-8"
+        );
+        let seen = gateway.seen.lock().unwrap().let_through.len();
+
+        // Whoever does not know the key, another name of this machine, another way to write another host.
+        let guessed = format!("{cookie}0");
+        for (cookie, host, status) in [
+            (None, None, StatusCode::FORBIDDEN),
+            (Some(&*guessed), None, StatusCode::FORBIDDEN),
+            (
+                Some(&*cookie),
+                Some("iib.example.com"),
+                StatusCode::MISDIRECTED_REQUEST,
+            ),
+        ] {
+            let answer = seen_at(&page, cookie, host).await;
+            assert_eq!(answer.status(), status, "{cookie:?} {host:?}");
+        }
+        assert_eq!(gateway.seen.lock().unwrap().let_through.len(), seen);
+        let odd = page.replace("/requests/1", "//127.0.0.1:1/");
+        let answer = seen_at(&odd, Some(&cookie), None).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+        // Nothing is changed by a page.
+        let call = reqwest::Client::new()
+            .post(&page)
+            .header(header::COOKIE, &cookie);
+        let answer = call.send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
+    });
+}
+
+#[test]
+fn a_browser_sees_pages_for_which_a_token_is_needed() {
+    let runtime = Runtime::new().unwrap();
+    let issuer = runtime.block_on(TestIssuer::start());
+    let folder = demo_folder();
+    let mut serve = iib(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--registry-listen",
+        "127.0.0.1:0",
+    ]);
+    serve.env("IIB_JWT_ISSUER", &issuer.address);
+    serve.env("IIB_JWT_AUDIENCES", "iib");
+    serve.env("IIB_LOGIN_DISABLED", "false");
+    serve.env("IIB_READS_NEED_LOGIN", "true");
+    let server = Server::spawn(serve, folder.path());
+    let open = |token: Option<&str>| {
+        let mut command = asking(&["open", "--print"], &server.api, folder.path(), false);
+        if let Some(token) = token {
+            command.env("IIB_TOKEN", token);
+        }
+        command
+    };
+    for (token, why) in [
+        (None, "put a token into IIB_TOKEN"),
+        (Some("x"), "it is no JSON Web Token"),
+    ] {
+        let refused = open(token).output().unwrap();
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains(why), "{said}");
+    }
+    let token = issuer.token("iib", &json!({"sub": "ann"}));
+    let shown = Shown::start(open(Some(&token)));
+    runtime.block_on(async {
+        let (page, cookie) = let_in(&shown).await;
+        let answer = seen_at(&page, Some(&cookie), None).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let text = answer.text().await.unwrap();
+        assert!(text.contains("/requests/1") && !text.contains(&token));
+    });
 }

@@ -24,6 +24,9 @@ pub enum TokenError {
     /// It is none, not from the issuer, not for us, or its time is over.
     #[error("the token is not accepted: {0}")]
     Refused(String),
+    /// It lets its user do other things than this.
+    #[error("the token is not accepted: it has none of the scopes {0}")]
+    Scope(String),
     /// The issuer's keys cannot be had.
     #[error("the keys of the issuer {issuer} cannot be read")]
     NoKeys {
@@ -37,7 +40,7 @@ pub enum TokenError {
 impl Classify for TokenError {
     fn class(&self) -> Class {
         match self {
-            Self::Refused(_) => Class::Reject,
+            Self::Refused(_) | Self::Scope(_) => Class::Reject,
             Self::NoKeys { .. } => Class::Retry,
         }
     }

@@ -57,6 +57,8 @@ types! {
         "The header Allow of the answer names the methods.";
     UNAUTHORIZED: "unauthorized", UNAUTHORIZED, "It does not say who asks",
         "Show a token (Authorization: Bearer …), or ask through the proxy that logs users in. What is wrong with a token stands in the header WWW-Authenticate.";
+    NO_SCOPE: "no-scope", FORBIDDEN, "The token is for other things than this",
+        "Ask the issuer for a token with one of the scopes that the header WWW-Authenticate names; operators set them with IIB_JWT_SCOPES.";
     NOT_A_WORKER: "not-a-worker", FORBIDDEN, "The user may not change requests from outside",
         "Operators name such users in IIB_WORKER_USERNAMES.";
     SOMEBODY_ELSES: "somebody-elses", FORBIDDEN, "The request is somebody else's",

@@ -178,7 +178,11 @@ impl Operation {
             body: None,
             answer,
             others: Vec::new(),
-            errors: vec![StatusCode::UNAUTHORIZED, StatusCode::SERVICE_UNAVAILABLE],
+            errors: vec![
+                StatusCode::UNAUTHORIZED,
+                StatusCode::FORBIDDEN,
+                StatusCode::SERVICE_UNAVAILABLE,
+            ],
             is_deprecated: false,
             is_guarded: true,
         }
@@ -206,7 +210,7 @@ impl Operation {
             is_guarded: false,
             ..Self::read(id, summary, answer)
         };
-        read.fails([StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN])
+        read.fails([StatusCode::BAD_REQUEST])
     }
 
     /// The same, of which there is more to say.

@@ -15,11 +15,18 @@ use crate::service::{Answer, Service, add, at, good};
 const UNAUTHORIZED: &str = "The server could not verify that you are authorized to access the URL requested. You either supplied the wrong credentials (e.g. a bad password), or your browser doesn't understand how to supply the credentials required.";
 
 async fn believing() -> (Service, TestIssuer) {
+    asking_for(Vec::new()).await
+}
+
+/// One that believes tokens with one of these scopes.
+async fn asking_for(scopes: Vec<String>) -> (Service, TestIssuer) {
     let issuer = TestIssuer::start().await;
     let mut service = Service::new();
     service.deps.api.login_disabled = false;
     let proxy = reqwest::Proxy::custom(|_| None::<reqwest::Url>);
-    let tokens = Issuer::new(&issuer.address, ["iib".to_owned()], proxy).unwrap();
+    let tokens = Issuer::new(&issuer.address, ["iib".to_owned()], proxy)
+        .unwrap()
+        .with_scopes(scopes);
     service.tokens = Some(Arc::new(tokens));
     (service, issuer)
 }
@@ -161,4 +168,45 @@ async fn where_no_login_is_demanded_a_token_still_counts() {
     answer.assert_error(401, UNAUTHORIZED);
     let answer = with(&service, add(&good()), &[]).await;
     assert_eq!(answer.json()["user"], json!(null));
+}
+
+#[tokio::test]
+async fn a_token_needs_one_of_the_scopes_that_are_asked_for() {
+    let scopes = ["catalogs/write", "catalogs"].map(str::to_owned);
+    let (mut service, issuer) = asking_for(scopes.to_vec()).await;
+    service.deps.api.reads_need_login = true;
+    let mut cases = vec![
+        (json!({"scope": "openid catalogs"}), true),
+        (json!({"scp": "catalogs/write"}), true),
+        (json!({"scp": ["openid", "catalogs"]}), true),
+    ];
+    let none = [
+        json!({}),
+        json!({"scope": "catalogs/read openid"}),
+        json!({"scope": ["catalogs,openid"]}),
+        json!({"scope": 1}),
+    ];
+    cases.extend(none.map(|claims| (claims, false)));
+    for (mut claims, is_let_in) in cases {
+        claims["sub"] = json!("ann");
+        let token = format!("Bearer {}", issuer.token("iib", &claims));
+        let reading = at("GET", "/api/v1/builds").body(Body::empty()).unwrap();
+        for call in [add(&good()), reading] {
+            let answer = with(&service, call, &[&token]).await;
+            if is_let_in {
+                assert!(answer.status.is_success(), "{claims}: {}", answer.text);
+                continue;
+            }
+            answer.assert_error(
+                403,
+                "The token is not for this: it has none of the scopes catalogs/write catalogs",
+            );
+            assert_eq!(
+                answer.challenge.as_deref(),
+                Some(
+                    r#"Bearer error="insufficient_scope", scope="catalogs/write catalogs", error_description="it has none of the scopes catalogs/write catalogs""#
+                )
+            );
+        }
+    }
 }

@@ -34,6 +34,7 @@ const ALGORITHMS: [Algorithm; 9] = [
 pub struct Issuer {
     keys: Keys,
     audiences: HashSet<String>,
+    scopes: Vec<String>,
 }
 
 impl Issuer {
@@ -50,7 +51,14 @@ impl Issuer {
         Ok(Self {
             keys: Keys::new(issuer, proxy)?,
             audiences: audiences.into_iter().collect(),
+            scopes: Vec::new(),
         })
+    }
+
+    /// The same, whose tokens have to have one of these scopes; none: whatever they have will do.
+    #[must_use]
+    pub fn with_scopes(self, scopes: Vec<String>) -> Self {
+        Self { scopes, ..self }
     }
 
     /// What a valid token has to have beside its signature.
@@ -75,6 +83,19 @@ impl Issuer {
             None => claims.get("client_id").is_some_and(is_ours),
         }
     }
+
+    /// Whether the token lets its user do what is done here: `scope` (RFC 8693, section 4.2), words with spaces between, or
+    /// `scp` of those issuers that call it so, words or a list.
+    fn has_scope(&self, claims: &Map<String, Value>) -> bool {
+        let is_asked = |word: &str| self.scopes.iter().any(|scope| scope == word);
+        let mut given = ["scope", "scp"].iter().filter_map(|name| claims.get(*name));
+        self.scopes.is_empty()
+            || given.any(|given| match given {
+                Value::String(words) => words.split(' ').any(is_asked),
+                Value::Array(list) => list.iter().filter_map(Value::as_str).any(is_asked),
+                _ => false,
+            })
+    }
 }
 
 #[async_trait]
@@ -98,9 +119,12 @@ impl Tokens for Issuer {
         let key = DecodingKey::from_jwk(&key).map_err(|_| refused("its key cannot be used"))?;
         let token = decode::<Map<String, Value>>(token, &key, &self.rules(header.alg));
         let claims = token.map_err(|error| refused(why(error.kind())))?.claims;
-        match self.is_for_us(&claims) {
+        if !self.is_for_us(&claims) {
+            return Err(refused("it is for another audience"));
+        }
+        match self.has_scope(&claims) {
             true => Ok(claims),
-            false => Err(refused("it is for another audience")),
+            false => Err(TokenError::Scope(self.scopes.join(" "))),
         }
     }
 }

@@ -56,6 +56,8 @@ pub struct ApiSettings {
     pub jwt_issuer: Option<String>,
     /// Those whom such a token has to be for.
     pub jwt_audiences: Vec<String>,
+    /// Scopes of which such a token has to have one; none: whatever it has will do.
+    pub jwt_scopes: Vec<String>,
     /// Claims of a token, or fields of an authorizer, that name the caller; the first that is there counts.
     pub user_claims: Vec<String>,
     /// Queues of users.
@@ -104,6 +106,7 @@ impl Default for ApiSettings {
             trusted_user_header: None,
             jwt_issuer: None,
             jwt_audiences: Vec::new(),
+            jwt_scopes: Vec::new(),
             user_claims: ["username", "cognito:username", "sub"]
                 .map(Into::into)
                 .into(),

@@ -122,6 +122,7 @@ impl Cloud {
         };
         let proxy = Proxies::of_environment()?.into_reqwest();
         let issuer = Issuer::new(issuer, api.jwt_audiences.clone(), proxy)?;
+        let issuer = issuer.with_scopes(api.jwt_scopes.clone());
         Ok(Some(Arc::new(issuer)))
     }
 

@@ -244,6 +244,7 @@ fn tokens(api: &ApiSettings) -> Result<Option<Arc<dyn Tokens>>, LocalError> {
     };
     let proxy = Proxies::of_environment()?.into_reqwest();
     let issuer = Issuer::new(issuer, api.jwt_audiences.clone(), proxy)?;
+    let issuer = issuer.with_scopes(api.jwt_scopes.clone());
     Ok(Some(Arc::new(issuer)))
 }
 

@@ -124,6 +124,7 @@ fn check_proxies(api: &ApiSettings, faults: &mut Faults) {
 fn check_issuer(api: &ApiSettings, faults: &mut Faults) {
     const ISSUER: &str = "api.jwt_issuer";
     const AUDIENCES: &str = "api.jwt_audiences";
+    const SCOPES: &str = "api.jwt_scopes";
     const CLAIMS: &str = "api.user_claims";
     let is_loopback = |url: &Url| match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -155,6 +156,19 @@ fn check_issuer(api: &ApiSettings, faults: &mut Faults) {
     } else if !api.jwt_audiences.is_empty() {
         let text = format!("they need the issuer of the tokens: {ISSUER}");
         faults.of_value(AUDIENCES, text);
+    }
+    if api.jwt_issuer.is_none() && !api.jwt_scopes.is_empty() {
+        let text = format!("they need the issuer of the tokens: {ISSUER}");
+        faults.of_value(SCOPES, text);
+    }
+    // As RFC 6749 has them: they stand in a header of answers, too.
+    let is_scope = |scope: &String| {
+        let mut bytes = scope.bytes();
+        bytes.all(|byte| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~'))
+    };
+    if let Some(odd) = api.jwt_scopes.iter().find(|scope| !is_scope(scope)) {
+        let text = format!("`{odd}` is no scope: it has no spaces, quotes or backslashes");
+        faults.of_value(SCOPES, text);
     }
     if api.user_claims.is_empty() {
         let text = "it is empty: name a claim that says who the user is, such as `sub`".to_owned();
@@ -288,8 +302,21 @@ mod tests {
                 "iib",
                 Some("they need the issuer of the tokens: api.jwt_issuer"),
             ),
+            (
+                "IIB_JWT_SCOPES",
+                "catalogs",
+                Some("they need the issuer of the tokens: api.jwt_issuer"),
+            ),
             ("IIB_USER_CLAIMS", ",", Some("name a claim that says")),
         ]);
+        let odd = [
+            (ISSUER, "https://id.example.com"),
+            ("IIB_JWT_AUDIENCES", "iib"),
+            ("IIB_JWT_SCOPES", "catalogs, a\"b"),
+        ];
+        let odd = odd.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let refused = Config::load(None, &odd.into()).unwrap_err().to_string();
+        assert!(refused.contains("`a\"b` is no scope"), "{refused}");
         for issuer in ["https://id.example.com/realms/a", "http://127.0.0.1:8080"] {
             let both = [(ISSUER, issuer), ("IIB_JWT_AUDIENCES", "iib, other")];
             let both = both.map(|(name, text)| (name.to_owned(), text.to_owned()));

@@ -39,7 +39,7 @@ pub(super) const ALIASES: [(&str, &str); 2] = [
 
 /// Every setting has a variable, and a row here. Tests hold this against the defaults and the types.
 #[rustfmt::skip] // One line for each.
-pub(super) const VARIABLES: [Variable; 80] = [
+pub(super) const VARIABLES: [Variable; 81] = [
     row("IIB_DATA_FOLDER", "data_folder", Text),
     row("IIB_SCRATCH", "scratch", Text),
     row("IIB_LOGIN_DISABLED", "api.login_disabled", Flag),
@@ -57,6 +57,7 @@ pub(super) const VARIABLES: [Variable; 80] = [
     row("IIB_TRUSTED_USER_HEADER", "api.trusted_user_header", Text),
     row("IIB_JWT_ISSUER", "api.jwt_issuer", Text),
     row("IIB_JWT_AUDIENCES", "api.jwt_audiences", List),
+    row("IIB_JWT_SCOPES", "api.jwt_scopes", List),
     row("IIB_USER_CLAIMS", "api.user_claims", List),
     row("IIB_OFFER_LOGS", "api.offer_logs", Flag),
     row("IIB_OFFER_RELATED_BUNDLES", "api.offer_related_bundles", Flag),
