@@ -9,7 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail, ensure};
 use iib_ports::Secret;
 use iib_registry::Proxies;
-use reqwest::header::{AUTHORIZATION, ETAG, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::header::{AUTHORIZATION, ETAG, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -26,6 +27,9 @@ const REPEAT_AFTER: [Duration; 3] = [
     Duration::from_secs(3),
     Duration::from_secs(8),
 ];
+
+/// How often an answer may be elsewhere.
+const REDIRECTS: usize = 5;
 
 /// How long a call may wait for a change, seconds: as long as the service lets it.
 const WAIT: u64 = 20;
@@ -53,7 +57,10 @@ impl FromStr for Token {
 /// A client of the API.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
+    /// Follows no redirects: a login goes to the service, and to nobody whom it points to.
     http: reqwest::Client,
+    /// Shows no login.
+    elsewhere: reqwest::Client,
     base: Url,
     /// Whether a token is shown, in whose place no signature can stand.
     shows_token: bool,
@@ -82,14 +89,19 @@ impl Client {
             bearer.set_sensitive(true);
             headers.insert(AUTHORIZATION, bearer);
         }
-        let http = reqwest::Client::builder()
-            .timeout(CALL_TIMEOUT)
-            // The same rules as for registries: a service on this machine is asked directly.
-            .proxy(Proxies::of_environment()?.into_reqwest())
+        // The same rules as for registries: a service on this machine is asked directly.
+        let proxy = Proxies::of_environment()?.into_reqwest();
+        let builder = || {
+            let builder = reqwest::Client::builder().timeout(CALL_TIMEOUT);
+            builder.proxy(proxy.clone())
+        };
+        let http = builder()
+            .redirect(Policy::none())
             .default_headers(headers)
             .build()?;
         Ok(Self {
             http,
+            elsewhere: builder().build()?,
             base,
             shows_token: token.is_some(),
             signer: Arc::default(),
@@ -131,8 +143,9 @@ impl Client {
         self.signer.initialized()
     }
 
-    /// What the service answers at a path, with or without a query, that begins with its host.
-    pub(crate) async fn look(&self, path: &str, headers: HeaderMap) -> anyhow::Result<Response> {
+    /// The address of what is at a path, with or without a query, that begins with the service's host; none if that is not the
+    /// service's any more.
+    pub(crate) fn address(&self, path: &str) -> Option<Url> {
         let mut url = self.base.clone();
         // Never joined: what begins with two slashes would be another host.
         let (path, query) = match path.split_once('?') {
@@ -141,7 +154,14 @@ impl Client {
         };
         url.set_path(path);
         url.set_query(query);
-        self.answer(self.http.get(url).headers(headers)).await
+        let root = self.base.path().strip_suffix("api/v1/")?;
+        // As it is asked for, without dots.
+        url.path().starts_with(root).then_some(url)
+    }
+
+    /// What the service answers there, be it that it is elsewhere.
+    pub(crate) async fn look(&self, url: Url, headers: HeaderMap) -> anyhow::Result<Response> {
+        self.reached(self.send(self.http.get(url).headers(headers)).await)
     }
 
     /// Whether nobody else can read what is sent: by TLS, or on this machine.
@@ -254,7 +274,7 @@ impl Client {
     /// Stops a request; gives its document.
     pub(crate) async fn cancel(&self, id: u64) -> anyhow::Result<Value> {
         let url = self.base.join(&format!("builds/{id}/cancel"))?;
-        document(self.answer(self.http.post(url)).await?).await
+        document(self.reached(self.send(self.http.post(url)).await)?).await
     }
 
     /// The document of a request.
@@ -314,8 +334,19 @@ impl Client {
         Ok(serde_json::from_value(document)?)
     }
 
+    /// The answer to a call that reads, wherever it is.
     async fn answer(&self, call: RequestBuilder) -> anyhow::Result<Response> {
-        self.reached(self.send(call).await)
+        let mut answer = self.reached(self.send(call).await)?;
+        for _ in 0..REDIRECTS {
+            let Some(url) = elsewhere(&answer) else { break };
+            let next = match url.origin() == self.base.origin() {
+                true => self.send(self.http.get(url)).await,
+                // A link of the store's, say, which has its own signature.
+                false => self.elsewhere.get(url).send().await,
+            };
+            answer = self.reached(next)?;
+        }
+        Ok(answer)
     }
 
     fn reached(&self, answered: reqwest::Result<Response>) -> anyhow::Result<Response> {
@@ -326,6 +357,20 @@ impl Client {
             )
         })
     }
+}
+
+/// Where an answer says that the rest is, which can be had by asking there.
+fn elsewhere(answer: &Response) -> Option<Url> {
+    let is_there = matches!(
+        answer.status(),
+        StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::SEE_OTHER
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT
+    );
+    let location = answer.headers().get(LOCATION).filter(|_| is_there)?;
+    answer.url().join(location.to_str().ok()?).ok()
 }
 
 /// Tells why a call is not signed; whether it is.

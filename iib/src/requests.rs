@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 
 use crate::Exit;
@@ -153,14 +153,14 @@ pub(crate) async fn open(options: &OpenOptions) -> anyhow::Result<Exit> {
     let page = named.page(options.request)?;
     // As a browser would.
     let nobody = Client::new(&options.service.url, None)?;
-    let answer = nobody.look(page.path(), HeaderMap::new()).await?;
+    let answer = nobody.look(page.clone(), HeaderMap::new()).await?;
     let is_refused = matches!(
         answer.status(),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
     );
     let shown_by = if nobody.signs() {
         Some(nobody)
-    } else if is_refused {
+    } else if is_refused && (options.service.token.is_some() || !asks_browsers(&answer)) {
         Some(named)
     } else {
         None
@@ -176,7 +176,7 @@ pub(crate) async fn open(options: &OpenOptions) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     };
     let pages = ShownPages::new(client, &page).await?;
-    hand_out(&pages.address(), options.print)?;
+    hand_out(pages.begin(), options.print)?;
     say::aside(format_args!(
         "{page} wants to know who asks: it is shown at the address above with your login, until you end this command (Ctrl-C)"
     ));
@@ -185,6 +185,13 @@ pub(crate) async fn open(options: &OpenOptions) -> anyhow::Result<Exit> {
         ended = tokio::signal::ctrl_c() => ended?,
     }
     Ok(Exit::Done)
+}
+
+/// Whether an answer asks for a login that browsers know themselves, such as a proxy's in front of the service.
+fn asks_browsers(answer: &reqwest::Response) -> bool {
+    let challenges = answer.headers().get_all(WWW_AUTHENTICATE).iter();
+    let mut challenges = challenges.filter_map(|challenge| challenge.to_str().ok());
+    challenges.any(|challenge| !challenge.to_ascii_lowercase().starts_with("bearer"))
 }
 
 /// Prints an address, for whoever has no browser here, and has one opened.

@@ -2,7 +2,7 @@
 //! asks for them with the command's own login.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -36,6 +36,7 @@ const KEPT_BACK: [header::HeaderName; 5] = [
 #[derive(Debug)]
 pub(crate) struct ShownPages {
     listener: TcpListener,
+    begin: String,
     shown: Arc<Shown>,
 }
 
@@ -44,12 +45,12 @@ struct Shown {
     client: Client,
     /// The path of the first page.
     page: String,
-    /// All pages of the service are below this path.
-    root: String,
-    /// This server, as browsers name it.
-    host: String,
-    /// Who knows it may look: other users of this machine reach the port, too, and any page in the browser can call it.
-    key: String,
+    address: SocketAddr,
+    /// Who knows it first is let in: other users of this machine reach the port, too, and any page in the browser can call
+    /// it. Once, because they also see the words that a browser is started with.
+    key: Mutex<Option<String>>,
+    /// Who was let in.
+    session: String,
 }
 
 impl ShownPages {
@@ -58,29 +59,28 @@ impl ShownPages {
     /// # Errors
     /// No port can be had.
     pub(crate) async fn new(client: Client, page: &Url) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let listener = listener().await;
         let listener = listener.context("no port of this machine can be listened on")?;
-        let address: SocketAddr = listener.local_addr()?;
-        let root = client.page(None)?.path().to_owned();
-        // Two halves, because that is the largest number there is.
-        let key = format!("{:032x}{:032x}", random()?, random()?);
+        let address = listener.local_addr()?;
+        let key = secret()?;
+        let begin = format!("http://{address}/?key={key}");
         let shown = Shown {
             client,
             page: page.path().to_owned(),
-            root,
-            host: address.to_string(),
-            key,
+            address,
+            key: Mutex::new(Some(key)),
+            session: secret()?,
         };
         Ok(Self {
             listener,
+            begin,
             shown: Arc::new(shown),
         })
     }
 
     /// Where a browser has to begin.
-    pub(crate) fn address(&self) -> String {
-        let Shown { host, key, .. } = &*self.shown;
-        format!("http://{host}/?key={key}")
+    pub(crate) fn begin(&self) -> &str {
+        &self.begin
     }
 
     /// Shows them until it is dropped.
@@ -88,6 +88,26 @@ impl ShownPages {
         let router = Router::new().fallback(show).with_state(self.shown);
         Ok(axum::serve(self.listener, router).await?)
     }
+}
+
+/// A port of this machine. Browsers share cookies among the ports of a host, so it is an address of its own where the system
+/// has more than one for itself.
+async fn listener() -> anyhow::Result<TcpListener> {
+    let [_, a, b, c] = u32::to_be_bytes(random()? as u32);
+    for address in [
+        Ipv4Addr::new(127, a, b, c.clamp(1, 254)),
+        Ipv4Addr::LOCALHOST,
+    ] {
+        if let Ok(listener) = TcpListener::bind((address, 0)).await {
+            return Ok(listener);
+        }
+    }
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?)
+}
+
+/// Two halves, because that is the largest number there is.
+fn secret() -> anyhow::Result<String> {
+    Ok(format!("{:032x}{:032x}", random()?, random()?))
 }
 
 /// Of the system's randomness: whoever guesses it sees what the command's user may see.
@@ -98,12 +118,15 @@ fn random() -> anyhow::Result<u128> {
 }
 
 async fn show(State(shown): State<Arc<Shown>>, call: Request) -> Response {
-    let is_named_so = |host: &HeaderValue| host.as_bytes() == shown.host.as_bytes();
     // A name that somebody else resolves to this machine is not ours.
-    if !call.headers().get(header::HOST).is_some_and(is_named_so) {
+    if !call
+        .headers()
+        .get(header::HOST)
+        .is_some_and(|host| shown.is_named(host))
+    {
         return said(
             StatusCode::MISDIRECTED_REQUEST,
-            "This is not the address of this server.",
+            "This is not the address of this server. If its port is forwarded, forward it from the same one.",
         );
     }
     if !matches!(*call.method(), Method::GET | Method::HEAD) {
@@ -112,53 +135,86 @@ async fn show(State(shown): State<Arc<Shown>>, call: Request) -> Response {
             "Pages are only shown here: change things with `iib`.",
         );
     }
-    if call.uri().path() == "/" && call.uri().query() == Some(&*format!("key={}", shown.key)) {
+    let key = call
+        .uri()
+        .query()
+        .and_then(|query| query.strip_prefix("key="));
+    let key = key.filter(|_| call.uri().path() == "/");
+    if shown.knows(call.headers()) {
+        return match key {
+            Some(_) => shown.first_page(),
+            None => shown.hand_on(call).await,
+        };
+    }
+    if key.is_some_and(|key| shown.takes(key)) {
         return shown.let_in();
     }
-    if !shown.knows(call.headers()) {
-        return said(
-            StatusCode::FORBIDDEN,
-            "Begin with the address that `iib open` has printed; in this browser that was not done.",
-        );
-    }
-    shown.hand_on(call).await
+    said(
+        StatusCode::FORBIDDEN,
+        "Begin with the address that `iib open` has printed. It lets one browser in, once: if that was not yours, end the command, and run it again.",
+    )
 }
 
 impl Shown {
-    /// A cookie for the one who knows the key, which then stands in no address any more.
+    /// Whether a browser names this server so: by its address, or through a forwarded port.
+    fn is_named(&self, host: &HeaderValue) -> bool {
+        let port = self.address.port();
+        let names = [
+            self.address.to_string(),
+            format!("localhost:{port}"),
+            format!("127.0.0.1:{port}"),
+        ];
+        names.iter().any(|name| host.as_bytes() == name.as_bytes())
+    }
+
+    /// Whether this is the key, which nobody has used; it is used now.
+    fn takes(&self, key: &str) -> bool {
+        // It is whole after every statement.
+        let mut kept = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.take_if(|kept| kept == key).is_some()
+    }
+
+    /// A cookie for the one who knew the key.
     fn let_in(&self) -> Response {
         let cookie = format!(
             "{}={}; Path=/; HttpOnly; SameSite=Strict",
             self.cookie(),
-            self.key
+            self.session
         );
-        let mut answer = said(StatusCode::SEE_OTHER, "");
-        let headers = answer.headers_mut();
-        for (name, value) in [
-            (header::SET_COOKIE, cookie),
-            (header::LOCATION, self.page.clone()),
-        ] {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                headers.insert(name, value);
-            }
+        let mut answer = self.first_page();
+        if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+            answer.headers_mut().insert(header::SET_COOKIE, cookie);
         }
-        headers.insert(
-            header::REFERRER_POLICY,
-            HeaderValue::from_static("no-referrer"),
-        );
+        answer
+    }
+
+    /// Goes on to the first page. Not by a redirect: where the address was followed from another site, the browser would leave
+    /// the cookie out.
+    fn first_page(&self) -> Response {
+        let page = &self.page;
+        let mut answer = said(StatusCode::OK, "");
+        *answer.body_mut() = Body::from(format!(
+            "<!doctype html><meta http-equiv=\"refresh\" content=\"0;url={page}\"><title>IIB</title><a href=\"{page}\">Go on</a>\n"
+        ));
+        for (name, value) in [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+            (header::REFERRER_POLICY, "no-referrer"),
+            (header::CONTENT_SECURITY_POLICY, "default-src 'none'"),
+        ] {
+            answer
+                .headers_mut()
+                .insert(name, HeaderValue::from_static(value));
+        }
         answer
     }
 
     /// Browsers share cookies among the ports of a machine.
     fn cookie(&self) -> String {
-        format!(
-            "iib-open-{}",
-            self.host.rsplit(':').next().unwrap_or_default()
-        )
+        format!("iib-open-{}", self.address.port())
     }
 
     fn knows(&self, headers: &HeaderMap) -> bool {
-        let expected = format!("{}={}", self.cookie(), self.key);
+        let expected = format!("{}={}", self.cookie(), self.session);
         let cookies = headers.get_all(header::COOKIE).iter();
         let mut cookies = cookies.filter_map(|cookies| cookies.to_str().ok());
         cookies.any(|cookies| cookies.split(';').any(|cookie| cookie.trim() == expected))
@@ -169,14 +225,14 @@ impl Shown {
             .uri()
             .path_and_query()
             .map_or("/", |asked| asked.as_str());
-        if !asked.starts_with(&self.root) {
+        let Some(url) = self.client.address(asked) else {
             return said(StatusCode::NOT_FOUND, "The service has no such page.");
-        }
+        };
         let headers = ASKED.iter().filter_map(|name| {
             let value = call.headers().get(name)?;
             Some((name.clone(), value.clone()))
         });
-        match self.client.look(asked, headers.collect()).await {
+        match self.client.look(url, headers.collect()).await {
             Ok(answer) => handed_on(answer),
             Err(error) => said(StatusCode::BAD_GATEWAY, &format!("{error:#}")),
         }

@@ -17,6 +17,7 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode, header};
 use iib_testkit::issuer::TestIssuer;
 use jiff::Timestamp;
+use reqwest::redirect::Policy;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -63,7 +64,9 @@ async fn hand_on(State(gateway): State<Arc<Gateway>>, request: Request) -> Respo
         }
         seen.let_through.push(format!("{} {path}", parts.method));
     }
-    let call = reqwest::Client::new().request(parts.method, format!("{}{path}", gateway.service));
+    let client = reqwest::Client::builder().redirect(Policy::none());
+    let call = client.build().unwrap();
+    let call = call.request(parts.method, format!("{}{path}", gateway.service));
     let call = call
         .header(header::CONTENT_TYPE, "application/json")
         .body(body);
@@ -209,7 +212,7 @@ impl Drop for Shown {
 /// What a browser without cookies of its own sees at an address.
 async fn seen_at(url: &str, cookie: Option<&str>, host: Option<&str>) -> reqwest::Response {
     let browser = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
+        .redirect(Policy::none())
         .build()
         .unwrap();
     let mut call = browser.get(url).header(header::ACCEPT, "text/html");
@@ -223,14 +226,23 @@ async fn seen_at(url: &str, cookie: Option<&str>, host: Option<&str>) -> reqwest
 
 /// Goes in as a browser does; gives where the page is, and the cookie.
 async fn let_in(shown: &Shown) -> (String, String) {
-    let (server, _) = shown.begin.split_once("/?key=").unwrap();
+    let (server, key) = shown.begin.split_once("/?key=").unwrap();
     let answer = seen_at(&shown.begin, None, None).await;
-    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-    let page = answer.headers()[header::LOCATION].to_str().unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
     let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
     assert!(cookie.contains("; HttpOnly; SameSite=Strict"), "{cookie}");
     let (cookie, _) = cookie.split_once(';').unwrap();
-    (format!("{server}{page}"), cookie.to_owned())
+    let cookie = cookie.to_owned();
+    // Others can see what a browser is started with.
+    assert!(!cookie.contains(key));
+    let goes_on = answer.text().await.unwrap();
+    let (_, page) = goes_on.split_once("url=").unwrap();
+    let (page, _) = page.split_once('"').unwrap();
+    let again = seen_at(&shown.begin, None, None).await;
+    assert_eq!(again.status(), StatusCode::FORBIDDEN);
+    let again = seen_at(&shown.begin, Some(&cookie), None).await;
+    assert_eq!(again.status(), StatusCode::OK);
+    (format!("{server}{page}"), cookie)
 }
 
 #[test]
@@ -276,9 +288,17 @@ fn a_browser_sees_pages_whose_calls_have_to_be_signed() {
             assert_eq!(answer.status(), status, "{cookie:?} {host:?}");
         }
         assert_eq!(gateway.seen.lock().unwrap().let_through.len(), seen);
+        let forwarded = page.split(':').nth(2).unwrap().split('/').next().unwrap();
+        let forwarded = format!("localhost:{forwarded}");
+        let answer = seen_at(&page, Some(&cookie), Some(&forwarded)).await;
+        assert_eq!(answer.status(), StatusCode::OK);
         let odd = page.replace("/requests/1", "//127.0.0.1:1/");
         let answer = seen_at(&odd, Some(&cookie), None).await;
         assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+        // The browser goes on by itself, or elsewhere, with no login of ours.
+        let list = page.replace("/requests/1", "/requests");
+        let answer = seen_at(&list, Some(&cookie), None).await;
+        assert!(answer.status().is_redirection(), "{}", answer.status());
         // Nothing is changed by a page.
         let call = reqwest::Client::new()
             .post(&page)
@@ -329,4 +349,44 @@ fn a_browser_sees_pages_for_which_a_token_is_needed() {
         let text = answer.text().await.unwrap();
         assert!(text.contains("/requests/1") && !text.contains(&token));
     });
+}
+
+/// A log that is long is a link to the store.
+#[test]
+fn a_login_goes_to_the_service_and_to_nobody_whom_it_points_to() {
+    let runtime = Runtime::new().unwrap();
+    let seen: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
+    let start = |router: Router| {
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
+        let listener = listener.unwrap();
+        let address = listener.local_addr().unwrap();
+        runtime.spawn(async move { axum::serve(listener, router).await });
+        format!("http://{address}")
+    };
+    let store = {
+        let seen = seen.clone();
+        start(Router::new().fallback(async move |call: Request| {
+            seen.lock().unwrap().push(call.headers().clone());
+            "the whole log\n"
+        }))
+    };
+    let service = start(Router::new().fallback(async move |call: Request| {
+        assert_eq!(call.headers()[header::AUTHORIZATION], "Bearer secret");
+        let is_log = call.uri().path().ends_with("/logs");
+        let location = is_log.then(|| format!("{store}/log"));
+        let mut answer = Response::builder().status(StatusCode::OK);
+        if let Some(location) = location {
+            answer = answer
+                .status(StatusCode::FOUND)
+                .header(header::LOCATION, location);
+        }
+        let document = json!({"id": 7, "state": "complete", "request_type": "add"});
+        answer.body(Body::from(document.to_string())).unwrap()
+    }));
+    let mut command = iib(&["logs", "7", "--url", &service]);
+    let ended = command.env("IIB_TOKEN", "secret").output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&ended.stdout), "the whole log\n");
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0].get(header::AUTHORIZATION), None);
 }
