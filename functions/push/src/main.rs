@@ -18,7 +18,7 @@ fn connect(cloud: &Cloud) -> Result<Deps, CloudError> {
             cloud.config(),
             tokens,
             Addresses::OnlyOutside,
-            &deps.scratch,
+            deps.scratch.path(),
         );
         deps.repositories = Some(repositories.map_err(|error| CloudError::Git(error.into()))?);
     }

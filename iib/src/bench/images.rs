@@ -330,7 +330,7 @@ pub(super) async fn move_bytes(deps: &Deps, index: &str) -> anyhow::Result<()> {
         true => ImageFormat::Oci,
         false => ImageFormat::Docker,
     };
-    let folder = tempfile::tempdir_in(&deps.scratch)?;
+    let folder = tempfile::tempdir_in(deps.scratch.path())?;
     let compressed = folder.path().join("layer");
     download(&*deps.registry, spec.repository(), &layer, &compressed).await?;
     let (content, packed) = (folder.path().join("content"), folder.path().join("packed"));

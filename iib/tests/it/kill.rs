@@ -115,6 +115,19 @@ pub(crate) fn finished(server: &Server, id: u64) -> Value {
     }
 }
 
+/// Asks for the log until this is in it. The request goes on meanwhile.
+pub(crate) fn until_log_says(server: &Server, id: u64, text: &str) {
+    let started = Instant::now();
+    loop {
+        let log = call(reqwest::Client::new().get(url(server, &format!("{id}/logs?live=true"))));
+        if log.contains(text) {
+            return;
+        }
+        assert!(started.elapsed() < PATIENCE, "no `{text}` in: {log}");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
 fn url(server: &Server, path: &str) -> String {
     format!("{}/api/v1/builds/{path}", server.api)
 }

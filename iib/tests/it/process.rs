@@ -30,6 +30,11 @@ impl Server {
         Self::spawn(command, data_folder)
     }
 
+    /// The number of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Starts a `serve` command over a data folder.
     pub(crate) fn spawn(command: Command, data_folder: &Path) -> Self {
         Self::logging_to(command, data_folder, Stdio::null())

@@ -1,6 +1,5 @@
 //! What the use cases work with.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use iib_oci::hosts::HostRules;
@@ -10,8 +9,8 @@ use iib_ports::{
 };
 use iib_request::{ApiSettings, RequestSettings, WorkSettings};
 
-use crate::Unpacked;
 use crate::ending::Ending;
+use crate::{Scratch, Unpacked};
 
 /// The ports and settings of a process. Built once, when it starts; shared by all requests.
 #[derive(Clone)]
@@ -56,7 +55,7 @@ pub struct Deps {
     /// Which hosts images may be at. The registry client holds to it, too.
     pub hosts: HostRules,
     /// Folder for files of a running stage. Nothing of the stage's in it outlives it.
-    pub scratch: PathBuf,
+    pub scratch: Arc<Scratch>,
     /// What was taken out of images before.
     pub unpacked: Arc<Unpacked>,
 }

@@ -1,6 +1,5 @@
 //! A request in the hands of a stage.
 
-use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -188,13 +187,7 @@ impl Job<'_> {
     /// # Errors
     /// [`WorkError::Scratch`].
     pub(crate) fn scratch_folder(&self) -> Result<TempDir, WorkError> {
-        // Who tidies up may have removed all of it.
-        let scratch = fs::create_dir_all(&self.deps.scratch);
-        let folder = scratch.and_then(|()| {
-            tempfile::Builder::new()
-                .prefix("iib-work-")
-                .tempdir_in(&self.deps.scratch)
-        });
+        let folder = self.deps.scratch.begin();
         folder.map_err(|source| WorkError::Scratch {
             action: "created",
             source,
@@ -221,6 +214,16 @@ impl Job<'_> {
         let due = self.deps.clock.now().saturating_add(wait).ok();
         self.save(|record| {
             record.work.lease = None;
+            record.work.due = due;
+        })
+        .await
+    }
+
+    /// The same for an attempt that does not count: what it failed for is not the request's.
+    pub(crate) async fn give_back_uncounted(&mut self, wait: Duration) -> Result<(), StageError> {
+        let due = self.deps.clock.now().saturating_add(wait).ok();
+        self.save(|record| {
+            record.release();
             record.work.due = due;
         })
         .await

@@ -29,6 +29,7 @@ pub mod numbers;
 mod output;
 mod parts;
 pub mod prune;
+mod scratch;
 mod stage;
 mod steps;
 mod transfer;
@@ -43,6 +44,7 @@ pub use error::{
 };
 pub use image_content::{ContentLimits, ImageContent, fetch_content};
 pub use index::{CatalogDraft, CatalogEdit, IndexCopy, NamedFolder, NewIndex, read_catalog};
+pub use scratch::Scratch;
 pub use stage::{Verdict, run};
 pub use steps::gating::pass_gate;
 pub use unpacked::Unpacked;

@@ -71,6 +71,9 @@ pub(crate) struct Copied {
 /// Files and directories that are copied from one image at most: two orders above the largest
 /// catalog known.
 const FILES: usize = 200_000;
+/// How much room a layer may take, as a multiple of its compressed bytes: databases shrink to a seventh, and the database, its
+/// journal and two layers are on the disk at once.
+const ROOM: u64 = 16;
 
 /// Copies parts of an image. Its layers are looked at from the top down, each once, until nothing of
 /// the parts can be below. At most `limit` bytes are unpacked. `scratch` is a folder for copies of
@@ -120,6 +123,15 @@ pub(crate) async fn copy(
         let entries = tree.entries();
         shown.push(number);
         check_size(&name, layer, left)?;
+        {
+            let (unpacked, scratch) = (unpacked.clone(), scratch.to_owned());
+            let bytes = layer.size.saturating_mul(ROOM).min(left);
+            blocking(move || {
+                unpacked.make_way(&scratch, bytes);
+                Ok::<_, StageError>(())
+            })
+            .await?;
+        }
         let doing = format!("Failed to read a layer of the index image {name}");
         let (image_name, copies) = (name.clone(), copies.to_vec());
         let kept = scratch.join(format!("input-{number}.layer"));

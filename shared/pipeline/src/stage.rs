@@ -50,6 +50,8 @@ const RENEWAL: Duration = Duration::from_secs(20);
 /// Wait before a renewal that failed is tried again.
 const RENEWAL_WAIT: Duration = Duration::from_secs(5);
 /// Reason of a dry run that has come to its end.
+/// How often an attempt is repeated without being counted because others had taken the disk.
+const FULL_DISKS: u32 = 10;
 const SHOWN: &str = "The dry run completed successfully: nothing was pushed";
 
 /// What the work of a stage ends with. It is saved together with the move to the next stage.
@@ -314,17 +316,22 @@ async fn conclude(
     if matches!(error, StageError::Lost) {
         return Err(error);
     }
-    if is_of_full_disk(&error) {
-        // The next attempt has more room.
-        let unpacked = job.deps.unpacked.clone();
-        blocking(move || {
-            unpacked.clear();
-            Ok::<_, StageError>(())
-        })
-        .await?;
-    }
+    let is_fault_of_others = is_of_full_disk(&error) && make_room(job.deps).await?;
     let class = error.class();
     match class {
+        Class::Retry | Class::Bug
+            if is_fault_of_others && job.record.work.interruptions < FULL_DISKS =>
+        {
+            warn!(request.id = id.0, %stage, error = %causes(&error), "no room beside other requests");
+            job.log(format!(
+                "the disk of this service was full of what other requests need; the attempt will be repeated and does not count: {}",
+                error.reason()
+            ));
+            let wait = ATTEMPTS.after(job.record.work.attempts);
+            job.flush_log().await;
+            job.give_back_uncounted(wait).await?;
+            Ok(Verdict::Again(wait))
+        }
         Class::Reject => {
             info!(request.id = id.0, %stage, reason = %causes(&error), "request rejected");
             let reason = advice::reason(&mut job, &error).await;
@@ -357,6 +364,17 @@ async fn conclude(
             fail(job, reason).await
         }
     }
+}
+
+/// Makes room on the scratch disk for the next attempt, and tells whether it was taken by others: by what is kept of former
+/// requests, or by those that are worked on beside this one.
+async fn make_room(deps: &Deps) -> Result<bool, StageError> {
+    let (unpacked, scratch) = (deps.unpacked.clone(), deps.scratch.clone());
+    blocking(move || {
+        let was_taken = unpacked.clear();
+        Ok::<_, StageError>(was_taken || scratch.is_used().unwrap_or(false))
+    })
+    .await
 }
 
 /// Whether the scratch disk is full, whoever found that out.

@@ -146,11 +146,24 @@ impl Unpacked {
         self.folder.is_some()
     }
 
-    /// Forgets everything: the disk is full.
-    pub(crate) fn clear(&self) {
+    /// Forgets everything: the disk is full. Tells whether there was anything.
+    pub(crate) fn clear(&self) -> bool {
         // What goes is removed when nobody waits for it any more.
         let gone = std::mem::take(&mut *self.kept());
-        drop(gone);
+        gone.bytes > 0
+    }
+
+    /// Forgets what was not used for longest until so many bytes are free on the disk of a folder, or nothing is left.
+    /// Without an answer about the disk nothing happens: whoever needs the room says so.
+    pub(crate) fn make_way(&self, folder: &Path, bytes: u64) {
+        while free(folder).is_ok_and(|free| free < bytes) {
+            let mut kept = self.kept();
+            let oldest = kept.contents.pop_front();
+            let Some(oldest) = oldest else { return };
+            kept.bytes = kept.bytes.saturating_sub(oldest.bytes);
+            drop(kept);
+            drop(oldest);
+        }
     }
 
     /// Whether a layer is known to have nothing of these parts.
@@ -322,8 +335,7 @@ impl Unpacked {
     /// Makes room for so many bytes, and tells whether there is. All that is kept takes no more than is
     /// left free besides.
     fn make_room(&self, folder: &Path, bytes: u64) -> io::Result<bool> {
-        let disk = rustix::fs::statvfs(folder)?;
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let free = free(folder)?;
         let mut gone = Vec::new();
         let mut kept = self.kept();
         let limit = self.limit.min(free.saturating_add(kept.bytes) / 2);
@@ -499,6 +511,12 @@ fn link_all(from: &Path, to: &Path) -> io::Result<()> {
     // At last, and so that it can be removed again.
     let mode = fs::metadata(from)?.permissions().mode() | 0o700;
     fs::set_permissions(to, Permissions::from_mode(mode))
+}
+
+/// Bytes that there is room for on the disk of a folder.
+fn free(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 /// What a file or folder has; nothing if it is not there.

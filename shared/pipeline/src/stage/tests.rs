@@ -18,8 +18,8 @@ use iib_testkit::memory::{
 use iib_testkit::time::ManualClock;
 
 use super::*;
-use crate::WorkError;
 use crate::prune::{self, PruneDeps};
+use crate::{Scratch, WorkError};
 
 struct Service {
     deps: Deps,
@@ -56,7 +56,7 @@ impl Service {
                 ..WorkSettings::default()
             },
             hosts: HostRules::default(),
-            scratch: "/nowhere".into(),
+            scratch: Arc::new(Scratch::at("/nowhere")),
             unpacked: Arc::new(crate::Unpacked::off()),
         };
         Self {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use iib_oci::{Arch, PullSpec, Reference};
+use iib_oci::{Arch, Descriptor, PullSpec, Reference};
 use iib_ports::Registry;
 use iib_request::{
     BinaryImages, Facts, IndexForm, IndexPlan, IndexToOverwrite, IndexToRead, Scope, ScopeError,
@@ -15,7 +15,8 @@ use super::binary_image::{self, Bases};
 use crate::image::{self, Image};
 use crate::job::Job;
 use crate::labels::{self, label};
-use crate::{IndexError, InputError, StageError};
+use crate::transfer::check_size;
+use crate::{ImageError, IndexError, InputError, StageError};
 
 /// Version of an index without the label, and of none (worker flows §4.1).
 pub(crate) const DEFAULT_VERSION: &str = "v4.5";
@@ -144,6 +145,9 @@ pub(crate) async fn prepare(
     let looked_up = job.deps.clock.now();
     let inputs = Inputs::settle(&*registry, &job.deps.work.binary_images, asked).await?;
     let Inputs { index, target, .. } = inputs;
+    for index in index.iter().chain(&target) {
+        index.check_size(job.deps.work.max_index_bytes)?;
+    }
     // A merge is as young as the younger one of both.
     let youngest = index.iter().chain(&target);
     let youngest = youngest.map(|index| index.created).max();
@@ -214,6 +218,21 @@ pub(crate) struct Index {
     pub(crate) scope: Option<String>,
     /// When it was created, if it says so: the image of the first of its architectures.
     pub(crate) created: Option<Timestamp>,
+    /// The layer of `read.image` that is read first.
+    top: Option<Descriptor>,
+}
+
+impl Index {
+    /// Refuses what could not be unpacked anyhow, before any of it is fetched. Only the compressed size is known yet.
+    ///
+    /// # Errors
+    /// [`ImageError::Layer`].
+    fn check_size(&self, limit: u64) -> Result<(), ImageError> {
+        let image = self.read.image.to_string();
+        self.top
+            .iter()
+            .try_for_each(|layer| check_size(&image, layer, limit))
+    }
 }
 
 /// Looks an index up: digest, architectures, labels.
@@ -225,7 +244,7 @@ pub(crate) async fn look_at_index(
     let image: Image = image::resolve(registry, spec).await?;
     let images = image.by_arch(registry).await?;
     let variant = image.any()?;
-    let (_, config) = image::config(registry, &variant.pinned).await?;
+    let (manifest, config) = image::config(registry, &variant.pinned).await?;
     let database = label(&config, labels::DATABASE);
     let database = database.map(|path| path_in_image(text, "database", path, path));
     let database = database.transpose()?;
@@ -244,6 +263,7 @@ pub(crate) async fn look_at_index(
     };
     Ok(Index {
         created,
+        top: manifest.layers.last().cloned(),
         arches: images.into_keys().collect(),
         read: IndexToRead {
             resolved: image.resolved.clone(),

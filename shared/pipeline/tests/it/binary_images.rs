@@ -165,7 +165,7 @@ async fn of_a_list_for_several_systems_only_the_images_for_linux_are_built_on() 
 #[tokio::test]
 async fn a_scratch_folder_that_was_removed_is_made_again() {
     let (world, request) = world_and_request().await;
-    std::fs::remove_dir_all(&world.deps.scratch).unwrap();
+    std::fs::remove_dir_all(world.deps.scratch.path()).unwrap();
     world.completes(request).await;
 }
 

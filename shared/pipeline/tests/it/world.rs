@@ -18,7 +18,7 @@ use iib_oci::{
 };
 use iib_pipeline::intake::{IntakeDeps, LogContent, LogPart, Submission, logs, submit};
 use iib_pipeline::prune::PruneDeps;
-use iib_pipeline::{Deps, Verdict, read_catalog};
+use iib_pipeline::{Deps, Scratch, Verdict, read_catalog};
 use iib_ports::{
     ArtifactKey, GivenLogin, InMemory, Keyring, Queue as _, Registries as _, Registry,
     Requests as _, Secret,
@@ -213,7 +213,7 @@ impl World {
                 ..WorkSettings::default()
             },
             hosts: HostRules::default(),
-            scratch: scratch.path().to_owned(),
+            scratch: Arc::new(Scratch::at(scratch.path())),
             unpacked: Arc::new(iib_pipeline::Unpacked::in_folder(kept.path(), 1 << 30).unwrap()),
         };
         Self {

@@ -3,7 +3,7 @@
 mod broker;
 mod serve;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use iib_aws::{
@@ -21,7 +21,7 @@ use iib_pipeline::dead_letter::DeadLetterDeps;
 use iib_pipeline::intake::IntakeDeps;
 use iib_pipeline::notify::NotifyDeps;
 use iib_pipeline::prune::PruneDeps;
-use iib_pipeline::{Deps, Unpacked};
+use iib_pipeline::{Deps, Scratch, Unpacked};
 use iib_ports::{
     Announcer, Artifacts, AuthDocument, Clock, Gates, Keyring, Lines, Listing, Logs, Queue,
     Registries, Secrets, SystemClock, Tokens, Watch,
@@ -142,6 +142,7 @@ impl Cloud {
     pub fn stage(&self) -> Result<Deps, CloudError> {
         let (client, ecr) = self.registry()?;
         let registries = EcrRegistries::new(Arc::new(client), ecr);
+        let (scratch, unpacked) = self.scratch()?;
         Ok(Deps {
             requests: self.requests(),
             operators: self.requests(),
@@ -163,8 +164,8 @@ impl Cloud {
             new: self.config.requests.clone(),
             work: self.config.work.clone(),
             hosts: self.config.host_rules(Addresses::OnlyOutside)?,
-            unpacked: self.unpacked()?,
-            scratch: self.scratch()?,
+            unpacked: Arc::new(unpacked),
+            scratch: Arc::new(scratch),
         })
     }
 
@@ -339,24 +340,19 @@ impl Cloud {
         Arc::new(KmsSecrets::new(kms, dynamodb, key, &aws.table, clock))
     }
 
-    /// What is kept unpacked, for as long as the function is warm.
-    fn unpacked(&self) -> Result<Arc<Unpacked>, CloudError> {
-        let path = self.scratch()?;
-        let unpacked = Unpacked::in_folder(&path, self.config.work.max_unpacked_bytes);
-        let unpacked = unpacked.map_err(|source| CloudError::Scratch { path, source })?;
-        Ok(Arc::new(unpacked))
-    }
-
-    /// The scratch folder of the settings, or the one disk a function has.
-    fn scratch(&self) -> Result<PathBuf, CloudError> {
+    /// A folder of this process in that of the settings, or on the one disk a function has; and what is kept unpacked there
+    /// for as long as the function is warm.
+    fn scratch(&self) -> Result<(Scratch, Unpacked), CloudError> {
         let path = match self.config.scratch.as_os_str().is_empty() {
-            true => PathBuf::from("/tmp"),
-            false => self.config.scratch.clone(),
+            true => Path::new("/tmp"),
+            false => &self.config.scratch,
         };
-        std::fs::create_dir_all(&path).map_err(|source| CloudError::Scratch {
-            path: path.clone(),
+        let failed = |source| CloudError::Scratch {
+            path: path.to_owned(),
             source,
-        })?;
-        Ok(path)
+        };
+        let scratch = Scratch::below(path).map_err(failed)?;
+        let unpacked = Unpacked::in_folder(scratch.path(), self.config.work.max_unpacked_bytes);
+        Ok((scratch, unpacked.map_err(failed)?))
     }
 }

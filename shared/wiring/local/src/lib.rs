@@ -20,7 +20,7 @@ use iib_oci::Digest;
 use iib_oci::hosts::{Addresses, HostNameError};
 use iib_pipeline::notify::NotifyDeps;
 use iib_pipeline::prune::PruneDeps;
-use iib_pipeline::{Deps, Unpacked};
+use iib_pipeline::{Deps, Scratch, Unpacked};
 use iib_ports::{Clock, Gates, Listing, Notifier, SystemClock, Tokens};
 use iib_registry::{Proxies, ProxyError, RegistryClient, RegistryConfig, RegistryInitError};
 use iib_request::{ApiSettings, WorkSettings};
@@ -188,7 +188,7 @@ impl Local {
             work: config.work.clone(),
             hosts: config.host_rules(addresses)?,
             unpacked: unpacked(config, &scratch)?,
-            scratch,
+            scratch: Arc::new(Scratch::at(scratch)),
         };
         let gauges = Arc::new(KeptGauges::default());
         let prune = PruneDeps {
