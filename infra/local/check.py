@@ -13,6 +13,8 @@ MIB = 1024 * 1024
 QUEUES = ("Pin", "Mutate", "Push", "DeadLetter")
 # Functions that an account of AWS may run at once before anybody has asked for more, and their memory.
 NEW_ACCOUNT, NEW_ACCOUNT_MEGABYTES = 10, 3008
+# Of a new account for the API, prune, telling and files.
+OTHERS = 2
 
 
 class Loader(yaml.SafeLoader):
@@ -44,6 +46,10 @@ def main() -> int:
     faults = values_that_go_together(template)
     faults += alarms_without_advice(template["Resources"])
     faults += functions_without_binary(template["Resources"])
+    faults += [
+        f"the queue {name} is not encrypted (SqsManagedSseEnabled)" for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::SQS::Queue" and resource["Properties"].get("SqsManagedSseEnabled") is not True
+    ]
     for fault in faults:
         print(f"check: {fault}", file=sys.stderr)
     if not faults:
@@ -69,6 +75,7 @@ def values_that_go_together(template: dict) -> list[str]:
             # AWS's advice for queues that call functions.
             (6 * function <= size["QueueVisibilitySeconds"], "QueueVisibilitySeconds is below six times FunctionSeconds"),
             (size["QueueVisibilitySeconds"] + stage < size["QueueAgeAlarmSeconds"], "QueueAgeAlarmSeconds fires for one lost function"),
+            (size["QueueAgeAlarmSeconds"] < size["OldestRequestAlarmSeconds"], "OldestRequestAlarmSeconds fires before QueueAgeAlarmSeconds"),
             (size["DurationAlarmMilliseconds"] == 900 * stage, "DurationAlarmMilliseconds is not 90 % of StageSeconds"),
             # The compressed layer, the database and its journal are there at once.
             (size["MaxIndexBytes"] <= 0.4 * size["DiskMegabytes"] * MIB, "MaxIndexBytes is above 0.4 of DiskMegabytes"),
@@ -80,9 +87,10 @@ def values_that_go_together(template: dict) -> list[str]:
         ]
         faults += [f"size {name}: {fault}" for holds, fault in rules if not holds]
     small = sizes["small"]
-    # What a new account has, and what has to be left for the API, prune and telling.
-    if sum(small[f"{queue}Concurrency"] for queue in QUEUES) > NEW_ACCOUNT - 2:
-        faults.append(f"size small: the queues ask for more than an account with {NEW_ACCOUNT} functions at once can give")
+    # Dead letters are few, and come when the stages are done with them. Of those who wait two windows overlap.
+    stages = sum(small[f"{queue}Concurrency"] for queue in QUEUES if queue != "DeadLetter")
+    if stages + 2 * small["MaxWaiting"] + OTHERS > NEW_ACCOUNT:
+        faults.append(f"size small: stages and those who wait take more than an account with {NEW_ACCOUNT} functions at once can give")
     if small["MutateMegabytes"] > NEW_ACCOUNT_MEGABYTES:
         faults.append(f"size small: a new account gives a function {NEW_ACCOUNT_MEGABYTES} MB at most")
     if default["DataDaysToLive"] + 30 > default["KeptObjectDays"]:

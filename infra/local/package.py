@@ -49,7 +49,11 @@ def main() -> int:
         if machine != MACHINES[arguments.architecture]:
             unfit.append(f"{name} is not built for {arguments.architecture}")
         elif glibc > GLIBC and not arguments.no_limits:
-            unfit.append(f"{name} needs glibc {dotted(glibc)}, and there is {dotted(GLIBC)}: build on Debian 11 or Amazon Linux, or with cargo-lambda")
+            unfit.append(f"{name} needs glibc {dotted(glibc)}, and there is {dotted(GLIBC)}: build with cargo-lambda (infra/build --cargo-lambda), or on Amazon Linux 2023")
+        if unfit:
+            # Nothing is left that a deployment could take.
+            (root / name / "bootstrap").unlink(missing_ok=True)
+            continue
         # What is not as deployed is quickly packed.
         level = 1 if arguments.no_limits else 9
         unstripped = arguments.no_limits and not arguments.cargo_lambda
@@ -72,7 +76,9 @@ def dotted(version: tuple[int, ...]) -> str:
 
 def needs(binary: bytes) -> tuple[int, tuple[int, ...]]:
     """The processor a program (ELF, 64 bits, little-endian) is for, and the newest glibc whose symbols it asks for; marks
-    that the loader passes over (weak) do not count."""
+    that the loader passes over (weak) do not count. Processor 0 for what is no such program."""
+    if not binary.startswith(b"\x7fELF\x02\x01"):
+        return 0, ()
     machine, = struct.unpack_from("<H", binary, 18)
     sections, = struct.unpack_from("<Q", binary, 40)
     size, count = struct.unpack_from("<HH", binary, 58)

@@ -15,6 +15,21 @@ from check import ROOT
 from resolved import resolved
 
 EXCEPTIONS = ROOT / "infra" / "exceptions.yaml"
+SECRET = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:iib"
+TOPIC = "arn:aws:sns:eu-central-1:111122223333:iib"
+# Ways to deploy it that have every resource and every right between them.
+DEPLOYED: list[dict[str, str]] = [
+    {},
+    {"ApiAccess": "open"},
+    {
+        "Size": "huge", "Registry": "registry.example.com", "ReadAccess": "open", "RegistryAuthSecretArn": SECRET,
+        "GitTokensSecretArn": SECRET, "MessagingSecretArn": SECRET, "NotificationTopicArn": TOPIC, "AlarmTopicArn": TOPIC,
+    },
+]
+
+
+class Unread(Exception):
+    """Nothing is known of the template; the text says why."""
 
 
 def main() -> int:
@@ -22,37 +37,51 @@ def main() -> int:
     parser.add_argument("checkov", help="the program")
     arguments = parser.parse_args()
     exceptions = yaml.safe_load(EXCEPTIONS.read_text(encoding="utf-8"))
-    with tempfile.TemporaryDirectory() as folder:
-        # It stumbles over conditions and sizes.
-        template = Path(folder) / "template.json"
-        template.write_text(json.dumps(resolved({})), encoding="utf-8")
-        scan = subprocess.run(
-            [arguments.checkov, "--framework", "cloudformation", "--skip-download", "--output", "json", "--file", str(template)],
-            capture_output=True, text=True, check=False,
-        )
-    try:
-        results = json.loads(scan.stdout)["results"]
-    except (json.JSONDecodeError, KeyError, TypeError):
-        print(f"scan: checkov gave no results: {scan.stderr or scan.stdout}", file=sys.stderr)
-        return 1
-    if results["parsing_errors"] or not results["passed_checks"]:
-        print("scan: checkov could not read the template", file=sys.stderr)
-        return 1
-    found: dict[str, tuple[str, list[str]]] = {}
-    for finding in results["failed_checks"]:
-        _, resources = found.setdefault(finding["check_id"], (finding["check_name"], []))
-        resources.append(finding["resource"].rpartition(".")[2])
+    holding: set[tuple[str, str]] = set()
+    found: dict[tuple[str, str], str] = {}
+    for given in DEPLOYED:
+        try:
+            passed, failed = scan(arguments.checkov, resolved(given))
+        except Unread as error:
+            print(f"scan: {error}", file=sys.stderr)
+            return 1
+        holding |= passed
+        found |= failed
+    left = {(check, resource) for check, exception in exceptions.items() for resource in exception["resources"]}
     faults = [
-        f"{check}, {name}: {', '.join(sorted(set(resources)))}; mend it, or say in {EXCEPTIONS.name} why not"
-        for check, (name, resources) in sorted(found.items()) if check not in exceptions
+        f"{resource}: {check}, {name}; mend it, or say in {EXCEPTIONS.name} why not"
+        for (check, resource), name in sorted(found.items()) if (check, resource) not in left
     ]
-    faults += [f"{EXCEPTIONS.name} has {check}, which is found nowhere any more" for check in sorted(exceptions.keys() - found.keys())]
-    faults += [f"{EXCEPTIONS.name} has no reason for {check}" for check, reason in exceptions.items() if not reason]
+    faults += [f"{EXCEPTIONS.name} has {check} of {resource}, which is not found any more" for check, resource in sorted(left - found.keys())]
+    faults += [f"{EXCEPTIONS.name} has no reason for {check}" for check, exception in exceptions.items() if not exception.get("reason")]
     for fault in faults:
         print(f"scan: {fault}", file=sys.stderr)
     if not faults:
-        print(f"template.yaml: {len(results['passed_checks'])} checks of checkov hold, {len(exceptions)} kinds of them are left so, with reasons")
+        print(f"template.yaml: {len(holding)} checks of checkov hold, {len(left)} are left so, for {len(exceptions)} reasons")
     return 1 if faults else 0
+
+
+def scan(checkov: str, template: dict) -> tuple[set[tuple[str, str]], dict[tuple[str, str], str]]:
+    """Which checks hold, by check and resource, and which do not, with their names."""
+    with tempfile.TemporaryDirectory() as folder:
+        # It stumbles over conditions and sizes.
+        path = Path(folder) / "template.json"
+        path.write_text(json.dumps(template), encoding="utf-8")
+        done = subprocess.run(
+            [checkov, "--framework", "cloudformation", "--skip-download", "--output", "json", "--file", str(path)],
+            capture_output=True, text=True, check=False,
+        )
+    try:
+        results = json.loads(done.stdout)["results"]
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise Unread(f"checkov gave no results: {done.stderr or done.stdout}") from None
+    if results["parsing_errors"] or not results["passed_checks"]:
+        raise Unread("checkov could not read the template")
+
+    def key(finding: dict) -> tuple[str, str]:
+        return finding["check_id"], finding["resource"].rpartition(".")[2]
+
+    return {key(finding) for finding in results["passed_checks"]}, {key(finding): finding["check_name"] for finding in results["failed_checks"]}
 
 
 if __name__ == "__main__":
