@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Calculates what the service costs on AWS, from counted calls, measured times, the template and list prices.
 
-Prints Markdown: the calls of one request, the cost of one request, of a month at some volumes, by service. figures.py puts the same tables into docs/COST.md, which says what the model leaves out. Memory, schedules, queues
+Prints Markdown: the calls of one request, the cost of one request, of a month at some volumes, by service, and of private
+networks. figures.py puts the same tables into docs/COST.md, which says what the model leaves out. Memory, schedules, queues
 and alarms are those of template.yaml; the counts and times are in infra/local/measured.json:
 
   about   what one request is
@@ -28,6 +29,7 @@ import sys
 from dataclasses import dataclass, field
 
 import values
+from resolved import resolved
 from values import FIGURES, Failure
 
 # List prices of us-east-1 in US dollars, as they were known in the middle of 2025, without free
@@ -60,12 +62,23 @@ METRIC_MONTH = 0.30
 DASHBOARD_MONTH = 3.00
 REGISTRY_MONTH = 0.10 / GIGABYTE  # ECR
 
+NAT_HOUR = 0.045
+NAT_BYTE = 0.045 / GIGABYTE
+ENDPOINT_HOUR = 0.01  # an interface endpoint in one availability zone
+ENDPOINT_BYTE = 0.01 / GIGABYTE
+
 # What AWS does by itself: Lambda keeps pollers at a queue, each with a call that waits so long; DynamoDB asks for the key of the
 # table once in so many minutes for each role; the first megabytes of /tmp are free; reading that finds nothing takes half a unit.
 POLLERS, POLL_SECONDS = 5, 20
 KEY_MINUTES = 5
 FREE_DISK_MEGABYTES = 512
 EMPTY_QUERY = 0.5
+# Endpoints of S3 and DynamoDB are gateways, and free; Lambda takes logs out of a function without its network.
+NO_ENDPOINT = {"s3", "dynamodb", "logs"}
+# ECR has one for its own calls and one for those of registries.
+ENDPOINTS = {"ecr": ["ecr.api", "ecr.dkr"]}
+# A part of a layer goes to ECR's own calls in base64.
+BASE64 = 4 / 3
 
 ARCHITECTURE = values.TEMPLATE["Parameters"]["Architecture"]["Default"]
 DAYS = 30
@@ -223,6 +236,8 @@ def tables(architecture: str, registry_days: float) -> dict[str, str]:
         "cost-request": one_request(figures, architecture),
         "cost-month": months(figures, architecture, registry_days),
         "cost-growth": growth(figures),
+        "cost-networks": networks(),
+        "cost-traffic": traffic(figures),
     }
     return {name: f"\n{text}\n" for name, text in found.items()}
 
@@ -345,6 +360,64 @@ def growth(figures: Figures) -> str:
         "GB in the registry, unless removed", "US dollars a month",
     ]
     return table([head, *lines], left={0})
+
+
+def called(given: dict[str, str]) -> set[str]:
+    """The services that functions call, by the rights of their roles."""
+    statements = [
+        statement
+        for role in values.resources("AWS::IAM::Role", resolved({"Size": values.SIZE, **given})["Resources"]).values()
+        for policy in role["Policies"] for statement in policy["PolicyDocument"]["Statement"]
+    ]
+    actions = [statement["Action"] for statement in statements]
+    named = [name for action in actions for name in (action if isinstance(action, list) else [action])]
+    return {name.split(":")[0] for name in named} - NO_ENDPOINT
+
+
+def endpoints() -> tuple[list[str], list[str]]:
+    """Those that each stack needs, and those of what parameters may name."""
+    always = called({})
+    every = called({name: "arn:" for name in values.TEMPLATE["Parameters"] if name.endswith("Arn")})
+    names = lambda found: [name for service in sorted(found) for name in ENDPOINTS.get(service, [service])]
+    return names(always), names(every - always)
+
+
+def networks() -> str:
+    """What private networks cost in a month, however little goes through."""
+    always, named = endpoints()
+    hours = MINUTES / 60
+    nat, one = NAT_HOUR * hours, ENDPOINT_HOUR * hours
+    both = nat + len(always) * one
+    byte = {"nat": f"{NAT_BYTE * GIGABYTE:g}", "endpoint": f"{ENDPOINT_BYTE * GIGABYTE:g}"}
+    rows = [["US dollars", "a month in one availability zone", "in two", "a GB"]]
+    for name, each, gigabyte in [
+        ("NAT gateway alone", nat, byte["nat"]),
+        (f"endpoints alone: {', '.join(always)}", len(always) * one, byte["endpoint"]),
+        ("both", both, f"{byte['endpoint']}, to other places {byte['nat']}"),
+        (f"each further endpoint: {', '.join(named)}, where a parameter names such a thing", one, byte["endpoint"]),
+        ("endpoints of S3 and DynamoDB (gateways)", 0, "0"),
+    ]:
+        rows.append([name, money(each), money(2 * each), gigabyte])
+    return table(rows, left={0})
+
+
+def traffic(figures: Figures) -> str:
+    """The layers of images: nothing else has as many bytes."""
+    layer = figures.stored["registry_bytes"]
+    rows = [["a month", *(f"{grouped(volume)} a day" for volume in VOLUMES)]]
+    for name, each, shown in [
+        ("GB of results to ECR, in base64", layer * BASE64 / GIGABYTE, grouped_gigabytes),
+        ("US dollars, through an endpoint", layer * BASE64 * ENDPOINT_BYTE, money),
+        ("US dollars, through a NAT gateway", layer * BASE64 * NAT_BYTE, money),
+        ("GB of indexes from another registry, or of results to one", layer / GIGABYTE, grouped_gigabytes),
+        ("US dollars, through a NAT gateway", layer * NAT_BYTE, money),
+    ]:
+        rows.append([name, *(shown(volume * DAYS * each) for volume in VOLUMES)])
+    return table(rows, left={0})
+
+
+def grouped_gigabytes(amount: float) -> str:
+    return f"{amount:,.1f}".replace(",", " ")
 
 
 def table(rows: list[list[str]], left: set[int]) -> str:
