@@ -16,7 +16,7 @@ import cost
 from check import ENDING, LONGEST_FUNCTION, NEW_ACCOUNT, OF_DISK, ROOT
 from values import (
     CORE_MEGABYTES, GIB, KIB, MIB, PRUNE, SIZE, SIZED, STAGES, TEMPLATE, Failure, bench, code, events, function, functions,
-    idle_seconds, matched, measured, metrics, minutes, parameter, prune_seconds, resource, sized, slower, sweep_messages,
+    idle_seconds, matched, measured, metrics, minutes, parameter, prune_seconds, resource, resources, sized, slower, sweep_messages,
 )
 
 DOCUMENTS = [ROOT / "docs" / name for name in ("COST.md", "DEPLOY.md", "RUNBOOK.md", "SCALE.md")]
@@ -104,6 +104,7 @@ NUMBERS = {
     "lease": lambda: code("shared/pipeline", "LEASE"),
     "idle": idle_seconds,
     "nudge-minutes": lambda: nudge_minutes(),
+    "lost-minutes": lambda: idle_seconds() // 60 + parameter("PruneSchedule"),
     "renewal": lambda: code("shared/pipeline", "RENEWAL"),
     "queue-days": lambda: resource("PinQueue", "MessageRetentionPeriod") // DAY,
     "stage-most": lambda: LONGEST_FUNCTION - ENDING,
@@ -142,6 +143,8 @@ NUMBERS = {
     ),
     "notify-at-once": lambda: code("shared/pipeline/src/notify.rs", "AT_ONCE"),
     "notify-batch": lambda: function("notify", "Events", "News", "Properties", "BatchSize"),
+    "news-days": lambda: code("shared/ports", "NEWS_DAYS"),
+    "woken": lambda: code("shared/pipeline/src/notify.rs", "WOKEN"),
     "news-kib": lambda: code("shared/adapters/aws/src/requests/outbox.rs", "KEPT") / KIB,
     "news-pages": lambda: code("shared/adapters/aws", "PAGES"),
     "news-units": lambda: about(code("shared/adapters/aws", "PAGES") * code("shared/adapters/aws", "PARTITIONS") * KIB / 8),
@@ -159,6 +162,8 @@ NUMBERS = {
     "large-cores": lambda: sized("MutateMegabytes", "large") / CORE_MEGABYTES,
     "new-account": lambda: NEW_ACCOUNT,
     "alarms": cost.alarms,
+    "alarm-minutes": lambda: alarm_period() / 60,
+    "key-days": lambda: resource("SecretKey", "PendingWindowInDays"),
     "intake-timeout": lambda: resource("IntakeFunction", "Timeout"),
     "mutate-memory": lambda: resource("MutateFunction", "MemorySize"),
     "disk-megabytes": lambda: sized("DiskMegabytes"),
@@ -213,6 +218,8 @@ NUMBERS = {
     "registry-attempts": lambda: code("shared/adapters/registry", "ATTEMPTS"),
     "retry-after": lambda: code("shared/adapters/registry", "RETRY_AFTER_CAP"),
     "page": lambda: code("shared/domain/request", "max_per_page"),
+    "login-minutes": lambda: code("shared/adapters/aws/src/auth_secret.rs", "LIFE") / 60,
+    "key-hours": lambda: code("shared/adapters/issuer", "USABLE") / 3600,
     # Costs.
     **{name: lambda text=text: text for name, text in COSTS.items()},
     "queues": lambda: len(events("SQS")),
@@ -233,6 +240,7 @@ NUMBERS = {
     "dynamodb-percent": lambda: percent(lambda part, costs: costs["DynamoDB"]),
     "mutate-percent": lambda: percent(lambda part, costs: costs["Lambda"] if part.function == "mutate" else 0),
     "dearer-percent": lambda: round(100 * (cost.LAMBDA_SECOND["x86_64"] / cost.LAMBDA_SECOND["arm64"] - 1)),
+    "cheaper-percent": lambda: round(100 * (1 - cost.LAMBDA_SECOND["arm64"] / cost.LAMBDA_SECOND["x86_64"])),
     "idle-dollars": lambda: cost.money(sum(IDLE[service] for service in cost.SERVICES)),
     "watching-dollars": lambda: cost.money(sum(IDLE[service] for service in cost.SERVICES if service.startswith(WATCHING))),
 }
@@ -284,6 +292,15 @@ def index_bundles(size: str) -> int | float:
 def swept(time: str) -> float:
     """Live requests that prune gets to in the half of its time that is for them."""
     return prune_seconds() / 2 / measured()["sweep"][time] * 1000 * code(f"{PRUNE}/sweep.rs", "PAGE")
+
+
+def alarm_period() -> int:
+    """Of all alarms but those of which the runbook says another."""
+    others = {"UnreadableRecordsAlarm", "PruneMissingAlarm"}
+    periods = {alarm["Period"] for name, alarm in resources("AWS::CloudWatch::Alarm").items() if name not in others}
+    if len(periods) != 1:
+        raise Failure("the alarms have different periods")
+    return periods.pop()
 
 
 def retries(function: str) -> int:
