@@ -15,6 +15,10 @@ QUEUES = ("Pin", "Mutate", "Push", "DeadLetter")
 NEW_ACCOUNT, NEW_ACCOUNT_MEGABYTES = 10, 3008
 # Of a new account for the API, prune, telling and files.
 OTHERS = 2
+# Seconds that the platform gives a function at most, and that a stage needs to end itself.
+LONGEST_FUNCTION, ENDING = 900, 20
+# Of /tmp an index may have so much: the compressed layer, the database and its journal are there at once.
+OF_DISK = 0.4
 
 
 class Loader(yaml.SafeLoader):
@@ -70,15 +74,14 @@ def values_that_go_together(template: dict) -> list[str]:
         stage, function = size["StageSeconds"], size["FunctionSeconds"]
         rules = [
             # A stage ends itself and says why, before the platform ends it.
-            (stage + 20 <= function, "FunctionSeconds is less than 20 above StageSeconds"),
-            (function <= 900, "FunctionSeconds is above the platform's 15 minutes"),
+            (stage + ENDING <= function, f"FunctionSeconds is less than {ENDING} above StageSeconds"),
+            (function <= LONGEST_FUNCTION, "FunctionSeconds is above the platform's 15 minutes"),
             # AWS's advice for queues that call functions.
             (6 * function <= size["QueueVisibilitySeconds"], "QueueVisibilitySeconds is below six times FunctionSeconds"),
             (size["QueueVisibilitySeconds"] + stage < size["QueueAgeAlarmSeconds"], "QueueAgeAlarmSeconds fires for one lost function"),
             (size["QueueAgeAlarmSeconds"] < size["OldestRequestAlarmSeconds"], "OldestRequestAlarmSeconds fires before QueueAgeAlarmSeconds"),
             (size["DurationAlarmMilliseconds"] == 900 * stage, "DurationAlarmMilliseconds is not 90 % of StageSeconds"),
-            # The compressed layer, the database and its journal are there at once.
-            (size["MaxIndexBytes"] <= 0.4 * size["DiskMegabytes"] * MIB, "MaxIndexBytes is above 0.4 of DiskMegabytes"),
+            (size["MaxIndexBytes"] <= OF_DISK * size["DiskMegabytes"] * MIB, f"MaxIndexBytes is above {OF_DISK} of DiskMegabytes"),
             (512 <= size["DiskMegabytes"] <= 10240, "the platform has no such DiskMegabytes"),
             (128 <= size["MutateMegabytes"] <= 10240, "the platform has no such MutateMegabytes"),
             # What AWS asks of the concurrency of a queue, and of the batches of a function.

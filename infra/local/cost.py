@@ -1,23 +1,24 @@
 #!/usr/bin/env python3
-"""Calculates what the service costs on AWS, from counted calls, measured times and list prices.
+"""Calculates what the service costs on AWS, from counted calls, measured times, the template and list prices.
 
-Prints Markdown: the calls of one request, the cost of one request, and the cost of a month at some
-volumes, by service. docs/COST.md says what the model leaves out. The counts and times are in
-infra/local/measured.json:
+Prints Markdown: the calls of one request, the cost of one request, of a month at some volumes, by service, and of private
+networks. figures.py puts the same tables into docs/COST.md, which says what the model leaves out. Memory, schedules, queues
+and alarms are those of template.yaml; the counts and times are in infra/local/measured.json:
 
   about   what one request is
   source  where the times come from: `estimate`, or what measured them
   counts  where the counts come from
-  parts   name -> what happens for each request or in each month:
-    per                request | month
-    times              how often (default 1)
-    function           whose time it is; with memory_megabytes, milliseconds (billed, warm),
-                       init_milliseconds (billed when cold) and invocations (default 1)
+  parts   name -> what happens for each request, at each run of a schedule, or for each message of the sweep:
+    per                request | schedule | message
+    times              how often (default 1; a schedule's are the template's)
+    function           whose time it is; with milliseconds (billed, warm), cores (that were busy when it was measured, where
+                       that is what takes the time), init_milliseconds (billed when cold) and invocations (default 1)
     api_calls, read_units, write_units, s3_puts (PUT, LIST, parts), s3_gets, sqs_calls, kms_calls,
     bus_events, log_bytes          of each time (default 0)
     source             where the figures come from
-  stored  bytes that one request leaves: table_bytes (for ever), bucket_bytes for bucket_days,
+  stored  bytes that one request leaves: table_bytes (for ever), bucket_bytes (for DataDaysToLive),
           registry_bytes for --registry-days
+  sweep   milliseconds that prune takes for a page of live requests, without and with messages for them
 
 Exit code 1: the figures cannot be used, and why.
 """
@@ -26,7 +27,10 @@ import argparse
 import json
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
+
+import values
+from resolved import resolved
+from values import FIGURES, Failure
 
 # List prices of us-east-1 in US dollars, as they were known in the middle of 2025, without free
 # tiers, discounts and taxes. Nothing checks them: compare them with AWS's price pages before a
@@ -52,43 +56,54 @@ KMS_KEY_MONTH = 1.00
 BUS_EVENT = 1.00 / MILLION  # EventBridge, for each 64 KB of an event
 LOG_BYTE = 0.50 / GIGABYTE
 LOG_MONTH = 0.03 / GIGABYTE
-ALARM_MONTH = 0.10
+ALARM_MONTH = 0.10  # for each metric that it looks at, at most once a minute
+COMPOSITE_MONTH = 0.50
 METRIC_MONTH = 0.30
 DASHBOARD_MONTH = 3.00
 REGISTRY_MONTH = 0.10 / GIGABYTE  # ECR
 
-# What template.yaml and shared/wiring/edge/src/gauges.rs have.
-ALARMS = 33
-METRICS = 9
-DISK_MEGABYTES = {"mutate": 4096}  # DiskMegabytes of the sizes small and medium; 512 of them are free
-LOG_RETENTION_DAYS = 30  # LogRetentionDays
+NAT_HOUR = 0.045
+NAT_BYTE = 0.045 / GIGABYTE
+ENDPOINT_HOUR = 0.01  # an interface endpoint in one availability zone
+ENDPOINT_BYTE = 0.01 / GIGABYTE
 
+# What AWS does by itself: Lambda keeps pollers at a queue, each with a call that waits so long; DynamoDB asks for the key of the
+# table once in so many minutes for each role; the first megabytes of /tmp are free; reading that finds nothing takes half a unit.
+POLLERS, POLL_SECONDS = 5, 20
+KEY_MINUTES = 5
+FREE_DISK_MEGABYTES = 512
+EMPTY_QUERY = 0.5
+# Endpoints of S3 and DynamoDB are gateways, and free; Lambda takes logs out of a function without its network.
+NO_ENDPOINT = {"s3", "dynamodb", "logs"}
+# ECR has one for its own calls and one for those of registries.
+ENDPOINTS = {"ecr": ["ecr.api", "ecr.dkr"]}
+# A part of a layer goes to ECR's own calls in base64.
+BASE64 = 4 / 3
+
+ARCHITECTURE = values.TEMPLATE["Parameters"]["Architecture"]["Default"]
 DAYS = 30
+MINUTES = DAYS * 24 * 60
 # Requests a day, and the share of invocations that begin cold at such a rate: a guess.
 VOLUMES = {10: 1.0, 1_000: 0.3, 100_000: 0.02}
 
 SERVICES = [
-    "Lambda", "API Gateway", "DynamoDB", "S3", "SQS", "EventBridge", "KMS", "CloudWatch logs", "CloudWatch alarms, metrics",
+    "Lambda", "API Gateway", "DynamoDB", "S3", "SQS", "EventBridge", "KMS", "CloudWatch logs", "CloudWatch alarms",
+    "CloudWatch metrics, dashboard",
 ]
 REGISTRY = "Registry (ECR)"
-BEGIN, END = "<!-- cost.py: begin -->", "<!-- cost.py: end -->"
-
-
-class Failure(Exception):
-    """The figures cannot be used; the text is all there is to say."""
 
 
 @dataclass
 class Part:
-    """What happens once for each request, or some times in each month."""
+    """What happens for each request, at each run of a schedule, for each message of the sweep, or some times in each month."""
 
     name: str
     per: str
     source: str
     times: float = 1
     function: str | None = None
-    memory_megabytes: float = 0
     milliseconds: float = 0
+    cores: float = 0
     init_milliseconds: float = 0
     invocations: float = 1
     api_calls: float = 0
@@ -101,17 +116,22 @@ class Part:
     bus_events: float = 0
     log_bytes: float = 0
 
-    def gigabyte_seconds(self, cold: float) -> float:
-        billed = self.milliseconds + cold * self.invocations * self.init_milliseconds
-        return billed / 1000 * self.memory_megabytes / 1024
+    @property
+    def memory_megabytes(self) -> int:
+        return values.function(self.function, "MemorySize") if self.function else 0
+
+    def billed(self) -> float:
+        """Milliseconds, warm."""
+        return self.milliseconds * (values.slower(self.function, self.cores) if self.cores else 1)
 
     def cost(self, cold: float, architecture: str) -> dict[str, float]:
         """By service, of all its times."""
         invocations = self.invocations if self.function else 0
-        disk = max(0, DISK_MEGABYTES.get(self.function, 512) - 512) / 1024
-        seconds = (self.milliseconds + cold * self.invocations * self.init_milliseconds) / 1000
+        storage = values.function(self.function).get("EphemeralStorage", {}) if self.function else {}
+        disk = max(0, int(storage.get("Size", FREE_DISK_MEGABYTES)) - FREE_DISK_MEGABYTES) / 1024
+        seconds = (self.billed() + cold * self.invocations * self.init_milliseconds) / 1000
         once = {
-            "Lambda": self.gigabyte_seconds(cold) * LAMBDA_SECOND[architecture]
+            "Lambda": seconds * self.memory_megabytes / 1024 * LAMBDA_SECOND[architecture]
             + invocations * LAMBDA_INVOCATION
             + disk * seconds * LAMBDA_DISK_SECOND,
             "API Gateway": self.api_calls * API_CALL,
@@ -120,7 +140,7 @@ class Part:
             "SQS": self.sqs_calls * SQS_CALL,
             "EventBridge": self.bus_events * BUS_EVENT,
             "KMS": self.kms_calls * KMS_CALL,
-            "CloudWatch logs": self.log_bytes * (LOG_BYTE + LOG_MONTH * LOG_RETENTION_DAYS / DAYS),
+            "CloudWatch logs": self.log_bytes * (LOG_BYTE + LOG_MONTH * values.parameter("LogRetentionDays") / DAYS),
         }
         return {service: self.times * cost for service, cost in once.items()}
 
@@ -135,16 +155,15 @@ class Figures:
     def of(self, per: str) -> list[Part]:
         return [part for part in self.parts if part.per == per]
 
+    def each_month(self) -> list[Part]:
+        return self.of("schedule") + self.of("month")
+
 
 def main() -> int:
     arguments = parse_arguments()
     try:
-        figures = read(arguments.measured)
-        text = report(figures, arguments.architecture, arguments.registry_days)
-        if arguments.into:
-            put_into(arguments.into, text)
-        else:
-            print(text)
+        for name, text in tables(arguments.architecture, arguments.registry_days).items():
+            print(f"<!-- {name} -->\n{text}")
     except (Failure, OSError) as error:
         print(f"cost: {error}", file=sys.stderr)
         return 1
@@ -154,59 +173,73 @@ def main() -> int:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--measured", type=Path, default=Path(__file__).with_name("measured.json"), metavar="FILE",
-        help="the figures (default: infra/local/measured.json)",
-    )
-    parser.add_argument(
-        "--architecture", choices=sorted(LAMBDA_SECOND), default="arm64", help="as the parameter of the template"
+        "--architecture", choices=sorted(LAMBDA_SECOND), default=ARCHITECTURE, help="as the parameter of the template"
     )
     parser.add_argument(
         "--registry-days", type=float, default=DAYS, metavar="DAYS",
         help="how long results stay in the registry (default: %(default)s)",
     )
-    parser.add_argument("--into", type=Path, metavar="FILE", help="replace the tables in this document")
     return parser.parse_args()
 
 
-def read(path: Path) -> Figures:
+def read() -> Figures:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        parts = [Part(name=name, **values) for name, values in document["parts"].items()]
+        document = values.measured()
+        parts = [Part(name=name, **members) for name, members in document["parts"].items()]
         stored = {name: value for name, value in document["stored"].items() if name != "source"}
         figures = Figures(document["about"], document["source"], parts, stored)
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise Failure(f"{path} cannot be used: {type(error).__name__}: {error}") from error
+        raise Failure(f"{FIGURES} cannot be used: {type(error).__name__}: {error}") from error
     for part in figures.parts:
-        if part.per not in ("request", "month"):
-            raise Failure(f"{path}: {part.name}: per is `{part.per}`; use request or month")
-    missing = {"table_bytes", "bucket_bytes", "bucket_days", "registry_bytes"} - figures.stored.keys()
+        if part.per not in ("request", "schedule", "message"):
+            raise Failure(f"{FIGURES}: {part.name}: per is `{part.per}`; use request, schedule or message")
+        if part.per == "schedule":
+            event = values.function(part.function, "Events", "Schedule", "Properties", "Schedule")
+            part.times = MINUTES / values.minutes(event)
+            if part.function == "notify":
+                part.read_units = EMPTY_QUERY * values.code("shared/adapters/aws", "PARTITIONS")
+    if len(figures.of("schedule")) != len(values.events("Schedule")):
+        raise Failure(f"{FIGURES} and template.yaml have different functions with a schedule")
+    missing = {"table_bytes", "bucket_bytes", "registry_bytes"} - figures.stored.keys()
     if missing:
-        raise Failure(f"{path}: stored lacks {', '.join(sorted(missing))}")
+        raise Failure(f"{FIGURES}: stored lacks {', '.join(sorted(missing))}")
+    figures.parts += [
+        Part(f"polling of {len(values.events('SQS'))} queues", "month", "calculated", sqs_calls=polls()),
+        Part("key of the table, all functions at work", "month", "upper bound", kms_calls=key_calls()),
+    ]
     return figures
 
 
-def put_into(path: Path, text: str) -> None:
-    """Replaces what is between the marks of a document."""
-    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise Failure(f"{path} has no `{BEGIN}` with `{END}` behind it")
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+def polls() -> float:
+    return len(values.events("SQS")) * POLLERS * MINUTES * 60 / POLL_SECONDS
 
 
-def report(figures: Figures, architecture: str, registry_days: float) -> str:
-    return "\n\n".join([
+def key_calls() -> float:
+    return len(values.functions()) * MINUTES / KEY_MINUTES
+
+
+def tables(architecture: str, registry_days: float) -> dict[str, str]:
+    """What docs/COST.md has between comments of these names."""
+    figures = read()
+    asks, = (part for part in figures.parts if part.name == "intake, GET")
+    memory = values.function("mutate", "MemorySize")
+    basis = (
         f"Times: **{figures.source}**. Prices: list, {REGION}, {PRICES_AS_OF}, US dollars, no free tier. "
-        f"Functions on {architecture}.",
-        f"One request: {figures.about}.",
-        "### Calls",
-        calls(figures),
-        "### One request",
-        one_request(figures, architecture),
-        "### One month",
-        months(figures, architecture, registry_days),
-        growth(figures),
-    ])
+        f"Functions on {architecture}; "
+        f"mutate was measured with two cores busy, and is taken to last {values.slower('mutate', 2):.2f} times as long with "
+        f"{memory} MB, which are {memory / values.CORE_MEGABYTES:.2f}."
+        f"\n\nOne request: {figures.about}; the caller asks {asks.times} times how it goes."
+    )
+    found = {
+        "cost-basis": basis,
+        "cost-calls": calls(figures),
+        "cost-request": one_request(figures, architecture),
+        "cost-month": months(figures, architecture, registry_days),
+        "cost-growth": growth(figures),
+        "cost-networks": networks(),
+        "cost-traffic": traffic(figures),
+    }
+    return {name: f"\n{text}\n" for name, text in found.items()}
 
 
 def calls(figures: Figures) -> str:
@@ -224,8 +257,8 @@ def calls(figures: Figures) -> str:
     ]
     rows = [["part", "ms × MB, each", "times", *(name for name, _ in kinds), "source of the time"]]
     for part in figures.parts:
-        time = f"{part.milliseconds:g} × {part.memory_megabytes:g}" if part.function else ""
-        times = f"{grouped(part.times)} a {part.per}"
+        time = f"{grouped(round(part.billed(), 0 if part.billed() >= 10 else 1))} × {part.memory_megabytes:g}" if part.function else ""
+        times = f"{grouped(part.times)} a {'month' if part.per == 'schedule' else part.per}"
         rows.append([part.name, time, times, *(grouped(part.times * count(part)) for _, count in kinds), part.source])
     parts = figures.of("request")
     sums = [grouped(sum(part.times * count(part) for part in parts)) for _, count in kinds]
@@ -254,8 +287,9 @@ def months(figures: Figures, architecture: str, registry_days: float) -> str:
     }
     idle = month(figures, architecture, 0, 1.0, registry_days)
     rows = [["US dollars a month", "no requests", *columns]]
+    counts = {"CloudWatch alarms": f", {alarms()}", "CloudWatch metrics, dashboard": f", {values.metrics()} and {dashboards()}"}
     for service in SERVICES:
-        rows.append([service, money(idle[service]), *(money(column[service]) for column in columns.values())])
+        rows.append([service + counts.get(service, ""), money(idle[service]), *(money(column[service]) for column in columns.values())])
     whole = {"no requests": idle, **columns}
     totals = [sum(column[service] for service in SERVICES) for column in whole.values()]
     rows.append(["**all but the registry**", *(f"**{money(total)}**" for total in totals)])
@@ -264,7 +298,31 @@ def months(figures: Figures, architecture: str, registry_days: float) -> str:
     ])
     shares = [f"{total / (volume * DAYS):.5f}" for volume, total in zip(VOLUMES, totals[1:])]
     rows.append(["without the registry, for each request", "", *shares])
+    most = values.sweep_messages(values.sized("QueueAgeAlarmSeconds"))
+    waiting = [money(volume * DAYS * most * sweep_message(figures, architecture)) for volume in VOLUMES]
+    rows.append([f"Sweep messages, at most {most} for each request until an alarm tells that it waits", "", *waiting])
     return table(rows, left={0})
+
+
+def sweep_message(figures: Figures, architecture: str) -> float:
+    return sum(sum(part.cost(0, architecture).values()) for part in figures.of("message"))
+
+
+def alarms() -> int:
+    return sum(len(values.resources(f"AWS::CloudWatch::{kind}")) for kind in ("Alarm", "CompositeAlarm"))
+
+
+def alarm_month() -> float:
+    """An alarm on several metrics costs as many."""
+    single = sum(
+        sum("MetricStat" in metric for metric in alarm.get("Metrics", [])) or 1
+        for alarm in values.resources("AWS::CloudWatch::Alarm").values()
+    )
+    return single * ALARM_MONTH + len(values.resources("AWS::CloudWatch::CompositeAlarm")) * COMPOSITE_MONTH
+
+
+def dashboards() -> int:
+    return len(values.resources("AWS::CloudWatch::Dashboard"))
 
 
 def month(
@@ -272,15 +330,16 @@ def month(
 ) -> dict[str, float]:
     """By service. Of what is stored for ever, that of this month's requests for the whole month."""
     costs = dict.fromkeys([*SERVICES, REGISTRY], 0.0)
-    for part in figures.parts:
-        factor = requests if part.per == "request" else 1
-        for service, cost in part.cost(cold, architecture).items():
-            costs[service] += factor * cost
+    for parts, factor in ((figures.of("request"), requests), (figures.each_month(), 1)):
+        for part in parts:
+            for service, cost in part.cost(cold, architecture).items():
+                costs[service] += factor * cost
     stored = figures.stored
     costs["DynamoDB"] += requests * stored["table_bytes"] * (TABLE_MONTH + BACKUP_MONTH)
-    costs["S3"] += requests * stored["bucket_bytes"] * stored["bucket_days"] / DAYS * S3_MONTH
-    costs["KMS"] += KMS_KEY_MONTH
-    costs["CloudWatch alarms, metrics"] += ALARMS * ALARM_MONTH + METRICS * METRIC_MONTH + DASHBOARD_MONTH
+    costs["S3"] += requests * stored["bucket_bytes"] * values.parameter("DataDaysToLive") / DAYS * S3_MONTH
+    costs["KMS"] += len(values.resources("AWS::KMS::Key")) * KMS_KEY_MONTH
+    costs["CloudWatch alarms"] += alarm_month()
+    costs["CloudWatch metrics, dashboard"] += values.metrics() * METRIC_MONTH + dashboards() * DASHBOARD_MONTH
     costs[REGISTRY] += requests * stored["registry_bytes"] * registry_days / DAYS * REGISTRY_MONTH
     return costs
 
@@ -301,6 +360,64 @@ def growth(figures: Figures) -> str:
         "GB in the registry, unless removed", "US dollars a month",
     ]
     return table([head, *lines], left={0})
+
+
+def called(given: dict[str, str]) -> set[str]:
+    """The services that functions call, by the rights of their roles."""
+    statements = [
+        statement
+        for role in values.resources("AWS::IAM::Role", resolved({"Size": values.SIZE, **given})["Resources"]).values()
+        for policy in role["Policies"] for statement in policy["PolicyDocument"]["Statement"]
+    ]
+    actions = [statement["Action"] for statement in statements]
+    named = [name for action in actions for name in (action if isinstance(action, list) else [action])]
+    return {name.split(":")[0] for name in named} - NO_ENDPOINT
+
+
+def endpoints() -> tuple[list[str], list[str]]:
+    """Those that each stack needs, and those of what parameters may name."""
+    always = called({})
+    every = called({name: "arn:" for name in values.TEMPLATE["Parameters"] if name.endswith("Arn")})
+    names = lambda found: [name for service in sorted(found) for name in ENDPOINTS.get(service, [service])]
+    return names(always), names(every - always)
+
+
+def networks() -> str:
+    """What private networks cost in a month, however little goes through."""
+    always, named = endpoints()
+    hours = MINUTES / 60
+    nat, one = NAT_HOUR * hours, ENDPOINT_HOUR * hours
+    both = nat + len(always) * one
+    byte = {"nat": f"{NAT_BYTE * GIGABYTE:g}", "endpoint": f"{ENDPOINT_BYTE * GIGABYTE:g}"}
+    rows = [["US dollars", "a month in one availability zone", "in two", "a GB"]]
+    for name, each, gigabyte in [
+        ("NAT gateway alone", nat, byte["nat"]),
+        (f"endpoints alone: {', '.join(always)}", len(always) * one, byte["endpoint"]),
+        ("both", both, f"{byte['endpoint']}, to other places {byte['nat']}"),
+        (f"each further endpoint: {', '.join(named)}, where a parameter names such a thing", one, byte["endpoint"]),
+        ("endpoints of S3 and DynamoDB (gateways)", 0, "0"),
+    ]:
+        rows.append([name, money(each), money(2 * each), gigabyte])
+    return table(rows, left={0})
+
+
+def traffic(figures: Figures) -> str:
+    """The layers of images: nothing else has as many bytes."""
+    layer = figures.stored["registry_bytes"]
+    rows = [["a month", *(f"{grouped(volume)} a day" for volume in VOLUMES)]]
+    for name, each, shown in [
+        ("GB of results to ECR, in base64", layer * BASE64 / GIGABYTE, grouped_gigabytes),
+        ("US dollars, through an endpoint", layer * BASE64 * ENDPOINT_BYTE, money),
+        ("US dollars, through a NAT gateway", layer * BASE64 * NAT_BYTE, money),
+        ("GB of indexes from another registry, or of results to one", layer / GIGABYTE, grouped_gigabytes),
+        ("US dollars, through a NAT gateway", layer * NAT_BYTE, money),
+    ]:
+        rows.append([name, *(shown(volume * DAYS * each) for volume in VOLUMES)])
+    return table(rows, left={0})
+
+
+def grouped_gigabytes(amount: float) -> str:
+    return f"{amount:,.1f}".replace(",", " ")
 
 
 def table(rows: list[list[str]], left: set[int]) -> str:
