@@ -848,11 +848,9 @@ def grants() -> dict[str, set[str]]:
     for name, _ in DOCUMENTS:
         role = "".join(part.title() for part in name.split("-")) + "Role"
         resources = template["Resources"]
-        policies = list(resources[role]["Properties"]["Policies"])
-        policies += [
-            resource["Properties"] for resource in resources.values()
-            if resource["Type"] == "AWS::IAM::Policy" and {"Ref": role} in resource["Properties"]["Roles"]
-        ]
+        properties = resources[role]["Properties"]
+        shared = [resources[policy["Ref"]]["Properties"] for policy in properties.get("ManagedPolicyArns", [])]
+        policies = properties["Policies"] + shared
         found[name] = set().union(*(actions(policy["PolicyDocument"]) for policy in policies))
     return found
 
