@@ -520,7 +520,8 @@ def test_a_request_document_becomes_one_request(stack: Stack):
     document = {"bundles": [stack.example("lantern:v0.1.0")], "binary_image": stack.example("binary:v1"), "add_arches": ["amd64"]}
     stack.s3.put_object(Bucket=stack.bucket, Key=f"inbox/{name}", Body=json.dumps(document).encode())
     result = stack.result(f"results/{name}")
-    stack.complete(result["id"])
+    # Whoever the event names.
+    assert stack.complete(result["id"])["user"], result
     total = stack.call("GET", "/api/v1/builds")[2]["meta"]["total"]
     # The event again: the document is gone, and its request was made.
     stack.invoke("artifact", s3_event(stack, f"inbox/{name}", 1))

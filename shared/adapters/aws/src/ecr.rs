@@ -156,9 +156,12 @@ impl Ecr {
                     .as_service_error()
                     .is_some_and(CreateRepositoryError::is_repository_already_exists_exception) => {
             }
-            Err(error) if is_denied(&error) => {
+            // The second is what the registry of another account may say.
+            Err(error)
+                if is_denied(&error) || error.code() == Some("InvalidParameterException") =>
+            {
                 let said = error.message().unwrap_or_default();
-                debug!(%repository, said, "the role may not create it");
+                debug!(%repository, said, "it may not be created");
             }
             Err(error) => {
                 return Err(layer::failed(
@@ -229,7 +232,9 @@ impl Ecr {
         let create = advice("ecr:CreateRepository");
         match self.settings.create_in.contains(repository.registry()) {
             true => {
-                format!("the function's role lacks ecr:CreateRepository for it: {create}")
+                format!(
+                    "the function's role lacks ecr:CreateRepository for it, or it is another account's: {create}"
+                )
             }
             false => format!("create it, or set what lets push do so: {create}"),
         }
