@@ -215,8 +215,10 @@ impl Ecr {
                 reason,
                 ..
             } if reason.starts_with("NAME_UNKNOWN") => (what, reason),
-            // Nothing else can be missing for a layer that is uploaded.
-            RegistryError::NotFound { what } => (what, "there is no such repository".to_owned()),
+            // Of what is uploaded, not of the layer that it is read from elsewhere.
+            RegistryError::NotFound { what } if what.ends_with(&format!(" of {repository}")) => {
+                (what, "there is no such repository".to_owned())
+            }
             other => return other,
         };
         RegistryError::Refused {
