@@ -113,7 +113,8 @@ fn event(file: &Artifact) -> Value {
         "awsRegion": "local",
         "eventTime": format!("{changed:.3}"),
         "eventName": "ObjectCreated:Put",
-        "userIdentity": { "principalId": "local" },
+        // A folder does not say who wrote to it.
+        "userIdentity": {},
         "requestParameters": { "sourceIPAddress": "127.0.0.1" },
         "responseElements": {},
         "s3": {

@@ -54,10 +54,11 @@ def main() -> int:
         f"the queue {name} is not encrypted (SqsManagedSseEnabled)" for name, resource in template["Resources"].items()
         if resource["Type"] == "AWS::SQS::Queue" and resource["Properties"].get("SqsManagedSseEnabled") is not True
     ]
+    faults += rights_on_the_table(template["Resources"])
     for fault in faults:
         print(f"check: {fault}", file=sys.stderr)
     if not faults:
-        print("template.yaml: values, alarms and functions are sound")
+        print("template.yaml: values, alarms, functions and rights on the table are sound")
     return 1 if faults else 0
 
 
@@ -127,6 +128,49 @@ def functions_without_binary(resources: dict) -> list[str]:
         for resource in resources.values() if resource["Type"] == "AWS::Serverless::Function"
     }
     return [f"infra/build and template.yaml differ: {', '.join(sorted(named ^ built))}"] if named != built else []
+
+
+def statements(value) -> list[dict]:
+    """The statements of all policies in it."""
+    if isinstance(value, list):
+        return [statement for one in value for statement in statements(one)]
+    if not isinstance(value, dict):
+        return []
+    if "Effect" in value:
+        return [value]
+    return [statement for one in value.values() for statement in statements(one)]
+
+
+def kinds_granted(statement: dict) -> set[str]:
+    """The kinds of partition keys, and the indexes of the table, that a statement is about."""
+    resource = statement.get("Resource")
+    if resource == {"GetAtt": "Table.Arn"}:
+        keys = statement.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", [])
+        return {key.removesuffix("*") for key in ([keys] if isinstance(keys, str) else keys)}
+    index = re.fullmatch(r"\$\{Table\.Arn\}/(index/.+)", str((resource or {}).get("Sub"))) if isinstance(resource, dict) else None
+    return {index[1]} if index else set()
+
+
+def rights_on_the_table(resources: dict) -> list[str]:
+    """Each right on the table is one on kinds of keys, and the kinds are those that the code has."""
+    faults, granted = [], set()
+    for statement in statements(resources):
+        if statement.get("Resource") != {"GetAtt": "Table.Arn"}:
+            continue
+        actions = statement["Action"]
+        kinds = kinds_granted(statement)
+        # They name no key, and a condition on all keys holds where there is none.
+        unkeyed = {"dynamodb:Scan", "dynamodb:*"} | {action for action in actions if "PartiQL" in action}
+        if not kinds or unkeyed & set([actions] if isinstance(actions, str) else actions):
+            faults.append(f"rights on the table without keys: {actions}")
+        granted |= kinds
+    code = "".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "shared/adapters/aws/src").rglob("*.rs")))
+    code = re.sub(r"#\[cfg\(test\)\]\nmod tests \{.*?\n\}", "", code, flags=re.DOTALL)
+    # Of sort keys, those that are no partition key besides.
+    used = set(re.findall(r'format!\(\s*"([A-Z]+#)', code)) | set(re.findall(r'\bkey\("([A-Z]+)"', code)) | set(re.findall(r'const IMAGES: &str = "([A-Z]+)"', code))
+    faults += [f"no role may read or write items {kind}" for kind in sorted(used - granted)]
+    faults += [f"roles are granted items {kind}, of which the code knows nothing" for kind in sorted(granted - used)]
+    return faults
 
 
 if __name__ == "__main__":

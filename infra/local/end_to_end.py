@@ -33,7 +33,7 @@ import boto3
 import yaml
 from botocore.config import Config
 
-from check import read_template
+from check import kinds_granted, read_template
 
 ROOT = Path(__file__).parents[2]
 # Far more than anything here takes on a slow machine.
@@ -520,7 +520,8 @@ def test_a_request_document_becomes_one_request(stack: Stack):
     document = {"bundles": [stack.example("lantern:v0.1.0")], "binary_image": stack.example("binary:v1"), "add_arches": ["amd64"]}
     stack.s3.put_object(Bucket=stack.bucket, Key=f"inbox/{name}", Body=json.dumps(document).encode())
     result = stack.result(f"results/{name}")
-    stack.complete(result["id"])
+    # Whoever the event names.
+    assert stack.complete(result["id"])["user"], result
     total = stack.call("GET", "/api/v1/builds")[2]["meta"]["total"]
     # The event again: the document is gone, and its request was made.
     stack.invoke("artifact", s3_event(stack, f"inbox/{name}", 1))
@@ -772,23 +773,29 @@ def test_functions_call_only_what_their_roles_grant(stack: Stack):
         for line in stack.log_of(name).splitlines():
             if '"iib_aws::operations"' in line:
                 entry = json.loads(line)
-                calls.add((entry["service"], entry["operation"], entry.get("folder")))
+                calls.add((entry["service"], entry["operation"], entry.get("folder"), entry.get("keys")))
         assert calls, f"{name} traced no call; LogLevel has to have iib_aws::operations=debug"
         needed = set()
-        for service, operation, folder in sorted(calls, key=str):
+        for service, operation, folder, keys in sorted(calls, key=str):
             actions = known["operations"].get(service, {}).get(operation)
             if actions is None:
                 faults.append(f"infra/rights.yaml does not know {service} {operation}, which {name} calls")
             needed |= {in_folder(action, folder) for action in actions or []}
+            if service == "DynamoDB":
+                assert keys, f"{name} traced {operation} without the kinds of its keys"
+                kinds = {kind_of(key) for key in keys.split(",")}
+                needed |= {on_kind(action, kind) for action in actions or [] for kind in kinds}
             # S3 tells a missing object from a forbidden one only to those who may list.
             if (service, operation) == ("S3", "GetObject"):
                 needed.add(in_folder("s3:ListBucket", folder))
         reviewed = set()
         for entry in known["unseen"]:
             if entry["roles"] == "all" or name in entry["roles"]:
-                reviewed |= {in_folder(action, folder) for action in entry["actions"] for folder in entry.get("folders", [None])}
+                reviewed |= {in_folder(action, folder) for action in entry.get("actions", []) for folder in entry.get("folders", [None])}
+                reviewed |= set(entry.get("keys", []))
         faults += [f"{name} needs {action}, which its role does not grant" for action in sorted(needed - granted[name])]
-        unused = granted[name] - needed - reviewed
+        # Which actions, and which keys: not each with each.
+        unused = apart(granted[name]) - apart(needed) - reviewed
         faults += [f"{name} is granted {action}, which it does not use" for action in sorted(unused)]
     assert not faults, "\n" + "\n".join(faults)
 
@@ -802,8 +809,22 @@ def in_folder(action: str, folder: str | None) -> str:
     return f"{action} {folder}/" if folder else action
 
 
+def on_kind(action: str, kind: str) -> str:
+    """Rights on the table are by the kind of a partition key, or by index."""
+    return f"{action} on {kind}"
+
+
+def kind_of(key: str) -> str:
+    """As the template grants it: the indexes of listings together."""
+    return re.sub(r"^index/by_.*", "index/by_*", key)
+
+
+def apart(rights: set[str]) -> set[str]:
+    return {part for right in rights for part in right.split(" on ")}
+
+
 def grants() -> dict[str, set[str]]:
-    """The actions that each function's role grants, conditional ones too, by folder for S3."""
+    """The actions that each function's role grants, conditional ones too, by folder for S3 and by kind of key for the table."""
     template = read_template()
 
     def actions(value) -> set[str]:
@@ -821,12 +842,16 @@ def grants() -> dict[str, set[str]]:
         folders = set(re.findall(r"([a-z]+)/\*", json.dumps([value.get("Resource"), value.get("Condition")])))
         folders = folders or FOLDERS
         s3 = [name for name in granted if name.startswith("s3:")]
-        return set(granted) - set(s3) | {in_folder(name, folder) for name in s3 for folder in folders}
+        by_kind = {on_kind(name, kind) for kind in kinds_granted(value) for name in granted}
+        return set(granted) - set(s3) | {in_folder(name, folder) for name in s3 for folder in folders} | by_kind
 
     found = {}
     for name, _ in DOCUMENTS:
         role = "".join(part.title() for part in name.split("-")) + "Role"
-        policies = template["Resources"][role]["Properties"]["Policies"]
+        resources = template["Resources"]
+        properties = resources[role]["Properties"]
+        shared = [resources[policy["Ref"]]["Properties"] for policy in properties.get("ManagedPolicyArns", [])]
+        policies = properties["Policies"] + shared
         found[name] = set().union(*(actions(policy["PolicyDocument"]) for policy in policies))
     return found
 

@@ -1,7 +1,8 @@
 //! Files instead of calls: request documents and uploads that appear in the store of artifacts.
 //!
-//! Whoever may write there may ask: writing is the authentication, so a document counts as sent
-//! by nobody in particular, whether or not calls need a login. What became of a document is
+//! Whoever may write there may ask: writing is the authentication, whether or not calls need a
+//! login. Where the store says who wrote, that is the request's user; where it does not, a document
+//! counts as sent by nobody in particular. What became of a document is
 //! written beside it, below `results/`; then the document goes. An event may come twice, and an
 //! attempt may end anywhere.
 
@@ -48,6 +49,8 @@ pub struct ObjectCreated {
     pub size: Option<u64>,
     /// Tells this content from earlier ones of the same name.
     pub version: String,
+    /// Who wrote it, as the store names them; a folder does not know.
+    pub principal: Option<String>,
 }
 
 /// A file could not be handled now; the event is to come again.

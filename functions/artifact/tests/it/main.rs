@@ -105,6 +105,7 @@ async fn a_document_in_the_inbox_becomes_a_request() {
         service.run(request_event()).await.unwrap();
     }
     let record = service.requests.get(RequestId(1)).await.unwrap().unwrap();
+    assert_eq!(record.user.as_deref(), Some("AWS:AIDAIENQZJOLO23YVJ4VO"));
     let Request::Add(add) = record.request else {
         panic!("{:?}", record.request)
     };

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use aws_sdk_ecr::Client;
+use aws_sdk_ecr::error::ProvideErrorMetadata as _;
 use aws_sdk_ecr::operation::create_repository::CreateRepositoryError;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,12 +20,13 @@ use iib_ports::{
     RegistryLogins, Secret,
 };
 use jiff::{SignedDuration, Timestamp};
+use tracing::debug;
 
 pub use self::tags::EcrTags;
 
 use self::host::EcrHost;
 use crate::Clients;
-use crate::failure::source;
+use crate::failure::{advice, is_denied, source};
 
 /// How long before its end a token is no longer used: an upload that begins with it must be able
 /// to end with it.
@@ -37,11 +39,12 @@ const TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(6);
 pub struct EcrSettings {
     /// Registries that are ECR although their names do not say so: an emulator's.
     pub hosts: BTreeSet<String>,
-    /// Whether a repository that is missing is created when something is pushed to it.
-    pub create_repositories: bool,
+    /// Registries in which a repository that is missing is created when something is pushed to it:
+    /// those of results. What is overwritten elsewhere is there, and other accounts let nobody create.
+    pub create_in: BTreeSet<String>,
 }
 
-/// The service: clients for its regions, tokens, repositories known to exist. Clones share all.
+/// The service: clients for its regions, tokens, repositories that were seen to. Clones share all.
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "the clock has none")]
 pub struct Ecr {
@@ -55,7 +58,8 @@ pub struct Ecr {
 struct State {
     /// By registry: a token is good for the registry of an account in a region.
     tokens: BTreeMap<String, Token>,
-    existing: BTreeSet<Repository>,
+    /// Repositories that need not be created any more, or may not be.
+    settled: BTreeSet<Repository>,
 }
 
 #[derive(Clone)]
@@ -125,14 +129,17 @@ impl Ecr {
         })
     }
 
-    /// Creates a repository if it is missing and the settings allow it; once for a process.
+    /// Creates a repository if it is missing and the settings allow it; once for a process. A role
+    /// that may not create any goes on: the repository may be there, and if it is not, the push says so.
     ///
     /// Needs `ecr:CreateRepository`.
     async fn ensure(&self, repository: &Repository) -> Result<(), RegistryError> {
         let Some(host) = self.host(repository.registry()) else {
             return Ok(());
         };
-        if !self.settings.create_repositories || self.state().existing.contains(repository) {
+        if !self.settings.create_in.contains(repository.registry())
+            || self.state().settled.contains(repository)
+        {
             return Ok(());
         }
         let created = self
@@ -143,21 +150,120 @@ impl Ecr {
             .send()
             .await;
         match created {
+            Ok(_) => {}
             Err(error)
-                if !error
+                if error
                     .as_service_error()
-                    .is_some_and(CreateRepositoryError::is_repository_already_exists_exception) =>
+                    .is_some_and(CreateRepositoryError::is_repository_already_exists_exception) => {
+            }
+            // The second is what the registry of another account may say.
+            Err(error)
+                if is_denied(&error) || error.code() == Some("InvalidParameterException") =>
             {
+                let said = error.message().unwrap_or_default();
+                debug!(%repository, said, "it may not be created");
+            }
+            Err(error) => {
                 return Err(layer::failed(
                     repository,
                     format!("repository {repository}"),
                     error,
                 ));
             }
-            Ok(_) | Err(_) => {}
         }
-        self.state().existing.insert(repository.clone());
+        self.state().settled.insert(repository.clone());
         Ok(())
+    }
+
+    /// The error of a call that was sent with the service's own login, with what it means at ECR: which right is
+    /// lacking, or that there is no such repository, and the parameter that mends it.
+    fn explained(
+        &self,
+        repository: &Repository,
+        access: Access,
+        error: RegistryError,
+    ) -> RegistryError {
+        if self.host(repository.registry()).is_none() {
+            return error;
+        }
+        match (error, access) {
+            (
+                RegistryError::Denied {
+                    registry,
+                    what,
+                    status: 403,
+                    login,
+                },
+                access,
+            ) => RegistryError::Denied {
+                registry,
+                what,
+                status: 403,
+                login: format!("{login}; {}", access.advice()),
+            },
+            (error, Access::Write) => self.missing(repository, error),
+            (error, Access::Read) => error,
+        }
+    }
+
+    /// The error of a call that writes, with what brings about a repository that is not there.
+    fn missing(&self, repository: &Repository, error: RegistryError) -> RegistryError {
+        let (what, reason) = match error {
+            RegistryError::Refused {
+                what,
+                status: 404,
+                reason,
+                ..
+            } if reason.starts_with("NAME_UNKNOWN") => (what, reason),
+            // Of what is uploaded, not of the layer that it is read from elsewhere.
+            RegistryError::NotFound { what } if what.ends_with(&format!(" of {repository}")) => {
+                (what, "there is no such repository".to_owned())
+            }
+            other => return other,
+        };
+        RegistryError::Refused {
+            registry: repository.registry().to_owned(),
+            what,
+            status: 404,
+            reason: format!("{reason}; {}", self.creation(repository)),
+        }
+    }
+
+    /// What brings about a repository that is not there.
+    fn creation(&self, repository: &Repository) -> String {
+        let create = advice("ecr:CreateRepository");
+        match self.settings.create_in.contains(repository.registry()) {
+            true => {
+                format!(
+                    "the function's role lacks ecr:CreateRepository for it, or it is another account's: {create}"
+                )
+            }
+            false => format!("create it, or set what lets push do so: {create}"),
+        }
+    }
+}
+
+/// What a call wants of a repository.
+#[derive(Debug, Clone, Copy)]
+enum Access {
+    Read,
+    Write,
+}
+
+impl Access {
+    /// The rights that the registry's own protocol needs at ECR, and where they come from.
+    fn advice(self) -> String {
+        let (rights, one) = match self {
+            Self::Read => (
+                "ecr:BatchGetImage, ecr:BatchCheckLayerAvailability or ecr:GetDownloadUrlForLayer",
+                "ecr:BatchGetImage",
+            ),
+            Self::Write => (
+                "ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload or ecr:PutImage",
+                "ecr:PutImage",
+            ),
+        };
+        format!("at ECR the function's role lacks {rights}: {}", advice(one))
     }
 }
 
@@ -200,7 +306,11 @@ impl EcrRegistries {
 
 impl Registries for EcrRegistries {
     fn with(&self, keyring: Keyring) -> Arc<dyn Registry> {
-        Arc::new(EcrRegistry::new(self.inner.with(keyring), self.ecr.clone()))
+        let is_own = matches!(keyring, Keyring::Own);
+        Arc::new(EcrRegistry {
+            is_own,
+            ..EcrRegistry::new(self.inner.with(keyring), self.ecr.clone())
+        })
     }
 }
 
@@ -214,12 +324,30 @@ impl Registries for EcrRegistries {
 pub struct EcrRegistry {
     inner: Arc<dyn Registry>,
     ecr: Ecr,
+    /// Whether calls show the service's own login, whose rights are those of the role.
+    is_own: bool,
 }
 
 impl EcrRegistry {
     /// Puts ECR's ways around a client whose logins come from the same `ecr`.
     pub fn new(inner: Arc<dyn Registry>, ecr: Ecr) -> Self {
-        Self { inner, ecr }
+        Self {
+            inner,
+            ecr,
+            is_own: true,
+        }
+    }
+
+    fn explained<T>(
+        &self,
+        repository: &Repository,
+        access: Access,
+        answer: Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        answer.map_err(|error| match self.is_own {
+            true => self.ecr.explained(repository, access, error),
+            false => error,
+        })
     }
 }
 
@@ -230,7 +358,8 @@ impl Registry for EcrRegistry {
         repository: &Repository,
         reference: &Reference,
     ) -> Result<RawManifest, RegistryError> {
-        self.inner.manifest(repository, reference).await
+        let answer = self.inner.manifest(repository, reference).await;
+        self.explained(repository, Access::Read, answer)
     }
 
     async fn blob(
@@ -238,7 +367,8 @@ impl Registry for EcrRegistry {
         repository: &Repository,
         descriptor: &Descriptor,
     ) -> Result<BlobStream, RegistryError> {
-        self.inner.blob(repository, descriptor).await
+        let answer = self.inner.blob(repository, descriptor).await;
+        self.explained(repository, Access::Read, answer)
     }
 
     async fn has_blob(
@@ -246,7 +376,8 @@ impl Registry for EcrRegistry {
         repository: &Repository,
         digest: &Digest,
     ) -> Result<bool, RegistryError> {
-        self.inner.has_blob(repository, digest).await
+        let answer = self.inner.has_blob(repository, digest).await;
+        self.explained(repository, Access::Read, answer)
     }
 
     async fn mount_blob(
@@ -273,9 +404,14 @@ impl Registry for EcrRegistry {
         match self.ecr.host(repository.registry()) {
             Some(host) if descriptor.size > layer::PART as u64 => {
                 let client = self.ecr.client(&host);
-                layer::upload(&client, &host, repository, descriptor, source).await
+                let uploaded = layer::upload(&client, &host, repository, descriptor, source);
+                let uploaded = uploaded.await;
+                uploaded.map_err(|error| self.ecr.missing(repository, error))
             }
-            Some(_) | None => self.inner.push_blob(repository, descriptor, source).await,
+            Some(_) | None => {
+                let answer = self.inner.push_blob(repository, descriptor, source).await;
+                self.explained(repository, Access::Write, answer)
+            }
         }
     }
 
@@ -284,7 +420,8 @@ impl Registry for EcrRegistry {
         repository: &Repository,
         tag: &str,
     ) -> Result<Option<Digest>, RegistryError> {
-        self.inner.tagged(repository, tag).await
+        let answer = self.inner.tagged(repository, tag).await;
+        self.explained(repository, Access::Read, answer)
     }
 
     async fn push_manifest(
@@ -294,8 +431,10 @@ impl Registry for EcrRegistry {
         manifest: &RawManifest,
     ) -> Result<(), RegistryError> {
         self.ecr.ensure(repository).await?;
-        self.inner
+        let answer = self
+            .inner
             .push_manifest(repository, reference, manifest)
-            .await
+            .await;
+        self.explained(repository, Access::Write, answer)
     }
 }

@@ -1,14 +1,20 @@
 //! Every call as a trace line.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::config::ConfigBag;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextRef;
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use serde_json::{Map, Value};
+
+use crate::table::PK;
 
 /// Writes a line for each attempt of a call at level DEBUG, target `iib_aws::operations`, with
-/// the service and the operation, and for S3 the folder of the bucket. `RUST_LOG=iib_aws::operations=debug` shows what a function
+/// the service and the operation, for S3 the folder of the bucket, and for DynamoDB the index or the
+/// kinds of partition keys. `RUST_LOG=iib_aws::operations=debug` shows what a function
 /// does; the stack test holds it against what the function may do.
 #[derive(Debug)]
 pub(crate) struct TraceOperations;
@@ -30,7 +36,15 @@ impl Intercept for TraceOperations {
                 "S3" => folder(context.request().uri()),
                 _ => None,
             };
-            tracing::debug!(service, operation, folder, "call");
+            // Looked for only where somebody reads it.
+            let keys = match service {
+                "DynamoDB" if tracing::enabled!(tracing::Level::DEBUG) => {
+                    let body = context.request().body().bytes().unwrap_or_default();
+                    Some(keys(&serde_json::from_slice(body).unwrap_or_default()))
+                }
+                _ => None,
+            };
+            tracing::debug!(service, operation, folder, keys, "call");
         }
         Ok(())
     }
@@ -53,9 +67,89 @@ fn folder(uri: &str) -> Option<&'static str> {
     FOLDERS.iter().find(known).copied()
 }
 
+/// What a call of DynamoDB is about, as roles are granted it: the kinds of its partition keys, which is what
+/// stands before the `#`, or the index that is asked.
+fn keys(call: &Value) -> String {
+    if let Some(index) = call["IndexName"].as_str() {
+        return format!("index/{index}");
+    }
+    let mut kinds = BTreeSet::new();
+    if let Some(condition) = call["KeyConditionExpression"].as_str() {
+        // The partition key stands first in it: `name = :value`.
+        let name = condition.split_whitespace().nth(2).unwrap_or_default();
+        kinds.extend(kind(&call["ExpressionAttributeValues"][name]));
+    } else {
+        collect(call, &mut kinds);
+    }
+    kinds.into_iter().collect::<Vec<_>>().join(",")
+}
+
+/// The kinds of all items and keys in a call.
+fn collect<'a>(part: &'a Value, kinds: &mut BTreeSet<&'a str>) {
+    match part {
+        Value::Object(members) => match of_item(members) {
+            Some(found) => drop(kinds.insert(found)),
+            None => members.values().for_each(|part| collect(part, kinds)),
+        },
+        Value::Array(parts) => parts.iter().for_each(|part| collect(part, kinds)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn of_item(members: &Map<String, Value>) -> Option<&str> {
+    members.get(PK).and_then(kind)
+}
+
+/// A partition key without what tells it from others of its kind.
+fn kind(value: &Value) -> Option<&str> {
+    let key = value["S"].as_str()?;
+    Some(key.find('#').map_or(key, |end| &key[..=end]))
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn the_kinds_of_keys_of_a_call_are_told() {
+        let item = |key: &str| json!({"pk": {"S": key}, "sk": {"S": "x"}, "map": {"M": {}}});
+        for (call, expected) in [
+            (json!({"Key": item("REQUEST#7")}), "REQUEST#"),
+            (json!({"Item": item("COUNTER")}), "COUNTER"),
+            (
+                json!({"TransactItems": [
+                    {"Put": {"TableName": "t", "Item": item("REQUEST#7")}},
+                    {"Update": {"Key": item("COUNT#state#complete")}},
+                    {"Update": {"Key": item("COUNT#user#lea")}},
+                ]}),
+                "COUNT#,REQUEST#",
+            ),
+            (
+                json!({"RequestItems": {"t": [{"PutRequest": {"Item": item("IMAGES")}}]}}),
+                "IMAGES",
+            ),
+            (
+                json!({"RequestItems": {"t": {"Keys": [item("LOG#1"), item("LOG#2")]}}}),
+                "LOG#",
+            ),
+            (
+                json!({
+                    "KeyConditionExpression": "#pk = :pk AND begins_with(#sk, :prefix)",
+                    "ExpressionAttributeValues": {":pk": {"S": "LINE#a"}, ":prefix": {"S": "WAITS#"}},
+                }),
+                "LINE#",
+            ),
+            (
+                json!({"IndexName": "by_user", "KeyConditionExpression": "#u = :u"}),
+                "index/by_user",
+            ),
+            (json!(null), ""),
+        ] {
+            assert_eq!(keys(&call), expected, "{call}");
+        }
+    }
 
     #[test]
     fn the_folder_of_a_call_is_told() {

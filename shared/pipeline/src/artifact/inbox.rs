@@ -116,6 +116,8 @@ async fn submit(
     {
         return Ok(Err(DocumentRefusal::Overwrites(name.clone())));
     }
+    // Read as of nobody: who only writes files has shown no login, and is asked for no token besides.
+    // Whether overwriting is open to them, the setting above has said.
     let submission = match intake::read(&deps.intake, kind, &payload, None) {
         Ok(submission) => submission,
         Err(refusal) => return Ok(Err(refusal.into())),
@@ -124,9 +126,11 @@ async fn submit(
         bucket,
         key,
         version,
+        principal,
         ..
     } = created;
     let asker = Asker {
+        user: principal.clone(),
         once: Some(format!("{bucket}/{key}#{version}")),
         // What the event is of is the same by that.
         asked_for: None,

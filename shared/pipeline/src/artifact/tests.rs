@@ -20,6 +20,8 @@ struct Service {
     queue: Arc<MemoryQueue>,
     artifacts: Arc<MemoryArtifacts>,
     secrets: Arc<MemorySecrets>,
+    /// Who writes, as the store says.
+    principal: Option<String>,
 }
 
 impl Service {
@@ -56,6 +58,7 @@ impl Service {
             queue,
             artifacts,
             secrets,
+            principal: None,
         }
     }
 
@@ -84,6 +87,7 @@ impl Service {
             key: key.to_owned(),
             size: Some(size),
             version: "0055AED6DCD90281E5".to_owned(),
+            principal: self.principal.clone(),
         };
         run(&self.deps, &created).await
     }
@@ -117,6 +121,27 @@ fn document() -> Value {
         "from_index": "r.example/index:v4.6",
         "binary_image": "r.example/base:v4.6",
     })
+}
+
+#[tokio::test]
+async fn a_document_is_of_whoever_wrote_it() {
+    let mut service = Service::new();
+    service.principal = Some("AWS:AROAEXAMPLE:lea".to_owned());
+    service.deps.intake.api.inbox_overwrites = true;
+    let queues = json!({"AWS:AROAEXAMPLE:lea": "team"});
+    service.deps.intake.api.user_to_queue = serde_json::from_value(queues).unwrap();
+    let mut document = document();
+    // Whoever calls by a login has to send a token with it.
+    document["overwrite_from_index"] = json!(true);
+    let text = document.to_string();
+    service.appears("inbox/one.json", text.as_bytes()).await;
+    assert_eq!(
+        service.result("one.json").await["user"],
+        "AWS:AROAEXAMPLE:lea"
+    );
+    let record = service.requests.get(RequestId(1)).await.unwrap().unwrap();
+    assert_eq!(record.user.as_deref(), Some("AWS:AROAEXAMPLE:lea"));
+    assert_eq!(record.queue.as_deref(), Some("team"));
 }
 
 #[tokio::test]
@@ -338,6 +363,7 @@ async fn uploads_that_cannot_be_used_are_refused_for_what_is_wrong() {
             key: key.to_owned(),
             size: None,
             version: String::new(),
+            principal: None,
         };
         run(&service.deps, &created).await.unwrap();
         assert_eq!(service.error(&format!("{key}.json")).await, error);

@@ -38,6 +38,7 @@ async fn a_bundles_archive_is_registered_packed_or_not() {
             key,
             size: Some(size),
             version: "1".to_owned(),
+            principal: None,
         };
         artifact::run(&deps, &created).await.unwrap();
         let keys = world.artifacts.keys();
@@ -56,6 +57,7 @@ async fn file(world: &World, key: String, content: &'static str) -> ObjectCreate
         key,
         size: Some(content.len() as u64),
         version: "1".to_owned(),
+        principal: None,
     }
 }
 

@@ -3,6 +3,7 @@
 mod broker;
 mod serve;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -259,7 +260,10 @@ impl Cloud {
     fn registry(&self) -> Result<(RegistryClient, Ecr), CloudError> {
         let settings = EcrSettings {
             hosts: self.config.aws.ecr_registries.clone(),
-            create_repositories: self.config.aws.ecr_create_repositories,
+            create_in: match self.config.aws.ecr_create_repositories {
+                true => self.config.result_registries(),
+                false => BTreeSet::new(),
+            },
         };
         let ecr = Ecr::new(self.clients.clone(), settings, self.clock.clone());
         let client = RegistryClient::new(RegistryConfig {

@@ -46,6 +46,8 @@ fn object(record: S3EventRecord) -> Option<ObjectCreated> {
         size: object.size.and_then(|size| u64::try_from(size).ok()),
         // Without any of them, two events at least differ in their time.
         version: version.unwrap_or_else(|| record.event_time.to_string()),
+        // As it stands there, with `AWS:` before it: so it is taken for no user of the API.
+        principal: (record.principal_id.principal_id).filter(|principal| !principal.is_empty()),
     })
 }
 
@@ -110,6 +112,7 @@ mod tests {
             key: "inbox/team a/lantern.json".to_owned(),
             size: Some(152),
             version: "0067453A1C9E0F1A2B".to_owned(),
+            principal: Some("AWS:AIDAIENQZJOLO23YVJ4VO".to_owned()),
         };
         assert_eq!(created(event).unwrap(), [expected]);
     }

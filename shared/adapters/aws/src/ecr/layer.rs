@@ -13,7 +13,7 @@ use iib_oci::{Descriptor, DigestHasher, Repository};
 use iib_ports::{BlobSource, BlobStream, RegistryError};
 
 use super::host::EcrHost;
-use crate::failure::source;
+use crate::failure::{advice, is_denied, right, source};
 
 /// Size of a part, bytes. ECR takes parts from 5 MiB up to 20 MiB, the last one may be smaller.
 pub(super) const PART: usize = 10 * 1024 * 1024;
@@ -30,16 +30,17 @@ where
     R: std::fmt::Debug + Send + Sync + 'static,
 {
     let registry = repository.registry().to_owned();
+    if is_denied(&error) {
+        let right = right(error.message().unwrap_or_default());
+        return RegistryError::Denied {
+            registry,
+            what,
+            status: 403,
+            login: format!("the function's role lacks {right}: {}", advice(right)),
+        };
+    }
     let code = error.code().unwrap_or_default().to_owned();
     let status = match code.as_str() {
-        "AccessDeniedException" => {
-            return RegistryError::Denied {
-                registry,
-                what,
-                status: 403,
-                login: "the service's role does not allow it, see docs/DEPLOY.md".to_owned(),
-            };
-        }
         "RepositoryNotFoundException" => return RegistryError::NotFound { what },
         "LimitExceededException"
         | "InvalidParameterException"

@@ -16,7 +16,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use iib_oci::{Descriptor, Digest, MediaType, Repository};
+use iib_aws::EcrRegistry;
+use iib_oci::{Descriptor, Digest, MediaType, Reference, Repository};
 use iib_ports::{
     BlobSource, BlobStream, Class, Classify as _, Registry as _, RegistryError, Tags as _,
 };
@@ -37,6 +38,8 @@ struct Server {
     parts: Vec<Vec<u8>>,
     /// Calls that are still to be answered with a fault that passes.
     faults: usize,
+    /// Operations that the caller's role does not allow.
+    denied: BTreeSet<&'static str>,
 }
 
 type Shared = Arc<Mutex<Server>>;
@@ -52,6 +55,19 @@ impl Server {
             self.faults -= 1;
             let body = json!({"__type": "ServerException", "message": "it passes"});
             return (StatusCode::INTERNAL_SERVER_ERROR, Json(body));
+        }
+        if operation == "GetAuthorizationToken" {
+            let token = STANDARD.encode("AWS:token");
+            let data = json!([{"authorizationToken": token}]);
+            return (StatusCode::OK, Json(json!({"authorizationData": data})));
+        }
+        if self.denied.contains(operation) {
+            let said = format!(
+                "User: arn:aws:sts::123456789012:assumed-role/push/iib-push is not authorized to perform: \
+                 ecr:{operation} on resource: arn:aws:ecr:us-east-1:123456789012:repository/iib-build"
+            );
+            let body = json!({"__type": "AccessDeniedException", "message": said});
+            return (StatusCode::BAD_REQUEST, Json(body));
         }
         let name = call["repositoryName"].as_str().unwrap_or_default();
         if operation == "CreateRepository" {
@@ -130,8 +146,12 @@ async fn serve() -> (Shared, String) {
         let call: Value = serde_json::from_slice(&body).unwrap();
         server.lock().unwrap().answer(&operation, &call)
     };
+    // The registry's own protocol, which lets nobody in.
+    let denied = json!({"errors": [{"code": "DENIED", "message": "User: x is not authorized"}]});
+    let refusal = async || (StatusCode::FORBIDDEN, Json(denied));
     let router = axum::Router::new()
         .route("/", post(answer))
+        .fallback(refusal)
         .layer(DefaultBodyLimit::disable())
         .with_state(server.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -242,4 +262,99 @@ async fn a_tag_goes_unless_a_list_needs_its_image() {
         refused.to_string().contains("as ECR would say"),
         "{refused}"
     );
+}
+
+async fn push(
+    client: &EcrRegistry,
+    repository: &Repository,
+    layer: &Layer,
+) -> Result<(), RegistryError> {
+    let descriptor = layer.descriptor();
+    client.push_blob(repository, &descriptor, layer).await
+}
+
+#[tokio::test]
+async fn a_role_that_may_create_no_repository_pushes_to_one_that_is_there() {
+    let (server, host) = serve().await;
+    let client = ecr_client(clients_at(&format!("http://{host}")).await, &host);
+    let repository = Repository::new(&host, "iib-build").unwrap();
+    let layer = Layer::of(11_000_000);
+    server.lock().unwrap().denied = ["CreateRepository"].into();
+    let missing = push(&client, &repository, &layer).await.unwrap_err();
+    assert_eq!(missing.class(), Class::Reject);
+    for part in [
+        "there is no such repository",
+        "lacks ecr:CreateRepository",
+        "EcrCreateRepositories=true",
+        "EcrOverwriteRepositories",
+    ] {
+        assert!(missing.to_string().contains(part), "{missing}");
+    }
+    let made = "iib-build".to_owned();
+    server.lock().unwrap().repositories.insert(made);
+    push(&client, &repository, &layer).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_repository_elsewhere_is_not_created() {
+    let (server, host) = serve().await;
+    let clients = clients_at(&format!("http://{host}")).await;
+    let client = crate::ecr_client_creating_in(clients, &host, []);
+    let repository = Repository::new(&host, "of-another-account").unwrap();
+    let layer = Layer::of(11_000_000);
+    let missing = push(&client, &repository, &layer).await.unwrap_err();
+    let missing = missing.to_string();
+    assert!(
+        missing.contains("create it, or set what lets push do so"),
+        "{missing}"
+    );
+    assert_eq!(server.lock().unwrap().repositories, BTreeSet::new());
+}
+
+#[tokio::test]
+async fn a_right_that_the_role_lacks_is_named_with_its_parameter() {
+    let (server, host) = serve().await;
+    let (client, tags) = ecr_clients(clients_at(&format!("http://{host}")).await, &host);
+    let repository = Repository::new(&host, "iib-build").unwrap();
+    {
+        let mut server = server.lock().unwrap();
+        server.repositories.insert("iib-build".to_owned());
+        server.denied = ["InitiateLayerUpload", "BatchDeleteImage"].into();
+    }
+    let manifest = client
+        .manifest(&repository, &Reference::Tag("1".to_owned()))
+        .await;
+    let large = push(&client, &repository, &Layer::of(11_000_000)).await;
+    let small = push(&client, &repository, &Layer::of(1)).await;
+    for (failure, right, parameter) in [
+        (
+            large.unwrap_err(),
+            "lacks ecr:InitiateLayerUpload:",
+            "EcrOverwriteRepositories",
+        ),
+        (
+            tags.remove_tag(&repository, "1").await.unwrap_err(),
+            "lacks ecr:BatchDeleteImage:",
+            "EcrOverwriteRepositories",
+        ),
+        // Of the registry's own protocol only what it is about is known.
+        (
+            small.unwrap_err(),
+            "ecr:PutImage:",
+            "EcrOverwriteRepositories",
+        ),
+        (
+            manifest.unwrap_err(),
+            "lacks ecr:BatchGetImage,",
+            "EcrReadRepositories",
+        ),
+    ] {
+        assert!(
+            matches!(failure, RegistryError::Denied { status: 403, .. }),
+            "{failure:?}"
+        );
+        let text = failure.to_string();
+        assert_eq!(text.matches("role lacks").count(), 1, "{text}");
+        assert!(text.contains(right) && text.contains(parameter), "{text}");
+    }
 }
