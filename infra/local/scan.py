@@ -17,6 +17,7 @@ from resolved import resolved
 EXCEPTIONS = ROOT / "infra" / "exceptions.yaml"
 SECRET = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:iib"
 TOPIC = "arn:aws:sns:eu-central-1:111122223333:iib"
+REPOSITORY = "arn:aws:ecr:eu-central-1:111122223333:repository/team/*"
 # Ways to deploy it that have every resource and every right between them.
 DEPLOYED: list[dict[str, str]] = [
     {},
@@ -24,6 +25,8 @@ DEPLOYED: list[dict[str, str]] = [
     {
         "Size": "huge", "Registry": "registry.example.com", "ReadAccess": "open", "RegistryAuthSecretArn": SECRET,
         "GitTokensSecretArn": SECRET, "MessagingSecretArn": SECRET, "NotificationTopicArn": TOPIC, "AlarmTopicArn": TOPIC,
+        "EcrReadRepositories": REPOSITORY, "EcrOverwriteRepositories": REPOSITORY, "EcrCreateRepositories": "true",
+        "InboxWriters": "arn:aws:iam::111122223333:role/team",
     },
 ]
 
