@@ -241,6 +241,7 @@ async fn keep(
         let queue = queue_of(&deps.api.user_to_queue, user, &submission.request);
         batch.requests.push(NewRequest {
             queue: queue.map(str::to_owned),
+            traceparent: None,
             request: submission.request,
             secrets,
         });
