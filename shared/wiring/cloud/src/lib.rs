@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod broker;
+mod invocations;
 mod serve;
 
 use std::path::PathBuf;
@@ -29,7 +30,8 @@ use iib_ports::{
 use iib_registry::{Proxies, ProxyError, RegistryClient, RegistryConfig, RegistryInitError};
 
 use broker::SecretBroker;
-pub use serve::{serve, serve_stage, serve_stage_over};
+pub use invocations::{Around, Invocations};
+pub use serve::{serve, serve_stage, serve_stage_over, start};
 
 /// What a process on AWS can put its ports together from. Connections come about when they are
 /// first used.
