@@ -12,6 +12,7 @@ use iib_aws::{
     EcrSettings, EcrTags, EventBus, KmsSecrets, QueueUrls, S3Artifacts, SqsQueue, Topic,
 };
 use iib_catalog_folder::Folders;
+use iib_edge::telemetry::CurrentTrace;
 use iib_edge::{Config, EmfGauges, LogNotifier};
 use iib_greenwave::{Greenwave, GreenwaveError};
 use iib_indexdb::SqliteIndex;
@@ -106,6 +107,7 @@ impl Cloud {
             secrets: self.secrets(),
             clock: self.clock.clone(),
             notifier: Arc::new(LogNotifier),
+            traces: Arc::new(CurrentTrace),
             api: self.config.api.clone(),
             new: self.config.requests.clone(),
             binary_images: self.config.work.binary_images.clone(),
@@ -161,6 +163,7 @@ impl Cloud {
             catalogs: Arc::new(Folders),
             clock: self.clock.clone(),
             notifier: Arc::new(LogNotifier),
+            traces: Arc::new(CurrentTrace),
             api: self.config.api.clone(),
             new: self.config.requests.clone(),
             work: self.config.work.clone(),
