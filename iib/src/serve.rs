@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use iib_edge::config::{Config, DEFAULTS, environment};
-use iib_edge::telemetry::{self, Detail, LogFormat};
+use iib_edge::telemetry::{self, LogFormat};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::Exit;
 use crate::cli::{Login, ServeOptions};
@@ -36,10 +38,10 @@ pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
     } else {
         LogFormat::Text
     };
-    telemetry::init(format, Detail::Steps);
+    let mut config = Config::load(options.config.as_deref(), &environment())?;
+    let traces = telemetry::start(&config.telemetry, format, "iib-serve")?;
     let registry_login = options.registry_login.as_ref();
     let registry_login = registry_login.map(Login::read).transpose()?;
-    let mut config = Config::load(options.config.as_deref(), &environment())?;
     if let Some(folder) = &options.data_folder {
         config.data_folder.clone_from(folder);
     }
@@ -56,6 +58,8 @@ pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
         registry_listen: options.registry_listen,
         registry_login,
     });
+    let over = CancellationToken::new();
+    let sending = tokio::spawn(traces.keep_sending(over.clone().cancelled_owned()));
     let mut service = tokio::select! {
         biased;
         () = &mut stopped => return Ok(Exit::Done),
@@ -81,6 +85,8 @@ pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
         error = service.failed() => return Err(error),
     }
     service.stop().await?;
+    over.cancel();
+    sending.await?;
     Ok(Exit::Done)
 }
 

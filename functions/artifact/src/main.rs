@@ -6,5 +6,5 @@ use iib_edge::StartFailure;
 #[tokio::main]
 async fn main() -> Result<(), StartFailure> {
     let connect = |cloud: &Cloud| cloud.artifact();
-    iib_cloud::serve(connect, iib_artifact::handle).await
+    iib_cloud::serve(env!("CARGO_PKG_NAME"), connect, iib_artifact::handle).await
 }

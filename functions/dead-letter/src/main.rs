@@ -9,8 +9,8 @@ use iib_pipeline::dead_letter::DeadLetterDeps;
 #[tokio::main]
 async fn main() -> Result<(), StartFailure> {
     let connect = |cloud: &Cloud| Ok(cloud.dead_letter());
-    iib_cloud::serve(connect, async |deps: &DeadLetterDeps, event| {
+    let handle = async |deps: &DeadLetterDeps, event| {
         Ok::<_, Infallible>(iib_dead_letter::handle(deps, event).await)
-    })
-    .await
+    };
+    iib_cloud::serve(env!("CARGO_PKG_NAME"), connect, handle).await
 }

@@ -8,9 +8,11 @@ use axum::response::Response;
 use axum::routing::MethodRouter;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use iib_edge::telemetry::if_logged;
 use iib_request::ApiSettings;
 use lambda_http::request::RequestContext;
 use serde_json::Value;
+use tracing::Span;
 
 use crate::api::Api;
 use crate::problem::Problem;
@@ -36,6 +38,9 @@ impl FromRequestParts<Api> for Caller {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let settings = &api.intake.api;
         let user = named(parts, api).await?.filter(|name| !name.is_empty());
+        if let Some(name) = if_logged("user", user.as_deref()).flatten() {
+            Span::current().record("user", name);
+        }
         if user.as_ref().is_some_and(|name| name.len() > LONGEST) {
             return Err(Problem::unauthorized());
         }

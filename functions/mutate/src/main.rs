@@ -4,5 +4,5 @@ use iib_edge::StartFailure;
 
 #[tokio::main]
 async fn main() -> Result<(), StartFailure> {
-    iib_cloud::serve_stage(iib_mutate::handle).await
+    iib_cloud::serve_stage(env!("CARGO_PKG_NAME"), iib_mutate::handle).await
 }

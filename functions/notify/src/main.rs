@@ -5,5 +5,5 @@ use iib_edge::StartFailure;
 
 #[tokio::main]
 async fn main() -> Result<(), StartFailure> {
-    iib_cloud::serve(Cloud::notify, iib_notify::handle).await
+    iib_cloud::serve(env!("CARGO_PKG_NAME"), Cloud::notify, iib_notify::handle).await
 }

@@ -5,5 +5,5 @@ use iib_edge::StartFailure;
 
 #[tokio::main]
 async fn main() -> Result<(), StartFailure> {
-    iib_cloud::serve(Cloud::prune, iib_prune::handle).await
+    iib_cloud::serve(env!("CARGO_PKG_NAME"), Cloud::prune, iib_prune::handle).await
 }

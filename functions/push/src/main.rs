@@ -7,7 +7,7 @@ use iib_pipeline::Deps;
 
 #[tokio::main]
 async fn main() -> Result<(), StartFailure> {
-    iib_cloud::serve_stage_over(connect, iib_push::handle).await
+    iib_cloud::serve_stage_over(env!("CARGO_PKG_NAME"), connect, iib_push::handle).await
 }
 
 /// The ports of a stage, and Git repositories: no other function links what it takes to speak to them.

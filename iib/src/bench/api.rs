@@ -154,6 +154,7 @@ async fn fill(deps: &Deps, count: u64) -> anyhow::Result<()> {
                 .into(),
             },
             queue: None,
+            traceparent: None,
             secrets: Default::default(),
         };
         let mut batch = NewBatch::of(Some(user), AddRequest::default().into(), clock.now());

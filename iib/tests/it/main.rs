@@ -33,3 +33,4 @@ mod process;
 mod signed;
 mod submitting;
 mod surroundings;
+mod traces;

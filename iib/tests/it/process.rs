@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 /// `iib serve` on free ports. Killed when dropped.
 pub(crate) struct Server {
@@ -74,6 +74,14 @@ impl Server {
     /// What the system says of the process in a file.
     pub(crate) fn told(&self, file: &str) -> Vec<u8> {
         std::fs::read(format!("/proc/{}/{file}", self.process.id())).unwrap()
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn stopped(&mut self) -> ExitStatus {
+        let id = self.process.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &id]).status();
+        assert!(asked.unwrap().success());
+        self.process.wait().unwrap()
     }
 
     /// `kill -9`.

@@ -13,9 +13,9 @@ mod upload;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use iib_ports::{ArtifactError, ArtifactKey, ArtifactRoot, Class, Classify, StoreError};
+use iib_ports::{ArtifactError, ArtifactKey, ArtifactRoot, Class, Classify, StoreError, TRACE};
 use serde_json::Value;
-use tracing::{debug, warn};
+use tracing::{debug, instrument, warn};
 
 use crate::intake::{IntakeDeps, IntakeError};
 
@@ -93,6 +93,7 @@ impl Classify for ArtifactFault {
 ///
 /// # Errors
 /// [`ArtifactFault`], never of the class Reject: the event is to come again.
+#[instrument(target = TRACE, name = "file", skip_all)]
 pub async fn run(deps: &ArtifactDeps, created: &ObjectCreated) -> Result<(), ArtifactFault> {
     let Ok(key) = created.key.parse::<ArtifactKey>() else {
         // Nothing can be done with it by this name, not even removing it.

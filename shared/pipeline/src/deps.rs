@@ -5,7 +5,7 @@ use std::sync::Arc;
 use iib_oci::hosts::HostRules;
 use iib_ports::{
     Artifacts, CatalogRepositories, Catalogs, Clock, Gates, IndexDb, Lines, Logs, Notifier,
-    OperatorStore, Queue, Registries, Registry, Requests, Secrets,
+    OperatorStore, Queue, Registries, Registry, Requests, Secrets, Traces,
 };
 use iib_request::{ApiSettings, RequestSettings, WorkSettings};
 
@@ -46,6 +46,8 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Who is told about changes.
     pub notifier: Arc<dyn Notifier>,
+    /// In which trace something is done.
+    pub traces: Arc<dyn Traces>,
     /// Settings of the API.
     pub api: ApiSettings,
     /// Settings of new requests.

@@ -10,8 +10,8 @@ use iib_oci::hosts::HostRules;
 use iib_oci::{Digest, Repository};
 use iib_ports::{
     ArtifactError, ArtifactKey, Artifacts, Class, Classify, Clock, Lines, Logs, Notifier,
-    OperatorStore, Queue, QueueError, Registry, Requests, SecretError, Secrets, StoreError, Waited,
-    Watch, chain,
+    OperatorStore, Queue, QueueError, Registry, Requests, SecretError, Secrets, StoreError, Traces,
+    Waited, Watch, chain,
 };
 use iib_request::{
     ApiSettings, BinaryImages, NotCancelled, Record, Refusal, RequestId, RequestSettings,
@@ -64,6 +64,8 @@ pub struct IntakeDeps {
     pub clock: Arc<dyn Clock>,
     /// Who is told about changes.
     pub notifier: Arc<dyn Notifier>,
+    /// In which trace something is done.
+    pub traces: Arc<dyn Traces>,
     /// Settings of the API.
     pub api: ApiSettings,
     /// Settings of new requests.
@@ -110,6 +112,7 @@ impl From<Deps> for IntakeDeps {
             secrets: deps.secrets,
             clock: deps.clock,
             notifier: deps.notifier,
+            traces: deps.traces,
             api: deps.api,
             new: deps.new,
             binary_images: deps.work.binary_images,

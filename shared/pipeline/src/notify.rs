@@ -12,7 +12,7 @@ use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use iib_ports::{
     AnnounceError, Announcer, Class, Classify, Clock, OperatorStore, Outbox, Requests, StoreError,
-    Waiting, chain,
+    TRACE, Waiting, chain,
 };
 use iib_request::{
     ApiSettings, BatchId, Destination, Message, News, Operators, Record, RequestId, Siblings,
@@ -20,7 +20,7 @@ use iib_request::{
 };
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::timeout;
-use tracing::{error, info, warn};
+use tracing::{error, info, instrument, warn};
 
 /// Requests of a batch that are read at the same time.
 const READS: usize = 16;
@@ -91,6 +91,7 @@ impl Classify for NotifyError {
 /// # Errors
 /// [`NotifyError::Announce`] if somebody could not be told; the others were. [`NotifyError::Store`], after which
 /// some of it may be told again.
+#[instrument(target = TRACE, name = "notify", skip_all)]
 pub async fn tell(
     deps: &NotifyDeps,
     batch: BatchId,
@@ -313,6 +314,7 @@ async fn settle(
 /// # Errors
 /// [`NotifyError::Announce`] if something waits, and somebody cannot be reached; [`NotifyError::Overdue`] if something
 /// waits for long, and everybody can; [`NotifyError::Store`].
+#[instrument(target = TRACE, name = "notify sweep", skip_all)]
 pub async fn sweep(deps: &NotifyDeps) -> Result<u64, NotifyError> {
     let everybody: BTreeSet<_> = deps.announcers.iter().map(|to| to.destination()).collect();
     let waiting = deps.outbox.waiting(&everybody, 1).await?;

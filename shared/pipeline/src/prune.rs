@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 use iib_ports::{
     ArtifactError, Artifacts, Class, Classify, Clock, Gauges, Logs, Queue, RegistryError, Requests,
-    SecretError, Secrets, ServiceGauges, StoreError, Sweeps, Tags,
+    SecretError, Secrets, ServiceGauges, StoreError, Sweeps, TRACE, Tags,
 };
 use iib_request::{ApiSettings, Stage, WorkSettings};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use tracing::{error, info};
+use tracing::{error, info, instrument};
 
 pub use sweep::{Swept, sweep};
 
@@ -166,6 +166,7 @@ fn kept_for(api: &ApiSettings) -> SignedDuration {
 ///
 /// # Errors
 /// [`PruneError`], the first; whatever does not need what failed was done.
+#[instrument(target = TRACE, name = "prune", skip_all)]
 pub async fn run(deps: &PruneDeps, deadline: Option<Timestamp>) -> Result<PruneReport, PruneError> {
     let clock = &*deps.clock;
     let longest = clock.now().saturating_add(LONGEST_RUN);

@@ -9,13 +9,13 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures::FutureExt;
-use iib_ports::{ArtifactKey, Backoff, Class, Classify, StoreError, chain as causes};
+use iib_ports::{ArtifactKey, Backoff, Class, Classify, StoreError, TRACE, chain as causes};
 use iib_request::{
     Built, Claim, LeaseToken, Outcome, Plan, Record, RequestId, Stage, State, Task, Transition,
     Update,
 };
 use jiff::{SignedDuration, Timestamp};
-use tracing::{error, info, warn};
+use tracing::{Instrument as _, Span, error, field, info, info_span, warn};
 
 use crate::chain::Before;
 use crate::flow::{self, Flow, Pushed};
@@ -200,17 +200,45 @@ async fn attempt(
         // A crash may have come just before this.
         Claim::Ended => return Ok(clean_up(deps, stage, &record).await),
     };
+    let traced = traced(&job.record, stage);
     // A panic must not leave the lease behind: it is an attempt that failed, like others.
     let attempt = AssertUnwindSafe(in_time(deps, work(&mut job, stage, other))).catch_unwind();
+    let attempt = attempt.instrument(traced.clone());
     let result = tokio::select! {
         result = attempt => result.unwrap_or(Err(WorkError::Panicked.into())),
         lost = keep_lease(deps, id, &token, deadline) => Err(lost),
     };
+    if let Err(error) = &result {
+        let class = match (error, error.class()) {
+            (StageError::Lost, _) => "lost",
+            (_, Class::Retry) => "retry",
+            (_, Class::Reject) => "reject",
+            (_, Class::Bug) => "bug",
+        };
+        traced.record("error.type", class);
+        traced.record("otel.status_code", "ERROR");
+    }
+    drop(traced);
     let concluded = Box::pin(conclude(job, result)).await;
     if let Err(StageError::Lost) = &concluded {
         discard(deps, id, &token).await;
     }
     concluded
+}
+
+/// The span of an attempt at the work of a stage.
+fn traced(record: &Record, stage: Stage) -> Span {
+    info_span!(
+        target: TRACE,
+        "work",
+        otel.name = stage.as_str(),
+        otel.status_code = field::Empty,
+        iib.request.id = i64::try_from(record.id.0).ok(),
+        iib.request.kind = record.request.name(),
+        iib.stage = stage.as_str(),
+        iib.attempt = i64::from(record.work.attempts),
+        error.type = field::Empty,
+    )
 }
 
 /// Notes that a request waits for another one. The message is done with: whoever ends that sends another.

@@ -8,9 +8,11 @@ use iib_oci::layer::LayerError;
 use iib_oci::{Descriptor, Repository};
 use iib_ports::{
     ArtifactError, ArtifactKey, Artifacts, BlobStream, Bytestream, Registry, RegistryError, Stored,
+    TRACE,
 };
 use tokio::sync::mpsc;
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinHandle};
+use tracing::{Instrument as _, Span, field, info_span};
 
 use crate::artifact::ArtifactFault;
 use crate::{ImageError, StageError, WorkError};
@@ -87,6 +89,7 @@ where
         source,
     };
     feed(blob.map_err(failed)?, work)
+        .instrument(info_span!(target: TRACE, "read layer"))
         .await
         .map_err(failed)?
         .map_err(WorkError::BrokenOff)?
@@ -118,7 +121,7 @@ async fn feed<T: Send + 'static, E>(
         current: Bytes::new(),
         ended: false,
     };
-    let worker = tokio::task::spawn_blocking(move || work(reader));
+    let worker = on_a_thread(move || work(reader));
     while let Some(chunk) = content.next().await {
         if sender.send(Part::Bytes(chunk?)).await.is_err() {
             // The worker ended before the stream; its result says why.
@@ -128,6 +131,12 @@ async fn feed<T: Send + 'static, E>(
     // The worker may be gone already, see above.
     let _gone = sender.send(Part::End).await;
     Ok(worker.await)
+}
+
+/// Begins a computation on a thread of its own, where what it says and does belongs to the same request.
+fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    let span = Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work))
 }
 
 /// Runs a computation on a thread of its own.
@@ -140,7 +149,7 @@ pub(crate) async fn blocking<T: Send + 'static, E>(
 where
     E: Into<StageError> + Send + 'static,
 {
-    tokio::task::spawn_blocking(work)
+    on_a_thread(work)
         .await
         .map_err(WorkError::BrokenOff)?
         .map_err(Into::into)
@@ -199,7 +208,14 @@ pub(crate) async fn write_artifact<T: Send + 'static>(
         action: "written",
         source: Box::from("its content could not be made"),
     };
-    let worker = tokio::task::spawn_blocking(move || {
+    let traced = info_span!(
+        target: TRACE,
+        "write layer",
+        otel.status_code = field::Empty,
+        iib.artifact = key.as_str(),
+        iib.layer.bytes = field::Empty,
+    );
+    let make = move || {
         let mut writer = ChunkWriter {
             sender,
             pending: BytesMut::with_capacity(2 * CHUNK),
@@ -216,9 +232,15 @@ pub(crate) async fn write_artifact<T: Send + 'static>(
             let _gone = writer.sender.blocking_send(Err(spoiled));
         }
         result
-    });
-    let stored = artifacts.put(key, content).await;
+    };
+    let worker = traced.in_scope(|| on_a_thread(make));
+    let stored = artifacts.put(key, content);
+    let stored = stored.instrument(traced.clone()).await;
     let made = worker.await.map_err(WorkError::BrokenOff)?;
+    match (&made, &stored) {
+        (Ok(_), Ok(stored)) => traced.record("iib.layer.bytes", i64::try_from(stored.size).ok()),
+        _ => traced.record("otel.status_code", "ERROR"),
+    };
     match (made, stored) {
         (Ok(value), Ok(stored)) => Ok((value, stored)),
         (Ok(_), Err(error)) => Err(error.into()),

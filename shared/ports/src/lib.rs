@@ -20,6 +20,7 @@ mod requests;
 mod secrets;
 mod system_clock;
 mod tokens;
+mod traces;
 mod watch;
 
 pub use artifacts::{
@@ -55,4 +56,5 @@ pub use requests::{
 pub use secrets::{SECRET_LIMIT, Secret, SecretError, Secrets};
 pub use system_clock::SystemClock;
 pub use tokens::{TokenError, Tokens};
+pub use traces::{NoTraces, TRACE, Traces};
 pub use watch::{Waited, Watch};

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use iib_oci::Digest;
 use iib_request::{
     Annotations, BaseUrl, BatchId, Filters, Operators, Record, RecordError, Request, RequestId,
-    SecretRef, Siblings, Sought,
+    SecretRef, Siblings, Sought, TraceParent,
 };
 use jiff::Timestamp;
 
@@ -44,6 +44,8 @@ pub struct NewRequest {
     pub request: Request,
     /// The queue that the settings have for it.
     pub queue: Option<String>,
+    /// The place in a trace that the work on it goes on from.
+    pub traceparent: Option<TraceParent>,
     /// References to secrets that came with it, by what they are for.
     pub secrets: BTreeMap<String, SecretRef>,
 }
@@ -61,6 +63,7 @@ impl NewBatch {
             requests: vec![NewRequest {
                 request,
                 queue: None,
+                traceparent: None,
                 secrets,
             }],
             once: None,
@@ -77,6 +80,7 @@ impl NewBatch {
         let record = |(id, new): (RequestId, NewRequest)| Record {
             secrets: new.secrets,
             queue: new.queue,
+            traceparent: new.traceparent,
             asked_at: self.asked_at.clone(),
             annotations: self.annotations.clone(),
             asked_for: self.asked_for.clone(),

@@ -82,6 +82,7 @@ impl Service {
             secrets: secrets.clone(),
             clock: clock.clone(),
             notifier: Arc::new(RecordingNotifier::default()),
+            traces: Arc::new(iib_ports::NoTraces),
             api: ApiSettings::default(),
             new: iib_request::RequestSettings::default(),
             binary_images: BinaryImages::new(),

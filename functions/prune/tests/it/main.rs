@@ -47,6 +47,7 @@ fn service() -> Service {
         secrets: Arc::new(MemorySecrets::default()),
         clock: clock.clone(),
         notifier: Arc::new(RecordingNotifier::default()),
+        traces: Arc::new(iib_ports::NoTraces),
         api: ApiSettings::default(),
         new: iib_request::RequestSettings::default(),
         binary_images: BinaryImages::new(),

@@ -33,9 +33,12 @@ mod rows;
 mod schema;
 mod substitute;
 mod summary;
+mod traced;
 
 pub use damage::{Damage, ObjectKind};
 pub use export::{ExportFault, LeftOut};
+
+use traced::traced;
 
 /// Index databases in SQLite files.
 ///
@@ -214,7 +217,9 @@ impl SqliteIndex {
 
 impl IndexDb for SqliteIndex {
     fn bundles(&self, db: &Path) -> Result<Vec<PresentBundle>, IndexDbError> {
-        open::read(db, open::TIME_LIMIT, outline::bundles)
+        traced("bundles", || {
+            open::read(db, open::TIME_LIMIT, outline::bundles)
+        })
     }
 
     fn add(
@@ -223,24 +228,30 @@ impl IndexDb for SqliteIndex {
         bundles: &[Bundle],
         options: &AddOptions,
     ) -> Result<AddReport, IndexDbError> {
-        open::change(db, open::TIME_LIMIT, |transaction| {
-            add::add(transaction, bundles, options)
+        traced("add", || {
+            open::change(db, open::TIME_LIMIT, |transaction| {
+                add::add(transaction, bundles, options)
+            })
         })
     }
 
     fn remove_packages(&self, db: &Path, packages: &[String]) -> Result<CatalogDiff, IndexDbError> {
-        let report = self.remove(db, packages, Missing::Refuse)?;
+        let report = traced("remove_packages", || {
+            self.remove(db, packages, Missing::Refuse)
+        })?;
         Ok(report.changes)
     }
 
     fn remove_all(&self, db: &Path) -> Result<CatalogDiff, IndexDbError> {
-        let before = open::read(db, open::TIME_LIMIT, |connection| {
-            let packages = rows::all_packages(connection)?;
-            summary::of_rows(connection, &packages)
-        })?;
-        // A new file: in an old one rows may be left that nothing names, and pages that were freed.
-        open::replace_with_empty(db, open::TIME_LIMIT)?;
-        Ok(CatalogDiff::between(&before, &BTreeMap::new()))
+        traced("remove_all", || {
+            let before = open::read(db, open::TIME_LIMIT, |connection| {
+                let packages = rows::all_packages(connection)?;
+                summary::of_rows(connection, &packages)
+            })?;
+            // A new file: in an old one rows may be left that nothing names, and pages that were freed.
+            open::replace_with_empty(db, open::TIME_LIMIT)?;
+            Ok(CatalogDiff::between(&before, &BTreeMap::new()))
+        })
     }
 
     fn deprecate(&self, db: &Path, images: &[String]) -> Result<CatalogDiff, IndexDbError> {
@@ -249,7 +260,7 @@ impl IndexDb for SqliteIndex {
             package_removal: PackageRemoval::Allowed,
             default_heads: DefaultHeads::Refuse,
         };
-        let report = Self::deprecate(self, db, images, &options)?;
+        let report = traced("deprecate", || Self::deprecate(self, db, images, &options))?;
         Ok(report.changes)
     }
 
@@ -259,8 +270,10 @@ impl IndexDb for SqliteIndex {
         images: &[String],
         property: &Typed,
     ) -> Result<(), IndexDbError> {
-        open::change(db, open::TIME_LIMIT, |transaction| {
-            bundle_rows::add_property(transaction, images, property)
+        traced("add_property", || {
+            open::change(db, open::TIME_LIMIT, |transaction| {
+                bundle_rows::add_property(transaction, images, property)
+            })
         })
     }
 
@@ -271,19 +284,21 @@ impl IndexDb for SqliteIndex {
         form: BundleForm,
         take: &mut dyn FnMut(&str, Catalog),
     ) -> Result<Vec<String>, IndexDbError> {
-        let exported = self.export_of(db, Some(packages), form, |name, catalog| {
-            take(name, catalog);
-            Ok::<_, ExportError>(())
-        });
-        match exported {
-            Ok(left_out) => Ok(left_out.iter().map(ToString::to_string).collect()),
-            Err(ExportError::Index(error)) => Err(error),
-            Err(error) => Err(IndexDbError::NoCatalog(error.to_string())),
-        }
+        traced("export", || {
+            let exported = self.export_of(db, Some(packages), form, |name, catalog| {
+                take(name, catalog);
+                Ok::<_, ExportError>(())
+            });
+            match exported {
+                Ok(left_out) => Ok(left_out.iter().map(ToString::to_string).collect()),
+                Err(ExportError::Index(error)) => Err(error),
+                Err(error) => Err(IndexDbError::NoCatalog(error.to_string())),
+            }
+        })
     }
 
     fn shape(&self, db: &Path) -> Result<CatalogShape, IndexDbError> {
-        open::read(db, open::TIME_LIMIT, outline::shape)
+        traced("shape", || open::read(db, open::TIME_LIMIT, outline::shape))
     }
 
     fn pictures(
@@ -291,8 +306,10 @@ impl IndexDb for SqliteIndex {
         db: &Path,
         packages: &BTreeSet<String>,
     ) -> Result<Vec<Picture>, IndexDbError> {
-        open::read(db, open::TIME_LIMIT, |connection| {
-            picture::pictures(connection, packages)
+        traced("pictures", || {
+            open::read(db, open::TIME_LIMIT, |connection| {
+                picture::pictures(connection, packages)
+            })
         })
     }
 }

@@ -18,6 +18,7 @@ mod resolver;
 mod retry;
 mod tags;
 mod target;
+mod traced;
 mod transport;
 
 pub use auth::{AuthFileError, LoginSearch, Outcome, Place};

@@ -18,6 +18,7 @@ use crate::hosts::same_origin;
 use crate::refusal;
 use crate::retry::{Failure, Tries};
 use crate::target::Target;
+use crate::traced::Traced;
 use crate::transport::{Outgoing, SendFailure, Transport};
 
 /// What the body of an upload tells the request that carries it.
@@ -155,7 +156,8 @@ impl Caller {
         }
         let host = self.transport.other_end(session);
         let idle = self.transport.idle_timeout();
-        let mut sending = std::pin::pin!(request.send());
+        let traced = Traced::of(&Method::PUT, session);
+        let mut sending = std::pin::pin!(traced.around(request.send()));
         let mut seen = 0;
         let sent = loop {
             if let Ok(sent) = tokio::time::timeout(idle, sending.as_mut()).await {
@@ -163,10 +165,12 @@ impl Caller {
             }
             let now = progress.sent.load(Ordering::Relaxed);
             if now == seen {
+                traced.failed("timeout");
                 return Err(Fault::Silent { host, after: idle }.into());
             }
             seen = now;
         };
+        traced.answered(&sent);
         match sent {
             Ok(response) => Ok(response),
             Err(error) => match progress.take_failure() {

@@ -14,6 +14,7 @@ use crate::config::RegistryConfig;
 use crate::error::causes;
 use crate::hosts::same_origin;
 use crate::resolver::{Names, SystemResolver};
+use crate::traced::Traced;
 use crate::{Fault, Proxies, RegistryInitError};
 
 /// How many redirects are followed. Registries need one, to the store their blobs are in;
@@ -205,14 +206,17 @@ impl Transport {
             request = request.header(AUTHORIZATION, authorization.clone());
         }
         let host = self.other_end(url);
-        match tokio::time::timeout(self.idle_timeout, request.send()).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(SendFailure::of(error, host)),
-            Err(_) => Err(SendFailure::Fault(Fault::Silent {
+        let traced = Traced::of(&outgoing.method, url);
+        let sending = traced.around(request.send());
+        let Ok(sent) = tokio::time::timeout(self.idle_timeout, sending).await else {
+            traced.failed("timeout");
+            return Err(SendFailure::Fault(Fault::Silent {
                 host,
                 after: self.idle_timeout,
-            })),
-        }
+            }));
+        };
+        traced.answered(&sent);
+        sent.map_err(|error| SendFailure::of(error, host))
     }
 }
 

@@ -28,6 +28,7 @@ mod settings;
 mod stage;
 mod state;
 mod task;
+mod trace_parent;
 mod unknown;
 mod update;
 mod upload;
@@ -77,6 +78,7 @@ pub use settings::{
 pub use stage::{Outcome, Stage, Transition};
 pub use state::{State, StateEntry};
 pub use task::Task;
+pub use trace_parent::{NoTraceParent, TraceParent};
 pub use unknown::Unknown;
 pub use update::{NewState, Update};
 pub use upload::{NoUploadKind, SecretRef, UploadKind};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Annotations, BaseUrl, BatchId, Built, Facts, LeaseToken, Outcome, Plan, Request, RequestId,
-    SecretRef, Stage, State, StateEntry, Task, Transition, Unknown, Update, Work,
+    SecretRef, Stage, State, StateEntry, Task, TraceParent, Transition, Unknown, Update, Work,
 };
 
 pub use format::RecordError;
@@ -91,6 +91,13 @@ pub struct Record {
     /// under that key has to say the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_for: Option<Digest>,
+    /// The place in a trace that the work on it goes on from, whatever stage it is at.
+    #[serde(
+        default,
+        deserialize_with = "TraceParent::if_it_is_one",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub traceparent: Option<TraceParent>,
     /// Whether its log, uploads and intermediate tags are gone, as the settings say they will be.
     #[serde(default)]
     pub data_removed: bool,
@@ -227,6 +234,7 @@ impl Record {
             committed: None,
             secrets: BTreeMap::new(),
             asked_for: None,
+            traceparent: None,
             data_removed: false,
             unknown: Unknown::default(),
         }
@@ -238,6 +246,7 @@ impl Record {
         let group = self.queue.as_ref().or(self.user.as_ref());
         Task {
             group: group.cloned(),
+            traceparent: self.traceparent.clone(),
             ..Task::new(self.id, stage)
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{RequestId, Stage};
+use crate::{RequestId, Stage, TraceParent};
 
 /// A nudge to work on a request. The record is the truth; a message may be lost, doubled or late
 /// and nothing but time is lost (architecture §2.5). Members that a newer version has put into it
@@ -17,9 +17,13 @@ pub struct Task {
     /// requests that nobody is known to have asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// W3C trace context of the sender, if it had one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub traceparent: Option<String>,
+    /// The trace of its request, if that has one.
+    #[serde(
+        default,
+        deserialize_with = "TraceParent::if_it_is_one",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub traceparent: Option<TraceParent>,
 }
 
 impl Task {

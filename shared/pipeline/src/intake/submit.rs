@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use iib_oci::Digest;
-use iib_ports::{Created, NewBatch, NewRequest, QueueError, Secret, StoreError, chain};
+use iib_ports::{Created, NewBatch, NewRequest, QueueError, Secret, StoreError, TRACE, chain};
 use iib_request::{
     Annotations, BaseUrl, KindRow, Parameters, Payload, ReadContext, Record, Refusal, Request,
     RequestId, Rollback, SecretRef, Stage, State, Task, Update, queue_of,
 };
 use jiff::SignedDuration;
 use serde_json::Value;
-use tracing::warn;
+use tracing::{Span, field, info_span, warn};
 
 use super::{IntakeDeps, IntakeError, get};
 
@@ -192,8 +192,31 @@ pub async fn submit_all(
             submission.request.check_start(before.as_ref())?;
         }
     }
-    let batch = keep(deps, asker.into(), annotations, submissions).await?;
-    store(deps, batch, schedule).await
+    // Each request goes on from a span of its own, whatever comes with it in a call.
+    let begun: Vec<Span> = submissions.iter().map(begin).collect();
+    let mut batch = keep(deps, asker.into(), annotations, submissions).await?;
+    for (request, span) in batch.requests.iter_mut().zip(&begun) {
+        request.traceparent = span.in_scope(|| deps.traces.here());
+    }
+    let stored = store(deps, batch, schedule).await?;
+    for (record, span) in stored.iter().zip(&begun) {
+        span.record("iib.request.id", i64::try_from(record.id.0).ok());
+    }
+    Ok(stored)
+}
+
+/// The span of a request that is taken in; the work on it goes on from there.
+fn begin(submission: &Submission) -> Span {
+    let kind = submission.request.name();
+    info_span!(
+        target: TRACE,
+        "create",
+        otel.name = format!("create {kind}"),
+        otel.kind = "producer",
+        messaging.operation.type = "create",
+        iib.request.kind = kind,
+        iib.request.id = field::Empty,
+    )
 }
 
 /// Whether a call was for one request or for several, which its failures say.
@@ -241,6 +264,7 @@ async fn keep(
         let queue = queue_of(&deps.api.user_to_queue, user, &submission.request);
         batch.requests.push(NewRequest {
             queue: queue.map(str::to_owned),
+            traceparent: None,
             request: submission.request,
             secrets,
         });

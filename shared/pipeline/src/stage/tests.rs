@@ -49,6 +49,7 @@ impl Service {
             catalogs: Arc::new(iib_catalog_folder::Folders),
             clock: clock.clone(),
             notifier: Arc::new(RecordingNotifier::default()),
+            traces: Arc::new(iib_ports::NoTraces),
             api: ApiSettings::default(),
             new: iib_request::RequestSettings::default(),
             work: WorkSettings {

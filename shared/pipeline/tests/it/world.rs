@@ -204,6 +204,7 @@ impl World {
             catalogs: Arc::new(Folders),
             clock: clock.clone(),
             notifier: Arc::new(RecordingNotifier::default()),
+            traces: Arc::new(iib_ports::NoTraces),
             api: ApiSettings::default(),
             new: iib_request::RequestSettings::default(),
             work: WorkSettings {

@@ -46,7 +46,9 @@ async fn a_task_arrives_unchanged_at_its_stage_only(queue: &dyn Queue, inbox: &d
             group: Some("ü@EXAMPLE.TEST \u{1F980}".to_owned()),
             request_id: RequestId(id),
             stage,
-            traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+            traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+                .parse()
+                .ok(),
         };
         queue.send(&task).await.unwrap();
         for other in WORKED_ON.into_iter().filter(|other| *other != stage) {

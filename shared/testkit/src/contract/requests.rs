@@ -10,7 +10,7 @@ use iib_ports::{
 };
 use iib_request::{
     AddRequest, Annotations, BatchId, Filters, Outcome, Record, Request, RequestId, SecretRef,
-    Update,
+    TraceParent, Update,
 };
 use jiff::Timestamp;
 
@@ -151,6 +151,7 @@ async fn a_batch_is_stored_as_a_whole<S: Requests + Listing + 'static>(store: Ar
                 }
                 .into(),
                 queue: Some(format!("queue {}", n % 2)),
+                traceparent: TraceParent::new(1, n + 1, 1).ok(),
                 secrets: BTreeMap::from([("token".to_owned(), SecretRef(n.to_string()))]),
             })
             .collect(),

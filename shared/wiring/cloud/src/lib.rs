@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod broker;
+mod invocations;
 mod serve;
 
 use std::collections::BTreeSet;
@@ -12,6 +13,7 @@ use iib_aws::{
     EcrSettings, EcrTags, EventBus, KmsSecrets, QueueUrls, S3Artifacts, SqsQueue, Topic,
 };
 use iib_catalog_folder::Folders;
+use iib_edge::telemetry::CurrentTrace;
 use iib_edge::{Config, EmfGauges, LogNotifier};
 use iib_greenwave::{Greenwave, GreenwaveError};
 use iib_indexdb::SqliteIndex;
@@ -30,7 +32,8 @@ use iib_ports::{
 use iib_registry::{Proxies, ProxyError, RegistryClient, RegistryConfig, RegistryInitError};
 
 use broker::SecretBroker;
-pub use serve::{serve, serve_stage, serve_stage_over};
+pub use invocations::{Around, Invocations};
+pub use serve::{serve, serve_stage, serve_stage_over, start};
 
 /// What a process on AWS can put its ports together from. Connections come about when they are
 /// first used.
@@ -105,6 +108,7 @@ impl Cloud {
             secrets: self.secrets(),
             clock: self.clock.clone(),
             notifier: Arc::new(LogNotifier),
+            traces: Arc::new(CurrentTrace),
             api: self.config.api.clone(),
             new: self.config.requests.clone(),
             binary_images: self.config.work.binary_images.clone(),
@@ -161,6 +165,7 @@ impl Cloud {
             catalogs: Arc::new(Folders),
             clock: self.clock.clone(),
             notifier: Arc::new(LogNotifier),
+            traces: Arc::new(CurrentTrace),
             api: self.config.api.clone(),
             new: self.config.requests.clone(),
             work: self.config.work.clone(),

@@ -3,14 +3,29 @@
 use std::error::Error;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
-use iib_edge::telemetry::{self, Detail, LogFormat};
+use iib_edge::config::{environment, unknown_variables};
+use iib_edge::telemetry::{self, LogFormat};
 use iib_edge::{Config, StartFailure};
 use iib_pipeline::Deps;
 use iib_ports::{Class, Classify, chain};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Cloud, CloudError};
+use crate::{Cloud, CloudError, Invocations};
+
+/// Begins a function: its settings, its log, and what its ports are put together from. `function` is how it is called in
+/// traces unless the settings say it.
+///
+/// # Errors
+/// [`StartFailure`] for settings that cannot be used.
+pub async fn start(function: &str) -> Result<(Cloud, Invocations), StartFailure> {
+    let config = Config::for_aws()?;
+    let traces = telemetry::start(&config.telemetry, LogFormat::Json, function)?;
+    for told in unknown_variables(&environment()) {
+        tracing::warn!("{told}");
+    }
+    Ok((Cloud::new(config).await, Invocations::new(traces)))
+}
 
 /// Hands events from the Lambda Runtime API to a handler, for as long as the process lives:
 /// settings, ports, then events. `connect` puts the handler's ports together.
@@ -18,6 +33,7 @@ use crate::{Cloud, CloudError};
 /// # Errors
 /// [`StartFailure`] if something is wrong before the first event.
 pub async fn serve<P, E, A, F>(
+    function: &str,
     connect: impl FnOnce(&Cloud) -> Result<P, CloudError>,
     handle: impl AsyncFn(&P, LambdaEvent<E>) -> Result<A, F>,
 ) -> Result<(), StartFailure>
@@ -26,15 +42,18 @@ where
     A: Serialize,
     F: Error + Classify + Send + Sync + 'static,
 {
-    telemetry::init(LogFormat::Json, Detail::Steps);
     // What it takes to get there is needed once, and the settings no more after that.
     let ports = Box::pin(async {
-        let cloud = Cloud::new(Config::for_aws()?).await;
-        Ok::<_, StartFailure>(connect(&cloud)?)
+        let (cloud, invocations) = start(function).await?;
+        Ok::<_, StartFailure>((connect(&cloud)?, invocations))
     });
-    let ports = ports.await?;
+    let (ports, invocations) = ports.await?;
     lambda_runtime::run(service_fn(async |event: LambdaEvent<E>| {
-        handle(&ports, event).await.map_err(|error| told(&error))
+        let context = event.context.clone();
+        // It is large, and would be there twice over.
+        let handled = Box::pin(handle(&ports, event));
+        let handled = invocations.one(&context, handled).await;
+        handled.map_err(|error| told(&error))
     }))
     .await?;
     Ok(())
@@ -59,9 +78,10 @@ fn told(error: &(impl Error + Classify + 'static)) -> Diagnostic {
 /// # Errors
 /// As [`serve`].
 pub async fn serve_stage(
+    function: &str,
     handle: impl AsyncFn(&Deps, LambdaEvent<SqsEvent>) -> SqsBatchResponse,
 ) -> Result<(), StartFailure> {
-    serve_stage_over(Cloud::stage, handle).await
+    serve_stage_over(function, Cloud::stage, handle).await
 }
 
 /// The same with ports that the stage puts together itself.
@@ -69,10 +89,11 @@ pub async fn serve_stage(
 /// # Errors
 /// As [`serve`].
 pub async fn serve_stage_over(
+    function: &str,
     connect: impl FnOnce(&Cloud) -> Result<Deps, CloudError>,
     handle: impl AsyncFn(&Deps, LambdaEvent<SqsEvent>) -> SqsBatchResponse,
 ) -> Result<(), StartFailure> {
-    serve(connect, async |deps: &Deps, event| {
+    serve(function, connect, async |deps: &Deps, event| {
         Ok::<_, std::convert::Infallible>(handle(deps, event).await)
     })
     .await

@@ -8,13 +8,14 @@ use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{FutureExt, StreamExt, stream};
 use iib_pipeline::Verdict;
 use iib_pipeline::dead_letter::DeadLetter;
-use iib_ports::{Clock, Delivery, Queue, chain};
+use iib_ports::{Clock, Delivery, Queue, TRACE, chain};
 use iib_request::{Stage, Task};
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::LambdaEvent;
-use tracing::{Instrument, error, info_span, warn};
+use tracing::{Instrument, Span, error, field, info_span, warn};
 
 use crate::deadline;
+use crate::telemetry::goes_on_from;
 
 /// Time kept back at the end of an invocation for the answer. A record that has not begun by
 /// then goes back to the queue, instead of being cut off in the middle.
@@ -51,7 +52,7 @@ impl Batch {
         F: Future<Output = Verdict>,
     {
         let handle = &handle;
-        self.each(clock, concurrency, |message| async move {
+        self.each(stage.as_str(), clock, concurrency, |message| async move {
             let Some(task) = read(&message, stage) else {
                 return Verdict::Again(Duration::ZERO);
             };
@@ -76,18 +77,26 @@ impl Batch {
         H: Fn(DeadLetter) -> F,
         F: Future<Output = Verdict>,
     {
-        self.each(clock, concurrency, |message| handle(dead_letter(message)))
-            .await
+        self.each("dead-letter", clock, concurrency, |message| {
+            handle(dead_letter(message))
+        })
+        .await
     }
 
-    async fn each<H, F>(self, clock: &dyn Clock, concurrency: usize, handle: H) -> SqsBatchResponse
+    async fn each<H, F>(
+        self,
+        queue: &'static str,
+        clock: &dyn Clock,
+        concurrency: usize,
+        handle: H,
+    ) -> SqsBatchResponse
     where
         H: Fn(SqsMessage) -> F,
         F: Future<Output = Verdict>,
     {
         let (deadline, handle) = (self.deadline, &handle);
         let records: Vec<_> = (self.messages.into_iter())
-            .map(|message| handle_one(message, deadline, clock, handle))
+            .map(|message| handle_one(queue, message, deadline, clock, handle))
             .collect();
         let failed: Vec<Option<String>> = stream::iter(records)
             .buffer_unordered(concurrency.max(1))
@@ -101,6 +110,7 @@ impl Batch {
 
 /// Handles one message; gives its id if it is to come back.
 async fn handle_one<H, F>(
+    queue: &'static str,
     message: SqsMessage,
     deadline: Option<Timestamp>,
     clock: &dyn Clock,
@@ -116,6 +126,7 @@ where
         return Some(id);
     }
     let task = task_of(&message).ok();
+    let traced = traced(queue, &message, task.as_ref());
     let span = info_span!(
         "record",
         request.id = task.as_ref().map(|task| task.request_id.0),
@@ -126,11 +137,13 @@ where
     let outcome = AssertUnwindSafe(handle(message))
         .catch_unwind()
         .instrument(span)
+        .instrument(traced.clone())
         .await;
     match outcome {
         Ok(Verdict::Done) => None,
         Ok(Verdict::Again(_)) => Some(id),
         Err(_) => {
+            traced.record("otel.status_code", "ERROR");
             error!(
                 message.id = id,
                 "the handler panicked, the message goes back"
@@ -138,6 +151,28 @@ where
             Some(id)
         }
     }
+}
+
+/// The span of a message, which goes on from where its request was taken in.
+fn traced(queue: &'static str, message: &SqsMessage, task: Option<&Task>) -> Span {
+    let deliveries = message.attributes.get("ApproximateReceiveCount");
+    let span = info_span!(
+        target: TRACE,
+        "process",
+        otel.name = format!("process {queue}"),
+        otel.kind = "consumer",
+        otel.status_code = field::Empty,
+        messaging.system = "aws_sqs",
+        messaging.operation.name = "process",
+        messaging.operation.type = "process",
+        messaging.destination.name = queue,
+        messaging.message.id = message.message_id,
+        iib.request.id = task.and_then(|task| i64::try_from(task.request_id.0).ok()),
+        iib.stage = task.map(|task| task.stage.as_str()),
+        iib.message.deliveries = deliveries.and_then(|count| count.parse::<i64>().ok()),
+    );
+    goes_on_from(&span, task.and_then(|task| task.traceparent.as_ref()));
+    span
 }
 
 /// Says when a message is to come back. Without this it comes back when its visibility timeout is

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use iib_amqp::BrokerInitError;
 use iib_catalog_folder::Folders;
+use iib_edge::telemetry::CurrentTrace;
 use iib_edge::{Config, LogNotifier};
 use iib_embedded::{
     DataFolder, DocumentFolders, EmbeddedError, SqliteQueue, SqliteRequests, SqliteWatch,
@@ -183,6 +184,7 @@ impl Local {
             catalogs: Arc::new(Folders),
             clock,
             notifier,
+            traces: Arc::new(CurrentTrace),
             api: config.api.clone(),
             new: config.requests.clone(),
             work: config.work.clone(),

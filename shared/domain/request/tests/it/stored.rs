@@ -180,3 +180,29 @@ fn every_message_that_was_ever_sent_is_read() {
     let task: Task = serde_json::from_str(newer).unwrap();
     assert_eq!(task, Task::new(RequestId(7), Stage::Pin));
 }
+
+#[test]
+fn a_place_in_a_trace_goes_with_a_request_and_another_text_keeps_nobody_from_it() {
+    let text = &fixtures("records")["2/add-mutate-traced.json"];
+    let record = Record::from_stored(text).unwrap();
+    let place = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse();
+    assert_eq!(record.traceparent, place.ok());
+    let task = record.task(Stage::Push);
+    assert_eq!(task.traceparent, record.traceparent);
+    let sent = serde_json::to_string(&task).unwrap();
+    assert_eq!(serde_json::from_str::<Task>(&sent).unwrap(), task);
+    let mut value: Value = serde_json::from_str(text).unwrap();
+    let mut sent: Value = serde_json::from_str(&sent).unwrap();
+    for odd in [
+        json!(null),
+        json!("x".repeat(1000)),
+        json!(7),
+        json!({"a": []}),
+    ] {
+        value["traceparent"] = odd.clone();
+        let record = Record::from_stored(&value.to_string()).unwrap();
+        sent["traceparent"] = odd;
+        let task: Task = serde_json::from_value(sent.clone()).unwrap();
+        assert_eq!((record.traceparent, task.traceparent), (None, None));
+    }
+}

@@ -3,7 +3,7 @@
 //! - `defaults.toml` (beside this folder): every setting with its default and what it does;
 //! - `variables`: the one table of variables and settings; `unknown`: names that are in none;
 //! - `layers`: how they are put over one another; `origin`: where each comes from, and what is wrong;
-//! - `folders`, `api`, `requests`, `work`, `results`, `git`, `registries`, `messaging`, `aws`: what each group may hold;
+//! - `folders`, `api`, `requests`, `work`, `results`, `git`, `registries`, `messaging`, `telemetry`, `aws`: what each group may hold;
 //! - `auth_files`, `environment`: what podman, docker and the process say;
 //! - `reference`: `docs/SETTINGS.md`, the page for people.
 
@@ -20,6 +20,7 @@ mod reference;
 mod registries;
 mod requests;
 mod results;
+mod telemetry;
 mod unknown;
 mod variables;
 mod work;
@@ -35,6 +36,7 @@ pub use self::messaging::Messaging;
 pub use self::origin::ConfigError;
 pub use self::reference::reference_page;
 pub use self::registries::Registries;
+pub use self::telemetry::Telemetry;
 pub use self::unknown::unknown_variables;
 
 use self::environment::set;
@@ -61,6 +63,8 @@ pub struct Config {
     pub registries: Registries,
     /// Who is told of requests.
     pub messaging: Messaging,
+    /// Log lines and traces.
+    pub telemetry: Telemetry,
     /// Names of what the functions use on AWS.
     pub aws: Aws,
 }
@@ -80,11 +84,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] with every fault at once.
     pub fn for_aws() -> Result<Self, ConfigError> {
-        let environment = environment();
-        for told in unknown_variables(&environment) {
-            tracing::warn!("{told}");
-        }
-        Self::load_for_aws(&environment)
+        Self::load_for_aws(&environment())
     }
 
     fn load_for_aws(environment: &Environment) -> Result<Self, ConfigError> {
@@ -114,6 +114,7 @@ impl Config {
         registries::check(&config.registries, &mut faults);
         git::check(&config, &mut faults);
         messaging::check(&config.messaging, &mut faults);
+        telemetry::check(&config.telemetry, &mut faults);
         aws::check(&config.aws, &mut faults);
         if config.registries.auth_files.is_empty() {
             config.registries.auth_files = auth_files::usual(environment, auth_files::user());

@@ -160,7 +160,9 @@ mod tests {
                         form => format!(" {name} ({})", form.name()),
                     };
                     assert!(text.ends_with(&end), "{place}: {text}");
-                    assert_eq!(text.matches("IIB_").count(), 1, "{place}: {text}");
+                    let named =
+                        ["IIB_", "OTEL_"].map(|start| text.matches(&format!(" {start}")).count());
+                    assert_eq!(named.iter().sum::<usize>(), 1, "{place}: {text}");
                     told.push(variable.place);
                 }
             }

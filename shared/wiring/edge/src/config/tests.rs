@@ -162,6 +162,15 @@ fn a_file_that_cannot_be_used_at_all_is_told_with_the_rest() {
 }
 
 #[test]
+fn a_log_format_of_the_former_service_is_passed_over() {
+    let load = |format| Config::load(None, &vars(&[("IIB_LOG_FORMAT", format)]));
+    let of_python = load("%(asctime)s %(message)s").unwrap();
+    assert_eq!(of_python.telemetry.log_format(), None);
+    let found = faults("", &[("IIB_LOG_FORMAT", "xml")]);
+    assert!(found[0].contains("neither `json` nor `text`"), "{found:?}");
+}
+
+#[test]
 fn keys_in_quotes_are_no_places() {
     let found = faults("\"work.registry\" = \"a.example\"\n", &[]);
     assert!(

@@ -39,7 +39,7 @@ pub(super) const ALIASES: [(&str, &str); 2] = [
 
 /// Every setting has a variable, and a row here. Tests hold this against the defaults and the types.
 #[rustfmt::skip] // One line for each.
-pub(super) const VARIABLES: [Variable; 81] = [
+pub(super) const VARIABLES: [Variable; 86] = [
     row("IIB_DATA_FOLDER", "data_folder", Text),
     row("IIB_SCRATCH", "scratch", Text),
     row("IIB_LOGIN_DISABLED", "api.login_disabled", Flag),
@@ -108,6 +108,11 @@ pub(super) const VARIABLES: [Variable; 81] = [
     row("IIB_MESSAGING_CERT", "messaging.certificate", Text),
     row("IIB_MESSAGING_KEY", "messaging.key", Text),
     row("IIB_MESSAGING_LOGIN_FILE", "messaging.login_file", Text),
+    row("IIB_LOG_FORMAT", "telemetry.log_format", Text),
+    row("IIB_LOG_FIELDS", "telemetry.log_fields", List),
+    row("IIB_OTEL_TRACING", "telemetry.tracing", Flag),
+    row("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.endpoint", Text),
+    row("OTEL_SERVICE_NAME", "telemetry.service_name", Text),
     row("IIB_TABLE", "aws.table", Text),
     row("IIB_BUCKET", "aws.bucket", Text),
     row("IIB_PIN_QUEUE_URL", "aws.pin_queue_url", Text),
@@ -283,9 +288,11 @@ mod tests {
         let mut places: Vec<&str> = VARIABLES.iter().map(|variable| variable.place).collect();
         places.sort_unstable();
         assert_eq!(Vec::from_iter(&settings), Vec::from_iter(&places));
+        // Those of OpenTelemetry are called as everywhere.
+        let ours = |name: &str| name.starts_with("IIB_") || name.starts_with("OTEL_");
         let names = BTreeSet::from(VARIABLES.map(|variable| variable.name));
         assert_eq!(names.len(), VARIABLES.len());
-        assert!(names.iter().all(|name| name.starts_with("IIB_")));
+        assert!(names.iter().all(|name| ours(name)));
     }
 
     fn names(group: &str, settings: &impl Serialize) -> Vec<String> {
