@@ -58,6 +58,32 @@ def sizes() -> str:
     return "".join(f"\n| {' | '.join(row)} |" for row in rows).replace("|  |", "| |") + "\n"
 
 
+def entries() -> dict[str, str]:
+    """The anchor of the heading below which each alarm is explained: several may share one."""
+    anchors, heading = {}, ""
+    for line in (ROOT / "docs/RUNBOOK.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("### "):
+            heading = re.sub(r"[^a-z0-9 -]", "", line[4:].lower()).replace(" ", "-")
+            anchors[heading] = heading
+        anchors |= dict.fromkeys(re.findall(r'<a id="([^"]+)"', line), heading)
+    return anchors
+
+
+def alarm_table() -> str:
+    """Each alarm with its entry of the runbook, those first that cannot wait."""
+    rows = [["alarm", "means", "how often", "urgent"], ["---"] * 4]
+    headings = entries()
+    found = []
+    for name, alarm in resources("AWS::CloudWatch::Alarm").items():
+        entry, means = re.fullmatch(r"RUNBOOK: ([a-z0-9-]+)\. (.+)", alarm["AlarmDescription"]).groups()
+        periods = alarm["EvaluationPeriods"]
+        often = f"{alarm.get('DatapointsToAlarm', periods)} of {periods} times {alarm['Period'] // 60} minutes"
+        is_urgent = "UrgentAlarmTopicArn" in str(TEMPLATE["Resources"][name]["Properties"]["AlarmActions"])
+        found.append((not is_urgent, [f"[{entry}](#{headings[entry]})", means, often, "yes" if is_urgent else ""]))
+    rows += [row for _, row in sorted(found)]
+    return "".join(f"\n| {' | '.join(row)} |" for row in rows).replace("|  |", "| |") + "\n"
+
+
 def waits() -> list[int]:
     """Seconds between the attempts of a stage."""
     seconds = r"Duration::from_secs\((\d+)\)"
@@ -111,6 +137,7 @@ NUMBERS = {
     "lookups": lambda: code("shared/pipeline", "LOOKUPS"),
     "pin-batch": lambda: batch_size("Pin"),
     "sizes": sizes,
+    "alarm-table": alarm_table,
     "parameters": lambda: len(TEMPLATE["Parameters"]),
     # Rates, from the times of measured.json.
     "pin-seconds": lambda: seconds("pin"),

@@ -24,7 +24,7 @@ DEPLOYED: list[dict[str, str]] = [
     {"ApiAccess": "open"},
     {
         "Size": "huge", "Registry": "registry.example.com", "ReadAccess": "open", "RegistryAuthSecretArn": SECRET,
-        "GitTokensSecretArn": SECRET, "MessagingSecretArn": SECRET, "NotificationTopicArn": TOPIC, "AlarmTopicArn": TOPIC,
+        "GitTokensSecretArn": SECRET, "MessagingSecretArn": SECRET, "NotificationTopicArn": TOPIC, "AlarmTopicArn": TOPIC, "UrgentAlarmTopicArn": TOPIC,
         "EcrReadRepositories": REPOSITORY, "EcrOverwriteRepositories": REPOSITORY, "EcrCreateRepositories": "true",
         "InboxWriters": "arn:aws:iam::111122223333:role/team",
     },
