@@ -1,14 +1,12 @@
 #!/usr/bin/env python3
-"""Checks of template.yaml that no linter knows. Exit code 1, and every fault on a line, if there
+"""Checks of template.yaml and what it nests that no linter knows. Exit code 1, and every fault on a line, if there
 are any."""
 
 import re
 import sys
-from pathlib import Path
 
-import yaml
+from templates import ROOT, read_template
 
-ROOT = Path(__file__).parents[2]
 MIB = 1024 * 1024
 QUEUES = ("Pin", "Mutate", "Push", "DeadLetter")
 # Functions that an account of AWS may run at once before anybody has asked for more, and their memory.
@@ -19,25 +17,6 @@ OTHERS = 2
 LONGEST_FUNCTION, ENDING = 900, 20
 # Of /tmp an index may have so much: the compressed layer, the database and its journal are there at once.
 OF_DISK = 0.4
-
-
-class Loader(yaml.SafeLoader):
-    """Reads a template; what CloudFormation would fill in is `{tag: value}`."""
-
-
-def intrinsic(loader: Loader, tag: str, node):
-    if isinstance(node, yaml.ScalarNode):
-        return {tag: loader.construct_scalar(node)}
-    if isinstance(node, yaml.SequenceNode):
-        return {tag: loader.construct_sequence(node, deep=True)}
-    return {tag: loader.construct_mapping(node, deep=True)}
-
-
-Loader.add_multi_constructor("!", intrinsic)
-
-
-def read_template() -> dict:
-    return yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), Loader)
 
 
 def read_sizes(template: dict) -> dict[str, dict[str, int]]:
@@ -55,6 +34,7 @@ def main() -> int:
         if resource["Type"] == "AWS::SQS::Queue" and resource["Properties"].get("SqsManagedSseEnabled") is not True
     ]
     faults += rights_on_the_table(template["Resources"])
+    faults += names_of_nothing(template["Resources"])
     for fault in faults:
         print(f"check: {fault}", file=sys.stderr)
     if not faults:
@@ -120,11 +100,26 @@ def alarms_without_advice(resources: dict) -> list[str]:
     return faults
 
 
+def names_of_nothing(resources: dict) -> list[str]:
+    """What alarms and the dashboard call by a name that no function and no queue has: infra/watch.yaml makes names up."""
+    named = {
+        str(name) for resource in resources.values()
+        for name in (resource.get("Properties", {}).get(key) for key in ("FunctionName", "QueueName")) if isinstance(name, dict)
+    }
+    watch = {name: resource for name, resource in resources.items() if resource["Type"].startswith("AWS::CloudWatch::")}
+    faults = []
+    for name, resource in watch.items():
+        text = str(resource["Properties"])
+        found = set(re.findall(r"\$\{AWS::StackName\}-[a-z-]+", text))
+        faults += [f"{name} is about {one}, which there is not" for one in sorted(found) if str({"Sub": one}) not in named]
+    return faults
+
+
 def functions_without_binary(resources: dict) -> list[str]:
     build = (ROOT / "infra" / "build").read_text(encoding="utf-8")
     built = set(re.search(r"functions=\(([^)]*)\)", build)[1].split())
     named = {
-        resource["Properties"]["CodeUri"].removeprefix("target/lambda/").rstrip("/")
+        resource["Properties"]["CodeUri"].rstrip("/").rpartition("target/lambda/")[2]
         for resource in resources.values() if resource["Type"] == "AWS::Serverless::Function"
     }
     return [f"infra/build and template.yaml differ: {', '.join(sorted(named ^ built))}"] if named != built else []

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Deploys the SAM template to an emulator of AWS, as `sam deploy` does to AWS.
 
-Puts the functions' zip files and the template into a bucket, creates the stack or updates it by a
+Puts the functions' zip files, the template and those that it nests into a bucket, creates the stack or updates it by a
 change set, waits, and prints the stack's outputs as a JSON object. Everything else goes to standard
-error. Exit code 1: it did not work, and why. Needs boto3.
+error. Exit code 1: it did not work, and why. Needs boto3 and aws-sam-translator.
 
 Credentials and region come from the environment; without any, `test` and `us-east-1` are used.
 """
@@ -20,8 +20,11 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from samtranslator.translator.transform import transform
 
-CODE_URI = re.compile(r"^(?P<key>\s+CodeUri:\s+)target/lambda/(?P<name>[a-z0-9-]+)/?\s*$", re.MULTILINE)
+import templates
+
+CODE_URI = re.compile(r"(\.\./)*target/lambda/(?P<name>[a-z0-9-]+)/?")
 CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 POLL_SECONDS = 0.3
 
@@ -46,16 +49,16 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--endpoint", required=True, help="URL of the emulator, e.g. http://127.0.0.1:4566")
     parser.add_argument("--stack", default="iib", help="name of the stack (default: %(default)s)")
     parser.add_argument(
-        "--template", type=Path, default=Path(__file__).parents[2] / "template.yaml",
+        "--template", type=Path, default=templates.TEMPLATE,
         help="the template (default: the project's)",
     )
     parser.add_argument(
         "--packages", type=Path, required=True, metavar="FOLDER",
-        help="folder with <name>.zip for each CodeUri target/lambda/<name>/ of the template",
+        help="folder with <name>.zip for each CodeUri target/lambda/<name>/ of the templates",
     )
     parser.add_argument(
         "--parameter", action="append", default=[], metavar="KEY=VALUE", type=parse_parameter,
-        help="a parameter of the template; repeat it for more",
+        help="a parameter of the template, or of one that it nests; repeat it for more",
     )
     parser.add_argument(
         "--quiet", action="store_true",
@@ -86,15 +89,14 @@ def deploy(arguments: argparse.Namespace) -> dict[str, str]:
     s3 = session.client("s3", endpoint_url=arguments.endpoint, config=settings)
     cloudformation = session.client("cloudformation", endpoint_url=arguments.endpoint, config=settings)
 
-    template = arguments.template.read_text(encoding="utf-8")
-    bucket = f"{arguments.stack}-packages"
-    make_bucket(s3, bucket)
-    template = upload_packages(s3, bucket, template, arguments.packages)
-    # By URL: inline, a template may have 51,200 bytes only.
-    key = upload(s3, bucket, "template.yaml", template.encode())
-    url = f"{arguments.endpoint.rstrip('/')}/{bucket}/{key}"
+    place = Place(s3, arguments.endpoint, f"{arguments.stack}-packages", arguments.packages)
+    given = dict(arguments.parameter)
+    url, passed = place.put(arguments.template, given)
+    if unknown := given.keys() - passed:
+        raise Failure(f"no template has a parameter {', '.join(sorted(unknown))}")
+    own = templates.read(arguments.template).get("Parameters", {})
     deadline = time.monotonic() + arguments.timeout
-    apply(cloudformation, arguments.stack, url, arguments.parameter, deadline)
+    apply(cloudformation, arguments.stack, url, [(key, value) for key, value in given.items() if key in own], deadline)
     mend_mappings(session.client("lambda", endpoint_url=arguments.endpoint), cloudformation, arguments.stack)
     stack = describe(cloudformation, arguments.stack)
     if arguments.quiet:
@@ -127,26 +129,60 @@ def make_bucket(s3, bucket: str) -> None:
         pass
 
 
-def upload_packages(s3, bucket: str, template: str, folder: Path) -> str:
-    """Uploads what the template's functions consist of, and gives the template that says where."""
-    names = [match["name"] for match in CODE_URI.finditer(template)]
-    if not names:
-        raise Failure("the template has no `CodeUri: target/lambda/<name>/`")
-    missing = [name for name in names if not (folder / f"{name}.zip").is_file()]
-    if missing:
-        raise Failure(f"{folder} has no {', '.join(f'{name}.zip' for name in missing)}")
-    uris = {}
-    for name in names:
-        key = upload(s3, bucket, f"{name}.zip", (folder / f"{name}.zip").read_bytes())
-        uris[name] = f"s3://{bucket}/{key}"
-    return CODE_URI.sub(lambda match: match["key"] + uris[match["name"]], template)
+class Place:
+    """The bucket that a deployment comes from. Keys have the digests of their contents, so that a change of one is a change of
+    the stack."""
+
+    def __init__(self, s3, endpoint: str, bucket: str, packages: Path):
+        self.s3, self.bucket, self.packages = s3, bucket, packages
+        self.url = f"{endpoint.rstrip('/')}/{bucket}"
+        make_bucket(s3, bucket)
+
+    def put(self, path: Path, given: dict[str, str], is_nested: bool = False) -> tuple[str, set[str]]:
+        """Uploads a template with all that it needs: where it is, and which of the parameters it or what it nests takes.
+
+        What is given and is none of its own parameters stands with those of the nested template that has it, as it would if
+        somebody had written it there.
+        """
+        template = templates.read(path)
+        own = set(template.get("Parameters", {}))
+        taken = given.keys() & own
+        for name, file in templates.nested(template, path).items():
+            properties = template["Resources"][name]["Properties"]
+            inner = {key: value for key, value in given.items() if key not in own}
+            properties["TemplateURL"], theirs = self.put(file, inner, is_nested=True)
+            properties.setdefault("Parameters", {}).update({key: inner[key] for key in theirs})
+            taken |= theirs
+        for resource in template["Resources"].values():
+            if resource["Type"] == "AWS::Serverless::Function":
+                resource["Properties"]["CodeUri"] = self.package(resource["Properties"]["CodeUri"])
+        document = templates.as_json(template)
+        # The emulator does so itself, but for nested ones.
+        if is_nested and "Transform" in document:
+            document = transform(document, {}, NoPolicies())
+        # By URL: inline, a template may have 51,200 bytes only.
+        return f"{self.url}/{self.upload(path.with_suffix('.json').name, json.dumps(document).encode())}", taken
+
+    def package(self, uri: str) -> str:
+        match = CODE_URI.fullmatch(uri)
+        if not match:
+            raise Failure(f"CodeUri {uri} is not target/lambda/<name>/")
+        package = self.packages / f"{match['name']}.zip"
+        if not package.is_file():
+            raise Failure(f"{self.packages} has no {package.name}")
+        return f"s3://{self.bucket}/{self.upload(package.name, package.read_bytes())}"
+
+    def upload(self, name: str, content: bytes) -> str:
+        key = f"{hashlib.sha256(content).hexdigest()[:16]}/{name}"
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=content)
+        return key
 
 
-def upload(s3, bucket: str, name: str, content: bytes) -> str:
-    """Stores a file under a key with its digest, so that a change of it is a change of the stack."""
-    key = f"{hashlib.sha256(content).hexdigest()[:16]}/{name}"
-    s3.put_object(Bucket=bucket, Key=key, Body=content)
-    return key
+class NoPolicies:
+    """The managed policies that SAM knows by name: none is used."""
+
+    def load(self) -> dict:
+        return {}
 
 
 def apply(cloudformation, stack: str, url: str, parameters: list[tuple[str, str]], deadline: float) -> None:
@@ -194,14 +230,21 @@ def mend_mappings(functions, cloudformation, stack: str) -> None:
     ministack 1.5.33 keeps a number that comes from a parameter as text, and then takes no message
     from any queue ("ESM SQS poller error: '>=' not supported"). AWS converts it.
     """
-    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
-    for resource in (resource for page in pages for resource in page["StackResourceSummaries"]):
+    for resource in resources(cloudformation, stack):
         if resource["ResourceType"] != "AWS::Lambda::EventSourceMapping":
             continue
         mapping = functions.get_event_source_mapping(UUID=resource["PhysicalResourceId"])
         if most := mapping.get("ScalingConfig", {}).get("MaximumConcurrency"):
             scaling = {"MaximumConcurrency": int(most)}
             functions.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig=scaling)
+
+
+def resources(cloudformation, stack: str) -> list[dict]:
+    """The resources of a stack and of those that it nests."""
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+    own = [resource for page in pages for resource in page["StackResourceSummaries"]]
+    inner = [resource["PhysicalResourceId"] for resource in own if resource["ResourceType"] == templates.NESTED]
+    return own + [resource for name in inner for resource in resources(cloudformation, name)]
 
 
 def describe(cloudformation, stack: str) -> dict | None:

@@ -33,7 +33,8 @@ import boto3
 import yaml
 from botocore.config import Config
 
-from check import kinds_granted, read_template
+from check import kinds_granted
+from templates import read_template
 
 ROOT = Path(__file__).parents[2]
 # Far more than anything here takes on a slow machine.

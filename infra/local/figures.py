@@ -13,7 +13,8 @@ import sys
 from itertools import zip_longest
 
 import cost
-from check import ENDING, LONGEST_FUNCTION, NEW_ACCOUNT, OF_DISK, ROOT
+from check import ENDING, LONGEST_FUNCTION, NEW_ACCOUNT, OF_DISK
+from templates import ROOT
 from values import (
     CORE_MEGABYTES, GIB, KIB, MIB, PRUNE, SIZE, SIZED, STAGES, TEMPLATE, Failure, bench, code, events, function, functions,
     idle_seconds, matched, measured, metrics, minutes, parameter, prune_seconds, resource, resources, sized, slower, sweep_messages,

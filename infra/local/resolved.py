@@ -1,6 +1,6 @@
 """template.yaml with parameters, sizes and conditions settled, for programs that stumble over them."""
 
-from check import read_template
+from templates import read_template
 
 
 class Resolver:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import yaml
 
-from check import ROOT
 from resolved import resolved
+from templates import ROOT
 
 EXCEPTIONS = ROOT / "infra" / "exceptions.yaml"
 SECRET = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:iib"

@@ -153,6 +153,7 @@ def provenance(arguments: argparse.Namespace, source: Source) -> dict:
     if arguments.packages:
         made |= {f"{name}.zip": arguments.packages / f"{name}.zip" for name in arguments.names}
     made |= {"sbom.spdx.json": FOLDER / "sbom.spdx.json", "template.yaml": ROOT / "template.yaml"}
+    made |= {f"infra/{path.name}": path for path in sorted((ROOT / "infra").glob("*.yaml")) if "Resources:" in path.read_text(encoding="utf-8")}
     # Which commit, and whether what was built is that commit.
     materials = [{"name": "source", "digest": {"gitCommit": source.commit}, "annotations": {"changed": source.is_changed}}] if source.commit else []
     materials.append({"name": "Cargo.lock", "digest": {"sha256": digest(ROOT / "Cargo.lock")}})

@@ -9,8 +9,9 @@ import math
 import re
 from pathlib import Path
 
-from check import ROOT, read_sizes, read_template
+from check import read_sizes
 from resolved import resolved
+from templates import ROOT, read_template
 
 SIZE = "medium"
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
