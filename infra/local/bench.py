@@ -5,7 +5,7 @@ Cold start: from the start of the process (the deployed binary, in the deployed 
 environment) to its first answer, behind a Runtime API of our own; beside it the same for a Rust
 function that does nothing. Warm: the answers after that. Memory: the process's high-water mark.
 Throughput: calls of the API per second, and requests per minute through all stages, with 1, 4 and
-16 under way. Everything is one run on one machine and is printed as ratios; on an emulator the
+16 under way. Traces: cold starts and requests per minute with a collector beside those without, in turn. Everything is one run on one machine and is printed as ratios; on an emulator the
 times are none of AWS's. Arguments: the folder of the stack, the empty function's binary.
 """
 
@@ -26,6 +26,7 @@ from end_to_end import DOCUMENTS, ROOT, Stack, event
 
 COLD_RUNS, WARM_CALLS = 7, 50
 REQUESTS = 24
+TRACED_RUNS = 5
 PATIENCE = 60
 
 
@@ -149,6 +150,79 @@ def requests_per_minute(stack: Stack, at_once: int) -> float:
     return 60 * REQUESTS / (time.monotonic() - started)
 
 
+class Collector(http.server.ThreadingHTTPServer):
+    """Takes traces over OTLP, and counts what came."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Taken)
+        self.requests = 0
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def settings(self) -> dict[str, str]:
+        return {"IIB_OTEL_TRACING": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self.server_port}"}
+
+
+class Taken(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.server.requests += 1
+        self.send_response(200)
+        self.send_header("content-type", "application/x-protobuf")
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def traced(stack: Stack) -> tuple[dict[str, tuple[float, float]], list[tuple[float, float]]]:
+    """Without and with traces: cold starts of the functions (ms), and requests per minute, each pair in turn."""
+    collector = Collector()
+    names = {"intake": "api-get", "pin": "sqs-pin", "mutate": "sqs-mutate", "push": "sqs-push"}
+    cold: dict[str, tuple[list, list]] = {name: ([], []) for name in names}
+    for _ in range(COLD_RUNS):
+        for name, document in names.items():
+            binary, environment = ROOT / "target" / "lambda" / name / "bootstrap", stack.environment(name)
+            for times, settings in zip(cold[name], ({}, collector.settings())):
+                times.append(1000 * measure(binary, environment | settings, event(document), 1)[0])
+    rates = []
+    for _ in range(TRACED_RUNS):
+        pair = []
+        for settings in ({}, collector.settings()):
+            with Configured(stack, names, settings):
+                stack.complete(stack.add(stack.example("lantern:v0.1.0")))
+                pair.append(requests_per_minute(stack, 4))
+        rates.append(tuple(pair))
+    if not collector.requests:
+        sys.exit("bench: no traces came")
+    collector.shutdown()
+    return {name: tuple(map(statistics.median, times)) for name, times in cold.items()}, rates
+
+
+class Configured:
+    """Functions with settings beside their own, meanwhile."""
+
+    def __init__(self, stack: Stack, names, settings: dict[str, str]):
+        self.stack, self.settings = stack, settings
+        of = lambda name: stack.functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        self.known = {name: of(name) for name in (f"iib-{name}" for name in names)}
+
+    def __enter__(self):
+        self.set(self.settings)
+
+    def __exit__(self, *_):
+        self.set({})
+
+    def set(self, settings: dict[str, str]):
+        for name, known in self.known.items():
+            self.stack.functions.update_function_configuration(FunctionName=name, Environment={"Variables": known | settings})
+
+
 def billed(stack: Stack) -> dict:
     """What the platform would bill for each event of a stage, from its own report lines."""
     found = {}
@@ -175,6 +249,13 @@ def main() -> int:
     rates = {n: (intake_per_second(stack, n), requests_per_minute(stack, n)) for n in (1, 4, 16)}
     for n, (calls, requests) in rates.items():
         print(f"| {n} | {calls:.0f} | {calls / rates[1][0]:.1f} | {requests:.0f} | {requests / rates[1][1]:.1f} |")
+    cold, rates = traced(stack)
+    print("\n| Function | cold ms | cold ms, with traces | more |")
+    print("|---|---:|---:|---:|")
+    for name, (without, with_traces) in cold.items():
+        print(f"| {name} | {without:.0f} | {with_traces:.0f} | {with_traces - without:.1f} |")
+    ratio = statistics.median(with_traces / without for without, with_traces in rates)
+    print(f"\nRequests per minute with traces, of those without, four at once, median of {TRACED_RUNS} pairs: {ratio:.3f}")
     platform = ", ".join(f"{name} {median:.0f} ms" for name, median in billed(stack).items())
     print(f"\nMedian durations as the emulator bills them: {platform}")
     print(f"One run, {os.cpu_count()} cores, ministack. These are no figures of AWS.")

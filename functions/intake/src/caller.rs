@@ -182,4 +182,8 @@ fn authorized(context: &RequestContext, names: &[String]) -> Option<String> {
         .or_else(|| names.iter().find_map(|name| field(name)))
         .or_else(|| field("principalId"))
         .or_else(|| authorizer.iam.as_ref()?.user_arn.clone())
+        .or_else(|| match context {
+            RequestContext::ApiGatewayV1(context) => context.identity.user_arn.clone(),
+            _ => None,
+        })
 }

@@ -1,6 +1,6 @@
-//! The router behind an API Gateway HTTP API.
+//! The router behind an API Gateway: an HTTP API, or a REST API, whose network and callers can be narrowed more.
 
-use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayV2httpRequest};
 use axum::Router;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};
@@ -20,7 +20,7 @@ pub type Gateway = MapRequest<Adapter<'static, Response, Router>, fn(Event) -> E
 /// The stage whose name is not part of the path.
 const DEFAULT_STAGE: &str = "$default";
 
-/// Puts the router behind an API Gateway HTTP API, payload format 2.0:
+/// Puts the router behind an API Gateway: an HTTP API, payload format 2.0, or a REST API with proxy integration:
 ///
 /// ```no_run
 /// # async fn wire(api: iib_intake::Api) -> Result<(), lambda_http::Error> {
@@ -37,10 +37,33 @@ pub fn gateway(router: Router) -> Gateway {
 }
 
 fn admit(mut event: Event) -> Event {
-    if let LambdaRequest::ApiGatewayV2(call) = &mut event.payload {
-        mend(call);
+    match &mut event.payload {
+        LambdaRequest::ApiGatewayV2(call) => mend(call),
+        LambdaRequest::ApiGatewayV1(call) => mend_rest(call),
+        // Of what else sends such events nothing is known.
+        _ => {}
     }
     event
+}
+
+/// A REST API gives the path without the name of the stage, and with it in the context: there it is missing where the call
+/// came by a domain that leads to the stage.
+fn mend_rest(call: &mut ApiGatewayProxyRequest) {
+    let path = rooted(call.path.take().unwrap_or_default());
+    call.request_context.stage = None;
+    let whole = call.request_context.path.as_deref().unwrap_or_default();
+    let prefix = whole
+        .trim_end_matches('/')
+        .strip_suffix(path.trim_end_matches('/'));
+    let prefix = prefix.filter(|prefix| is_prefix(prefix)).map(str::to_owned);
+    call.path = Some(escape(&path, b"?"));
+    let domain = call.request_context.domain_name.as_deref();
+    let host = host(&call.headers, domain);
+    admit_headers(&mut call.headers, host, prefix);
+    // They hold all values of a header, and are looked at first.
+    for name in [header::HOST, FORWARDED_PREFIX, FORWARDED_PROTO] {
+        call.multi_value_headers.remove(name);
+    }
 }
 
 fn mend(call: &mut ApiGatewayV2httpRequest) {
@@ -67,18 +90,22 @@ fn mend(call: &mut ApiGatewayV2httpRequest) {
 
     let domain = call.request_context.domain_name.as_deref();
     let host = host(&call.headers, domain);
-    let scheme = call.headers.get(FORWARDED_PROTO);
+    let prefix = prefix.filter(|prefix| is_prefix(prefix));
+    admit_headers(&mut call.headers, host, prefix);
+}
+
+/// What URLs in answers begin with is said by the gateway, and not by clients.
+fn admit_headers(headers: &mut HeaderMap, host: HeaderValue, prefix: Option<String>) {
+    let scheme = headers.get(FORWARDED_PROTO);
     if !scheme.is_some_and(|scheme| scheme.to_str().is_ok_and(is_scheme)) {
         // An API Gateway has no other listeners.
         let https = HeaderValue::from_static("https");
-        call.headers.insert(FORWARDED_PROTO, https);
+        headers.insert(FORWARDED_PROTO, https);
     }
-    call.headers.insert(header::HOST, host);
-    // What the client wrote there is none of our doing.
-    call.headers.remove(FORWARDED_PREFIX);
-    let prefix = prefix.filter(|prefix| is_prefix(prefix));
+    headers.insert(header::HOST, host);
+    headers.remove(FORWARDED_PREFIX);
     if let Some(Ok(prefix)) = prefix.map(HeaderValue::try_from) {
-        call.headers.insert(FORWARDED_PREFIX, prefix);
+        headers.insert(FORWARDED_PREFIX, prefix);
     }
 }
 

@@ -13,6 +13,7 @@ const ADD: &str = include_str!("../../../../events/api-add.json");
 const PATCH: &str = include_str!("../../../../events/api-patch.json");
 const PAGE: &str = include_str!("../../../../events/api-page.json");
 const GET: &str = include_str!("../../../../events/api-get.json");
+const REST: &str = include_str!("../../../../events/api-rest-get.json");
 const GRAPH: &str = include_str!("../../../../events/api-graph.json");
 const LIST: &str = include_str!("../../../../events/api-list.json");
 
@@ -332,5 +333,74 @@ async fn the_user_is_whom_the_gateway_authorized() {
         call["requestContext"]["authorizer"] = authorizer.clone();
         let shown = body(&hand_over(&Service::new(), &call).await);
         assert_eq!(shown["user"], json!(user), "{authorizer}");
+    }
+}
+
+#[tokio::test]
+async fn a_rest_api_may_be_in_front_too() {
+    let mut service = Service::new();
+    service.deps.api.login_disabled = false;
+    let mut call = event(REST);
+    call["httpMethod"] = "POST".into();
+    call["path"] = "/api/v1/builds/add".into();
+    call["requestContext"]["path"] = "/guarded/api/v1/builds/add".into();
+    call["headers"]["Content-Type"] = "application/json".into();
+    call["multiValueHeaders"]["Content-Type"] = json!(["application/json"]);
+    call["body"] = good().to_string().into();
+    let response = hand_over(&service, &call).await;
+    assert_eq!(response["statusCode"], 201, "{response}");
+    let shown: Value = serde_json::from_str(response["body"].as_str().unwrap()).unwrap();
+    // Who signed the call, and where the stage is.
+    assert_eq!(
+        shown["user"],
+        "arn:aws:sts::123456789012:assumed-role/catalogs/ann"
+    );
+    let logs =
+        "https://a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com/guarded/api/v1/builds/1/logs";
+    assert_eq!(shown["logs"]["url"], logs);
+
+    let response = hand_over(&service, &event(REST)).await;
+    assert_eq!(response["statusCode"], 200, "{response}");
+    let media_type = &response["multiValueHeaders"]["content-type"];
+    assert_eq!(*media_type, json!(["application/json"]), "{response}");
+}
+
+#[tokio::test]
+async fn a_domain_of_ones_own_leads_to_a_rest_api_without_its_stage() {
+    let service = Service::new();
+    hand_over(&service, &event(ADD)).await;
+    let mut call = event(REST);
+    let name = "iib.example.com";
+    call["requestContext"]["path"] = call["path"].clone();
+    call["requestContext"]["domainName"] = name.into();
+    call["headers"]["Host"] = name.into();
+    call["headers"]["X-Forwarded-Prefix"] = "/of/the/client".into();
+    call["multiValueHeaders"]["Host"] = json!([name]);
+    call["multiValueHeaders"]["X-Forwarded-Prefix"] = json!(["/of/the/client"]);
+    let response = hand_over(&service, &call).await;
+    let shown: Value = serde_json::from_str(response["body"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        shown["logs"]["url"],
+        "https://iib.example.com/api/v1/builds/1/logs"
+    );
+}
+
+/// The first page of a stage has no slash behind it.
+#[tokio::test]
+async fn what_a_rest_api_hands_over_is_mended() {
+    for (path, whole) in [
+        ("/", "/guarded"),
+        ("/", "/guarded/"),
+        ("/ä ö?x", "/guarded/ä ö?x"),
+        ("", ""),
+    ] {
+        let mut call = event(REST);
+        call["path"] = path.into();
+        call["requestContext"]["path"] = whole.into();
+        call["headers"]["Host"] = "no host".into();
+        call["requestContext"]["domainName"] = Value::Null;
+        let response = hand_over(&Service::new(), &call).await;
+        let status = response["statusCode"].as_u64().unwrap();
+        assert!(status < 500, "{path:?}: {response}");
     }
 }
