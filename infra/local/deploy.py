@@ -25,6 +25,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 import templates
+from package import zipped
 from resolved import Resolver
 
 CODE_URI = re.compile(r"(\.\./)*target/lambda/(?P<name>[a-z0-9-]+)/?")
@@ -57,7 +58,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--packages", type=Path, required=True, metavar="FOLDER",
-        help="folder with <name>.zip for each CodeUri target/lambda/<name>/ of the templates",
+        help="folder with <name>.zip or <name>/bootstrap for each CodeUri target/lambda/<name>/ of the templates",
     )
     parser.add_argument(
         "--parameter", action="append", default=[], metavar="KEY=VALUE", type=parse_parameter,
@@ -201,10 +202,11 @@ class Deployment:
         match = CODE_URI.fullmatch(uri)
         if not match:
             raise Failure(f"CodeUri {uri} is not target/lambda/<name>/")
-        package = self.packages / f"{match['name']}.zip"
-        if not package.is_file():
+        package, binary = self.packages / f"{match['name']}.zip", self.packages / match["name"] / "bootstrap"
+        if not package.is_file() and not binary.is_file():
             raise Failure(f"{self.packages} has no {package.name}")
-        return f"s3://{self.bucket}/{self.upload(package.name, package.read_bytes())}"
+        content = package.read_bytes() if package.is_file() else zipped(binary.read_bytes(), level=1)
+        return f"s3://{self.bucket}/{self.upload(package.name, content)}"
 
     def upload(self, name: str, content: bytes) -> str:
         key = f"{hashlib.sha256(content).hexdigest()[:16]}/{name}"

@@ -66,11 +66,21 @@ class Stack:
         return self.deployed(name, "--template", str(template), **parameters)
 
     def deployed(self, name: str, *options: str, **parameters: str) -> "Stack":
+        deploy = [sys.executable, str(ROOT / "infra/local/deploy.py"), "--packages", str(self.folder / "packages"), *options]
+        return self.another(name, run(*deploy, *self.given(name, parameters)))
+
+    def rolled_back(self, name: str, version: str, versions: dict[str, str]) -> "Stack":
+        """Another stack, of a version that was kept; nothing calls its functions."""
+        command = [str(ROOT / "infra/rollback"), version, "--quiet", *self.given(name, {})]
+        return self.another(name, run(*command, env=os.environ | versions))
+
+    def given(self, name: str, parameters: dict[str, str]) -> list[str]:
         # Calls of these tests are not signed; the emulator looks at no signatures.
         given = {"Registry": self.registry, "InsecureRegistries": self.registry, "ApiAccess": "open"} | parameters
         given = [part for item in given.items() for part in ("--parameter", "=".join(item))]
-        deploy = [sys.executable, str(ROOT / "infra/local/deploy.py"), "--endpoint", self.endpoint, *options]
-        outputs = run(*deploy, "--stack", name, "--packages", str(self.folder / "packages"), *given)
+        return ["--endpoint", self.endpoint, "--stack", name, *given]
+
+    def another(self, name: str, outputs: str) -> "Stack":
         other = Stack(self.folder)
         other.name, other.outputs = name, json.loads(outputs)
         other.bucket, other.table = other.outputs["BucketName"], other.outputs["TableName"]
@@ -123,6 +133,10 @@ class Stack:
             "AWS_ENDPOINT_URL": self.endpoint, "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1", "RUST_LOG": "warn",
         }
+
+    def code(self, name: str) -> str:
+        """The digest of the function's code."""
+        return self.functions.get_function_configuration(FunctionName=f"{self.name}-{name}")["CodeSha256"]
 
     def items(self) -> list[dict]:
         """Everything in the table."""
@@ -241,8 +255,8 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
 OPENER = urllib.request.build_opener(NoRedirect)
 
 
-def run(*command: str, env: dict[str, str] | None = None) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+def run(*command: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=cwd)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
     return done.stdout
 
@@ -784,6 +798,31 @@ def test_the_stores_of_a_single_stack_get_a_stack_of_their_own(stack: Stack):
         raise AssertionError("a second service works on the table of the first")
     left = [one["FunctionName"] for one in stack.functions.list_functions()["Functions"] if one["FunctionName"].startswith("iib-second")]
     assert not left, left
+
+
+def test_a_version_of_before_comes_back(stack: Stack):
+    name = f"iib-versions-{int(time.time())}"
+    with tempfile.TemporaryDirectory() as folder:
+        versions = {"IIB_RELEASES": folder}
+        run(str(ROOT / "infra/local/keep"), "first", env=os.environ | versions)
+        run(str(ROOT / "infra/local/keep"), "second", env=os.environ | versions)
+        # The second one has another intake: whatever stands behind a program changes nothing of what it does.
+        second = Path(folder, "second")
+        with Path(second, "target/lambda/intake/bootstrap").open("ab") as binary:
+            binary.write(b"second")
+        refused = subprocess.run([ROOT / "infra/rollback", "second"], env=os.environ | versions, capture_output=True, text=True)
+        assert refused.returncode == 1 and "is not what was built" in refused.stderr, refused
+        run("bash", "-c", "find . -type f ! -name SHA256SUMS -print0 | xargs -0 sha256sum > SHA256SUMS", cwd=second)
+        first = stack.rolled_back(name, "first", versions)
+        number = first.add(stack.example("kettle:v1.0.0"))
+        known = {one: first.code(one) for one in ("intake", "pin")}
+        newer = stack.rolled_back(name, "second", versions)
+        assert newer.code("intake") != known["intake"] and newer.code("pin") == known["pin"]
+        assert newer.document(number)["id"] == number
+        back = stack.rolled_back(name, "first", versions)
+        assert {one: back.code(one) for one in known} == known
+        assert back.document(number)["id"] == number
+        assert run(str(ROOT / "infra/rollback"), env=os.environ | versions).split() == ["second", "first"]
 
 
 def former() -> dict:
