@@ -62,7 +62,8 @@ def adopt(arguments: argparse.Namespace) -> None:
 
 def look(cloudformation, stack: str) -> dict:
     """What the stack has that stays, and what it was told of it."""
-    described = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+    described = [resource for page in pages for resource in page["StackResourceSummaries"]]
     resources = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in described if each["LogicalResourceId"] in IDENTIFIERS}
     if missing := NEEDED - resources.keys():
         raise Failure(f"{stack} has no {', '.join(sorted(missing))}: it is no single stack of this service")
