@@ -161,7 +161,7 @@ impl Service {
         };
         let router = iib_intake::router(ports.clone())
             .merge(iib_intake::events(ports))
-            .merge(crate::metrics::router(local.gauges.clone()));
+            .merge(crate::metrics::router(local.figures.clone()));
         let router = under_its_names(router, api, &config.api);
         let stopped = servers.stop.clone();
         servers.tasks.spawn(serve_api(bound, router, stopped));

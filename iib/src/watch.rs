@@ -188,6 +188,7 @@ mod tests {
                 secrets: Arc::new(MemorySecrets::default()),
                 clock: clock.clone(),
                 notifier: Arc::new(RecordingNotifier::default()),
+                figures: Arc::new(iib_ports::NoFigures),
                 traces: Arc::new(iib_ports::NoTraces),
                 api: ApiSettings::default(),
                 binary_images: BinaryImages::new(),

@@ -61,6 +61,7 @@ def values_that_go_together(template: dict) -> list[str]:
             (6 * function <= size["QueueVisibilitySeconds"], "QueueVisibilitySeconds is below six times FunctionSeconds"),
             (size["QueueVisibilitySeconds"] + stage < size["QueueAgeAlarmSeconds"], "QueueAgeAlarmSeconds fires for one lost function"),
             (size["QueueAgeAlarmSeconds"] < size["OldestRequestAlarmSeconds"], "OldestRequestAlarmSeconds fires before QueueAgeAlarmSeconds"),
+            (size["RequestObjectiveSeconds"] < size["QueueAgeAlarmSeconds"], "RequestObjectiveSeconds is no promise: a queue may be behind for so long"),
             (size["DurationAlarmMilliseconds"] == 900 * stage, "DurationAlarmMilliseconds is not 90 % of StageSeconds"),
             (size["MaxIndexBytes"] <= OF_DISK * size["DiskMegabytes"] * MIB, f"MaxIndexBytes is above {OF_DISK} of DiskMegabytes"),
             (512 <= size["DiskMegabytes"] <= 10240, "the platform has no such DiskMegabytes"),
@@ -90,7 +91,7 @@ def alarms_without_advice(resources: dict) -> list[str]:
     known |= set(re.findall(r'<a id="([^"]+)">', runbook))
     faults = []
     for name, resource in resources.items():
-        if resource["Type"] != "AWS::CloudWatch::Alarm":
+        if resource["Type"] not in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"):
             continue
         match = re.match(r"RUNBOOK: ([a-z0-9-]+)", str(resource["Properties"].get("AlarmDescription", "")))
         if not match:
@@ -109,7 +110,7 @@ def names_of_nothing(resources: dict) -> list[str]:
     watch = {name: resource for name, resource in resources.items() if resource["Type"].startswith("AWS::CloudWatch::")}
     faults = []
     for name, resource in watch.items():
-        text = str(resource["Properties"])
+        text = str({key: value for key, value in resource["Properties"].items() if key != "AlarmName"})
         found = set(re.findall(r"\$\{AWS::StackName\}-[a-z-]+", text))
         faults += [f"{name} is about {one}, which there is not" for one in sorted(found) if str({"Sub": one}) not in named]
     return faults

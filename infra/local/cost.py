@@ -287,7 +287,7 @@ def months(figures: Figures, architecture: str, registry_days: float) -> str:
     }
     idle = month(figures, architecture, 0, 1.0, registry_days)
     rows = [["US dollars a month", "no requests", *columns]]
-    counts = {"CloudWatch alarms": f", {alarms()}", "CloudWatch metrics, dashboard": f", {values.metrics()} and {dashboards()}"}
+    counts = {"CloudWatch alarms": f", {alarms()}", "CloudWatch metrics, dashboard": f", {sum(values.metrics())} and {dashboards()}"}
     for service in SERVICES:
         rows.append([service + counts.get(service, ""), money(idle[service]), *(money(column[service]) for column in columns.values())])
     whole = {"no requests": idle, **columns}
@@ -321,6 +321,12 @@ def alarm_month() -> float:
     return single * ALARM_MONTH + len(values.resources("AWS::CloudWatch::CompositeAlarm")) * COMPOSITE_MONTH
 
 
+def metric_month(requests: float) -> float:
+    """Metrics are billed for hours in which they get something; at worst each request has an hour for itself."""
+    always, of_requests = values.metrics()
+    return (always + of_requests * min(1, requests / (DAYS * 24))) * METRIC_MONTH
+
+
 def dashboards() -> int:
     return len(values.resources("AWS::CloudWatch::Dashboard"))
 
@@ -339,7 +345,7 @@ def month(
     costs["S3"] += requests * stored["bucket_bytes"] * values.parameter("DataDaysToLive") / DAYS * S3_MONTH
     costs["KMS"] += len(values.resources("AWS::KMS::Key")) * KMS_KEY_MONTH
     costs["CloudWatch alarms"] += alarm_month()
-    costs["CloudWatch metrics, dashboard"] += values.metrics() * METRIC_MONTH + dashboards() * DASHBOARD_MONTH
+    costs["CloudWatch metrics, dashboard"] += metric_month(requests) + dashboards() * DASHBOARD_MONTH
     costs[REGISTRY] += requests * stored["registry_bytes"] * registry_days / DAYS * REGISTRY_MONTH
     return costs
 

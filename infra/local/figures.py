@@ -18,7 +18,7 @@ from check import ENDING, LONGEST_FUNCTION, NEW_ACCOUNT, OF_DISK
 from templates import ROOT
 from values import (
     CORE_MEGABYTES, GIB, KIB, MIB, PRUNE, SIZE, SIZED, STAGES, TEMPLATE, Failure, bench, code, events, function, functions,
-    idle_seconds, matched, measured, metrics, minutes, parameter, prune_seconds, resource, resources, sized, slower, sweep_messages,
+    KINDS, idle_seconds, matched, measured, metrics, minutes, parameter, prune_seconds, resource, resources, sized, slower, sweep_messages,
 )
 
 DOCUMENTS = [ROOT / "docs" / name for name in ("COST.md", "DEPLOY.md", "RUNBOOK.md", "SCALE.md")]
@@ -46,6 +46,7 @@ SIZE_ROWS = [
     ("calls of the API a second, and at once", lambda size: f"{sized('ApiRate', size)}, {sized('ApiBurst', size)}"),
     ("calls that may begin to wait in half a minute (`MaxWaiting`)", lambda size: sized("MaxWaiting", size)),
     ("minutes a message may wait before the alarm", lambda size: sized("QueueAgeAlarmSeconds", size) / 60),
+    ("seconds within which nine requests of ten are to be done (`RequestObjectiveSeconds`)", lambda size: sized("RequestObjectiveSeconds", size)),
     ("seconds that mutate and push may take before the alarm", lambda size: sized("DurationAlarmMilliseconds", size) / 1000),
 ]
 
@@ -71,6 +72,12 @@ def entries() -> dict[str, str]:
     return anchors
 
 
+def period(alarm: dict) -> int:
+    """Seconds, of an alarm on one metric or on several."""
+    of_several = (metric["MetricStat"]["Period"] for metric in alarm.get("Metrics", []) if "MetricStat" in metric)
+    return alarm.get("Period") or next(of_several)
+
+
 def alarm_table() -> str:
     """Each alarm with its entry of the runbook, those first that cannot wait."""
     rows = [["alarm", "means", "how often", "urgent"], ["---"] * 4]
@@ -79,7 +86,8 @@ def alarm_table() -> str:
     for name, alarm in resources("AWS::CloudWatch::Alarm").items():
         entry, means = re.fullmatch(r"RUNBOOK: ([a-z0-9-]+)\. (.+)", alarm["AlarmDescription"]).groups()
         periods = alarm["EvaluationPeriods"]
-        often = f"{alarm.get('DatapointsToAlarm', periods)} of {periods} times {alarm['Period'] // 60} minutes"
+        minutes = period(alarm) // 60
+        often = f"{alarm.get('DatapointsToAlarm', periods)} of {periods} times {minutes} minutes"
         is_urgent = "UrgentAlarmTopicArn" in str(TEMPLATE["Resources"][name]["Properties"]["AlarmActions"])
         found.append((not is_urgent, [f"[{entry}](#{headings[entry]})", means, often, "yes" if is_urgent else ""]))
     rows += [row for _, row in sorted(found)]
@@ -259,7 +267,9 @@ NUMBERS = {
     "key-calls": lambda: int(cost.key_calls()),
     "month-days": lambda: cost.DAYS,
     "functions": lambda: len(functions()),
-    "metrics": metrics,
+    "metrics": lambda: metrics()[0],
+    "request-metrics": lambda: metrics()[1],
+    "kinds": lambda: KINDS,
     "log-days": lambda: parameter("LogRetentionDays"),
     "asks": lambda: PARTS["intake, GET"].times,
     "cold": lambda: ", ".join(f"{100 * share:g} % at {cost.grouped(volume)} a day" for volume, share in cost.VOLUMES.items()),
@@ -325,8 +335,8 @@ def swept(time: str) -> float:
 
 def alarm_period() -> int:
     """Of all alarms but those of which the runbook says another."""
-    others = {"UnreadableRecordsAlarm", "PruneMissingAlarm"}
-    periods = {alarm["Period"] for name, alarm in resources("AWS::CloudWatch::Alarm").items() if name not in others}
+    others = {"UnreadableRecordsAlarm", "PruneMissingAlarm", "SuccessRatioAlarm", "RequestObjectiveAlarm"}
+    periods = {period(alarm) for name, alarm in resources("AWS::CloudWatch::Alarm").items() if name not in others}
     if len(periods) != 1:
         raise Failure("the alarms have different periods")
     return periods.pop()

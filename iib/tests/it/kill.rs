@@ -128,7 +128,7 @@ pub(crate) fn until_log_says(server: &Server, id: u64, text: &str) {
     }
 }
 
-fn url(server: &Server, path: &str) -> String {
+pub(crate) fn url(server: &Server, path: &str) -> String {
     format!("{}/api/v1/builds/{path}", server.api)
 }
 
@@ -163,7 +163,7 @@ pub(crate) fn tag_digest(registry: &str, tag: &str) -> String {
     iib_oci::Digest::of(body.as_bytes()).to_string()
 }
 
-fn call(request: reqwest::RequestBuilder) -> String {
+pub(crate) fn call(request: reqwest::RequestBuilder) -> String {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let answer = request.send().await.unwrap();
         answer.error_for_status().unwrap().text().await.unwrap()

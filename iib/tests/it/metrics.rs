@@ -43,6 +43,29 @@ fn figures_and_readiness_are_there() {
     ] {
         assert!(metrics.lines().any(|found| found == line), "{metrics}");
     }
+    // A request of which nothing can come is counted as its caller's fault.
+    let image = format!("{}/nothing/here:1", server.registry);
+    let request =
+        serde_json::json!({"bundles": [image], "binary_image": image, "add_arches": ["amd64"]});
+    let counted = runtime.block_on(async {
+        let client = reqwest::Client::new();
+        let calls = client.post(format!("{}/api/v1/builds/add", server.api));
+        let answer = calls.json(&request).send().await.unwrap();
+        assert_eq!(answer.status(), 201);
+        let failed = "IIB_RequestsFailed{class=\"reject\",kind=\"add\"} 1";
+        let counted = async {
+            loop {
+                let (_, text) = get("/metrics").await;
+                if text.lines().any(|found| found == failed) {
+                    return text;
+                }
+            }
+        };
+        let counted = tokio::time::timeout(Duration::from_secs(30), counted).await;
+        counted.expect("the failed request is counted")
+    });
+    let attempt = "IIB_Attempts{result=\"reject\",stage=\"pin\"} 1";
+    assert!(counted.lines().any(|found| found == attempt), "{counted}");
 }
 
 #[test]

@@ -10,8 +10,6 @@ use aws_sdk_sqs::types::MessageSystemAttributeName;
 use iib_aws::Clients;
 use iib_cloud::Cloud;
 use iib_edge::Config;
-use iib_local::KeptGauges;
-use iib_pipeline::prune::PruneDeps;
 use iib_request::Stage;
 use jiff::SignedDuration;
 
@@ -98,16 +96,13 @@ impl Platform for EmulatedStack {
             self.config.clone(),
             self.clients.clone(),
             self.clock.clone(),
-        );
-        let prune = PruneDeps {
             // Figures go to standard output there, which here belongs to the report.
-            gauges: Arc::new(KeptGauges::default()),
-            ..cloud.prune()?
-        };
+            Arc::new(iib_ports::NoFigures),
+        );
         Ok(Process {
             deps: cloud.stage()?,
             listing: cloud.listing(),
-            prune,
+            prune: cloud.prune()?,
         })
     }
 

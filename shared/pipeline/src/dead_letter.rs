@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iib_ports::{
-    Artifacts, Clock, Logs, Notifier, Queue, QueueError, Requests, Secrets, StoreError, chain,
+    Artifacts, Class, Clock, Figures, Logs, Notifier, Queue, QueueError, Requests, Secrets,
+    StoreError, chain, given_up,
 };
 use iib_request::{Record, RequestId, Stage, Task};
 use tracing::{error, info, warn};
@@ -40,6 +41,8 @@ pub struct DeadLetterDeps {
     pub clock: Arc<dyn Clock>,
     /// Who is told about changes.
     pub notifier: Arc<dyn Notifier>,
+    /// Where figures go.
+    pub figures: Arc<dyn Figures>,
 }
 
 impl From<crate::Deps> for DeadLetterDeps {
@@ -52,6 +55,7 @@ impl From<crate::Deps> for DeadLetterDeps {
             secrets: deps.secrets,
             clock: deps.clock,
             notifier: deps.notifier,
+            figures: deps.figures,
         }
     }
 }
@@ -64,8 +68,14 @@ impl DeadLetterDeps {
             artifacts: &*self.artifacts,
             secrets: &*self.secrets,
             notifier: &*self.notifier,
+            figures: &*self.figures,
             clock: &*self.clock,
         }
+    }
+
+    /// Counts a message that its queue gave up.
+    fn given_up(&self) {
+        self.figures.publish(self.clock.now(), &[given_up()]);
     }
 }
 
@@ -88,6 +98,7 @@ pub async fn run(deps: &DeadLetterDeps, letter: &DeadLetter) -> Verdict {
     let task: Task = match serde_json::from_str(&letter.body) {
         Ok(task) => task,
         Err(error) => {
+            deps.given_up();
             error!(
                 event = "dead_letter_unreadable",
                 message.id = letter.message_id,
@@ -126,6 +137,7 @@ enum LetterError {
 async fn end(deps: &DeadLetterDeps, task: &Task, deliveries: u32) -> Result<Verdict, LetterError> {
     let (id, stage) = (task.request_id, task.stage);
     let Some(record) = deps.requests.get(id).await? else {
+        deps.given_up();
         error!(event = "dead_letter", request.id = id.0, %stage, "there is no such request");
         return Ok(Verdict::Done);
     };
@@ -141,10 +153,11 @@ async fn end(deps: &DeadLetterDeps, task: &Task, deliveries: u32) -> Result<Verd
         let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
         return Ok(Verdict::Again(left + SOON));
     }
+    deps.given_up();
     error!(event = "dead_letter", request.id = id.0, %stage, deliveries, "request given up");
     let record = deps
         .ending()
-        .fail(record, reason(stage, deliveries))
+        .fail(record, Class::Bug, reason(stage, deliveries))
         .await?;
     put_away(deps, record).await
 }
@@ -161,6 +174,7 @@ async fn put_away(deps: &DeadLetterDeps, record: Record) -> Result<Verdict, Lett
     };
     if left.dead_letters >= UNDONE {
         let commit = left.commit.clone();
+        deps.given_up();
         error!(
             event = "dead_letter_git_commit",
             request.id = id,

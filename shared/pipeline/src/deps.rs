@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use iib_oci::hosts::HostRules;
 use iib_ports::{
-    Artifacts, CatalogRepositories, Catalogs, Clock, Gates, IndexDb, Lines, Logs, Notifier,
-    OperatorStore, Queue, Registries, Registry, Requests, Secrets, Traces,
+    Artifacts, CatalogRepositories, Catalogs, Clock, Figures, Gates, IndexDb, Lines, Logs,
+    Notifier, OperatorStore, Queue, Registries, Registry, Requests, Secrets, Traces,
 };
 use iib_request::{ApiSettings, RequestSettings, WorkSettings};
 
@@ -46,6 +46,8 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Who is told about changes.
     pub notifier: Arc<dyn Notifier>,
+    /// Where figures go.
+    pub figures: Arc<dyn Figures>,
     /// In which trace something is done.
     pub traces: Arc<dyn Traces>,
     /// Settings of the API.
@@ -95,6 +97,7 @@ impl Deps {
             artifacts: &*self.artifacts,
             secrets: &*self.secrets,
             notifier: &*self.notifier,
+            figures: &*self.figures,
             clock: &*self.clock,
         }
     }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use iib_ports::{
-    ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, Class, Classify, Clock, Logs, Notifier,
-    Requests, SecretError, Secrets, StoreError, chain,
+    ArtifactError, ArtifactKey, ArtifactRoot, Artifacts, Class, Classify, Clock, End, Figures,
+    Logs, Notifier, Requests, SecretError, Secrets, StoreError, chain,
 };
 use iib_request::{Record, RequestId, Stage, State, Update};
 use jiff::Timestamp;
@@ -24,6 +24,7 @@ pub(crate) struct Ending<'a> {
     pub(crate) artifacts: &'a dyn Artifacts,
     pub(crate) secrets: &'a dyn Secrets,
     pub(crate) notifier: &'a dyn Notifier,
+    pub(crate) figures: &'a dyn Figures,
     pub(crate) clock: &'a dyn Clock,
 }
 
@@ -60,17 +61,29 @@ impl Ending<'_> {
         }
     }
 
-    /// Ends a request in `failed`; what it leaves behind is still to be cleaned up.
+    /// Counts a request whose end is stored.
+    pub(crate) fn ended(&self, record: &Record, end: End) {
+        let now = self.clock.now();
+        self.figures.publish(now, &[end.sample(record, now)]);
+    }
+
+    /// Ends a request in `failed`, for a reason of this class; what it leaves behind is still to be cleaned up.
     ///
     /// # Errors
     /// [`StoreError`]: with a conflict somebody else wrote in between, and nothing was changed.
-    pub(crate) async fn fail(&self, record: Record, reason: String) -> Result<Record, StoreError> {
+    pub(crate) async fn fail(
+        &self,
+        record: Record,
+        class: Class,
+        reason: String,
+    ) -> Result<Record, StoreError> {
         let (now, stage) = (self.clock.now(), record.work.stage);
         let line = line(now, stage, &reason);
         let mut failed = record;
         let update = Update::state(State::Failed, reason.clone());
         failed.fail(reason, now);
         let failed = self.requests.replace(failed).await?;
+        self.ended(&failed, End::Failed(class));
         self.notifier.updated(&failed, &update).await;
         self.log(failed.id, &[line]).await;
         Ok(failed)

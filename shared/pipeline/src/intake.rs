@@ -9,7 +9,7 @@ use futures::{FutureExt, TryFutureExt};
 use iib_oci::hosts::HostRules;
 use iib_oci::{Digest, Repository};
 use iib_ports::{
-    ArtifactError, ArtifactKey, Artifacts, Class, Classify, Clock, Lines, Logs, Notifier,
+    ArtifactError, ArtifactKey, Artifacts, Class, Classify, Clock, Figures, Lines, Logs, Notifier,
     OperatorStore, Queue, QueueError, Registry, Requests, SecretError, Secrets, StoreError, Traces,
     Waited, Watch, chain,
 };
@@ -64,6 +64,8 @@ pub struct IntakeDeps {
     pub clock: Arc<dyn Clock>,
     /// Who is told about changes.
     pub notifier: Arc<dyn Notifier>,
+    /// Where figures go.
+    pub figures: Arc<dyn Figures>,
     /// In which trace something is done.
     pub traces: Arc<dyn Traces>,
     /// Settings of the API.
@@ -112,6 +114,7 @@ impl From<Deps> for IntakeDeps {
             secrets: deps.secrets,
             clock: deps.clock,
             notifier: deps.notifier,
+            figures: deps.figures,
             traces: deps.traces,
             api: deps.api,
             new: deps.new,

@@ -11,8 +11,8 @@ mod sweep;
 use std::sync::Arc;
 
 use iib_ports::{
-    ArtifactError, Artifacts, Class, Classify, Clock, Gauges, Logs, Queue, RegistryError, Requests,
-    SecretError, Secrets, ServiceGauges, StoreError, Sweeps, TRACE, Tags,
+    ArtifactError, Artifacts, Class, Classify, Clock, Figures, Logs, Queue, RegistryError,
+    Requests, SecretError, Secrets, ServiceGauges, StoreError, Sweeps, TRACE, Tags,
 };
 use iib_request::{ApiSettings, Stage, WorkSettings};
 use jiff::{SignedDuration, Timestamp};
@@ -55,7 +55,7 @@ pub struct PruneDeps {
     /// Tags of results.
     pub tags: Arc<dyn Tags>,
     /// Where the figures go.
-    pub gauges: Arc<dyn Gauges>,
+    pub figures: Arc<dyn Figures>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Settings of the API: how long data is kept.
@@ -196,17 +196,15 @@ pub async fn run(deps: &PruneDeps, deadline: Option<Timestamp>) -> Result<PruneR
     note("expire", expire::expire(deps, time, &mut report).await);
     note("objects", objects::remove(deps, time, &mut report).await);
 
-    deps.gauges
-        .publish(&ServiceGauges {
-            at: time.now(),
-            live: report.live.clone(),
-            oldest_live_seconds: report.oldest_live_seconds,
-            unreadable: report.unreadable,
-            resent: report.resent,
-            expired: report.expired,
-            removed_objects: report.removed_objects,
-        })
-        .await;
+    let gauges = ServiceGauges {
+        live: report.live.clone(),
+        oldest_live_seconds: report.oldest_live_seconds,
+        unreadable: report.unreadable,
+        resent: report.resent,
+        expired: report.expired,
+        removed_objects: report.removed_objects,
+    };
+    deps.figures.publish(time.now(), &[gauges.sample()]);
     if report.resent + report.expired + report.removed_objects > 0 {
         info!(
             resent = report.resent,

@@ -70,6 +70,12 @@ impl Scratch {
         folder.prefix(ATTEMPT).tempdir_in(&self.path)
     }
 
+    /// Bytes that are free there for this process, if the system tells.
+    pub(crate) fn free(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(&self.path).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// Whether an attempt has files there.
     pub(crate) fn is_used(&self) -> io::Result<bool> {
         for entry in fs::read_dir(&self.path)? {

@@ -9,7 +9,10 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures::FutureExt;
-use iib_ports::{ArtifactKey, Backoff, Class, Classify, StoreError, TRACE, chain as causes};
+use iib_ports::{
+    ArtifactKey, Attempt, AttemptResult, Backoff, Class, Classify, End, StoreError, TRACE,
+    chain as causes,
+};
 use iib_request::{
     Built, Claim, LeaseToken, Outcome, Plan, Record, RequestId, Stage, State, Task, Transition,
     Update,
@@ -49,9 +52,9 @@ pub(crate) const LEASE: SignedDuration = SignedDuration::from_secs(60);
 const RENEWAL: Duration = Duration::from_secs(20);
 /// Wait before a renewal that failed is tried again.
 const RENEWAL_WAIT: Duration = Duration::from_secs(5);
-/// Reason of a dry run that has come to its end.
 /// How often an attempt is repeated without being counted because others had taken the disk.
 const FULL_DISKS: u32 = 10;
+/// Reason of a dry run that has come to its end.
 const SHOWN: &str = "The dry run completed successfully: nothing was pushed";
 
 /// What the work of a stage ends with. It is saved together with the move to the next stage.
@@ -153,7 +156,7 @@ async fn attempt(
                 return wait(deps, record, doing).await;
             }
             Before::Broken(reason) => {
-                let record = deps.ending().fail(record, reason).await?;
+                let record = deps.ending().fail(record, Class::Reject, reason).await?;
                 return Ok(clean_up(deps, stage, &record).await);
             }
         }
@@ -167,6 +170,7 @@ async fn attempt(
     let deadline = now.saturating_add(limit).unwrap_or(Timestamp::MAX);
     let token = LeaseToken::new(format!("{:032x}", fastrand::u128(..)));
     let lease = leased_until(now, deadline);
+    let waited = now.duration_since(record.due());
     let mut job = match record.claim(stage, &token, now, lease, deps.work.max_attempts) {
         Claim::Granted(claimed) => Job {
             deps,
@@ -188,7 +192,7 @@ async fn attempt(
                 "The stage {stage} was begun {} times and never ended. Send the request again; if that does not help, ask the operators of this service.",
                 record.work.attempts + record.work.interruptions
             );
-            let record = deps.ending().fail(record, reason).await?;
+            let record = deps.ending().fail(record, Class::Bug, reason).await?;
             return Ok(clean_up(deps, stage, &record).await);
         }
         Claim::Elsewhere(waiting) => {
@@ -208,17 +212,26 @@ async fn attempt(
         result = attempt => result.unwrap_or(Err(WorkError::Panicked.into())),
         lost = keep_lease(deps, id, &token, deadline) => Err(lost),
     };
-    if let Err(error) = &result {
-        let class = match (error, error.class()) {
-            (StageError::Lost, _) => "lost",
-            (_, Class::Retry) => "retry",
-            (_, Class::Reject) => "reject",
-            (_, Class::Bug) => "bug",
-        };
-        traced.record("error.type", class);
+    let ended = match &result {
+        Ok(_) => AttemptResult::Done,
+        Err(StageError::Lost) => AttemptResult::Lost,
+        Err(error) => AttemptResult::Failed(error.class()),
+    };
+    if ended != AttemptResult::Done {
+        traced.record("error.type", ended.name());
         traced.record("otel.status_code", "ERROR");
     }
     drop(traced);
+    let done = deps.clock.now();
+    let attempt = Attempt {
+        stage,
+        result: ended,
+        took: Duration::try_from(done.duration_since(now)).unwrap_or_default(),
+        waited: Duration::try_from(waited).unwrap_or_default(),
+        transferred: deps.registries.take_transferred(),
+        free_scratch: deps.scratch.free(),
+    };
+    deps.figures.publish(done, &attempt.samples());
     let concluded = Box::pin(conclude(job, result)).await;
     if let Err(StageError::Lost) = &concluded {
         discard(deps, id, &token).await;
@@ -363,7 +376,7 @@ async fn conclude(
         Class::Reject => {
             info!(request.id = id.0, %stage, reason = %causes(&error), "request rejected");
             let reason = advice::reason(&mut job, &error).await;
-            fail(job, reason).await
+            fail(job, class, reason).await
         }
         Class::Retry | Class::Bug if job.record.work.attempts < job.deps.work.max_attempts => {
             if class == Class::Bug {
@@ -389,7 +402,7 @@ async fn conclude(
                 error.reason(),
                 job.record.work.attempts
             );
-            fail(job, reason).await
+            fail(job, class, reason).await
         }
     }
 }
@@ -426,7 +439,7 @@ fn is_of_full_disk(error: &StageError) -> bool {
 }
 
 /// Ends the request in `failed` and cleans up.
-async fn fail(mut job: Job<'_>, reason: String) -> Result<Verdict, StageError> {
+async fn fail(mut job: Job<'_>, class: Class, reason: String) -> Result<Verdict, StageError> {
     let stage = job.record.work.stage;
     match git::settle_job(&mut job).await {
         Err(StageError::Lost) => return Err(StageError::Lost),
@@ -443,6 +456,7 @@ async fn fail(mut job: Job<'_>, reason: String) -> Result<Verdict, StageError> {
         record.conclude(Outcome::Rejected);
     })
     .await?;
+    job.deps.ending().ended(&job.record, End::Failed(class));
     Ok(clean_up(job.deps, stage, &job.record).await)
 }
 
@@ -482,7 +496,10 @@ async fn finish(mut job: Job<'_>, finished: Finished) -> Result<Verdict, StageEr
             job.deps.queue.send(&job.record.task(next)).await?;
             Ok(Verdict::Done)
         }
-        Transition::Finish(_) => Ok(clean_up(job.deps, stage, &job.record).await),
+        Transition::Finish(_) => {
+            job.deps.ending().ended(&job.record, End::Completed);
+            Ok(clean_up(job.deps, stage, &job.record).await)
+        }
         Transition::Ended => Ok(Verdict::Done),
     }
 }

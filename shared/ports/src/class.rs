@@ -13,6 +13,17 @@ pub enum Class {
     Bug,
 }
 
+impl Class {
+    /// Its name in figures, traces and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Reject => "reject",
+            Self::Bug => "bug",
+        }
+    }
+}
+
 /// An error that knows its class.
 pub trait Classify {
     /// The class; decided by an exhaustive match in every implementation.

@@ -6,8 +6,8 @@ mod catalog_repositories;
 mod catalogs;
 mod class;
 mod clock;
+mod figures;
 mod gates;
-mod gauges;
 mod index_db;
 mod lines;
 mod logs;
@@ -36,15 +36,18 @@ pub use catalogs::{
 };
 pub use class::{Class, Classify, causes, chain};
 pub use clock::Clock;
+pub use figures::{
+    Attempt, AttemptResult, Dimension, End, Figure, Figures, Form, NoFigures, Sample,
+    ServiceGauges, Unit, cold_start, given_up,
+};
 pub use gates::{GateAnswer, GateError, Gates};
-pub use gauges::{Figure, Gauges, ServiceGauges};
 pub use index_db::*;
 pub use lines::{Line, Lines, Moved};
 pub use logs::Logs;
 pub use notifier::Notifier;
 pub use outbox::{AnnounceError, Announcer, Behind, NEWS_DAYS, Outbox, Waiting};
 pub use queue::{Delivery, Queue, QueueError};
-pub use registries::{GivenLogin, Keyring, Registries};
+pub use registries::{GivenLogin, Keyring, Registries, Transferred};
 pub use registry::{
     AuthDocument, BlobSource, BlobStream, InMemory, Login, Registry, RegistryError, RegistryLogins,
     Tags,

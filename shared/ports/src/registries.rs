@@ -31,6 +31,18 @@ pub trait Registries: Send + Sync {
     /// rules for hosts are shared by all. What a registry grants is kept for this keyring alone, and
     /// forgotten with the client.
     fn with(&self, keyring: Keyring) -> Arc<dyn Registry>;
+
+    /// What all of them have transferred since this was last asked.
+    fn take_transferred(&self) -> Transferred;
+}
+
+/// Bytes of blobs that went between here and registries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Transferred {
+    /// Read from them.
+    pub read: u64,
+    /// Written to them.
+    pub written: u64,
 }
 
 #[cfg(test)]

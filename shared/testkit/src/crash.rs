@@ -15,7 +15,7 @@ use iib_ports::{
     Bytestream, CatalogBranch, CatalogRepositories, CatalogUpdate, Class, CommitNote, Created,
     Delivery, Keyring, Line, Lines, Logs, Made, Moved, NewBatch, Queue, QueueError, Registries,
     Registry, RegistryError, RepositoryError, Requests, Reverted, Secret, SecretError, Secrets,
-    Sent, StoreError, Stored,
+    Sent, StoreError, Stored, Transferred,
 };
 use iib_request::{Record, RequestId, SecretRef, Task};
 use jiff::Timestamp;
@@ -494,6 +494,10 @@ impl Registries for CrashRegistries {
             crash: self.0.clone(),
             inner: self.0.ports.registries.with(keyring),
         })
+    }
+
+    fn take_transferred(&self) -> Transferred {
+        self.0.ports.registries.take_transferred()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Adapters in memory, for tests of the use cases.
 
 mod artifacts;
-mod gauges;
+mod figures;
 mod lines;
 mod logs;
 mod notifier;
@@ -14,7 +14,7 @@ mod secrets;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use artifacts::MemoryArtifacts;
-pub use gauges::RecordingGauges;
+pub use figures::RecordingFigures;
 pub use lines::MemoryLines;
 pub use logs::MemoryLogs;
 pub use notifier::RecordingNotifier;

@@ -49,6 +49,7 @@ impl Service {
             secrets: Arc::new(MemorySecrets::default()),
             clock: Arc::new(ManualClock::default()),
             notifier: Arc::new(RecordingNotifier::default()),
+            figures: Arc::new(iib_ports::NoFigures),
             traces: Arc::new(iib_ports::NoTraces),
             api: ApiSettings::default(),
             new: iib_request::RequestSettings::default(),

@@ -13,7 +13,8 @@ use iib_request::{
     AddRequest, Lease, LeaseToken, Outcome, Record, Request, RequestId, Stage, State, Unknown,
 };
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingNotifier,
+    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingFigures,
+    RecordingNotifier,
 };
 use iib_testkit::time::ManualClock;
 use jiff::SignedDuration;
@@ -29,6 +30,7 @@ impl Service {
     /// With request 1, which waits for mutate.
     async fn new() -> Self {
         let clock = Arc::new(ManualClock::default());
+        let figures = Arc::new(RecordingFigures::default());
         let deps = DeadLetterDeps {
             requests: Arc::new(MemoryRequests::default()),
             queue: Arc::new(MemoryQueue::default()),
@@ -37,6 +39,7 @@ impl Service {
             secrets: Arc::new(MemorySecrets::default()),
             clock: clock.clone(),
             notifier: Arc::new(RecordingNotifier::default()),
+            figures: figures.clone(),
         };
         let kind = Request::Add(AddRequest::default());
         let new = NewBatch::of(None, kind, clock.now());

@@ -82,6 +82,7 @@ impl Service {
             secrets: secrets.clone(),
             clock: clock.clone(),
             notifier: Arc::new(RecordingNotifier::default()),
+            figures: Arc::new(iib_ports::NoFigures),
             traces: Arc::new(iib_ports::NoTraces),
             api: ApiSettings::default(),
             new: iib_request::RequestSettings::default(),

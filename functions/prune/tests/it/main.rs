@@ -16,7 +16,7 @@ use iib_ports::{ArtifactKey, Clock as _, Requests as _};
 use iib_request::{AddRequest, ApiSettings, BinaryImages, WorkSettings};
 use iib_testkit::memory::{
     MemoryArtifacts, MemoryLines, MemoryLogs, MemoryQueue, MemoryRegistry, MemoryRequests,
-    MemorySecrets, RecordingGauges, RecordingNotifier,
+    MemorySecrets, RecordingFigures, RecordingNotifier,
 };
 use iib_testkit::time::ManualClock;
 use jiff::SignedDuration;
@@ -27,7 +27,7 @@ use tower::ServiceExt;
 struct Service {
     requests: Arc<MemoryRequests>,
     clock: Arc<ManualClock>,
-    gauges: Arc<RecordingGauges>,
+    figures: Arc<RecordingFigures>,
     intake: IntakeDeps,
     prune: PruneDeps,
 }
@@ -35,7 +35,7 @@ struct Service {
 fn service() -> Service {
     let requests = Arc::new(MemoryRequests::default());
     let clock = Arc::new(ManualClock::default());
-    let gauges = Arc::new(RecordingGauges::default());
+    let figures = Arc::new(RecordingFigures::default());
     let intake = IntakeDeps {
         results: None,
         requests: requests.clone(),
@@ -47,6 +47,7 @@ fn service() -> Service {
         secrets: Arc::new(MemorySecrets::default()),
         clock: clock.clone(),
         notifier: Arc::new(RecordingNotifier::default()),
+        figures: Arc::new(iib_ports::NoFigures),
         traces: Arc::new(iib_ports::NoTraces),
         api: ApiSettings::default(),
         new: iib_request::RequestSettings::default(),
@@ -61,7 +62,7 @@ fn service() -> Service {
         artifacts: intake.artifacts.clone(),
         secrets: intake.secrets.clone(),
         tags: Arc::new(MemoryRegistry::default()),
-        gauges: gauges.clone(),
+        figures: figures.clone(),
         clock: clock.clone(),
         api: ApiSettings::default(),
         work: WorkSettings::default(),
@@ -69,7 +70,7 @@ fn service() -> Service {
     Service {
         requests,
         clock,
-        gauges,
+        figures,
         intake,
         prune,
     }
@@ -124,7 +125,7 @@ async fn a_log_is_there_until_the_schedule_removes_it_and_then_it_is_gone() {
     assert_eq!(status, 410, "{text}");
     let gone = json!({"error": "The data for the build request 1 no longer exist"});
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), gone);
-    assert_eq!(service.gauges.published()[0].expired, 1);
+    assert_eq!(service.figures.sum("Expired", &[]), 1.);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use iib_oci::{Descriptor, Digest, RawManifest, Reference, Repository};
 use iib_ports::{
     BlobSource, BlobStream, Clock, Keyring, Login, Registries, Registry, RegistryError,
-    RegistryLogins, Secret,
+    RegistryLogins, Secret, Transferred,
 };
 use jiff::{SignedDuration, Timestamp};
 use tracing::debug;
@@ -311,6 +311,10 @@ impl Registries for EcrRegistries {
             is_own,
             ..EcrRegistry::new(self.inner.with(keyring), self.ecr.clone())
         })
+    }
+
+    fn take_transferred(&self) -> Transferred {
+        self.inner.take_transferred()
     }
 }
 

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use iib_oci::{Descriptor, Digest, RawManifest, Reference, Repository};
 use iib_ports::{
     Backoff, BlobSource, BlobStream, Keyring, Login, Registries, Registry, RegistryError,
+    Transferred,
 };
 
 use crate::auth::Authorizer;
@@ -88,6 +89,10 @@ impl Registries for RegistryClient {
                 caller: Arc::new(self.caller.with(given)),
             },
         })
+    }
+
+    fn take_transferred(&self) -> Transferred {
+        self.caller.transport.counted.take()
     }
 }
 

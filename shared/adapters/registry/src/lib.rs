@@ -5,6 +5,7 @@ mod body;
 mod call;
 mod client;
 mod config;
+mod counted;
 mod error;
 mod hosts;
 mod manifest;

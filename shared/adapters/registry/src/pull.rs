@@ -121,6 +121,7 @@ impl Download {
             return Err(self.target.mismatch(&bytes(self.size), &at_least));
         }
         self.received = received;
+        self.caller.transport.counted.read(chunk.len());
         self.broken.progressed();
         if let Some(hasher) = &mut self.hasher {
             hasher.update(chunk);

@@ -145,6 +145,7 @@ impl Caller {
             target.clone(),
             descriptor.clone(),
             Arc::clone(&progress),
+            Arc::clone(&self.transport),
         );
         let mut request = client
             .put(session.clone())
@@ -203,11 +204,12 @@ fn checked(
     target: Target,
     descriptor: Descriptor,
     progress: Arc<Progress>,
+    transport: Arc<Transport>,
 ) -> impl Stream<Item = Result<Bytes, EndedEarly>> + Send {
     let start = (content, Some(DigestHasher::default()), 0_u64);
     stream::try_unfold(start, move |(mut content, mut hasher, sent)| {
-        let (target, descriptor, progress) =
-            (target.clone(), descriptor.clone(), Arc::clone(&progress));
+        let (target, descriptor) = (target.clone(), descriptor.clone());
+        let (progress, transport) = (Arc::clone(&progress), Arc::clone(&transport));
         async move {
             let mismatch = |got: u64| {
                 progress.fail(target.mismatch(
@@ -235,6 +237,7 @@ fn checked(
                 return Err(progress.fail(target.mismatch(&descriptor.digest, &got)));
             }
             progress.sent.store(now, Ordering::Relaxed);
+            transport.counted.written(chunk.len());
             Ok(Some((chunk, (content, hasher, now))))
         }
     })

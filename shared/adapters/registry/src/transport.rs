@@ -11,6 +11,7 @@ use reqwest::{Method, Response};
 use url::Url;
 
 use crate::config::RegistryConfig;
+use crate::counted::Counted;
 use crate::error::causes;
 use crate::hosts::same_origin;
 use crate::resolver::{Names, SystemResolver};
@@ -34,6 +35,7 @@ pub(crate) struct Transport {
     rules: HostRules,
     proxies: Proxies,
     idle_timeout: Duration,
+    pub(crate) counted: Counted,
 }
 
 /// Whether redirects of a request are followed.
@@ -115,6 +117,7 @@ impl Transport {
             rules,
             proxies,
             idle_timeout: config.idle_timeout.min(config.patience),
+            counted: Counted::default(),
         })
     }
 

@@ -277,6 +277,13 @@ impl Record {
         committed.filter(|committed| !committed.is_settled)
     }
 
+    /// When it was asked for.
+    pub fn created(&self) -> Timestamp {
+        self.history
+            .first()
+            .map_or(Timestamp::UNIX_EPOCH, |entry| entry.updated)
+    }
+
     /// When the latest state began.
     pub fn updated(&self) -> Timestamp {
         self.history

@@ -40,6 +40,7 @@ impl Service {
             secrets: Arc::clone(&secrets) as _,
             clock: Arc::new(ManualClock::default()),
             notifier: Arc::new(RecordingNotifier::default()),
+            figures: Arc::new(iib_ports::NoFigures),
             traces: Arc::new(iib_ports::NoTraces),
             new: iib_request::RequestSettings::default(),
             api: ApiSettings {

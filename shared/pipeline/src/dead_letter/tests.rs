@@ -1,7 +1,8 @@
 use iib_ports::{ArtifactKey, NewBatch, Secret};
 use iib_request::{AddRequest, Committed, Lease, LeaseToken, Outcome, Request, State, Unknown};
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingNotifier,
+    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingFigures,
+    RecordingNotifier,
 };
 use iib_testkit::time::ManualClock;
 use jiff::SignedDuration;
@@ -15,12 +16,13 @@ struct Service {
     notifier: Arc<RecordingNotifier>,
     clock: Arc<ManualClock>,
     queue: Arc<MemoryQueue>,
+    figures: Arc<RecordingFigures>,
 }
 
 impl Service {
     fn new() -> Self {
         let artifacts = Arc::new(MemoryArtifacts::default());
-        let (secrets, notifier) = (Arc::default(), Arc::default());
+        let (secrets, notifier, figures) = (Arc::default(), Arc::default(), Arc::default());
         let clock = Arc::new(ManualClock::default());
         let queue = Arc::new(MemoryQueue::default());
         let deps = DeadLetterDeps {
@@ -31,9 +33,11 @@ impl Service {
             secrets: Arc::clone(&secrets) as _,
             clock: clock.clone(),
             notifier: Arc::clone(&notifier) as _,
+            figures: Arc::clone(&figures) as _,
         };
         Self {
             deps,
+            figures,
             artifacts,
             secrets,
             notifier,
@@ -128,6 +132,9 @@ async fn a_request_whose_message_died_fails_and_is_cleaned_up() {
         // A second letter changes nothing.
         assert_eq!(service.dies(id, stage).await, Verdict::Done);
         assert_eq!(service.record(id).await, record);
+        assert_eq!(service.figures.sum("GivenUpMessages", &[]), 1.);
+        let failed = service.figures.sum("RequestsFailed", &["bug", "add"]);
+        assert_eq!(failed, 1.);
     }
 }
 

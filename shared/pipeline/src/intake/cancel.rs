@@ -1,6 +1,6 @@
 //! Stopping a request. Ours.
 
-use iib_ports::StoreError;
+use iib_ports::{End, StoreError};
 use iib_request::{Record, RequestId, Update};
 
 use super::patch::put_away;
@@ -46,6 +46,8 @@ pub async fn cancel(
         }
         match deps.requests.replace(record).await {
             Ok(record) => {
+                deps.figures
+                    .publish(now, &[End::Cancelled.sample(&record, now)]);
                 let update = Update::state(record.state(), record.state_reason());
                 deps.notifier.updated(&record, &update).await;
                 put_away(deps, &record).await;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use iib_oci::Digest;
-use iib_ports::{Created, NewBatch, NewRequest, QueueError, Secret, StoreError, TRACE, chain};
+use iib_ports::{
+    Class, Created, End, NewBatch, NewRequest, QueueError, Secret, StoreError, TRACE, chain,
+};
 use iib_request::{
     Annotations, BaseUrl, KindRow, Parameters, Payload, ReadContext, Record, Refusal, Request,
     RequestId, Rollback, SecretRef, Stage, State, Task, Update, queue_of,
@@ -357,6 +359,8 @@ async fn not_scheduled(deps: &IntakeDeps, record: Record) -> Result<Option<Recor
     failed.fail(NOT_SCHEDULED, deps.clock.now());
     match deps.requests.replace(failed).await {
         Ok(record) => {
+            let (now, end) = (deps.clock.now(), End::Failed(Class::Retry));
+            deps.figures.publish(now, &[end.sample(&record, now)]);
             forget(deps, &record.secrets).await;
             deps.notifier.updated(&record, &update).await;
         }

@@ -42,6 +42,7 @@ impl Service {
             secrets: secrets.clone(),
             clock: clock.clone(),
             notifier: notifier.clone(),
+            figures: Arc::new(iib_ports::NoFigures),
             traces: Arc::new(iib_ports::NoTraces),
             api: ApiSettings::default(),
             new: iib_request::RequestSettings::default(),

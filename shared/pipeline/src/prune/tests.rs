@@ -6,7 +6,7 @@ use iib_oci::{Arch, Repository};
 use iib_ports::{ArtifactKey, NewBatch, Secret};
 use iib_request::{AddRequest, LeaseToken, Outcome, Record, Request, RequestId, UploadKind};
 use iib_testkit::memory::{
-    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingGauges,
+    MemoryArtifacts, MemoryLogs, MemoryQueue, MemoryRequests, MemorySecrets, RecordingFigures,
 };
 use iib_testkit::time::ManualClock;
 
@@ -51,7 +51,7 @@ pub(super) struct Service {
     pub(super) queue: Arc<MemoryQueue>,
     artifacts: Arc<MemoryArtifacts>,
     secrets: Arc<MemorySecrets>,
-    gauges: Arc<RecordingGauges>,
+    figures: Arc<RecordingFigures>,
     registry: Arc<Registry>,
     pub(super) clock: Arc<ManualClock>,
 }
@@ -65,7 +65,7 @@ impl Service {
         let clock = Arc::new(ManualClock::default());
         let artifacts = Arc::new(MemoryArtifacts::with_clock(clock.clone()));
         let (queue, secrets) = (Arc::default(), Arc::default());
-        let (gauges, registry) = (Arc::default(), Arc::default());
+        let (figures, registry) = (Arc::default(), Arc::default());
         let requests = Arc::new(MemoryRequests::default());
         let deps = PruneDeps {
             requests: requests.clone(),
@@ -75,7 +75,7 @@ impl Service {
             artifacts: artifacts.clone(),
             secrets: Arc::clone(&secrets) as _,
             tags: Arc::clone(&registry) as _,
-            gauges: Arc::clone(&gauges) as _,
+            figures: Arc::clone(&figures) as _,
             clock: clock.clone(),
             api: ApiSettings::default(),
             work: WorkSettings {
@@ -88,7 +88,7 @@ impl Service {
             queue,
             artifacts,
             secrets,
-            gauges,
+            figures,
             registry,
             clock,
         }
@@ -300,12 +300,11 @@ async fn the_figures_tell_what_waits_and_what_was_done() {
     service.clock.advance(SignedDuration::from_secs(600));
     let report = service.run().await;
     assert_eq!(report.resent, 2);
-    let [gauges] = &service.gauges.published()[..] else {
+    let [sample] = &service.figures.published()[..] else {
         panic!("not published once")
     };
     let live = [(Stage::Queued, 1), (Stage::Pin, 1)].into();
     let expected = ServiceGauges {
-        at: service.clock.now(),
         live,
         oldest_live_seconds: 630,
         resent: 2,
@@ -313,7 +312,7 @@ async fn the_figures_tell_what_waits_and_what_was_done() {
         unreadable: 0,
         removed_objects: 0,
     };
-    assert_eq!(*gauges, expected);
+    assert_eq!(*sample, expected.sample());
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["live"], serde_json::json!({"pin": 1, "queued": 1}));
 }

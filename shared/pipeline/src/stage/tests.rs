@@ -13,7 +13,7 @@ use iib_request::{
 };
 use iib_testkit::memory::{
     MemoryArtifacts, MemoryLines, MemoryLogs, MemoryQueue, MemoryRegistries, MemoryRegistry,
-    MemoryRequests, MemorySecrets, RecordingGauges, RecordingNotifier,
+    MemoryRequests, MemorySecrets, RecordingFigures, RecordingNotifier,
 };
 use iib_testkit::time::ManualClock;
 
@@ -26,6 +26,7 @@ struct Service {
     requests: Arc<MemoryRequests>,
     queue: Arc<MemoryQueue>,
     clock: Arc<ManualClock>,
+    figures: Arc<RecordingFigures>,
 }
 
 impl Service {
@@ -33,6 +34,7 @@ impl Service {
         let requests = Arc::new(MemoryRequests::default());
         let clock = Arc::new(ManualClock::default());
         let queue = Arc::new(MemoryQueue::default());
+        let figures = Arc::new(RecordingFigures::default());
         let deps = Deps {
             requests: requests.clone(),
             operators: requests.clone(),
@@ -49,6 +51,7 @@ impl Service {
             catalogs: Arc::new(iib_catalog_folder::Folders),
             clock: clock.clone(),
             notifier: Arc::new(RecordingNotifier::default()),
+            figures: figures.clone(),
             traces: Arc::new(iib_ports::NoTraces),
             api: ApiSettings::default(),
             new: iib_request::RequestSettings::default(),
@@ -65,6 +68,7 @@ impl Service {
             requests,
             queue,
             clock,
+            figures,
         }
     }
 
@@ -78,7 +82,7 @@ impl Service {
             artifacts: deps.artifacts,
             secrets: deps.secrets,
             tags: Arc::new(MemoryRegistry::default()),
-            gauges: Arc::new(RecordingGauges::default()),
+            figures: deps.figures,
             clock: deps.clock,
             api: deps.api,
             work: deps.work,
@@ -208,6 +212,7 @@ async fn work_whose_lease_has_another_owner_stops_at_the_next_renewal() {
     let record = service.record(&task).await;
     assert!(record.work.is_held_by(&other));
     assert_eq!(record.work.attempts, 1);
+    assert_eq!(service.figures.sum("Attempts", &["pin", "lost"]), 1.);
 }
 
 #[tokio::test(start_paused = true)]
@@ -219,6 +224,7 @@ async fn work_that_takes_too_long_is_an_attempt_that_failed() {
     assert_eq!(verdict, Verdict::Again(ATTEMPTS.after(1)));
     let record = service.record(&task).await;
     assert_eq!((record.work.attempts, record.work.lease), (1, None));
+    assert_eq!(service.figures.sum("Attempts", &["pin", "retry"]), 1.);
 }
 
 /// Fails for a reason that may pass, and notes when it was asked.
@@ -283,5 +289,7 @@ async fn prune_sends_no_message_before_an_attempt_is_due() {
             .map(|at| at.duration_since(began).as_secs() - 50);
         assert_eq!(Vec::from_iter(after), [0, 5, 25, 85, 145], "{first_run}");
         assert_eq!(service.record(&task).await.state(), State::Failed);
+        let failed = service.figures.sum("RequestsFailed", &["retry", "add"]);
+        assert_eq!(failed, 1.);
     }
 }

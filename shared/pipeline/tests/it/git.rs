@@ -9,7 +9,7 @@ use iib_pipeline::intake::{self, IntakeDeps};
 use iib_pipeline::{Deps, Verdict};
 use iib_ports::{
     BlobSource, BlobStream, CatalogBranch, CatalogRepositories, Keyring, Queue as _, Registries,
-    Registry, RegistryError, RepositoryError,
+    Registry, RegistryError, RepositoryError, Transferred,
 };
 use iib_request::{FbcOperations, Members, Record, RequestId, RmRequest, Stage, State, Task};
 use iib_testkit::memory::{Files, PushFault};
@@ -250,6 +250,10 @@ struct RefusingRegistry(Arc<dyn Registry>);
 impl Registries for Refusing {
     fn with(&self, keyring: Keyring) -> Arc<dyn Registry> {
         Arc::new(RefusingRegistry(self.0.with(keyring)))
+    }
+
+    fn take_transferred(&self) -> Transferred {
+        self.0.take_transferred()
     }
 }
 

@@ -24,6 +24,7 @@ mod dry_runs;
 mod expiry;
 mod faults;
 mod fbc_operations;
+mod figures;
 mod git;
 mod image;
 mod index_copies;

@@ -30,7 +30,7 @@ use iib_request::{
 use iib_testkit::Pull as _;
 use iib_testkit::memory::{
     MemoryArtifacts, MemoryLines, MemoryLogs, MemoryQueue, MemoryRepositories, MemoryRequests,
-    MemorySecrets, RecordingGauges, RecordingNotifier,
+    MemorySecrets, RecordingFigures, RecordingNotifier,
 };
 use iib_testkit::scripted_registry::{Login, ScriptedRegistry};
 use iib_testkit::time::ManualClock;
@@ -63,6 +63,7 @@ pub(crate) struct World {
     pub(crate) artifacts: Arc<MemoryArtifacts>,
     pub(crate) secrets: Arc<MemorySecrets>,
     pub(crate) clock: Arc<ManualClock>,
+    pub(crate) figures: Arc<RecordingFigures>,
     pub(crate) repositories: MemoryRepositories,
     client: Arc<RegistryClient>,
     server: Server,
@@ -187,6 +188,7 @@ impl World {
         let clock = Arc::new(ManualClock::default());
         let repositories = MemoryRepositories::default();
         let scratch = tempfile::tempdir().unwrap();
+        let figures = Arc::new(RecordingFigures::default());
         let kept = tempfile::tempdir().unwrap();
         let deps = Deps {
             requests: requests.clone(),
@@ -204,6 +206,7 @@ impl World {
             catalogs: Arc::new(Folders),
             clock: clock.clone(),
             notifier: Arc::new(RecordingNotifier::default()),
+            figures: figures.clone(),
             traces: Arc::new(iib_ports::NoTraces),
             api: ApiSettings::default(),
             new: iib_request::RequestSettings::default(),
@@ -225,6 +228,7 @@ impl World {
             artifacts,
             secrets,
             clock,
+            figures,
             repositories,
             client,
             server,
@@ -256,7 +260,7 @@ impl World {
             artifacts: deps.artifacts,
             secrets: deps.secrets,
             tags: self.client.clone(),
-            gauges: Arc::new(RecordingGauges::default()),
+            figures: deps.figures,
             clock: deps.clock,
             api: deps.api,
             work: deps.work,

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use iib_oci::{Descriptor, Digest, RawManifest, Reference, Repository, Resolved};
-use iib_ports::{BlobSource, BlobStream, Keyring, Registries, Registry, RegistryError, Tags};
+use iib_ports::{
+    BlobSource, BlobStream, Keyring, Registries, Registry, RegistryError, Tags, Transferred,
+};
 
 use super::lock;
 
@@ -27,6 +29,10 @@ pub struct MemoryRegistries(pub Arc<MemoryRegistry>);
 impl Registries for MemoryRegistries {
     fn with(&self, _: Keyring) -> Arc<dyn Registry> {
         self.0.clone()
+    }
+
+    fn take_transferred(&self) -> Transferred {
+        Transferred::default()
     }
 }
 

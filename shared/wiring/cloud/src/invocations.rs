@@ -6,20 +6,26 @@ use std::task::{Context as Polling, Poll};
 
 use futures::future::BoxFuture;
 use iib_edge::telemetry::{Traces, if_logged};
+use iib_ports::{Clock as _, Figures, SystemClock, cold_start};
 use lambda_runtime::{Context, LambdaEvent, Service};
 use tracing::{Instrument as _, info_span};
 
-/// The invocations of a process: their log lines say which one it is, and at the end of each its spans are sent.
-#[derive(Debug)]
+/// The invocations of a process: their log lines say which one it is, the first one is counted as a cold start, and at the
+/// end of each its spans are sent.
+#[expect(missing_debug_implementations, reason = "ports have nothing to show")]
 pub struct Invocations {
     traces: Traces,
+    function: &'static str,
+    figures: Arc<dyn Figures>,
     has_begun: AtomicBool,
 }
 
 impl Invocations {
-    pub(crate) fn new(traces: Traces) -> Self {
+    pub(crate) fn new(traces: Traces, function: &'static str, figures: Arc<dyn Figures>) -> Self {
         Self {
             traces,
+            function,
+            figures,
             has_begun: AtomicBool::new(false),
         }
     }
@@ -28,6 +34,10 @@ impl Invocations {
     /// that hangs keeps it no longer than [`Traces::flush`] says.
     pub async fn one<T>(&self, context: &Context, work: impl Future<Output = T>) -> T {
         let is_first = !self.has_begun.swap(true, Ordering::Relaxed);
+        if is_first {
+            let started = cold_start(self.function);
+            self.figures.publish(SystemClock.now(), &[started]);
+        }
         let span = info_span!(
             "invocation",
             aws.request_id = if_logged("aws.request_id", context.request_id.as_str()),
@@ -48,7 +58,8 @@ impl Invocations {
 }
 
 /// A service with what is around every invocation.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "ports have nothing to show")]
 pub struct Around<S> {
     inner: S,
     invocations: Arc<Invocations>,

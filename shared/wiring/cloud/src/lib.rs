@@ -13,8 +13,9 @@ use iib_aws::{
     EcrSettings, EcrTags, EventBus, KmsSecrets, QueueUrls, S3Artifacts, SqsQueue, Topic,
 };
 use iib_catalog_folder::Folders;
+use iib_edge::config::environment;
 use iib_edge::telemetry::CurrentTrace;
-use iib_edge::{Config, EmfGauges, LogNotifier};
+use iib_edge::{Config, EmfFigures, LogNotifier};
 use iib_greenwave::{Greenwave, GreenwaveError};
 use iib_indexdb::SqliteIndex;
 use iib_issuer::{Issuer, IssuerError};
@@ -26,8 +27,8 @@ use iib_pipeline::notify::NotifyDeps;
 use iib_pipeline::prune::PruneDeps;
 use iib_pipeline::{Deps, Scratch, Unpacked};
 use iib_ports::{
-    Announcer, Artifacts, AuthDocument, Clock, Gates, Keyring, Lines, Listing, Logs, Queue,
-    Registries, Secrets, SystemClock, Tokens, Watch,
+    Announcer, Artifacts, AuthDocument, Clock, Figures, Gates, Keyring, Lines, Listing, Logs,
+    Queue, Registries, Secrets, SystemClock, Tokens, Watch,
 };
 use iib_registry::{Proxies, ProxyError, RegistryClient, RegistryConfig, RegistryInitError};
 
@@ -42,6 +43,7 @@ pub struct Cloud {
     config: Config,
     clients: Clients,
     clock: Arc<dyn Clock>,
+    figures: Arc<dyn Figures>,
 }
 
 /// The ports could not be put together.
@@ -77,18 +79,31 @@ pub enum CloudError {
 }
 
 impl Cloud {
-    /// Takes these settings, and the SDK's own from the environment.
-    pub async fn new(config: Config) -> Self {
-        Self::over(config, Clients::from_env().await, Arc::new(SystemClock))
+    /// Takes these settings, and the SDK's own from the environment. `function` is what its figures are of.
+    pub async fn new(config: Config, function: &str) -> Self {
+        let figures = Arc::new(EmfFigures::of_function(function, &environment()));
+        let clients = Clients::from_env().await;
+        Self::over(config, clients, Arc::new(SystemClock), figures)
     }
 
-    /// The same over clients and a clock of the caller's.
-    pub fn over(config: Config, clients: Clients, clock: Arc<dyn Clock>) -> Self {
+    /// The same over clients and a clock of the caller's, with figures that go where he says.
+    pub fn over(
+        config: Config,
+        clients: Clients,
+        clock: Arc<dyn Clock>,
+        figures: Arc<dyn Figures>,
+    ) -> Self {
         Self {
             config,
             clients,
             clock,
+            figures,
         }
+    }
+
+    /// Where figures go.
+    pub fn figures(&self) -> Arc<dyn Figures> {
+        self.figures.clone()
     }
 
     /// The ports of intake.
@@ -108,6 +123,7 @@ impl Cloud {
             secrets: self.secrets(),
             clock: self.clock.clone(),
             notifier: Arc::new(LogNotifier),
+            figures: self.figures(),
             traces: Arc::new(CurrentTrace),
             api: self.config.api.clone(),
             new: self.config.requests.clone(),
@@ -165,6 +181,7 @@ impl Cloud {
             catalogs: Arc::new(Folders),
             clock: self.clock.clone(),
             notifier: Arc::new(LogNotifier),
+            figures: self.figures(),
             traces: Arc::new(CurrentTrace),
             api: self.config.api.clone(),
             new: self.config.requests.clone(),
@@ -207,6 +224,7 @@ impl Cloud {
             secrets: self.secrets(),
             clock: self.clock.clone(),
             notifier: Arc::new(LogNotifier),
+            figures: self.figures(),
         }
     }
 
@@ -225,7 +243,7 @@ impl Cloud {
             artifacts: self.artifacts(),
             secrets: self.secrets(),
             tags: Arc::new(EcrTags::new(Arc::new(client), ecr)),
-            gauges: Arc::new(EmfGauges),
+            figures: self.figures(),
             clock: self.clock.clone(),
             api: self.config.api.clone(),
             work: self.config.work.clone(),

@@ -13,18 +13,21 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Cloud, CloudError, Invocations};
 
-/// Begins a function: its settings, its log, and what its ports are put together from. `function` is how it is called in
-/// traces unless the settings say it.
+/// Begins a function: its settings, its log, and what its ports are put together from. `function` is the name of its crate;
+/// so it is called in traces, unless the settings say it, and in figures.
 ///
 /// # Errors
 /// [`StartFailure`] for settings that cannot be used.
-pub async fn start(function: &str) -> Result<(Cloud, Invocations), StartFailure> {
+pub async fn start(function: &'static str) -> Result<(Cloud, Invocations), StartFailure> {
     let config = Config::for_aws()?;
     let traces = telemetry::start(&config.telemetry, LogFormat::Json, function)?;
     for told in unknown_variables(&environment()) {
         tracing::warn!("{told}");
     }
-    Ok((Cloud::new(config).await, Invocations::new(traces)))
+    let function = function.trim_start_matches("iib-");
+    let cloud = Cloud::new(config, function).await;
+    let invocations = Invocations::new(traces, function, cloud.figures());
+    Ok((cloud, invocations))
 }
 
 /// Hands events from the Lambda Runtime API to a handler, for as long as the process lives:
@@ -33,7 +36,7 @@ pub async fn start(function: &str) -> Result<(Cloud, Invocations), StartFailure>
 /// # Errors
 /// [`StartFailure`] if something is wrong before the first event.
 pub async fn serve<P, E, A, F>(
-    function: &str,
+    function: &'static str,
     connect: impl FnOnce(&Cloud) -> Result<P, CloudError>,
     handle: impl AsyncFn(&P, LambdaEvent<E>) -> Result<A, F>,
 ) -> Result<(), StartFailure>
@@ -78,7 +81,7 @@ fn told(error: &(impl Error + Classify + 'static)) -> Diagnostic {
 /// # Errors
 /// As [`serve`].
 pub async fn serve_stage(
-    function: &str,
+    function: &'static str,
     handle: impl AsyncFn(&Deps, LambdaEvent<SqsEvent>) -> SqsBatchResponse,
 ) -> Result<(), StartFailure> {
     serve_stage_over(function, Cloud::stage, handle).await
@@ -89,7 +92,7 @@ pub async fn serve_stage(
 /// # Errors
 /// As [`serve`].
 pub async fn serve_stage_over(
-    function: &str,
+    function: &'static str,
     connect: impl FnOnce(&Cloud) -> Result<Deps, CloudError>,
     handle: impl AsyncFn(&Deps, LambdaEvent<SqsEvent>) -> SqsBatchResponse,
 ) -> Result<(), StartFailure> {

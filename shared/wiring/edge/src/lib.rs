@@ -2,7 +2,7 @@
 
 pub mod config;
 mod deadline;
-mod gauges;
+mod figures;
 mod notifier;
 pub mod s3;
 pub mod sqs;
@@ -11,6 +11,6 @@ pub mod telemetry;
 
 pub use config::{Config, ConfigError, Messaging};
 pub use deadline::deadline;
-pub use gauges::EmfGauges;
+pub use figures::EmfFigures;
 pub use notifier::LogNotifier;
 pub use start::StartFailure;

@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod broker;
-mod gauges;
+mod figures;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use iib_ports::{Clock, Gates, Listing, Notifier, SystemClock, Tokens};
 use iib_registry::{Proxies, ProxyError, RegistryClient, RegistryConfig, RegistryInitError};
 use iib_request::{ApiSettings, WorkSettings};
 
-pub use gauges::KeptGauges;
+pub use figures::KeptFigures;
 
 /// Deliveries after which a message goes to the dead letters. A record gives up long before
 /// (its attempts are counted in it); this only ends messages that cannot be read at all.
@@ -49,8 +49,8 @@ pub struct Local {
     pub tokens: Option<Arc<dyn Tokens>>,
     /// What clearing up works with.
     pub prune: PruneDeps,
-    /// The figures that clearing up takes.
-    pub gauges: Arc<KeptGauges>,
+    /// The figures of this process.
+    pub figures: Arc<KeptFigures>,
     /// What telling others works with, if the settings name somebody.
     pub notify: Option<Notify>,
 }
@@ -168,6 +168,7 @@ impl Local {
         let requests = Arc::new(requests);
         let documents = documents(config, &folder)?;
         let scratch = scratch(config, &folder)?;
+        let figures = Arc::new(KeptFigures::default());
         let deps = Deps {
             requests: requests.clone(),
             operators: requests.clone(),
@@ -184,6 +185,7 @@ impl Local {
             catalogs: Arc::new(Folders),
             clock,
             notifier,
+            figures: figures.clone(),
             traces: Arc::new(CurrentTrace),
             api: config.api.clone(),
             new: config.requests.clone(),
@@ -192,7 +194,6 @@ impl Local {
             unpacked: unpacked(config, &scratch)?,
             scratch: Arc::new(Scratch::at(scratch)),
         };
-        let gauges = Arc::new(KeptGauges::default());
         let prune = PruneDeps {
             requests: requests.clone(),
             sweeps: requests.clone(),
@@ -201,7 +202,7 @@ impl Local {
             artifacts: deps.artifacts.clone(),
             secrets: deps.secrets.clone(),
             tags: registry,
-            gauges: gauges.clone(),
+            figures: figures.clone(),
             clock: deps.clock.clone(),
             api: deps.api.clone(),
             work: deps.work.clone(),
@@ -225,7 +226,7 @@ impl Local {
             listing: requests,
             tokens: tokens(&config.api)?,
             prune,
-            gauges,
+            figures,
             notify,
         })
     }
