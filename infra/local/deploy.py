@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """Deploys the SAM template to an emulator of AWS, as `sam deploy` does to AWS.
 
-Puts the functions' zip files, the template and those that it nests into a bucket, creates the stack or updates it by a
-change set, waits, and prints the stack's outputs as a JSON object. Everything else goes to standard
-error. Exit code 1: it did not work, and why. Needs boto3 and aws-sam-translator.
+Puts the functions' zip files and the templates into a bucket, creates the stacks or updates them by change sets,
+waits, and prints the stack's outputs as a JSON object. Everything else goes to standard error. Exit code 1: it did not work,
+and why. Needs boto3.
+
+What a template nests is a stack of its own here, `iib-Watch`, before the outer one, which gets its outputs as values: when
+ministack 1.5.33 updates a nested stack, resources that stay as they are lose their attributes.
 
 Credentials and region come from the environment; without any, `test` and `us-east-1` are used.
 """
@@ -20,9 +23,10 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from samtranslator.translator.transform import transform
 
 import templates
+from package import zipped
+from resolved import Resolver
 
 CODE_URI = re.compile(r"(\.\./)*target/lambda/(?P<name>[a-z0-9-]+)/?")
 CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
@@ -56,7 +60,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--packages", type=Path, required=True, metavar="FOLDER",
-        help="folder with <name>.zip for each CodeUri target/lambda/<name>/ of the templates",
+        help="folder with <name>.zip or <name>/bootstrap for each CodeUri target/lambda/<name>/ of the templates",
     )
     parser.add_argument(
         "--parameter", action="append", default=[], metavar="KEY=VALUE", type=parse_parameter,
@@ -91,15 +95,11 @@ def deploy(arguments: argparse.Namespace) -> dict[str, str]:
     s3 = session.client("s3", endpoint_url=arguments.endpoint, config=settings)
     cloudformation = session.client("cloudformation", endpoint_url=arguments.endpoint, config=settings)
 
-    place = Place(s3, arguments.endpoint, f"{arguments.stack}-packages", arguments.packages)
+    deployment = Deployment(s3, cloudformation, arguments)
     given = dict(arguments.parameter)
-    url, passed = place.put(arguments.template, given)
-    if unknown := given.keys() - passed:
+    if unknown := given.keys() - deployment.deploy_all(arguments.stack, arguments.template, given):
         raise Failure(f"no template has a parameter {', '.join(sorted(unknown))}")
-    own = templates.read(arguments.template).get("Parameters", {})
-    deadline = time.monotonic() + arguments.timeout
-    apply(cloudformation, arguments.stack, url, [(key, value) for key, value in given.items() if key in own], deadline)
-    mend_mappings(session.client("lambda", endpoint_url=arguments.endpoint), cloudformation, arguments.stack)
+    mend_mappings(session.client("lambda", endpoint_url=arguments.endpoint), arguments.stack)
     stack = describe(cloudformation, arguments.stack)
     if arguments.quiet:
         make_quiet(session, arguments.endpoint, arguments.stack, stack)
@@ -109,10 +109,8 @@ def deploy(arguments: argparse.Namespace) -> dict[str, str]:
 def make_quiet(session, endpoint: str, name: str, stack: dict) -> None:
     """Cuts the functions off from queues, bucket and schedule."""
     functions = session.client("lambda", endpoint_url=endpoint)
-    for page in functions.get_paginator("list_event_source_mappings").paginate():
-        for mapping in page["EventSourceMappings"]:
-            if f":{name}-" in mapping["FunctionArn"]:
-                functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    for mapping in mappings(functions, name):
+        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
     s3 = session.client("s3", endpoint_url=endpoint, config=Config(s3={"addressing_style": "path"}))
     s3.put_bucket_notification_configuration(Bucket=outputs["BucketName"], NotificationConfiguration={})
@@ -131,63 +129,93 @@ def make_bucket(s3, bucket: str) -> None:
         pass
 
 
-class Place:
-    """The bucket that a deployment comes from. Keys have the digests of their contents, so that a change of one is a change of
-    the stack."""
+class Deployment:
+    """What goes from here to the emulator, by a bucket. Keys have the digests of their contents, so that a change of one is a
+    change of the stack."""
 
-    def __init__(self, s3, endpoint: str, bucket: str, packages: Path):
-        self.s3, self.bucket, self.packages = s3, bucket, packages
-        self.url = f"{endpoint.rstrip('/')}/{bucket}"
-        make_bucket(s3, bucket)
+    def __init__(self, s3, cloudformation, arguments: argparse.Namespace):
+        self.s3, self.cloudformation = s3, cloudformation
+        self.bucket, self.packages = f"{arguments.stack}-packages", arguments.packages
+        self.url = f"{arguments.endpoint.rstrip('/')}/{self.bucket}"
+        self.deadline = time.monotonic() + arguments.timeout
+        make_bucket(s3, self.bucket)
 
-    def put(self, path: Path, given: dict[str, str], is_nested: bool = False) -> tuple[str, set[str]]:
-        """Uploads a template with all that it needs: where it is, and which of the parameters it or what it nests takes.
+    def deploy_all(self, stack: str, path: Path, given: dict[str, str]) -> set[str]:
+        """Deploys what a template nests, and then the template; tells which of the parameters one of them has.
 
-        What is given and is none of its own parameters stands with those of the nested template that has it, as it would if
-        somebody had written it there.
+        What is given and is none of its own parameters goes to the nested template that has it, as it would if somebody had written
+        it there.
         """
         template = templates.read(path)
         own = set(template.get("Parameters", {}))
-        taken = given.keys() & own
-        for name, file in templates.nested(template, path).items():
+        resolver = Resolver(template, {key: value for key, value in given.items() if key in own})
+        passed, outputs, absent = given.keys() & own, {}, set()
+
+        def known(name: str):
+            return outputs.get(name, "" if name.split(".")[0] in absent else None)
+
+        parts = templates.nested(template, path)
+        resources = {name: template["Resources"].pop(name) for name in parts}
+        of_its_own = {key: value for key, value in given.items() if key in own}
+        for name, file in parts.items():
+            resource = resources[name]
             if file.name in LEFT_OUT:
-                del template["Resources"][name]
                 continue
-            properties = template["Resources"][name]["Properties"]
             inner = {key: value for key, value in given.items() if key not in own}
-            properties["TemplateURL"], theirs = self.put(file, inner, is_nested=True)
-            properties.setdefault("Parameters", {}).update({key: inner[key] for key in theirs})
-            taken |= theirs
+            has = set(templates.read(file).get("Parameters", {}))
+            passed |= inner.keys() & has
+            if "Condition" in resource and not resolver.holds(resource["Condition"]):
+                absent.add(name)
+                continue
+            # What must be there first, if it is not: without outputs, of which some are those of this part.
+            if resource.get("DependsOn") in template["Resources"] and describe(self.cloudformation, stack) is None:
+                first = {key: value for key, value in template.items() if key != "Outputs"}
+                self.deploy(stack, templates.replaced(first, known), of_its_own)
+            # What it takes something from is nested before it.
+            settled = templates.replaced(resource["Properties"].get("Parameters", {}), known)
+            handed = resolver.of(templates.replaced(settled, (resolver.values | {"AWS::StackName": stack}).get))
+            handed = {key: self.exported(value) for key, value in handed.items()}
+            # The stack's name has the outer one's: it finds its parts by that.
+            self.deploy_all(f"{stack}-{name}", file, handed | {key: value for key, value in inner.items() if key in has})
+            made = describe(self.cloudformation, f"{stack}-{name}")["Outputs"]
+            outputs |= {f"{name}.Outputs.{output['OutputKey']}": output["OutputValue"] for output in made}
+        self.deploy(stack, templates.replaced(template, known), of_its_own)
+        return passed
+
+    def exported(self, value):
+        """What a parameter comes to, which may be what another stack exports."""
+        if not isinstance(value, dict):
+            return str(value)
+        (function, name), = value.items()
+        name = name["Fn::Sub"] if isinstance(name, dict) else name
+        pages = self.cloudformation.get_paginator("list_exports").paginate()
+        exports = {export["Name"]: export["Value"] for page in pages for export in page["Exports"]}
+        if function != "Fn::ImportValue" or name not in exports:
+            raise Failure(f"there is no export {name}")
+        return exports[name]
+
+    def deploy(self, stack: str, template: dict, given: dict[str, str]) -> None:
         for resource in template["Resources"].values():
             if resource["Type"] == "AWS::Serverless::Function":
                 resource["Properties"]["CodeUri"] = self.package(resource["Properties"]["CodeUri"])
-        document = templates.as_json(template)
-        # The emulator does so itself, but for nested ones.
-        if is_nested and "Transform" in document:
-            document = transform(document, {}, NoPolicies())
         # By URL: inline, a template may have 51,200 bytes only.
-        return f"{self.url}/{self.upload(path.with_suffix('.json').name, json.dumps(document).encode())}", taken
+        key = self.upload(f"{stack}.json", json.dumps(templates.as_json(template)).encode())
+        apply(self.cloudformation, stack, f"{self.url}/{key}", list(given.items()), self.deadline)
 
     def package(self, uri: str) -> str:
         match = CODE_URI.fullmatch(uri)
         if not match:
             raise Failure(f"CodeUri {uri} is not target/lambda/<name>/")
-        package = self.packages / f"{match['name']}.zip"
-        if not package.is_file():
+        package, binary = self.packages / f"{match['name']}.zip", self.packages / match["name"] / "bootstrap"
+        if not package.is_file() and not binary.is_file():
             raise Failure(f"{self.packages} has no {package.name}")
-        return f"s3://{self.bucket}/{self.upload(package.name, package.read_bytes())}"
+        content = package.read_bytes() if package.is_file() else zipped(binary.read_bytes(), level=1)
+        return f"s3://{self.bucket}/{self.upload(package.name, content)}"
 
     def upload(self, name: str, content: bytes) -> str:
         key = f"{hashlib.sha256(content).hexdigest()[:16]}/{name}"
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=content)
         return key
-
-
-class NoPolicies:
-    """The managed policies that SAM knows by name: none is used."""
-
-    def load(self) -> dict:
-        return {}
 
 
 def apply(cloudformation, stack: str, url: str, parameters: list[tuple[str, str]], deadline: float) -> None:
@@ -196,13 +224,14 @@ def apply(cloudformation, stack: str, url: str, parameters: list[tuple[str, str]
     if present is not None and present["StackStatus"].startswith("ROLLBACK"):
         raise Failure(f"the stack {stack} was never created ({present['StackStatus']}); delete it first")
     exists = present is not None and present["StackStatus"] != "REVIEW_IN_PROGRESS"
+    wanted = {
+        "StackName": stack,
+        "TemplateURL": url,
+        "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters],
+        "Capabilities": CAPABILITIES,
+    }
     change_set = cloudformation.create_change_set(
-        StackName=stack,
-        ChangeSetName=f"deploy-{time.time_ns()}",
-        ChangeSetType="UPDATE" if exists else "CREATE",
-        TemplateURL=url,
-        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters],
-        Capabilities=CAPABILITIES,
+        ChangeSetName=f"deploy-{time.time_ns()}", ChangeSetType="UPDATE" if exists else "CREATE", **wanted,
     )["Id"]
     changes = wait_for(
         deadline, "the change set",
@@ -213,7 +242,7 @@ def apply(cloudformation, stack: str, url: str, parameters: list[tuple[str, str]
         reason = changes.get("StatusReason", "no reason given")
         cloudformation.delete_change_set(StackName=stack, ChangeSetName=change_set)
         if exists and ("didn't contain changes" in reason or "No updates" in reason):
-            print(f"deploy: {stack} is as it should be", file=sys.stderr)
+            refresh(cloudformation, stack, wanted, deadline)
             return
         raise Failure(f"the change set of {stack} failed: {reason}")
 
@@ -229,27 +258,40 @@ def apply(cloudformation, stack: str, url: str, parameters: list[tuple[str, str]
     print(f"deploy: {stack}: {done['StackStatus']}", file=sys.stderr)
 
 
-def mend_mappings(functions, cloudformation, stack: str) -> None:
+def refresh(cloudformation, stack: str, wanted: dict, deadline: float) -> None:
+    """Updates a stack none of whose resources change: its outputs may, which ministack passes over in a change set."""
+    try:
+        cloudformation.update_stack(**wanted)
+    except ClientError as error:
+        if "No updates" not in error.response["Error"]["Message"]:
+            raise
+        print(f"deploy: {stack} is as it should be", file=sys.stderr)
+        return
+    done = wait_for(
+        deadline, f"the stack {stack}",
+        lambda: describe(cloudformation, stack),
+        lambda answer: not answer["StackStatus"].endswith("IN_PROGRESS"),
+    )
+    if done["StackStatus"] != "UPDATE_COMPLETE":
+        raise Failure(f"{stack}: {done['StackStatus']}")
+
+
+def mend_mappings(functions, stack: str) -> None:
     """Sets the queues' concurrency once more, as numbers.
 
     ministack 1.5.33 keeps a number that comes from a parameter as text, and then takes no message
     from any queue ("ESM SQS poller error: '>=' not supported"). AWS converts it.
     """
-    for resource in resources(cloudformation, stack):
-        if resource["ResourceType"] != "AWS::Lambda::EventSourceMapping":
-            continue
-        mapping = functions.get_event_source_mapping(UUID=resource["PhysicalResourceId"])
+    for mapping in mappings(functions, stack):
         if most := mapping.get("ScalingConfig", {}).get("MaximumConcurrency"):
             scaling = {"MaximumConcurrency": int(most)}
             functions.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig=scaling)
 
 
-def resources(cloudformation, stack: str) -> list[dict]:
-    """The resources of a stack and of those that it nests."""
-    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
-    own = [resource for page in pages for resource in page["StackResourceSummaries"]]
-    inner = [resource["PhysicalResourceId"] for resource in own if resource["ResourceType"] == templates.NESTED]
-    return own + [resource for name in inner for resource in resources(cloudformation, name)]
+def mappings(functions, stack: str) -> list[dict]:
+    """Whence the functions of a stack are called."""
+    pages = functions.get_paginator("list_event_source_mappings").paginate()
+    return [mapping for page in pages for mapping in page["EventSourceMappings"] if f":{stack}-" in mapping["FunctionArn"]]
 
 
 def describe(cloudformation, stack: str) -> dict | None:

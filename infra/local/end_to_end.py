@@ -35,7 +35,7 @@ import yaml
 from botocore.config import Config
 
 from check import kinds_granted
-from templates import read_template
+from templates import TEMPLATE, as_json, read_template
 
 ROOT = Path(__file__).parents[2]
 # Far more than anything here takes on a slow machine.
@@ -46,7 +46,7 @@ class Stack:
     """The stack under test: its API, its AWS and its registry."""
 
     def __init__(self, folder: Path):
-        self.folder = folder
+        self.folder, self.name = folder, "iib"
         lines = (folder / "stack.env").read_text().splitlines()
         known = dict(line.replace("'", "").split("=", 1) for line in lines)
         self.endpoint, self.registry, self.api = known["endpoint"], known["registry"], known["api"]
@@ -61,13 +61,31 @@ class Stack:
 
     def beside(self, name: str, **parameters: str) -> "Stack":
         """The API of another stack of the same template on the same emulator and registry."""
+        return self.deployed(name, "--quiet", **parameters)
+
+    def single(self, name: str, template: Path, **parameters: str) -> "Stack":
+        """Another stack, of any template."""
+        return self.deployed(name, "--template", str(template), **parameters)
+
+    def deployed(self, name: str, *options: str, **parameters: str) -> "Stack":
+        deploy = [sys.executable, str(ROOT / "infra/local/deploy.py"), "--packages", str(self.folder / "packages"), *options]
+        return self.another(name, run(*deploy, *self.given(name, parameters)))
+
+    def rolled_back(self, name: str, version: str, versions: dict[str, str]) -> "Stack":
+        """Another stack, of a version that was kept; nothing calls its functions."""
+        command = [str(ROOT / "infra/rollback"), version, "--quiet", *self.given(name, {})]
+        return self.another(name, run(*command, env=os.environ | versions))
+
+    def given(self, name: str, parameters: dict[str, str]) -> list[str]:
         # Calls of these tests are not signed; the emulator looks at no signatures.
         given = {"Registry": self.registry, "InsecureRegistries": self.registry, "ApiAccess": "open"} | parameters
         given = [part for item in given.items() for part in ("--parameter", "=".join(item))]
-        deploy = [sys.executable, str(ROOT / "infra/local/deploy.py"), "--quiet", "--endpoint", self.endpoint]
-        outputs = run(*deploy, "--stack", name, "--packages", str(self.folder / "packages"), *given)
+        return ["--endpoint", self.endpoint, "--stack", name, *given]
+
+    def another(self, name: str, outputs: str) -> "Stack":
         other = Stack(self.folder)
-        other.outputs = json.loads(outputs)
+        other.name, other.outputs = name, json.loads(outputs)
+        other.bucket, other.table = other.outputs["BucketName"], other.outputs["TableName"]
         other.api = f"{self.endpoint}/_aws/execute-api/{other.outputs['ApiId']}/$default"
         return other
 
@@ -112,11 +130,15 @@ class Stack:
 
     def environment(self, name: str) -> dict[str, str]:
         """What the deployed function has in its environment, to start its binary as a process."""
-        settings = self.functions.get_function_configuration(FunctionName=f"iib-{name}")
+        settings = self.functions.get_function_configuration(FunctionName=f"{self.name}-{name}")
         return settings["Environment"]["Variables"] | {
             "AWS_ENDPOINT_URL": self.endpoint, "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1", "RUST_LOG": "warn",
         }
+
+    def code(self, name: str) -> str:
+        """The digest of the function's code."""
+        return self.functions.get_function_configuration(FunctionName=f"{self.name}-{name}")["CodeSha256"]
 
     def items(self) -> list[dict]:
         """Everything in the table."""
@@ -144,8 +166,8 @@ class Stack:
         counts = self.sqs.get_queue_attributes(QueueUrl=self.outputs[queue], AttributeNames=names)["Attributes"]
         return sum(int(count) for count in counts.values())
 
-    def log_of(self, name: str, stack: str = "iib") -> str:
-        group = f"/aws/lambda/{stack}-{name}"
+    def log_of(self, name: str) -> str:
+        group = f"/aws/lambda/{self.name}-{name}"
         pages = self.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
         return "\n".join(event["message"].rstrip() for page in pages for event in page["events"])
 
@@ -190,7 +212,7 @@ class Stack:
         return killed
 
     def invoke(self, name: str, event):
-        answer = self.functions.invoke(FunctionName=f"iib-{name}", Payload=json.dumps(event).encode())
+        answer = self.functions.invoke(FunctionName=f"{self.name}-{name}", Payload=json.dumps(event).encode())
         payload = json.loads(answer["Payload"].read() or b"null")
         assert "FunctionError" not in answer, (name, payload)
         return payload
@@ -219,7 +241,7 @@ class Held:
 
     def switch(self, on: bool):
         functions = self.stack.functions
-        mappings = functions.list_event_source_mappings(FunctionName=f"iib-{self.stage}")["EventSourceMappings"]
+        mappings = functions.list_event_source_mappings(FunctionName=f"{self.stack.name}-{self.stage}")["EventSourceMappings"]
         for mapping in mappings:
             functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=on)
             state = "Enabled" if on else "Disabled"
@@ -235,8 +257,8 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
 OPENER = urllib.request.build_opener(NoRedirect)
 
 
-def run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def run(*command: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=cwd)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
     return done.stdout
 
@@ -647,7 +669,7 @@ def test_a_registry_that_refuses_raises_an_alarm_and_clears_it(stack: Stack):
     # On AWS the collector of logs makes metrics of such lines; here it is this test. An alarm looks five minutes back, and these
     # are as old but for some seconds.
     lines = until(
-        "the failure was counted", lambda: [line for line in drill.log_of("pin", "drill").splitlines() if '"RequestsFailed"' in line], bool,
+        "the failure was counted", lambda: [line for line in drill.log_of("pin").splitlines() if '"RequestsFailed"' in line], bool,
     )
     counted = json.loads(lines[0][lines[0].index("{"):])
     assert (counted["Stack"], counted["Class"], counted["Kind"]) == ("drill", "retry", "add"), counted
@@ -785,6 +807,97 @@ def test_a_call_waits_for_a_change(stack: Stack):
     assert shown["state"] == "complete", shown
 
 
+# Stores and service
+
+
+def test_the_stores_of_a_single_stack_get_a_stack_of_their_own(stack: Stack):
+    """docs/UPGRADE.md, from the stack of before to a service on the stores that it left."""
+    run_of = int(time.time())
+    name, stores = f"iib-before-{run_of}", f"iib-stores-{run_of}"
+    results = {"ImagePushTemplate": f"{{registry}}/{name}:{{request_id}}"}
+    with tempfile.TemporaryDirectory() as folder:
+        template = Path(folder) / "former.json"
+        template.write_text(json.dumps(as_json(former())))
+        before = stack.single(name, template, **results)
+    number = before.add(stack.example("lantern:v0.1.0"))
+    known = before.complete(number)
+    log = before.call("GET", f"/api/v1/builds/{number}/logs")
+    # One that nobody begins any more.
+    Held(before, "pin").switch(False)
+    waiting = before.add(stack.example("lantern:v0.2.0"), from_index=known["index_image"])
+    records = [item for item in before.items() if item["pk"]["S"].startswith("REQUEST#")]
+    adopt = [sys.executable, str(ROOT / "infra/local/adopt.py"), name, stores, "--yes"]
+    run(*adopt, env=os.environ | {"AWS_ENDPOINT_URL": stack.endpoint})
+    # Again, where all is done.
+    run(*adopt, env=os.environ | {"AWS_ENDPOINT_URL": stack.endpoint})
+    after = stack.single(name, TEMPLATE, StoresStack=stores, **results)
+    assert (after.table, after.bucket) == (before.table, before.bucket), after.outputs
+    assert all(item in after.items() for item in records)
+    assert after.document(number)["index_image_resolved"] == known["index_image_resolved"]
+    assert after.call("GET", f"/api/v1/builds/{number}/logs")[::2] == log[::2]
+    assert after.database(known["index_image_resolved"]).split() == ["lantern.v0.1.0"]
+    # What was under way goes on, and numbers do.
+    after.age(waiting, seconds=3600)
+    after.invoke("prune", event("schedule"))
+    assert after.database(after.complete(waiting)["index_image"]).split() == ["lantern.v0.1.0", "lantern.v0.2.0"]
+    assert after.add(stack.example("kettle:v1.0.0")) == waiting + 1
+    document = {"bundles": [stack.example("lantern:v0.1.0")], "binary_image": stack.example("binary:v1"), "add_arches": ["amd64"]}
+    after.s3.put_object(Bucket=after.bucket, Key="inbox/after.json", Body=json.dumps(document).encode())
+    assert after.result("results/after.json")["id"] == waiting + 2
+    assert after.dynamodb.describe_table(TableName=after.table)["Table"]["DeletionProtectionEnabled"]
+    assert after.s3.get_bucket_versioning(Bucket=after.bucket)["Status"] == "Enabled"
+    # A second service on the same table is refused before there is anything of it.
+    try:
+        stack.single(f"iib-second-{run_of}", TEMPLATE, StoresStack=stores)
+    except AssertionError as refusal:
+        assert "OneServiceForThisTable" in str(refusal) and "already exists" in str(refusal), refusal
+    else:
+        raise AssertionError("a second service works on the table of the first")
+    left = [one["FunctionName"] for one in stack.functions.list_functions()["Functions"] if one["FunctionName"].startswith("iib-second")]
+    assert not left, left
+
+
+def test_a_version_of_before_comes_back(stack: Stack):
+    name = f"iib-versions-{int(time.time())}"
+    with tempfile.TemporaryDirectory() as folder:
+        versions = {"IIB_RELEASES": folder}
+        run(str(ROOT / "infra/local/keep"), "first", env=os.environ | versions)
+        run(str(ROOT / "infra/local/keep"), "second", env=os.environ | versions)
+        # The second one has another intake: whatever stands behind a program changes nothing of what it does.
+        second = Path(folder, "second")
+        with Path(second, "target/lambda/intake/bootstrap").open("ab") as binary:
+            binary.write(b"second")
+        refused = subprocess.run([ROOT / "infra/rollback", "second"], env=os.environ | versions, capture_output=True, text=True)
+        assert refused.returncode == 1 and "is not what was built" in refused.stderr, refused
+        run("bash", "-c", "find . -type f ! -name SHA256SUMS -print0 | xargs -0 sha256sum > SHA256SUMS", cwd=second)
+        first = stack.rolled_back(name, "first", versions)
+        number = first.add(stack.example("kettle:v1.0.0"))
+        known = {one: first.code(one) for one in ("intake", "pin")}
+        newer = stack.rolled_back(name, "second", versions)
+        assert newer.code("intake") != known["intake"] and newer.code("pin") == known["pin"]
+        assert newer.document(number)["id"] == number
+        back = stack.rolled_back(name, "first", versions)
+        assert {one: back.code(one) for one in known} == known
+        assert back.document(number)["id"] == number
+        assert run(str(ROOT / "infra/rollback"), env=os.environ | versions).split() == ["second", "first"]
+
+
+def former() -> dict:
+    """All templates as one, which was all there was: nothing was kept but table, bucket and repository. Without the watch, of which
+    the emulator does not know all types."""
+    template = read_template()
+    del template["Outputs"]["DashboardName"]
+    template["Resources"] = {
+        name: resource for name, resource in template["Resources"].items() if not resource["Type"].startswith("AWS::CloudWatch::")
+    }
+    for resource in template["Resources"].values():
+        if resource["Type"] not in ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::ECR::Repository"):
+            resource.pop("DeletionPolicy", None)
+    template["Resources"]["Table"]["Properties"].pop("DeletionProtectionEnabled")
+    template["Resources"]["Bucket"]["Properties"].pop("VersioningConfiguration")
+    return template
+
+
 # Functions, one by one, with the documents of events/
 
 
@@ -813,7 +926,7 @@ def test_every_function_answers_its_documents(stack: Stack):
 def function_of(document: str) -> str:
     """The function that a document of events/ is for."""
     sender, _, rest = document.partition("-")
-    return {"api": "intake", "sqs": rest, "s3": "artifact", "schedule": "prune", "stream": "notify"}[sender]
+    return {"api": "intake", "sqs": rest, "s3": "artifact", "sns": "artifact", "schedule": "prune", "stream": "notify"}[sender]
 
 
 # api-add first: others ask for what it makes.

@@ -13,6 +13,7 @@ import sys
 from itertools import zip_longest
 
 import cost
+import templates
 from check import ENDING, LONGEST_FUNCTION, NEW_ACCOUNT, OF_DISK
 from templates import ROOT
 from values import (
@@ -147,7 +148,7 @@ NUMBERS = {
     "pin-batch": lambda: batch_size("Pin"),
     "sizes": sizes,
     "alarm-table": alarm_table,
-    "parameters": lambda: len(TEMPLATE["Parameters"]),
+    "parameters": lambda: len(templates.read(templates.TEMPLATE)["Parameters"]),
     # Rates, from the times of measured.json.
     "pin-seconds": lambda: seconds("pin"),
     "pin-hour": lambda: an_hour("Pin", seconds("pin")),

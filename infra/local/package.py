@@ -7,6 +7,7 @@ is missing or too large, is for another processor, or needs a newer C library th
 """
 
 import argparse
+import io
 import os
 import shutil
 import struct
@@ -102,6 +103,17 @@ def needs(binary: bytes) -> tuple[int, tuple[int, ...]]:
     return machine, newest
 
 
+def zipped(binary: bytes, level: int) -> bytes:
+    """A package of a function: the same binary gives the same bytes."""
+    entry = zipfile.ZipInfo("bootstrap", EPOCH)
+    entry.external_attr = 0o100755 << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(entry, binary, compresslevel=level)
+    return content.getvalue()
+
+
 def pack(name: str, binary: Path, bootstrap: Path, packages: Path | None, unstripped: bool, level: int) -> tuple[int, int]:
     bootstrap.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(binary, bootstrap)
@@ -111,11 +123,7 @@ def pack(name: str, binary: Path, bootstrap: Path, packages: Path | None, unstri
     folder = packages or bootstrap.parent
     folder.mkdir(parents=True, exist_ok=True)
     package = folder / f"{name}.zip"
-    entry = zipfile.ZipInfo("bootstrap", EPOCH)
-    entry.external_attr = 0o100755 << 16
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    with zipfile.ZipFile(package, "w") as archive:
-        archive.writestr(entry, bootstrap.read_bytes(), compresslevel=level)
+    package.write_bytes(zipped(bootstrap.read_bytes(), level))
     sizes = bootstrap.stat().st_size, package.stat().st_size
     if packages is None:
         os.remove(package)

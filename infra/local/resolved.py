@@ -7,10 +7,10 @@ class Resolver:
     """What a template comes to with these parameters."""
 
     def __init__(self, template: dict, given: dict[str, str]):
-        parameters = template["Parameters"]
+        parameters = template.get("Parameters", {})
         if unknown := given.keys() - parameters.keys():
             raise ValueError(f"the template has no parameter {', '.join(sorted(unknown))}")
-        self.values = {name: given.get(name, parameter["Default"]) for name, parameter in parameters.items()}
+        self.values = {name: given.get(name, parameter.get("Default")) for name, parameter in parameters.items()}
         self.maps = template.get("Mappings", {})
         self.conditions = template.get("Conditions", {})
 

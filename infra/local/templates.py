@@ -39,7 +39,11 @@ Loader.add_multi_constructor("!", call)
 
 def read(path: Path) -> dict:
     """One template, as it is written."""
-    return yaml.load(path.read_text(encoding="utf-8"), Loader)
+    return parse(path.read_text(encoding="utf-8"))
+
+
+def parse(text: str) -> dict:
+    return yaml.load(text, Loader)
 
 
 def nested(template: dict, path: Path) -> dict[str, Path]:
@@ -57,7 +61,7 @@ def files(path: Path = TEMPLATE) -> list[Path]:
 
 def read_template(path: Path = TEMPLATE) -> dict:
     """A template and all that it nests, as one."""
-    outer = read(path)
+    outer = made_here(read(path))
     whole = {section: dict(outer.get(section, {})) for section in SECTIONS} | {
         section: content for section, content in outer.items() if section not in SECTIONS
     }
@@ -72,8 +76,10 @@ def read_template(path: Path = TEMPLATE) -> dict:
         outputs |= {f"{name}.Outputs.{key}": replaced(output["Value"], given.get) for key, output in inner.pop("Outputs").items()}
         if condition := resource.get("Condition"):
             for part in inner["Resources"].values():
-                own = part.get("Condition")
-                part["Condition"] = condition if own is None else Call({"And": [Call({"Condition": condition}), Call({"Condition": own})]})
+                if own := part.get("Condition"):
+                    both = [Call({"Condition": condition}), Call({"Condition": own})]
+                    inner["Conditions"][f"{condition}{own}"] = Call({"And": both})
+                part["Condition"] = f"{condition}{own or ''}"
         for section, content in replaced(inner, given.get).items():
             if section not in SECTIONS:
                 if whole.setdefault(section, content) != content and section != "Description":
@@ -101,12 +107,6 @@ def replaced(value, known: Callable):
             return value if found is None else found
         if tag == "Sub" and isinstance(inner, str):
             return Call({"Sub": NAME.sub(lambda match: written(match, known), inner)})
-        if tag == "If":
-            condition, first, second = inner
-            first, second = replaced(first, known), replaced(second, known)
-            if imports(first) != imports(second):
-                return second if imports(first) else first
-            return Call({"If": [condition, first, second]})
         return Call({tag: replaced(inner, known)})
     return {key: replaced(inner, known) for key, inner in value.items()}
 
@@ -126,9 +126,23 @@ def written(match: re.Match, known: Callable) -> str:
     raise ValueError(f"${{{match[1]}}} stands in a text, and is !{tag} outside")
 
 
+def made_here(value):
+    """The same, where it takes either what is made here or what another stack exports, with the former."""
+    if isinstance(value, list):
+        return [made_here(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "If" in value:
+        condition, first, second = map(made_here, value["If"])
+        if imports(first) != imports(second):
+            return second if imports(first) else first
+        return Call({"If": [condition, first, second]})
+    return type(value)({key: made_here(inner) for key, inner in value.items()})
+
+
 def imports(value) -> bool:
     """Whether it takes something that another stack exports."""
-    if isinstance(value, Call) and "ImportValue" in value:
+    if isinstance(value, dict) and "Fn::ImportValue" in value:
         return True
     inner = value if isinstance(value, list) else value.values() if isinstance(value, dict) else []
     return any(map(imports, inner))

@@ -1,4 +1,4 @@
-//! Events of buckets.
+//! Events of buckets, as they come, or as a topic hands them on.
 
 use aws_lambda_events::event::s3::{S3Event, S3EventRecord};
 use iib_pipeline::artifact::ObjectCreated;
@@ -8,7 +8,7 @@ use serde_json::Value;
 /// The event a bucket sends when its notifications are set up.
 const TEST_EVENT: &str = "s3:TestEvent";
 
-/// A document that is no event of a bucket.
+/// A document that is no event of a bucket, and hands none on.
 #[derive(Debug, thiserror::Error)]
 #[error("the event is none that a bucket sends")]
 pub struct NoS3Event(#[from] serde_json::Error);
@@ -24,6 +24,21 @@ impl Classify for NoS3Event {
 /// # Errors
 /// [`NoS3Event`].
 pub fn created(event: Value) -> Result<Vec<ObjectCreated>, NoS3Event> {
+    let records = event.get("Records").and_then(Value::as_array);
+    let handed_on: Vec<&str> = (records.into_iter().flatten())
+        .filter_map(|record| record.pointer("/Sns/Message")?.as_str())
+        .collect();
+    if handed_on.is_empty() {
+        return of_bucket(event);
+    }
+    let mut objects = Vec::new();
+    for message in handed_on {
+        objects.extend(of_bucket(serde_json::from_str(message)?)?);
+    }
+    Ok(objects)
+}
+
+fn of_bucket(event: Value) -> Result<Vec<ObjectCreated>, NoS3Event> {
     if event.get("Event").and_then(Value::as_str) == Some(TEST_EVENT) {
         return Ok(Vec::new());
     }
@@ -115,6 +130,18 @@ mod tests {
             principal: Some("AWS:AIDAIENQZJOLO23YVJ4VO".to_owned()),
         };
         assert_eq!(created(event).unwrap(), [expected]);
+    }
+
+    #[test]
+    fn a_topic_hands_events_on_as_they_are() {
+        let bucket = event(include_str!("../../../../events/s3-request.json"));
+        let mut topic = event(include_str!("../../../../events/sns-request.json"));
+        assert_eq!(created(topic.clone()).unwrap(), created(bucket).unwrap());
+        let message = topic.pointer_mut("/Records/0/Sns/Message").unwrap();
+        *message = json!(include_str!("../../../../events/s3-test.json"));
+        assert_eq!(created(topic.clone()).unwrap(), []);
+        *topic.pointer_mut("/Records/0/Sns/Message").unwrap() = json!("hello");
+        assert_eq!(created(topic).unwrap_err().class(), Class::Bug);
     }
 
     #[test]

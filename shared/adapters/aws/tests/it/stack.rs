@@ -1,4 +1,4 @@
-//! Stores in an emulator: a table, a bucket and queues for each, as `template.yaml` has them.
+//! Stores in an emulator: a table, a bucket and queues for each, as `infra/stores.yaml` and `infra/service.yaml` have them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn the_template_sets_variables_that_are_known() {
-        let template = include_str!("../../../../../template.yaml");
+        let template = include_str!("../../../../../infra/service.yaml");
         let set = template.lines().filter_map(|line| {
             let (name, _) = line.trim().split_once(": ")?;
             name.starts_with("IIB_").then_some(name)
