@@ -5,7 +5,7 @@ are any."""
 import re
 import sys
 
-from templates import ROOT, read_template
+from templates import ROOT, read, read_template
 
 MIB = 1024 * 1024
 QUEUES = ("Pin", "Mutate", "Push", "DeadLetter")
@@ -35,6 +35,7 @@ def main() -> int:
     ]
     faults += rights_on_the_table(template["Resources"])
     faults += names_of_nothing(template["Resources"])
+    faults += settings_that_make_no_version(read(ROOT / "infra" / "service.yaml"))
     for fault in faults:
         print(f"check: {fault}", file=sys.stderr)
     if not faults:
@@ -113,6 +114,22 @@ def names_of_nothing(resources: dict) -> list[str]:
         text = str({key: value for key, value in resource["Properties"].items() if key != "AlarmName"})
         found = set(re.findall(r"\$\{AWS::StackName\}-[a-z-]+", text))
         faults += [f"{name} is about {one}, which there is not" for one in sorted(found) if str({"Sub": one}) not in named]
+    return faults
+
+
+def settings_that_make_no_version(service: dict) -> list[str]:
+    """What the API calls is a version of intake, and a new one is published where the number of `Settings` is another one."""
+    intake = service["Resources"]["IntakeFunction"]["Properties"]
+    variables = service["Globals"]["Function"]["Environment"]["Variables"] | intake["Environment"]["Variables"]
+    variables |= {key: str(intake[key]) for key in ("MemorySize", "Timeout")}
+    _, listed = service["Resources"]["Settings"]["Properties"]["Content"]["Join"]
+    faults = []
+    for name, value in variables.items():
+        # One that may be left away is listed in any case.
+        if isinstance(value, dict) and value.get("If", [])[2:] == [{"Ref": "AWS::NoValue"}]:
+            value = value["If"][1]
+        if value not in listed:
+            faults.append(f"infra/service.yaml: {name} of intake is not in Settings, so a change of it would reach nobody")
     return faults
 
 

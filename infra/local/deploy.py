@@ -3,7 +3,7 @@
 
 Puts the functions' zip files and the templates into a bucket, creates the stacks or updates them by change sets,
 waits, and prints the stack's outputs as a JSON object. Everything else goes to standard error. Exit code 1: it did not work,
-and why. Needs boto3.
+and why. Needs boto3 and aws-sam-translator.
 
 What a template nests is a stack of its own here, `iib-Watch`, before the outer one, which gets its outputs as values: when
 ministack 1.5.33 updates a nested stack, resources that stay as they are lose their attributes.
@@ -198,8 +198,15 @@ class Deployment:
         for resource in template["Resources"].values():
             if resource["Type"] == "AWS::Serverless::Function":
                 resource["Properties"]["CodeUri"] = self.package(resource["Properties"]["CodeUri"])
+        document = templates.as_json(template)
+        if "Transform" in document:
+            # Not above: infra/adopt takes something from here, and has no SAM.
+            from samtranslator.translator.transform import transform
+
+            # As AWS does it, with the values of the parameters; the emulator's own transform does not know them.
+            document = transform(document, given, NoPolicies())
         # By URL: inline, a template may have 51,200 bytes only.
-        key = self.upload(f"{stack}.json", json.dumps(templates.as_json(template)).encode())
+        key = self.upload(f"{stack}.json", json.dumps(document).encode())
         apply(self.cloudformation, stack, f"{self.url}/{key}", list(given.items()), self.deadline)
 
     def package(self, uri: str) -> str:
@@ -216,6 +223,13 @@ class Deployment:
         key = f"{hashlib.sha256(content).hexdigest()[:16]}/{name}"
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=content)
         return key
+
+
+class NoPolicies:
+    """The managed policies that SAM knows by name: none is used."""
+
+    def load(self) -> dict:
+        return {}
 
 
 def apply(cloudformation, stack: str, url: str, parameters: list[tuple[str, str]], deadline: float) -> None:

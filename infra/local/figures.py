@@ -87,8 +87,8 @@ def alarm_table() -> str:
         entry, means = re.fullmatch(r"RUNBOOK: ([a-z0-9-]+)\. (.+)", alarm["AlarmDescription"]).groups()
         periods = alarm["EvaluationPeriods"]
         minutes = period(alarm) // 60
-        often = f"{alarm.get('DatapointsToAlarm', periods)} of {periods} times {minutes} minutes"
-        is_urgent = "UrgentAlarmTopicArn" in str(TEMPLATE["Resources"][name]["Properties"]["AlarmActions"])
+        often = f"{alarm.get('DatapointsToAlarm', periods)} of {periods} times {minutes} minute{'s' * (minutes > 1)}"
+        is_urgent = "UrgentAlarmTopicArn" in str(TEMPLATE["Resources"][name]["Properties"].get("AlarmActions"))
         found.append((not is_urgent, [f"[{entry}](#{headings[entry]})", means, often, "yes" if is_urgent else ""]))
     rows += [row for _, row in sorted(found)]
     return "".join(f"\n| {' | '.join(row)} |" for row in rows).replace("|  |", "| |") + "\n"
@@ -336,7 +336,7 @@ def swept(time: str) -> float:
 
 def alarm_period() -> int:
     """Of all alarms but those of which the runbook says another."""
-    others = {"UnreadableRecordsAlarm", "PruneMissingAlarm", "SuccessRatioAlarm", "RequestObjectiveAlarm"}
+    others = {"UnreadableRecordsAlarm", "PruneMissingAlarm", "SuccessRatioAlarm", "RequestObjectiveAlarm", "CanaryAlarm"}
     periods = {period(alarm) for name, alarm in resources("AWS::CloudWatch::Alarm").items() if name not in others}
     if len(periods) != 1:
         raise Failure("the alarms have different periods")

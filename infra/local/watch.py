@@ -55,7 +55,9 @@ class Stack:
     def deploy(self, name: str) -> None:
         pack(name, self.built / name, self.folder / name / "bootstrap", self.folder, unstripped=True, level=1)
         package = (self.folder / f"{name}.zip").read_bytes()
-        self.functions.update_function_code(FunctionName=self.names[name], ZipFile=package)
+        version = self.functions.update_function_code(FunctionName=self.names[name], ZipFile=package, Publish=True)["Version"]
+        for alias in self.functions.list_aliases(FunctionName=self.names[name])["Aliases"]:
+            self.functions.update_alias(FunctionName=self.names[name], Name=alias["Name"], FunctionVersion=version)
 
 
 def main() -> int:
