@@ -343,11 +343,19 @@ def month(
     stored = figures.stored
     costs["DynamoDB"] += requests * stored["table_bytes"] * (TABLE_MONTH + BACKUP_MONTH)
     costs["S3"] += requests * stored["bucket_bytes"] * values.parameter("DataDaysToLive") / DAYS * S3_MONTH
+    # The layer between mutate and push, which the bucket keeps as a former version once it is removed.
+    costs["S3"] += requests * stored["registry_bytes"] * former_days() / DAYS * S3_MONTH
     costs["KMS"] += len(values.resources("AWS::KMS::Key")) * KMS_KEY_MONTH
     costs["CloudWatch alarms"] += alarm_month()
     costs["CloudWatch metrics, dashboard"] += metric_month(requests) + dashboards() * DASHBOARD_MONTH
     costs[REGISTRY] += requests * stored["registry_bytes"] * registry_days / DAYS * REGISTRY_MONTH
     return costs
+
+
+def former_days() -> int:
+    """How long what is removed from `work/` is still there; S3 rounds up to the next day."""
+    rule, = (rule for rule in values.resource("Bucket", "LifecycleConfiguration", "Rules") if rule["Id"] == "work")
+    return rule["NoncurrentVersionExpiration"]["NoncurrentDays"] + 1
 
 
 def growth(figures: Figures) -> str:

@@ -265,6 +265,7 @@ NUMBERS = {
     "polls": lambda: int(cost.polls()),
     "key-minutes": lambda: cost.KEY_MINUTES,
     "key-calls": lambda: int(cost.key_calls()),
+    "former-days": cost.former_days,
     "month-days": lambda: cost.DAYS,
     "functions": lambda: len(functions()),
     "metrics": lambda: metrics()[0],
