@@ -57,6 +57,7 @@ class Stack:
         self.s3, self.sqs, self.functions = client("s3"), client("sqs"), client("lambda")
         self.dynamodb, self.logs, self.events = client("dynamodb"), client("logs"), client("events")
         self.cloudwatch, self.sns = client("cloudwatch"), client("sns")
+        self.acm, self.gateway = client("acm"), client("apigatewayv2")
         self.bucket, self.table = self.outputs["BucketName"], self.outputs["TableName"]
 
     def beside(self, name: str, **parameters: str) -> "Stack":
@@ -475,6 +476,18 @@ def issuer(folder: Path):
         yield address, token
     finally:
         server.shutdown()
+
+
+def test_a_domain_of_ones_own_is_the_only_address(stack: Stack):
+    name = "iib.example.test"
+    certificate = stack.acm.request_certificate(DomainName=name)["CertificateArn"]
+    other = stack.beside("domain", DomainName=name, DomainCertificateArn=certificate)
+    assert other.outputs["ApiUrl"] == f"https://{name}", other.outputs["ApiUrl"]
+    assert stack.gateway.get_api(ApiId=other.outputs["ApiId"])["DisableExecuteApiEndpoint"] is True
+    mappings = stack.gateway.get_api_mappings(DomainName=name)["Items"]
+    assert [mapping["ApiId"] for mapping in mappings] == [other.outputs["ApiId"]], mappings
+    variables = stack.functions.get_function_configuration(FunctionName="domain-intake")["Environment"]["Variables"]
+    assert variables["IIB_PUBLIC_URL"] == f"https://{name}", variables["IIB_PUBLIC_URL"]
 
 
 def test_fifty_requests_at_once_get_dense_numbers_and_all_end(stack: Stack):

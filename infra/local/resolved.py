@@ -1,6 +1,8 @@
 """template.yaml with parameters, sizes and conditions settled, for programs that stumble over them."""
 
-from templates import read_template
+from pathlib import Path
+
+from templates import TEMPLATE, read_template
 
 
 class Resolver:
@@ -57,10 +59,10 @@ class Resolver:
         return {key: inner for key, inner in found.items() if inner is not None}
 
 
-def resolved(given: dict[str, str]) -> dict:
+def resolved(given: dict[str, str], path: Path = TEMPLATE) -> dict:
     """The template as CloudFormation has it in JSON, with the parameters' defaults or what is given in their place. What refers
     to resources stays as it is."""
-    template = read_template()
+    template = read_template(path)
     resolver = Resolver(template, given)
     resources = {
         name: {key: value for key, value in resource.items() if key != "Condition"}
@@ -70,6 +72,6 @@ def resolved(given: dict[str, str]) -> dict:
     return {
         "AWSTemplateFormatVersion": str(template["AWSTemplateFormatVersion"]),
         "Transform": template["Transform"],
-        "Globals": resolver.of(template["Globals"]),
+        "Globals": resolver.of(template.get("Globals", {})),
         "Resources": resolver.of(resources),
     }

@@ -12,8 +12,9 @@ from pathlib import Path
 import yaml
 
 from resolved import resolved
-from templates import ROOT
+from templates import ROOT, TEMPLATE
 
+FRONT = ROOT / "infra" / "front.yaml"
 EXCEPTIONS = ROOT / "infra" / "exceptions.yaml"
 SECRET = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:iib"
 TOPIC = "arn:aws:sns:eu-central-1:111122223333:iib"
@@ -27,8 +28,10 @@ DEPLOYED: list[dict[str, str]] = [
         "GitTokensSecretArn": SECRET, "MessagingSecretArn": SECRET, "NotificationTopicArn": TOPIC, "AlarmTopicArn": TOPIC, "UrgentAlarmTopicArn": TOPIC,
         "EcrReadRepositories": REPOSITORY, "EcrOverwriteRepositories": REPOSITORY, "EcrCreateRepositories": "true",
         "InboxWriters": "arn:aws:iam::111122223333:role/team",
+        "DomainName": "iib.example.com", "DomainCertificateArn": "arn:aws:acm:eu-central-1:111122223333:certificate/iib",
     },
 ]
+FRONTS: list[dict[str, str]] = [{"Service": "iib"}, {"Service": "iib", "NeedsKeys": "true", "VpcEndpointIds": "vpce-1", "LogsCalls": "true"}]
 
 
 class Unread(Exception):
@@ -42,9 +45,9 @@ def main() -> int:
     exceptions = yaml.safe_load(EXCEPTIONS.read_text(encoding="utf-8"))
     holding: set[tuple[str, str]] = set()
     found: dict[tuple[str, str], str] = {}
-    for given in DEPLOYED:
+    for path, given in [*((TEMPLATE, given) for given in DEPLOYED), *((FRONT, given) for given in FRONTS)]:
         try:
-            passed, failed = scan(arguments.checkov, resolved(given))
+            passed, failed = scan(arguments.checkov, resolved(given, path))
         except Unread as error:
             print(f"scan: {error}", file=sys.stderr)
             return 1
