@@ -30,7 +30,7 @@ Where things come from:
   Logins       the auth files of podman and docker, or IIB_AUTH_FILE; `iib auth explain` tells
   Registries   IIB_ALLOWED_REGISTRIES names those that may be used, also by where they lead
   Plain HTTP   only to hosts in IIB_INSECURE_REGISTRIES
-  Authorities  those of the system; SSL_CERT_FILE or SSL_CERT_DIR for a company's own
+  Authorities  those of the system, and those in the file that IIB_CA_FILE names
   Proxies      HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY; never for this machine itself
   Service      IIB_URL and IIB_TOKEN, for the commands that speak to one
 

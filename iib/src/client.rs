@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
+use iib_edge::config::environment;
+use iib_outward::Outward;
 use iib_ports::Secret;
-use iib_registry::Proxies;
 use reqwest::header::{AUTHORIZATION, ETAG, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
@@ -68,6 +70,16 @@ pub(crate) struct Client {
     signer: Arc<OnceCell<Signer>>,
 }
 
+/// The way to the service: through the proxies of the environment, trusting whom `IIB_CA_FILE` names, too. Commands need no
+/// other setting of the service.
+fn outward() -> anyhow::Result<Outward> {
+    let environment = environment();
+    let file = environment
+        .get("IIB_CA_FILE")
+        .filter(|file| !file.is_empty());
+    Outward::new(file.map(Path::new)).context("IIB_CA_FILE, or a proxy, cannot be used")
+}
+
 impl Client {
     /// A client of the service at `url`, with or without `/api/v1`, which shows the token with
     /// every call.
@@ -90,11 +102,8 @@ impl Client {
             headers.insert(AUTHORIZATION, bearer);
         }
         // The same rules as for registries: a service on this machine is asked directly.
-        let proxy = Proxies::of_environment()?.into_reqwest();
-        let builder = || {
-            let builder = reqwest::Client::builder().timeout(CALL_TIMEOUT);
-            builder.proxy(proxy.clone())
-        };
+        let outward = outward()?;
+        let builder = || outward.client().timeout(CALL_TIMEOUT);
         let http = builder()
             .redirect(Policy::none())
             .default_headers(headers)

@@ -94,8 +94,11 @@ struct Demo {
 impl Demo {
     /// The demo of a service that runs already. How the registry is spoken to, the settings say.
     fn at(url: &str, token: Option<&Token>, registry: &str) -> anyhow::Result<Self> {
-        let registries = Config::from_env()?.registries;
+        let config = Config::from_env()?;
+        let outward = config.outward()?;
+        let registries = config.registries;
         let registries = RegistryConfig {
+            outward: Some(outward),
             insecure_registries: registries.insecure,
             allowed_registries: registries.allowed,
             own_registries: [registry.to_owned()].into(),

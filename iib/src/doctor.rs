@@ -8,7 +8,6 @@ use iib_edge::Config;
 use iib_edge::config::{environment, unknown_variables};
 use iib_oci::{Digest, PullSpec};
 use iib_ports::{Clock as _, Registry as _, RegistryError, SystemClock, causes};
-use iib_registry::Proxies;
 use jiff::fmt::rfc2822;
 use reqwest::header::DATE;
 use serde::Serialize;
@@ -312,12 +311,8 @@ async fn clock(config: &Config) -> Option<Finding> {
         true => "http",
         false => "https",
     };
-    let proxy = Proxies::of_environment().ok()?.into_reqwest();
-    let client = reqwest::Client::builder()
-        .timeout(LOOK)
-        .proxy(proxy)
-        .build()
-        .ok()?;
+    let client = config.outward().ok()?.client();
+    let client = client.timeout(LOOK).build().ok()?;
     // That it cannot be reached is told by others.
     let answer = client
         .get(format!("{scheme}://{host}/v2/"))

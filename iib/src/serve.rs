@@ -39,7 +39,7 @@ pub(crate) async fn run(options: &ServeOptions) -> anyhow::Result<Exit> {
         LogFormat::Text
     };
     let mut config = Config::load(options.config.as_deref(), &environment())?;
-    let traces = telemetry::start(&config.telemetry, format, "iib-serve")?;
+    let traces = telemetry::start(&config, format, "iib-serve")?;
     let registry_login = options.registry_login.as_ref();
     let registry_login = registry_login.map(Login::read).transpose()?;
     if let Some(folder) = &options.data_folder {

@@ -37,6 +37,7 @@ pub(crate) fn registry(config: &Config) -> anyhow::Result<RegistryClient> {
         allowed_registries: config.registries.allowed.clone(),
         own_registries: config.result_registries(),
         auth_files: config.registries.auth_files.clone(),
+        outward: Some(config.outward()?),
         ..RegistryConfig::default()
     })?)
 }

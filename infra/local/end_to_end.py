@@ -1038,7 +1038,9 @@ def grants() -> dict[str, set[str]]:
         role = "".join(part.title() for part in name.split("-")) + "Role"
         resources = template["Resources"]
         properties = resources[role]["Properties"]
-        shared = [resources[policy["Ref"]]["Properties"] for policy in properties.get("ManagedPolicyArns", [])]
+        # Those by a condition, too.
+        named = re.findall(r"'Ref': '(\w+)'", str(properties.get("ManagedPolicyArns", [])))
+        shared = [resources[policy]["Properties"] for policy in named]
         policies = properties["Policies"] + shared
         found[name] = set().union(*(actions(policy["PolicyDocument"]) for policy in policies))
     return found

@@ -13,6 +13,9 @@ class Resolver:
         if unknown := given.keys() - parameters.keys():
             raise ValueError(f"the template has no parameter {', '.join(sorted(unknown))}")
         self.values = {name: given.get(name, parameter.get("Default")) for name, parameter in parameters.items()}
+        for name, parameter in parameters.items():
+            if parameter["Type"] == "CommaDelimitedList":
+                self.values[name] = self.values[name].split(",")
         self.maps = template.get("Mappings", {})
         self.conditions = template.get("Conditions", {})
 
@@ -53,7 +56,11 @@ class Resolver:
                 return self.of(inner[1] if self.holds(inner[0]) else inner[2])
             if tag == "GetAtt":
                 return {"Fn::GetAtt": inner.split(".", 1) if isinstance(inner, str) else inner}
-            if tag in ("Sub", "Join", "Select", "Split"):
+            if tag == "Join":
+                sign, parts = map(self.of, inner)
+                known = isinstance(parts, list) and all(isinstance(part, str) for part in parts)
+                return sign.join(parts) if known else {"Fn::Join": [sign, parts]}
+            if tag in ("Sub", "Select", "Split"):
                 return {f"Fn::{tag}": self.of(inner)}
         found = {key: self.of(inner) for key, inner in value.items()}
         return {key: inner for key, inner in found.items() if inner is not None}

@@ -28,6 +28,8 @@ DEPLOYED: list[dict[str, str]] = [
         "GitTokensSecretArn": SECRET, "MessagingSecretArn": SECRET, "NotificationTopicArn": TOPIC, "AlarmTopicArn": TOPIC, "UrgentAlarmTopicArn": TOPIC,
         "EcrReadRepositories": REPOSITORY, "EcrOverwriteRepositories": REPOSITORY, "EcrCreateRepositories": "true",
         "InboxWriters": "arn:aws:iam::111122223333:role/team",
+        "SubnetIds": "subnet-1", "SecurityGroupIds": "sg-1", "CaLayerArn": "arn:aws:lambda:eu-central-1:111122223333:layer:ca:1",
+        "HttpsProxy": "http://proxy.example.com:3128", "NoProxy": ".internal.example.com",
         "DomainName": "iib.example.com", "DomainCertificateArn": "arn:aws:acm:eu-central-1:111122223333:certificate/iib",
     },
 ]

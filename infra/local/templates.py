@@ -82,7 +82,7 @@ def read_template(path: Path = TEMPLATE) -> dict:
                 part["Condition"] = f"{condition}{own or ''}"
         for section, content in replaced(inner, given.get).items():
             if section not in SECTIONS:
-                if whole.setdefault(section, content) != content and section != "Description":
+                if whole.setdefault(section, content) != content and section not in ("Description", "Metadata"):
                     raise ValueError(f"{file.name} has another {section} than {path.name}")
                 continue
             if twice := [key for key in content if whole[section].get(key, content[key]) != content[key]]:

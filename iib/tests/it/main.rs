@@ -27,6 +27,8 @@ mod looking;
 mod messaging;
 #[cfg(test)]
 mod metrics;
+#[cfg(test)]
+mod network;
 mod older;
 mod process;
 #[cfg(test)]

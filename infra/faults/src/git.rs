@@ -60,7 +60,7 @@ impl Git {
         let client = GitRepositories::new(GitConfig {
             tokens: tokens.clone(),
             hosts,
-            proxy: reqwest::Proxy::custom(|_| None::<reqwest::Url>),
+            client: reqwest::Client::builder().no_proxy(),
             scratch: scratch.path().to_owned(),
             max_bytes: LIMIT,
             patience: PATIENCE,

@@ -18,6 +18,9 @@ const NAME: &str = "docker-registry";
 
 const CERTIFICATE: &str = "certificate.pem";
 const KEY: &str = "key.pem";
+/// The name that the certificate of a registry over TLS is for as well, beside its address: nobody knows that name, but for a
+/// proxy of the test's.
+pub const NAME_OF_TLS: &str = "registry.example";
 
 /// Who may use the registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +133,7 @@ fn make_certificate(address: Ipv4Addr, certificate: &Path, key: &Path) {
         .args(["-subj", "/CN=registry", "-addext"])
         .arg("basicConstraints=critical,CA:FALSE")
         .arg("-addext")
-        .arg(format!("subjectAltName=IP:{address}"))
+        .arg(format!("subjectAltName=IP:{address},DNS:{NAME_OF_TLS}"))
         .arg("-keyout")
         .arg(key)
         .arg("-out")

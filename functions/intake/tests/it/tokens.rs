@@ -23,8 +23,8 @@ async fn asking_for(scopes: Vec<String>) -> (Service, TestIssuer) {
     let issuer = TestIssuer::start().await;
     let mut service = Service::new();
     service.deps.api.login_disabled = false;
-    let proxy = reqwest::Proxy::custom(|_| None::<reqwest::Url>);
-    let tokens = Issuer::new(&issuer.address, ["iib".to_owned()], proxy)
+    let client = reqwest::Client::builder().no_proxy();
+    let tokens = Issuer::new(&issuer.address, ["iib".to_owned()], client)
         .unwrap()
         .with_scopes(scopes);
     service.tokens = Some(Arc::new(tokens));

@@ -28,8 +28,8 @@ pub struct GitConfig {
     pub tokens: Arc<dyn AuthDocument>,
     /// Which hosts are spoken to, and how.
     pub hosts: HostRules,
-    /// What calls go through.
-    pub proxy: reqwest::Proxy,
+    /// What the client of all calls is made of.
+    pub client: reqwest::ClientBuilder,
     /// Folder for what is fetched.
     pub scratch: PathBuf,
     /// Most bytes of one fetch.
@@ -59,7 +59,7 @@ impl GitRepositories {
     /// [`GitInitError`].
     pub fn new(config: GitConfig) -> Result<Self, GitInitError> {
         Ok(Self {
-            http: GitHttp::new(config.proxy, config.hosts, config.patience)?,
+            http: GitHttp::new(config.client, config.hosts, config.patience)?,
             tokens: config.tokens,
             scratch: config.scratch,
             max_bytes: config.max_bytes,

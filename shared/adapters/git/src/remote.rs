@@ -11,7 +11,7 @@ use iib_oci::hosts::HostRules;
 use iib_ports::Secret;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
-use reqwest::{RequestBuilder, Response};
+use reqwest::{ClientBuilder, RequestBuilder, Response};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use url::Url;
 
@@ -64,18 +64,17 @@ pub(crate) struct Remote {
 }
 
 impl GitHttp {
-    /// A client that goes through `proxy`, to hosts by these rules. It is never silent for longer than `patience`.
+    /// A client that is made of this one to be, for hosts by these rules. It is never silent for longer than `patience`.
     pub(crate) fn new(
-        proxy: reqwest::Proxy,
+        client: ClientBuilder,
         hosts: HostRules,
         patience: Duration,
     ) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
+        let http = client
             .user_agent(USER_AGENT)
             .connect_timeout(CONNECT_TIMEOUT.min(patience))
             // Followed by us, because a token goes along.
             .redirect(Policy::none())
-            .proxy(proxy)
             .build()?;
         Ok(Self {
             http,
@@ -267,8 +266,12 @@ mod tests {
 
     #[test]
     fn nothing_of_a_token_is_told_where_a_server_repeats_it() {
-        let proxy = reqwest::Proxy::custom(|_| None::<Url>);
-        let http = GitHttp::new(proxy, HostRules::default(), IDLE_TIMEOUT).unwrap();
+        let http = GitHttp::new(
+            reqwest::Client::builder().no_proxy(),
+            HostRules::default(),
+            IDLE_TIMEOUT,
+        )
+        .unwrap();
         let token = "hunter2hunter2";
         let remote = Remote::new(&http, "https://git.example/a.git", ("ann", token)).unwrap();
         let sent = BASE64_STANDARD.encode(format!("ann:{token}"));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use iib_ports::{GateAnswer, GateError, Gates};
+use reqwest::ClientBuilder;
 use reqwest::redirect::Policy;
 use serde_json::{Map, Value};
 use url::Url;
@@ -50,17 +51,14 @@ pub fn decision_url(address: &str) -> Result<Url, GreenwaveError> {
 }
 
 impl Greenwave {
-    /// Greenwave at this address, such as `https://greenwave.example.com/api/v1.0`, asked through `proxy`.
+    /// Greenwave at this address, such as `https://greenwave.example.com/api/v1.0`, asked with a client that is made of
+    /// this one to be.
     ///
     /// # Errors
     /// [`GreenwaveError`] if the address is none, or no HTTP client can be set up.
-    pub fn new(address: &str, proxy: reqwest::Proxy) -> Result<Self, GreenwaveError> {
+    pub fn new(address: &str, client: ClientBuilder) -> Result<Self, GreenwaveError> {
         let decision = decision_url(address)?;
-        let http = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .redirect(Policy::none())
-            .proxy(proxy)
-            .build()?;
+        let http = client.timeout(TIMEOUT).redirect(Policy::none()).build()?;
         Ok(Self { http, decision })
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use iib_ports::TokenError;
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
+use reqwest::ClientBuilder;
 use reqwest::redirect::Policy;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -131,15 +132,14 @@ enum Unusable {
 }
 
 impl Keys {
-    pub(crate) fn new(issuer: &str, proxy: reqwest::Proxy) -> Result<Self, IssuerError> {
+    pub(crate) fn new(issuer: &str, client: ClientBuilder) -> Result<Self, IssuerError> {
         let url = Url::parse(issuer).ok();
         let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let url = url.ok_or_else(|| IssuerError::Address(issuer.to_owned()))?;
-        let http = reqwest::Client::builder()
+        let http = client
             .timeout(TIMEOUT)
             .redirect(Policy::limited(3))
             .https_only(url.scheme() == "https")
-            .proxy(proxy)
             .build()?;
         Ok(Self {
             issuer: issuer.to_owned(),

@@ -38,7 +38,8 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// The issuer with this address, as it stands in `iss`; its keys are asked for through `proxy`. Tokens have to be for
+    /// The issuer with this address, as it stands in `iss`; its keys are asked for with a client that is
+    /// made of this one to be. Tokens have to be for
     /// one of the audiences.
     ///
     /// # Errors
@@ -46,10 +47,10 @@ impl Issuer {
     pub fn new(
         issuer: &str,
         audiences: impl IntoIterator<Item = String>,
-        proxy: reqwest::Proxy,
+        client: reqwest::ClientBuilder,
     ) -> Result<Self, IssuerError> {
         Ok(Self {
-            keys: Keys::new(issuer, proxy)?,
+            keys: Keys::new(issuer, client)?,
             audiences: audiences.into_iter().collect(),
             scopes: Vec::new(),
         })

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iib_oci::hosts::{Addresses, HostSettings};
+use iib_outward::Outward;
 use iib_ports::{AuthDocument, RegistryLogins};
 
-use crate::{Proxies, Resolver};
+use crate::Resolver;
 
 /// How often a call is tried in all. Five tries with the waits below ride out a registry that
 /// restarts or throttles for some seconds; what lasts longer is the queue's to wait for.
@@ -71,8 +72,8 @@ pub struct RegistryConfig {
     pub patience: Duration,
     /// Who knows the addresses of names; `None` for the operating system.
     pub resolver: Option<Arc<dyn Resolver>>,
-    /// The proxies calls go through; `None` for those of the process's environment.
-    pub proxies: Option<Proxies>,
+    /// The way calls go; `None` for that of the process's environment.
+    pub outward: Option<Outward>,
     /// How long a connection may take to come about.
     pub connect_timeout: Duration,
     /// How long a registry may be silent in the middle of a call.
@@ -95,7 +96,7 @@ impl Default for RegistryConfig {
             retry_after_cap: RETRY_AFTER_CAP,
             patience: PATIENCE,
             resolver: None,
-            proxies: None,
+            outward: None,
             connect_timeout: CONNECT_TIMEOUT,
             idle_timeout: IDLE_TIMEOUT,
         }

@@ -4,10 +4,11 @@ use std::error::Error;
 use std::io;
 
 use iib_oci::hosts::HostNameError;
+use iib_outward::OutwardError;
 use iib_ports::{Class, Classify};
 use rustls::CertificateError;
 
-use crate::{AuthFileError, ProxyError};
+use crate::AuthFileError;
 
 /// The client could not be made from its settings.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +28,9 @@ pub enum RegistryInitError {
         "the HTTP client for registries could not be set up: check what SSL_CERT_FILE and SSL_CERT_DIR name, if they are set"
     )]
     Http(#[source] reqwest::Error),
-    /// A proxy that the environment names cannot be used.
+    /// The way to other hosts cannot be taken as the environment has it.
     #[error(transparent)]
-    Proxy(#[from] ProxyError),
+    Outward(#[from] OutwardError),
 }
 
 impl Classify for RegistryInitError {
@@ -40,7 +41,7 @@ impl Classify for RegistryInitError {
             | Self::HostName(_)
             | Self::AuthFile(_)
             | Self::Http(_)
-            | Self::Proxy(_) => Class::Bug,
+            | Self::Outward(_) => Class::Bug,
         }
     }
 }
@@ -78,7 +79,7 @@ pub enum Fault {
     },
     /// Nobody we trust vouches for the certificate.
     #[error(
-        "the certificate of {host} is signed by an authority unknown here: name the file with the authority's certificate in SSL_CERT_FILE, or a folder of such files in SSL_CERT_DIR"
+        "the certificate of {host} is signed by an authority unknown here: name the file with the authority's certificate in IIB_CA_FILE, which adds it to those that the system trusts"
     )]
     UnknownAuthority {
         /// The other end.
@@ -86,7 +87,7 @@ pub enum Fault {
     },
     /// The certificate is not good for another reason.
     #[error(
-        "the certificate of {host} is not accepted ({problem}): the registry needs another one; if its authority is the trouble, name that in SSL_CERT_FILE or SSL_CERT_DIR"
+        "the certificate of {host} is not accepted ({problem}): the registry needs another one; if its authority is the trouble, name the file with that one's certificate in IIB_CA_FILE"
     )]
     Certificate {
         /// The other end.

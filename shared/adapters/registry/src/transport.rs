@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use iib_oci::hosts::{Addresses, HostRefusal, HostRules};
+use iib_outward::{Outward, Proxies};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, Response};
 use url::Url;
@@ -16,7 +17,7 @@ use crate::error::causes;
 use crate::hosts::same_origin;
 use crate::resolver::{Names, SystemResolver};
 use crate::traced::Traced;
-use crate::{Fault, Proxies, RegistryInitError};
+use crate::{Fault, RegistryInitError};
 
 /// How many redirects are followed. Registries need one, to the store their blobs are in;
 /// mirrors add another.
@@ -81,16 +82,21 @@ impl Transport {
     /// Sets up what all registry calls of the process go through; root certificates are loaded
     /// here.
     pub(crate) fn new(config: &RegistryConfig) -> Result<Self, RegistryInitError> {
-        let proxies = match &config.proxies {
-            Some(proxies) => proxies.clone(),
-            None => Proxies::of_environment()?,
+        let outward = match &config.outward {
+            Some(outward) => outward.clone(),
+            None => Outward::new(None)?,
         };
         let rules = HostRules::new(&config.host_settings())?;
         let resolver = config.resolver.clone();
         let resolver = resolver.unwrap_or_else(|| Arc::new(SystemResolver));
         let client = |only_outside| {
             let resolver = Arc::clone(&resolver);
-            let builder = reqwest::Client::builder()
+            let builder = match only_outside {
+                // What goes through a proxy goes with the other one, see `http`.
+                true => outward.direct(),
+                false => outward.client(),
+            };
+            let builder = builder
                 .user_agent(USER_AGENT)
                 .connect_timeout(config.connect_timeout.min(config.patience))
                 .dns_resolver(Names {
@@ -100,11 +106,6 @@ impl Transport {
                 // Followed here instead, because of the rules for authorization and hosts.
                 .redirect(reqwest::redirect::Policy::none());
             // No read timeout: reqwest's would also end a long upload that makes progress.
-            let builder = match only_outside {
-                // What goes through a proxy goes with the other one, see `http`.
-                true => builder.no_proxy(),
-                false => builder.proxy(proxies.clone().into_reqwest()),
-            };
             builder.build().map_err(RegistryInitError::Http)
         };
         let outside = match config.addresses {
@@ -115,7 +116,7 @@ impl Transport {
             http: client(false)?,
             outside,
             rules,
-            proxies,
+            proxies: outward.proxies().clone(),
             idle_timeout: config.idle_timeout.min(config.patience),
             counted: Counted::default(),
         })

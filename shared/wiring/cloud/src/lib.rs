@@ -20,6 +20,7 @@ use iib_greenwave::{Greenwave, GreenwaveError};
 use iib_indexdb::SqliteIndex;
 use iib_issuer::{Issuer, IssuerError};
 use iib_oci::hosts::{Addresses, HostNameError};
+use iib_outward::OutwardError;
 use iib_pipeline::artifact::ArtifactDeps;
 use iib_pipeline::dead_letter::DeadLetterDeps;
 use iib_pipeline::intake::IntakeDeps;
@@ -30,7 +31,7 @@ use iib_ports::{
     Announcer, Artifacts, AuthDocument, Clock, Figures, Gates, Keyring, Lines, Listing, Logs,
     Queue, Registries, Secrets, SystemClock, Tokens, Watch,
 };
-use iib_registry::{Proxies, ProxyError, RegistryClient, RegistryConfig, RegistryInitError};
+use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
 
 use broker::SecretBroker;
 pub use invocations::{Around, Invocations};
@@ -67,7 +68,7 @@ pub enum CloudError {
     Git(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The proxies of the environment cannot be read.
     #[error(transparent)]
-    Proxies(#[from] ProxyError),
+    Outward(#[from] OutwardError),
     /// The scratch folder cannot be used.
     #[error("the scratch folder {} cannot be used", path.display())]
     Scratch {
@@ -135,14 +136,14 @@ impl Cloud {
     /// What verifies tokens of callers, if the settings name an issuer.
     ///
     /// # Errors
-    /// [`CloudError::Issuer`], [`CloudError::Proxies`].
+    /// [`CloudError::Issuer`], [`CloudError::Outward`].
     pub fn tokens(&self) -> Result<Option<Arc<dyn Tokens>>, CloudError> {
         let api = &self.config.api;
         let Some(issuer) = &api.jwt_issuer else {
             return Ok(None);
         };
-        let proxy = Proxies::of_environment()?.into_reqwest();
-        let issuer = Issuer::new(issuer, api.jwt_audiences.clone(), proxy)?;
+        let client = self.config.outward()?.client();
+        let issuer = Issuer::new(issuer, api.jwt_audiences.clone(), client)?;
         let issuer = issuer.with_scopes(api.jwt_scopes.clone());
         Ok(Some(Arc::new(issuer)))
     }
@@ -152,8 +153,8 @@ impl Cloud {
         let Some(address) = &self.config.work.greenwave_url else {
             return Ok(None);
         };
-        let proxy = Proxies::of_environment()?.into_reqwest();
-        Ok(Some(Arc::new(Greenwave::new(address, proxy)?)))
+        let client = self.config.outward()?.client();
+        Ok(Some(Arc::new(Greenwave::new(address, client)?)))
     }
 
     /// The ports of a stage.
@@ -298,6 +299,7 @@ impl Cloud {
             logins: Some(Arc::new(ecr.clone())),
             auth_document: self.auth_secret(),
             patience: self.config.work.call_patience(),
+            outward: Some(self.config.outward()?),
             ..RegistryConfig::default()
         })?;
         Ok((client, ecr))

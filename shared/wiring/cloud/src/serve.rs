@@ -20,7 +20,7 @@ use crate::{Cloud, CloudError, Invocations};
 /// [`StartFailure`] for settings that cannot be used.
 pub async fn start(function: &'static str) -> Result<(Cloud, Invocations), StartFailure> {
     let config = Config::for_aws()?;
-    let traces = telemetry::start(&config.telemetry, LogFormat::Json, function)?;
+    let traces = telemetry::start(&config, LogFormat::Json, function)?;
     for told in unknown_variables(&environment()) {
         tracing::warn!("{told}");
     }

@@ -19,7 +19,7 @@ use tracing_subscriber::{EnvFilter, Registry, fmt};
 
 pub use traces::{CurrentTrace, TraceInitError, Traces, goes_on_from};
 
-use crate::config::Telemetry;
+use crate::Config;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,16 +68,14 @@ pub fn init(format: LogFormat, detail: Detail) {
 ///
 /// # Errors
 /// [`TraceInitError`].
-pub fn start(
-    settings: &Telemetry,
-    usual: LogFormat,
-    service: &str,
-) -> Result<Traces, TraceInitError> {
+pub fn start(config: &Config, usual: LogFormat, service: &str) -> Result<Traces, TraceInitError> {
+    let settings = &config.telemetry;
     let format = settings.log_format().unwrap_or(usual);
     let mut layers = vec![lines(format, Detail::Steps)];
     let mut traces = Traces::default();
     if settings.tracing {
-        let (sending, tracer) = Traces::to(settings, service)?;
+        let outward = config.outward().map_err(TraceInitError::Outward)?;
+        let (sending, tracer) = Traces::to(settings, outward, service)?;
         layers.push(spans(tracer));
         traces = sending;
     }

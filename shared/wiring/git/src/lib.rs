@@ -6,8 +6,8 @@ use std::sync::Arc;
 use iib_edge::Config;
 use iib_git::{GitConfig, GitInitError, GitRepositories, TokensFile, check_tokens};
 use iib_oci::hosts::{Addresses, HostNameError};
+use iib_outward::OutwardError;
 use iib_ports::{AuthDocument, CatalogRepositories, Secret};
-use iib_registry::{Proxies, ProxyError};
 
 /// Git repositories cannot be spoken to as the settings say.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +21,7 @@ pub enum GitRepositoriesError {
     Hosts(#[from] HostNameError),
     /// The proxies of the environment cannot be read.
     #[error(transparent)]
-    Proxies(#[from] ProxyError),
+    Outward(#[from] OutwardError),
     /// The tokens are not as they have to be; all that is wrong with them.
     #[error("the tokens of Git repositories in {} cannot be used: {what}", path.display())]
     Tokens {
@@ -74,7 +74,7 @@ pub fn with_tokens(
     Ok(Arc::new(GitRepositories::new(GitConfig {
         tokens,
         hosts: config.git_host_rules(addresses)?,
-        proxy: Proxies::of_environment()?.into_reqwest(),
+        client: config.outward()?.client(),
         scratch: scratch.to_owned(),
         max_bytes: config.work.max_index_bytes,
         patience: config.work.call_patience(),

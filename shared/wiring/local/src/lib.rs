@@ -19,12 +19,12 @@ use iib_indexdb::SqliteIndex;
 use iib_issuer::{Issuer, IssuerError};
 use iib_oci::Digest;
 use iib_oci::hosts::{Addresses, HostNameError};
+use iib_outward::OutwardError;
 use iib_pipeline::notify::NotifyDeps;
 use iib_pipeline::prune::PruneDeps;
 use iib_pipeline::{Deps, Scratch, Unpacked};
 use iib_ports::{Clock, Gates, Listing, Notifier, SystemClock, Tokens};
-use iib_registry::{Proxies, ProxyError, RegistryClient, RegistryConfig, RegistryInitError};
-use iib_request::{ApiSettings, WorkSettings};
+use iib_registry::{RegistryClient, RegistryConfig, RegistryInitError};
 
 pub use figures::KeptFigures;
 
@@ -88,7 +88,7 @@ pub enum LocalError {
     Git(#[from] GitRepositoriesError),
     /// The proxies of the environment cannot be read.
     #[error(transparent)]
-    Proxies(#[from] ProxyError),
+    Outward(#[from] OutwardError),
     /// The message broker cannot be spoken to as the settings say.
     #[error(transparent)]
     Broker(#[from] BrokerInitError),
@@ -158,6 +158,7 @@ impl Local {
             addresses,
             auth_files: config.registries.auth_files.clone(),
             patience: config.work.call_patience(),
+            outward: Some(config.outward()?),
             ..RegistryConfig::default()
         })?);
         let mut requests = folder.requests();
@@ -179,7 +180,7 @@ impl Local {
             secrets: Arc::new(folder.secrets(clock.clone())),
             registry: registry.clone(),
             registries: registry.clone(),
-            gates: gates(&config.work)?,
+            gates: gates(config)?,
             repositories: iib_git_repositories::with_file(config, addresses, &scratch)?,
             index_db: Arc::new(SqliteIndex),
             catalogs: Arc::new(Folders),
@@ -224,7 +225,7 @@ impl Local {
             queue,
             deps,
             listing: requests,
-            tokens: tokens(&config.api)?,
+            tokens: tokens(config)?,
             prune,
             figures,
             notify,
@@ -233,20 +234,21 @@ impl Local {
 }
 
 /// Who decides whether bundles may be added, if the settings say where.
-fn gates(work: &WorkSettings) -> Result<Option<Arc<dyn Gates>>, LocalError> {
-    let Some(address) = &work.greenwave_url else {
+fn gates(config: &Config) -> Result<Option<Arc<dyn Gates>>, LocalError> {
+    let Some(address) = &config.work.greenwave_url else {
         return Ok(None);
     };
-    let proxy = Proxies::of_environment()?.into_reqwest();
-    Ok(Some(Arc::new(Greenwave::new(address, proxy)?)))
+    let client = config.outward()?.client();
+    Ok(Some(Arc::new(Greenwave::new(address, client)?)))
 }
 
-fn tokens(api: &ApiSettings) -> Result<Option<Arc<dyn Tokens>>, LocalError> {
+fn tokens(config: &Config) -> Result<Option<Arc<dyn Tokens>>, LocalError> {
+    let api = &config.api;
     let Some(issuer) = &api.jwt_issuer else {
         return Ok(None);
     };
-    let proxy = Proxies::of_environment()?.into_reqwest();
-    let issuer = Issuer::new(issuer, api.jwt_audiences.clone(), proxy)?;
+    let client = config.outward()?.client();
+    let issuer = Issuer::new(issuer, api.jwt_audiences.clone(), client)?;
     let issuer = issuer.with_scopes(api.jwt_scopes.clone());
     Ok(Some(Arc::new(issuer)))
 }

@@ -99,7 +99,7 @@ fn client(server: &GitServer, token: &str, scratch: &Path) -> GitRepositories {
     GitRepositories::new(GitConfig {
         tokens: Arc::new(Tokens(serde_json::to_string(&tokens).unwrap())),
         hosts: HostRules::new(&settings).unwrap(),
-        proxy: reqwest::Proxy::custom(|_| None::<reqwest::Url>),
+        client: reqwest::Client::builder().no_proxy(),
         scratch: scratch.to_owned(),
         max_bytes: 1024 * 1024,
         patience: Duration::from_secs(2),

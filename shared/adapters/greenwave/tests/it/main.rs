@@ -10,8 +10,8 @@ use iib_ports::{Class, Classify, GateError, Gates};
 use serde_json::{Map, Value, json};
 
 /// Nothing goes through a proxy.
-fn none() -> reqwest::Proxy {
-    reqwest::Proxy::custom(|_| None::<reqwest::Url>)
+fn direct() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().no_proxy()
 }
 
 /// Something that answers each question with the question, or with what it asks for.
@@ -40,7 +40,7 @@ fn question(subject: &str) -> Map<String, Value> {
 
 #[tokio::test]
 async fn whatever_is_answered_comes_back() {
-    let gates = Greenwave::new(&answering().await, none()).unwrap();
+    let gates = Greenwave::new(&answering().await, direct()).unwrap();
     let asked = question("a-1-2");
     let answer = gates.decide(&asked).await.unwrap();
     assert_eq!(answer.status, 200);
@@ -55,7 +55,7 @@ async fn whatever_is_answered_comes_back() {
 
 #[tokio::test]
 async fn an_answer_without_end_is_not_read() {
-    let gates = Greenwave::new(&answering().await, none()).unwrap();
+    let gates = Greenwave::new(&answering().await, direct()).unwrap();
     let refused = gates.decide(&question("long")).await.unwrap_err();
     assert!(matches!(refused, GateError::TooLong { .. }), "{refused}");
     assert_eq!(refused.class(), Class::Reject);
@@ -66,7 +66,7 @@ async fn who_does_not_answer_is_asked_again_later() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let gates = Greenwave::new(&address, none()).unwrap();
+    let gates = Greenwave::new(&address, direct()).unwrap();
     let failed = gates.decide(&question("a")).await.unwrap_err();
     assert_eq!(failed.class(), Class::Retry);
     assert_eq!(
@@ -85,7 +85,7 @@ fn an_address_that_is_none_is_told() {
         "https://greenwave.example.com/a?b",
         "https://greenwave.example.com/a#b",
     ] {
-        let refused = Greenwave::new(address, none()).unwrap_err();
+        let refused = Greenwave::new(address, direct()).unwrap_err();
         assert!(!refused.to_string().contains("secret"));
         assert!(matches!(refused, GreenwaveError::Address), "{refused}");
     }

@@ -17,13 +17,13 @@ fn now() -> i64 {
 }
 
 /// Nothing goes through a proxy.
-fn none() -> reqwest::Proxy {
-    reqwest::Proxy::custom(|_| None::<reqwest::Url>)
+fn direct() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().no_proxy()
 }
 
 fn believing(issuer: &TestIssuer) -> Issuer {
     let audiences = ["iib".to_owned(), "catalogs".to_owned()];
-    Issuer::new(&issuer.address, audiences, none()).unwrap()
+    Issuer::new(&issuer.address, audiences, direct()).unwrap()
 }
 
 async fn refusal(verifier: &Issuer, token: &str) -> String {
@@ -195,7 +195,7 @@ async fn an_issuer_is_what_it_says_it_is() {
         "{told}"
     );
     for address in ["", "id.example.com", "file:///etc/passwd", "https://"] {
-        let made = Issuer::new(address, ["iib".to_owned()], none());
+        let made = Issuer::new(address, ["iib".to_owned()], direct());
         assert!(matches!(made, Err(IssuerError::Address(_))), "{address}");
     }
 }
@@ -215,7 +215,7 @@ async fn whoever_waits_for_an_issuer_that_hangs_waits_for_one_attempt() {
     });
     let other = TestIssuer::start().await;
     let token = other.token("iib", &json!({"iss": address}));
-    let verifier = Issuer::new(&address, ["iib".to_owned()], none()).unwrap();
+    let verifier = Issuer::new(&address, ["iib".to_owned()], direct()).unwrap();
     let waiting = (0..20).map(|_| verifier.claims(&token));
     for result in futures::future::join_all(waiting).await {
         let error = result.unwrap_err();
@@ -231,7 +231,7 @@ async fn whoever_goes_away_leaves_an_answer_for_those_who_come() {
     let address = format!("http://{}", listener.local_addr().unwrap());
     let other = TestIssuer::start().await;
     let token = other.token("iib", &json!({"iss": address}));
-    let verifier = Issuer::new(&address, ["iib".to_owned()], none()).unwrap();
+    let verifier = Issuer::new(&address, ["iib".to_owned()], direct()).unwrap();
     let gone = tokio::time::timeout(Duration::from_millis(50), verifier.claims(&token)).await;
     assert!(gone.is_err());
     let error = verifier.claims(&token).await.unwrap_err();

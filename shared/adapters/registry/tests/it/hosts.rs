@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use axum::http::Method;
 use iib_oci::hosts::{Addresses, HostRefusal, Inside};
+use iib_outward::{Outward, Proxies};
 use iib_ports::{Class, Classify as _, Registry as _, RegistryError};
-use iib_registry::{Fault, Proxies, RegistryClient, RegistryConfig, Resolver};
+use iib_registry::{Fault, RegistryClient, RegistryConfig, Resolver};
 use iib_testkit::Pull as _;
 use iib_testkit::scripted_registry::{Answer, Login, ScriptedRegistry};
 
@@ -269,7 +270,7 @@ async fn behind_a_proxy_names_are_the_proxys_and_addresses_are_ours() {
     for by in EVERY_WAY {
         let script = Script::new("proxy.test", [Ok("127.0.0.1")]);
         let behind = |host: &str| RegistryConfig {
-            proxies: Some(proxies.clone()),
+            outward: Some(Outward::through(proxies.clone())),
             resolver: Some(script.clone()),
             attempts: 1,
             ..careful(host)

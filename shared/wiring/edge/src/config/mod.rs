@@ -27,6 +27,7 @@ mod work;
 
 use std::path::{Path, PathBuf};
 
+use iib_outward::{Outward, OutwardError};
 use iib_request::{ApiSettings, RequestSettings, WorkSettings};
 use serde::Deserialize;
 
@@ -53,6 +54,8 @@ pub struct Config {
     pub data_folder: PathBuf,
     /// Folder for files of a running stage; empty: `scratch` in the data folder.
     pub scratch: PathBuf,
+    /// File with certificates of authorities that are trusted beside those that the system trusts; empty: none.
+    pub ca_file: PathBuf,
     /// Settings of the API.
     pub api: ApiSettings,
     /// Settings of the requests themselves.
@@ -77,6 +80,15 @@ impl Config {
     pub fn from_env() -> Result<Self, ConfigError> {
         let environment = environment();
         Self::load(named_file(&environment), &environment)
+    }
+
+    /// The way to other hosts.
+    ///
+    /// # Errors
+    /// [`OutwardError`]: proxies, or the file with certificates.
+    pub fn outward(&self) -> Result<Outward, OutwardError> {
+        let file = &self.ca_file;
+        Outward::new((!file.as_os_str().is_empty()).then_some(file))
     }
 
     /// Settings of a function on AWS: what local mode has defaults for must be set there.

@@ -39,9 +39,10 @@ pub(super) const ALIASES: [(&str, &str); 2] = [
 
 /// Every setting has a variable, and a row here. Tests hold this against the defaults and the types.
 #[rustfmt::skip] // One line for each.
-pub(super) const VARIABLES: [Variable; 86] = [
+pub(super) const VARIABLES: [Variable; 87] = [
     row("IIB_DATA_FOLDER", "data_folder", Text),
     row("IIB_SCRATCH", "scratch", Text),
+    row("IIB_CA_FILE", "ca_file", Text),
     row("IIB_LOGIN_DISABLED", "api.login_disabled", Flag),
     row("IIB_READS_NEED_LOGIN", "api.reads_need_login", Flag),
     row("IIB_MAX_PER_PAGE", "api.max_per_page", Number),

@@ -1,9 +1,9 @@
 //! What spans are sent with.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use iib_outward::Outward;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use reqwest::redirect;
 use tokio::sync::OnceCell;
@@ -14,8 +14,20 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const ANSWER_LIMIT: usize = 64 * 1024;
 
 /// The HTTP client, made when it is first needed: roots of trust are loaded with it, which a start need not wait for.
-#[derive(Debug, Default)]
-pub(super) struct Client(OnceCell<reqwest::Client>);
+#[derive(Debug)]
+pub(super) struct Client {
+    made: OnceCell<reqwest::Client>,
+    outward: Outward,
+}
+
+impl Client {
+    pub(super) fn going(outward: Outward) -> Self {
+        Self {
+            made: OnceCell::new(),
+            outward,
+        }
+    }
+}
 
 /// The collector answered with more than is read.
 #[derive(Debug, thiserror::Error)]
@@ -25,19 +37,14 @@ struct TooLong;
 #[async_trait]
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let is_here = request.uri().host().is_some_and(is_loopback);
         let made = async || {
-            let client = reqwest::Client::builder()
+            let client = (self.outward.client())
                 .user_agent(concat!("iib-serverless/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(CONNECT_TIMEOUT)
                 .redirect(redirect::Policy::none());
-            // No proxy is asked about this machine.
-            match is_here {
-                true => client.no_proxy().build(),
-                false => client.build(),
-            }
+            client.build()
         };
-        let client = self.0.get_or_try_init(made).await?;
+        let client = self.made.get_or_try_init(made).await?;
         let mut response = client.execute(request.try_into()?).await?;
         let mut body = Vec::new();
         while let Some(piece) = response.chunk().await? {
@@ -51,10 +58,4 @@ impl HttpClient for Client {
         *answer.headers_mut() = response.headers().clone();
         Ok(answer)
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    let address = address.parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use iib_outward::{Outward, OutwardError};
 use iib_request::TraceParent;
 use opentelemetry::trace::{
     SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, TracerProvider as _,
@@ -42,10 +43,17 @@ const LEFT_ALONE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Default)]
 pub struct Traces(Option<Arc<Sending>>);
 
-/// Spans cannot be sent as the settings say.
+/// Traces cannot be sent.
 #[derive(Debug, thiserror::Error)]
-#[error("traces cannot be sent as the settings say")]
-pub struct TraceInitError(#[from] ExporterBuildError);
+#[non_exhaustive]
+pub enum TraceInitError {
+    /// What sends them cannot be set up.
+    #[error("traces cannot be sent as the settings say")]
+    Exporter(#[from] ExporterBuildError),
+    /// The way to the collector cannot be taken.
+    #[error(transparent)]
+    Outward(#[from] OutwardError),
+}
 
 #[derive(Debug)]
 struct Sending {
@@ -99,11 +107,12 @@ impl Traces {
     /// Those that go to the collector of the settings, and what makes their spans.
     pub(super) fn to(
         settings: &Telemetry,
+        outward: Outward,
         service: &str,
     ) -> Result<(Self, SdkTracer), TraceInitError> {
         let mut exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(Client::default())
+            .with_http_client(Client::going(outward))
             // Who does not take them at once is left alone.
             .with_retry_policy(RetryPolicy::disabled())
             .with_protocol(Protocol::HttpBinary)

@@ -37,7 +37,7 @@ fn kept(traces: &Traces) -> usize {
 async fn what_has_ended_arrives_at_the_end_of_an_invocation() {
     let collector = collector().await;
     let settings = settings(collector.addr());
-    let (traces, tracer) = Traces::to(&settings, "iib-pin").unwrap();
+    let (traces, tracer) = Traces::to(&settings, Outward::default(), "iib-pin").unwrap();
     traces.flush().await;
     let mut open = tracer.start("open");
     tracer.start("ended").end();
@@ -62,7 +62,7 @@ async fn a_process_of_its_own_sends_what_is_left_when_it_stops() {
     let collector = collector().await;
     let mut settings = settings(collector.addr());
     settings.service_name = "ours".to_owned();
-    let (traces, tracer) = Traces::to(&settings, "iib-serve").unwrap();
+    let (traces, tracer) = Traces::to(&settings, Outward::default(), "iib-serve").unwrap();
     tracer.start("ended").end();
     traces.keep_sending(std::future::ready(())).await;
     collector
@@ -81,7 +81,7 @@ async fn a_collector_that_hangs_is_left_alone() {
     // It takes connections, for the system does, and never answers.
     let hangs = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = hangs.local_addr().unwrap();
-    let (traces, tracer) = Traces::to(&settings(address), "iib-pin").unwrap();
+    let (traces, tracer) = Traces::to(&settings(address), Outward::default(), "iib-pin").unwrap();
     let began = Instant::now();
     tracer.start("lost").end();
     traces.flush().await;
@@ -103,7 +103,7 @@ async fn a_collector_that_is_not_there_is_no_failure() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = gone.local_addr().unwrap();
     drop(gone);
-    let (traces, tracer) = Traces::to(&settings(address), "iib-pin").unwrap();
+    let (traces, tracer) = Traces::to(&settings(address), Outward::default(), "iib-pin").unwrap();
     for _ in 0..2 {
         tracer.start("span").end();
         traces.flush().await;
@@ -116,7 +116,8 @@ async fn a_collector_that_is_not_there_is_no_failure() {
 
 #[test]
 fn no_more_is_kept_than_there_is_room_for() {
-    let (traces, tracer) = Traces::to(&settings("127.0.0.1:1"), "iib-pin").unwrap();
+    let (traces, tracer) =
+        Traces::to(&settings("127.0.0.1:1"), Outward::default(), "iib-pin").unwrap();
     for _ in 0..KEPT + 3 {
         tracer.start("span").end();
     }
@@ -126,7 +127,8 @@ fn no_more_is_kept_than_there_is_room_for() {
 
 #[test]
 fn a_span_goes_on_from_a_place_and_says_where_it_is() {
-    let (traces, tracer) = Traces::to(&settings("127.0.0.1:1"), "iib-pin").unwrap();
+    let (traces, tracer) =
+        Traces::to(&settings("127.0.0.1:1"), Outward::default(), "iib-pin").unwrap();
     let layer = tracing_opentelemetry::layer().with_tracer(tracer);
     let place: TraceParent = PLACE.parse().unwrap();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
@@ -160,7 +162,8 @@ fn a_span_goes_on_from_a_place_and_says_where_it_is() {
 
 #[test]
 fn only_spans_that_are_made_for_traces_go_there() {
-    let (traces, tracer) = Traces::to(&settings("127.0.0.1:1"), "iib-pin").unwrap();
+    let (traces, tracer) =
+        Traces::to(&settings("127.0.0.1:1"), Outward::default(), "iib-pin").unwrap();
     let subscriber = tracing_subscriber::registry().with(vec![super::super::spans(tracer)]);
     tracing::subscriber::with_default(subscriber, || {
         let traced = tracing::info_span!(target: iib_ports::TRACE, "outer", otel.name = "told");
