@@ -79,7 +79,7 @@ pub enum Fault {
     },
     /// Nobody we trust vouches for the certificate.
     #[error(
-        "the certificate of {host} is signed by an authority unknown here: name the file with the authority's certificate in IIB_CA_FILE, which adds it to those that the system trusts"
+        "the certificate of {host} is signed by an authority unknown here: name the file with the authority's certificate in IIB_CA_FILE, which adds it to those that the system trusts (SSL_CERT_FILE and SSL_CERT_DIR name others in their place)"
     )]
     UnknownAuthority {
         /// The other end.
